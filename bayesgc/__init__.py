@@ -1,0 +1,85 @@
+"""bayesgc: Guess & Check as Bayesian conditioning of factorised weights.
+
+Public names load on first use, so that ``import bayesgc`` and ``bayesgc --help`` need not wait for torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bayesgc.analysis.plots import plot_curve, plot_losses, plot_result
+    from bayesgc.analysis.storage import load as load_result
+    from bayesgc.analysis.storage import save as save_result
+    from bayesgc.analysis.summary import result_object
+    from bayesgc.api import InferenceFailed, infer
+    from bayesgc.inference import GradientDescent, Outcome, Progress, Rejection, Splitting
+    from bayesgc.models import (
+        MatrixFactorization,
+        ProgramModel,
+        register_activation,
+        register_prior,
+        register_transport,
+    )
+    from bayesgc.task import Task, completion, load, sensing
+    from bayesgc.validate import InputError
+
+__version__ = importlib.metadata.version("bayesgc")
+
+_HOMES = {
+    "bayesgc.analysis.plots": ["plot_curve", "plot_losses", "plot_result"],
+    "bayesgc.analysis.summary": ["result_object"],
+    "bayesgc.api": ["InferenceFailed", "infer"],
+    "bayesgc.inference": ["GradientDescent", "Outcome", "Progress", "Rejection", "Splitting"],
+    "bayesgc.models": [
+        "MatrixFactorization",
+        "ProgramModel",
+        "register_activation",
+        "register_prior",
+        "register_transport",
+    ],
+    "bayesgc.task": ["Task", "completion", "load", "sensing"],
+    "bayesgc.validate": ["InputError"],
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+_RENAMED = {"load_result": ("bayesgc.analysis.storage", "load"), "save_result": ("bayesgc.analysis.storage", "save")}
+
+__all__ = [
+    "GradientDescent",
+    "InferenceFailed",
+    "InputError",
+    "MatrixFactorization",
+    "Outcome",
+    "ProgramModel",
+    "Progress",
+    "Rejection",
+    "Splitting",
+    "Task",
+    "__version__",
+    "completion",
+    "infer",
+    "load",
+    "load_result",
+    "plot_curve",
+    "plot_losses",
+    "plot_result",
+    "register_activation",
+    "register_prior",
+    "register_transport",
+    "result_object",
+    "save_result",
+    "sensing",
+]
+
+
+def __getattr__(name: str) -> object:
+    home, attribute = _RENAMED.get(name, (_HOME.get(name), name))
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(home), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,52 @@
+"""Numbers as people read them: a value with as many digits as its error allows."""
+
+from __future__ import annotations
+
+import math
+
+
+def rounded(value: float | None, digits: int = 3) -> str:
+    """``value`` to ``digits`` significant digits, ``-`` when there is none: ``0.0407``, ``3.9e-08``, ``1.2e+07``."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
+    if -4 <= exponent < 6:
+        return f"{value:.{max(digits - 1 - exponent, 0)}f}"
+    return f"{value:.{min(digits, 2) - 1}e}"
+
+
+def with_error(value: float | None, error: float | None, digits: int = 2) -> str:
+    """``value ± error`` (one standard error), the error to ``digits`` significant digits and the value to its place.
+
+    ``± ?`` when the error is not known, no error when it is zero.
+    """
+    if value is None:
+        return rounded(value)
+    if error is None or not math.isfinite(error):
+        return f"{rounded(value)} ± ?"
+    if error == 0:
+        return rounded(value)
+    place = digits - 1 - math.floor(math.log10(float(f"{error:.{digits - 1}e}")))
+    if abs(value) < 1e-4:
+        return f"{value:.1e} ± {error:.0e}"
+    if error >= abs(value) * 1e-7:
+        return f"{value:.{max(place, 0)}f} ± {error:.{max(place, 0)}f}"
+    return rounded(value)
+
+
+def quartiles(low: float | None, high: float | None) -> str:
+    """``[25 %, 75 %]`` of a spread."""
+    return f"[{rounded(low, 2)}, {rounded(high, 2)}]"
+
+
+def one_in(log_probability: float) -> str:
+    """How many draws it takes to see one success, to two digits: ``740 000`` or ``10^19.3``."""
+    if log_probability < -34:
+        return f"10^{-log_probability / math.log(10):.1f}"
+    count = math.exp(-log_probability)
+    if count < 10:
+        return f"{count:.1f}"
+    place = 1 - math.floor(math.log10(count))
+    return f"{round(count, place):,.0f}".replace(",", " ")

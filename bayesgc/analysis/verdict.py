@@ -1,0 +1,158 @@
+"""One sentence that says what a result means, decided by the numbers and their errors."""
+
+from __future__ import annotations
+
+import math
+from enum import IntEnum
+from typing import Any
+
+from bayesgc.analysis.numerals import one_in, quartiles, rounded, with_error
+
+Json = dict[str, Any]
+
+CLEAR = 1.96
+"""How many standard errors apart two numbers must be to differ."""
+ENOUGH_RESTARTS = 4
+"""Fewer restarts than this say little about their own spread."""
+
+
+class Standing(IntEnum):
+    """How one loss compares with another."""
+
+    LOWER = -1
+    EQUAL = 0
+    HIGHER = 1
+
+
+def verdict(result: Json) -> str:
+    """What the result object ``result`` means, in one sentence, for a reader who does not know the paper."""
+    if result["posterior"] is None:
+        return _nothing_accepted(result)
+    judged = result["posterior"]["gen_loss"] is not None
+    sentence = _comparison(result) if judged else _generalisation_unknown(result)
+    if result["outcome"] == "converged":
+        return sentence
+    return f"Provisional, as the run has not converged ({result['outcome']}): {sentence[0].lower()}{sentence[1:]}"
+
+
+def against_prior(result: Json) -> Standing:
+    """The posterior's E[L_gen] against the prior's; both must be there."""
+    ours, prior = result["posterior"]["gen_loss"], result["prior"]["gen_loss"]
+    return _compare(ours["mean"] - prior["mean"], math.hypot(_error(ours), _error(prior)))
+
+
+def against_zero(result: Json) -> Standing:
+    """The posterior's E[L_gen] against the zero predictor's loss."""
+    ours = result["posterior"]["gen_loss"]
+    return _compare(ours["mean"] - result["baselines"]["zero"]["gen_loss"], _error(ours))
+
+
+def descent_against_posterior(result: Json) -> Standing:
+    """Gradient descent's L_gen against the posterior's.
+
+    Restarts are a spread and have no standard error, so laws are compared: descent is lower when three in four of its
+    restarts are below the posterior's median and its median is clearly below the posterior's mean. With few restarts
+    they must be outside the posterior's 90 % interval.
+    """
+    gd, ours = result["gd"]["gen_loss"], result["posterior"]["gen_loss"]
+    enough = result["gd"]["converged"] >= ENOUGH_RESTARTS
+    margin = CLEAR * _error(ours)
+    if gd["q75"] < ours["q50" if enough else "q05"] and gd["median"] < ours["mean"] - margin:
+        return Standing.LOWER
+    if gd["q25"] > ours["q50" if enough else "q95"] and gd["median"] > ours["mean"] + margin:
+        return Standing.HIGHER
+    return Standing.EQUAL
+
+
+def _compare(difference: float, error: float) -> Standing:
+    if abs(difference) <= CLEAR * error:
+        return Standing.EQUAL
+    return Standing.LOWER if difference < 0 else Standing.HIGHER
+
+
+def _error(summary: Json) -> float:
+    """The standard error of a mean; one that is not known could be anything."""
+    return math.inf if summary["mcse"] is None else float(summary["mcse"])
+
+
+def _comparison(result: Json) -> str:
+    ours, prior = result["posterior"]["gen_loss"], result["prior"]["gen_loss"]
+    standing = against_prior(result)
+    opening = {
+        Standing.LOWER: "better than the prior",
+        Standing.EQUAL: "no better than the prior, within error",
+        Standing.HIGHER: "worse than the prior",
+    }[standing]
+    numbers = f"L_gen {with_error(ours['mean'], ours['mcse'])} against {with_error(prior['mean'], prior['mcse'])}"
+    return f"Weights that merely fit generalise {opening} ({numbers}){_zero_clause(result)}{_descent_clause(result)}."
+
+
+def _zero_clause(result: Json) -> str:
+    baseline = result["baselines"]["zero"]
+    if baseline is None or baseline["gen_loss"] is None:
+        return ""
+    zero = baseline["gen_loss"]
+    standing = against_zero(result)
+    improved = against_prior(result) is Standing.LOWER
+    phrase = {
+        Standing.LOWER: "and better than predicting zero" if improved else "though better than predicting zero",
+        Standing.EQUAL: "and about as well as predicting zero",
+        Standing.HIGHER: "but worse than predicting zero" if improved else "and worse than predicting zero",
+    }[standing]
+    return f" {phrase} ({rounded(zero)})"
+
+
+def _descent_clause(result: Json) -> str:
+    gd = result["gd"]
+    if gd is None:
+        return ""
+    if not gd["converged"]:
+        return f"; no restart of gradient descent fitted ({gd['restarts']} tried), so it cannot be compared"
+    standing, improved = descent_against_posterior(result), against_prior(result) is Standing.LOWER
+    place = f", at {_descent_numbers(gd)}"
+    if standing is Standing.LOWER:
+        meaning = "fitting alone explains part of it" if improved else "fitting alone does not explain it"
+        return f"; gradient descent does better{' still' if improved else ''}{place}: {meaning}"
+    if standing is Standing.HIGHER:
+        return f"; gradient descent does worse{place}: the search does not help here"
+    meaning = "fitting alone explains it" if improved else "neither fitting nor searching helps"
+    return f"; gradient descent does about as well{place}: {meaning}"
+
+
+def _descent_numbers(gd: Json) -> str:
+    spread = gd["gen_loss"]
+    return f"{rounded(spread['median'])} {quartiles(spread['q25'], spread['q75'])}"
+
+
+def _nothing_accepted(result: Json) -> str:
+    eps = f"{result['eps']:g}"
+    if result["outcome"] == "infeasible":
+        opening = f"No matrix that this model can produce fits to ε = {eps}, so there is no posterior"
+    else:
+        opening = f"No draw fitted to ε = {eps}{_bound(result)}, so nothing is known of weights that merely fit"
+    gd = result["gd"]
+    if gd is None:
+        return f"{opening}."
+    if not gd["converged"]:
+        return f"{opening}; no restart of gradient descent fitted either."
+    reached = "fits" if gd["gen_loss"] is None else f"fits, with L_gen {_descent_numbers(gd)}"
+    return f"{opening}; gradient descent {reached}."
+
+
+def _bound(result: Json) -> str:
+    volume = result["log_volume"]
+    if volume is None or volume["ci95"][1] is None:
+        return ""
+    return f" (fewer than one in {one_in(volume['ci95'][1])} does, at 95 % confidence)"
+
+
+def _generalisation_unknown(result: Json) -> str:
+    if not result["task"]["held_out"]:
+        return "The measurements determine every entry, so nothing is held out and generalisation cannot be judged."
+    cells = result["unobserved"]
+    if cells:
+        return (
+            f"The truth is unknown, so generalisation cannot be judged; weights that merely fit predict "
+            f"the {len(cells)} missing cells with the 90 % intervals given."
+        )
+    return "The truth is unknown, so generalisation cannot be judged: only the fit can."

@@ -1,0 +1,243 @@
+"""`infer`: assemble the rooms into one call, from a model and a task to a labelled result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from xarray import DataTree
+
+from bayesgc.analysis.datatree import assemble
+from bayesgc.inference import (
+    Control,
+    Criterion,
+    Descent,
+    Estimate,
+    GradientDescent,
+    Method,
+    Outcome,
+    Progress,
+    Request,
+    Run,
+    device_named,
+    draw_prior,
+    dtype_named,
+    infeasible,
+    interruptible,
+    least_train_loss,
+    method_named,
+    reference_points,
+)
+from bayesgc.inference.methods import hyperparameters
+from bayesgc.models import MatrixFactorization, Model, ProgramModel, as_model
+from bayesgc.models.whitening import Program
+from bayesgc.task import Task
+from bayesgc.validate import InputError, integer_in, one_of, positive_integer, real_in
+
+
+class InferenceFailed(RuntimeError):
+    """A run that did not converge, raised on request; ``result`` holds what was found."""
+
+    def __init__(self, message: str, result: DataTree) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+def infer(
+    model: Model | Program,
+    task: Task,
+    *,
+    eps: float | str = 0.0035,
+    method: str | Method = "auto",
+    gd: GradientDescent | bool = True,
+    seed: int = 0,
+    chains: int | None = None,
+    draws: int | None = None,
+    weights: bool = False,
+    precision: float = 0.05,
+    max_seconds: float | None = 600.0,
+    max_evaluations: int | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    on_failure: Literal["return", "raise"] = "return",
+    report: Callable[[Progress], None] | None = None,
+) -> DataTree:
+    """Condition a model on fitting a task, with the prior, gradient descent and reference points beside it.
+
+    Args:
+        model: a `MatrixFactorization`, or a Pyro program without arguments that returns one matrix of ``task.shape``.
+        task: what was measured.
+        eps: the threshold on the training loss; or a share of the zero predictor's, such as ``"5%"``.
+        method: ``auto``, a method's name, or a method object with its hyperparameters.
+        gd: gradient descent with these hyperparameters, with the paper's, or none.
+        seed: of every random stream; the task has its own.
+        chains: independent islands or chains; None for the method's own number.
+        draws: posterior and prior draws kept in each chain.
+        weights: keep the weights beside the end-to-end matrices.
+        precision: relative standard error of E[L_gen] at which a run has converged.
+        max_seconds: wall time of the conditioning, None for no limit.
+        max_evaluations: evaluations of the training loss by the conditioning, None for no limit.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:i`` or ``mps``.
+        dtype: ``float32`` or ``float64``.
+        on_failure: what to do when the run does not converge: return the result with its outcome, or raise.
+        report: called with `Progress` while the run goes on.
+
+    Returns:
+        A DataTree whose attributes hold configuration, outcome and volume; see the documentation of results.
+
+    Raises:
+        InputError: for an argument outside of these, or a model that breaks its contract.
+        InferenceFailed: with ``on_failure="raise"``, when the run did not converge.
+    """
+    one_of("on_failure", on_failure, ["return", "raise"])
+    settings = _Settings.checked(
+        as_model(model), task, eps, method, gd, device, dtype, _request(seed, precision, chains, draws, weights)
+    )
+    limit = None if max_seconds is None else real_in("max_seconds", max_seconds, 0, open_low=True)
+    most = None if max_evaluations is None else positive_integer("max_evaluations", max_evaluations)
+    control = Control(limit, most, report or (lambda progress: None))
+    with interruptible(control):
+        result = _assemble(settings, control)
+    if on_failure == "raise" and result.attrs["outcome"] != Outcome.CONVERGED:
+        raise InferenceFailed(f"{result.attrs['outcome']}: {result.attrs['message']}", result)
+    return result
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """The checked arguments of one call."""
+
+    model: Model
+    task: Task
+    method: Method
+    gd: GradientDescent | None
+    criterion: Criterion
+    request: Request
+
+    @classmethod
+    def checked(
+        cls,
+        model: Model,
+        task: Task,
+        eps: float | str,
+        method: str | Method,
+        gd: GradientDescent | bool,
+        device: str,
+        dtype: str,
+        request: Request,
+    ) -> _Settings:
+        place = device_named(device)
+        threshold = _threshold(eps, task)
+        descent = GradientDescent() if gd is True else gd or None
+        criterion = Criterion(task, model.whiten(task.shape), threshold, place, dtype_named(dtype, place))
+        return cls(model, task, method_named(method), descent, criterion, request)
+
+    def configuration(self) -> dict[str, Any]:
+        """All that makes the result what it is, as plain values."""
+        gd = self.gd
+        if gd is not None and isinstance(self.model, MatrixFactorization):
+            gd = gd.resolved(self.model)
+        return {
+            "task": {**self.task.description, "kind": self.task.kind, "shape": list(self.task.shape)}
+            | {"measurements": self.task.measurements.count},
+            "model": _describe(self.model),
+            "method": hyperparameters(self.method),
+            "gd": None if gd is None else asdict(gd),
+            "eps": self.criterion.eps,
+            **asdict(self.request),
+            "device": str(self.criterion.device),
+            "dtype": str(self.criterion.dtype).removeprefix("torch."),
+        }
+
+
+def _assemble(settings: _Settings, control: Control) -> DataTree:
+    prior = draw_prior(settings.criterion, settings.request)
+    references = reference_points(settings.task, normalize=settings.model.normalize)
+    run = _condition(settings, control)
+    descent, reason = _descend(settings, run, control)
+    seconds = {"total": control.seconds, "sampling": run.seconds}
+    return assemble(
+        settings.task,
+        configuration=settings.configuration(),
+        prior=prior,
+        run=run,
+        gd=descent,
+        references=references,
+        seconds=seconds if descent is None else seconds | {"gd": descent.seconds},
+        seed=settings.request.seed,
+        reasons={"gd": reason} if reason else {},
+    )
+
+
+def _condition(settings: _Settings, control: Control) -> Run:
+    """The method's run, or at once the proof that there is nothing to find."""
+    criterion, normalize = settings.criterion, settings.model.normalize
+    if not infeasible(criterion.task, criterion.eps, normalize=normalize):
+        return settings.method.run(criterion, settings.request, replace(control, started=time.perf_counter()))
+    kind = "matrix of Frobenius norm 1" if normalize else "matrix"
+    least = least_train_loss(criterion.task, normalize=normalize)
+    return Run(
+        method=settings.method.name,
+        outcome=Outcome.INFEASIBLE,
+        message=f"No {kind} has a training loss below {criterion.eps:.4g}; the least is {least:.4g}. Raise --eps.",
+        eps=criterion.eps,
+        posterior=None,
+        log_volume=Estimate(None, None, (None, float("-inf"))),
+        log_evidence=None,
+        levels=None,
+        diagnostics={"least_train_loss": least},
+        evaluations=0,
+        seconds=0.0,
+    )
+
+
+def _descend(settings: _Settings, run: Run, control: Control) -> tuple[Descent | None, str | None]:
+    """Gradient descent, or the reason why there is none."""
+    if settings.gd is None:
+        return None, "gradient descent was turned off"
+    if not isinstance(settings.model, MatrixFactorization):
+        return None, "gradient descent needs a MatrixFactorization"
+    if run.outcome in (Outcome.INFEASIBLE, Outcome.INTERRUPTED):
+        return None, f"the run was {run.outcome}"
+    own = replace(control, started=time.perf_counter())
+    return settings.gd.run(settings.model, settings.criterion, settings.request.seed, own), None
+
+
+def _request(seed: int, precision: float, chains: int | None, draws: int | None, weights: bool) -> Request:
+    return Request(
+        seed=integer_in("seed", seed, 0),
+        precision=real_in("precision", precision, 0, 1, open_low=True),
+        chains=None if chains is None else positive_integer("chains", chains),
+        draws=None if draws is None else positive_integer("draws", draws),
+        weights=bool(weights),
+    )
+
+
+def _threshold(eps: float | str, task: Task) -> float:
+    """ε as a number; a percentage is of the zero predictor's training loss."""
+    if isinstance(eps, str) and eps.strip().endswith("%"):
+        share = real_in("eps in per cent", eps.strip().removesuffix("%"), 0, open_low=True)
+        return share / 100 * task.zero_train_loss
+    value = real_in("eps", eps, 0)
+    if value == 0:
+        smallest = 1e-4 * task.zero_train_loss
+        raise InputError(
+            "eps is 0; a prior draw fits exactly with probability zero, so sampling needs a positive threshold. "
+            f"A small one here is {smallest:.2g}, or '0.01%' of the zero predictor's loss."
+        )
+    return value
+
+
+def _describe(model: Model) -> dict[str, Any]:
+    if isinstance(model, MatrixFactorization):
+        values = asdict(model)
+        if callable(model.prior):
+            values["prior"] = getattr(model.prior, "__name__", type(model.prior).__name__)
+        if isinstance(model.width, tuple):
+            values["width"] = list(model.width)
+        return {"family": "matrix-factorization", **values}
+    source = model.source if isinstance(model, ProgramModel) else model
+    name = getattr(source, "__name__", type(source).__name__)
+    return {"family": "program", "name": name, "normalize": model.normalize}

@@ -1,0 +1,91 @@
+"""The ``bayesgc`` command: its commands and how each way of failing ends.
+
+Exit codes: 0 converged; 2 wrong usage or input, provable infeasibility included; 3 ran but did not converge;
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from bayesgc import __version__
+from bayesgc.cli.infer import infer
+from bayesgc.validate import InputError
+
+WRONG_INPUT, INTERRUPTED = 2, 130
+
+app = typer.Typer(
+    name="bayesgc",
+    help="Guess & Check as Bayesian conditioning: how well do weights generalise that merely fit the data, "
+    "drawn from the prior, and how well do those that gradient descent finds?",
+    invoke_without_command=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(infer)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bayesgc {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+        raise typer.Exit(WRONG_INPUT)
+
+
+@app.command()
+def show(
+    file: Annotated[Path, typer.Argument(help="A result saved by infer (.nc).")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON object that infer --json prints.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw the result to this file (.png, .svg or .pdf).")] = None,
+) -> None:
+    """Print a saved result again."""
+    from bayesgc.cli.show import show as print_saved
+
+    print_saved(file, as_json=as_json, plot=plot)
+
+
+@app.command(name="list")
+def list_names(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """List what options can name: activations, priors, scalings, methods, tasks, optimizers and devices."""
+    from bayesgc.cli.listing import print_names
+
+    print_names(as_json=as_json)
+
+
+def run() -> None:
+    """Run the command line and exit; every wrong input ends in one line on standard error."""
+    try:
+        code = app(standalone_mode=False)
+    except typer.Exit as stop:
+        code = stop.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        code = _fail("interrupted", INTERRUPTED)
+    except TyperException as error:
+        code = _fail(error.format_message(), WRONG_INPUT)
+    except InputError as error:
+        code = _fail(str(error), WRONG_INPUT)
+    sys.exit(code)
+
+
+def _fail(message: str, code: int) -> int:
+    typer.echo(f"bayesgc: {' '.join(message.split())}", err=True)
+    return code

@@ -1,0 +1,48 @@
+"""``bayesgc list``: every name that an option can take, from the registries themselves."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from bayesgc.cli.session import TASKS
+from bayesgc.cli.show import print_json
+from bayesgc.inference import INITIALIZATIONS, METHODS, OPTIMIZERS, available_devices
+from bayesgc.models import ACTIVATIONS, PRIORS, SCALING_SUMMARIES
+
+
+def names() -> dict[str, dict[str, str]]:
+    """What can be named, by option, each with a line that says what it is."""
+    return {
+        "task": {name: _first_line(make) for name, make in TASKS.items()},
+        "method": {name: _first_line(method) for name, method in METHODS.items()},
+        "activation": {name: each.summary for name, each in ACTIVATIONS.items()},
+        "prior": {name: _with_options(each.summary, each.options) for name, each in PRIORS.items()},
+        "scaling": dict(SCALING_SUMMARIES),
+        "gd-optimizer": {name: each.summary for name, each in OPTIMIZERS.items()},
+        "gd-init": dict(INITIALIZATIONS),
+        "device": dict.fromkeys(available_devices(), "on this machine"),
+    }
+
+
+def print_names(*, as_json: bool = False) -> None:
+    """Print them as a table, or as one JSON object."""
+    if as_json:
+        print_json(dict(names()))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("option", style="dim")
+    table.add_column("name", style="bold")
+    table.add_column("what it is")
+    for option, entries in names().items():
+        for i, (name, summary) in enumerate(entries.items()):
+            table.add_row("" if i else f"--{option}", name, summary)
+    Console().print(table)
+
+
+def _first_line(thing: object) -> str:
+    return (thing.__doc__ or "").strip().split("\n")[0]
+
+
+def _with_options(summary: str, options: list[str]) -> str:
+    return summary if not options else f"{summary} Options: {', '.join(options)}."

@@ -1,0 +1,51 @@
+"""The criterion, the methods that condition a prior on it, and gradient descent beside them.
+
+*A prior, a fit criterion, and a method that conditions one on the other; gradient descent is one more method on the
+same model.* Every method has the same shape: a frozen object with its hyperparameters, and ``run(criterion, request,
+control)``, which returns a `Run`.
+"""
+
+from bayesgc.inference.control import Control, Progress, interruptible
+from bayesgc.inference.criterion import Criterion
+from bayesgc.inference.descent import INITIALIZATIONS, GradientDescent
+from bayesgc.inference.device import available_devices, device_named, dtype_named
+from bayesgc.inference.feasibility import infeasible, least_train_loss
+from bayesgc.inference.methods import METHODS, Method, method_named
+from bayesgc.inference.optimizers import OPTIMIZERS
+from bayesgc.inference.prior import draw_prior
+from bayesgc.inference.records import Descent, Draws, Estimate, Levels, Outcome, Reference, Run, Summary
+from bayesgc.inference.references import reference_points
+from bayesgc.inference.rejection import Rejection
+from bayesgc.inference.request import Request
+from bayesgc.inference.splitting import Splitting
+
+__all__ = [
+    "INITIALIZATIONS",
+    "METHODS",
+    "OPTIMIZERS",
+    "Control",
+    "Criterion",
+    "Descent",
+    "Draws",
+    "Estimate",
+    "GradientDescent",
+    "Levels",
+    "Method",
+    "Outcome",
+    "Progress",
+    "Reference",
+    "Rejection",
+    "Request",
+    "Run",
+    "Splitting",
+    "Summary",
+    "available_devices",
+    "device_named",
+    "draw_prior",
+    "dtype_named",
+    "infeasible",
+    "interruptible",
+    "least_train_loss",
+    "method_named",
+    "reference_points",
+]

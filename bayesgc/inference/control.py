@@ -1,0 +1,132 @@
+"""Budgets, interruption, progress and worker threads of one run."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import torch
+
+from bayesgc.inference.records import Outcome
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run tells while it goes on; None where a field means nothing to the stage."""
+
+    stage: str
+    done: float = 0.0
+    total: float | None = None
+    threshold: float | None = None
+    acceptance: float | None = None
+    log_volume: float | None = None
+    detail: str = ""
+
+
+@dataclass
+class Control:
+    """The budget of a run and its line to the outside.
+
+    Args:
+        max_seconds: wall time after which no new work begins, None for no limit.
+        max_evaluations: evaluations of the training loss, None for no limit.
+        report: called with `Progress`, from any thread.
+    """
+
+    max_seconds: float | None = None
+    max_evaluations: int | None = None
+    report: Callable[[Progress], None] = lambda progress: None
+    started: float = field(default_factory=time.perf_counter)
+    _interrupt: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since the run began."""
+        return time.perf_counter() - self.started
+
+    def interrupt(self) -> None:
+        """Ask the run to end with what it has."""
+        self._interrupt.set()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether somebody asked the run to end."""
+        return self._interrupt.is_set()
+
+    def out_of_time(self, share: float = 1.0) -> bool:
+        """Whether a share of the wall time is spent, or the run was interrupted."""
+        return self.interrupted or (self.max_seconds is not None and self.seconds >= share * self.max_seconds)
+
+    def affords(self, evaluations: int, share: float = 1.0) -> bool:
+        """Whether a total number of evaluations is within a share of the budget."""
+        return self.max_evaluations is None or evaluations <= share * self.max_evaluations
+
+    def failure(self) -> Outcome:
+        """The outcome of a run that ended before it converged."""
+        return Outcome.INTERRUPTED if self.interrupted else Outcome.EXHAUSTED
+
+
+@contextlib.contextmanager
+def interruptible(control: Control) -> Iterator[None]:
+    """Let the first Ctrl-C ask the run to end with what it has, and a second one end it at once.
+
+    Outside the main thread, where Python delivers no signals, it changes nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(number: int, frame: object) -> None:
+        if control.interrupted:
+            raise KeyboardInterrupt
+        control.interrupt()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def one_thread_each() -> Iterator[int]:
+    """Let every torch operation run on one thread; yields how many threads torch was allowed before.
+
+    Work is spread over blocks instead of inside operations: faster for many small ones, and the order of every sum
+    is then fixed, whatever the number of threads.
+    """
+    allowed = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield allowed
+    finally:
+        torch.set_num_threads(allowed)
+
+
+def in_order(
+    function: Callable[[Job], Result], jobs: Iterable[Job], device: torch.device
+) -> Iterator[Result]:
+    """``function`` of each job, in order, a few at once on the CPU."""
+    with one_thread_each() as threads:
+        workers = threads if device.type == "cpu" else 1
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            waiting: list[Future[Result]] = []
+            try:
+                for job in jobs:
+                    waiting.append(pool.submit(function, job))
+                    if len(waiting) > 2 * workers:
+                        yield waiting.pop(0).result()
+                while waiting:
+                    yield waiting.pop(0).result()
+            finally:
+                for future in waiting:
+                    future.cancel()

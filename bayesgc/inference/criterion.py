@@ -1,0 +1,62 @@
+"""The fit criterion: the event {L_train < ε} as a function of the whitened weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bayesgc.models import Whitened
+from bayesgc.task import Task
+
+_CHUNK_ENTRIES = {"cpu": 2**18, "cuda": 2**28, "mps": 2**26}
+"""Latent entries evaluated at once: on a CPU what its cache holds, on a GPU what its memory holds."""
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A model's prior, a task and a threshold on the training loss.
+
+    Draws are columns: ``normals`` is (latent, draw), a draw of the prior when its entries are standard normal.
+    """
+
+    task: Task
+    whitened: Whitened
+    eps: float
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def latent_size(self) -> int:
+        """The number of standard normals that make one draw."""
+        return self.whitened.size
+
+    @property
+    def chunk(self) -> int:
+        """Draws evaluated at once; a fixed rule, so that it changes no bit from run to run."""
+        return max(64, _CHUNK_ENTRIES[self.device.type] // self.latent_size)
+
+    def draw(self, generator: torch.Generator, count: int) -> Float[Tensor, "latent draw"]:
+        """Normals of ``count`` draws from the prior."""
+        return torch.randn(self.latent_size, count, generator=generator, device=self.device, dtype=self.dtype)
+
+    def vectors(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "entry draw"]:
+        """The end-to-end matrices, vectorised row by row."""
+        return torch.cat([self.whitened.vectors(part) for part in normals.split(self.chunk, dim=1)], dim=1)
+
+    def train_loss(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"]:
+        """L_train of each draw."""
+        return self.evaluate(normals, keep_vectors=False)[1]
+
+    def evaluate(
+        self, normals: Float[Tensor, "latent draw"], *, keep_vectors: bool = True
+    ) -> tuple[Float[Tensor, "entry draw"], Float[Tensor, " draw"]]:
+        """The end-to-end matrices (no columns unless they are kept) and L_train of each draw."""
+        vectors, losses = [], []
+        for part in normals.split(self.chunk, dim=1):
+            value = self.whitened.vectors(part)
+            losses.append(self.task.train_loss(value))
+            vectors.append(value if keep_vectors else value[:, :0])
+        return torch.cat(vectors, dim=1), torch.cat(losses)

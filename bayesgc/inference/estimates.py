@@ -1,0 +1,74 @@
+"""Estimates with their errors: independent islands, independent draws, exact binomial intervals."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+from scipy.special import logsumexp
+
+from bayesgc.inference.records import Estimate, Summary
+
+QUANTILES = (0.05, 0.5, 0.95)
+
+
+def student_interval(value: float, mcse: float, freedom: int) -> Estimate:
+    """An estimate with the 95 % interval of Student's t."""
+    half = float(stats.t.ppf(0.975, freedom)) * mcse
+    return Estimate(value, mcse, (value - half, value + half))
+
+
+def log_mean(log_values: Float[np.ndarray, " island"]) -> Estimate:
+    """The log of the mean over independent islands, which is unbiased before the log; error by the delta method.
+
+    An island at −inf counts as zero. With fewer than two islands, or none above zero, the error is unknown.
+    """
+    count = len(log_values)
+    value = float(logsumexp(log_values) - math.log(count)) if count else -math.inf
+    if count < 2 or value == -math.inf:
+        return Estimate(None, None, (None, math.inf))
+    relative = np.exp(log_values - value)
+    mcse = float(relative.std(ddof=1) / math.sqrt(count))
+    return student_interval(value, mcse, count - 1)
+
+
+def weighted_mean(
+    means: Float[np.ndarray, " island"], log_weights: Float[np.ndarray, " island"]
+) -> Estimate:
+    """A mean over islands weighted by their volumes: a ratio of two means, with its linearised error."""
+    alive = np.isfinite(log_weights)
+    count = len(log_weights)
+    if count < 2 or not alive.any():
+        return Estimate(None, None, (None, math.inf))
+    share = np.exp(log_weights - logsumexp(log_weights))
+    value = float(np.sum(share[alive] * means[alive]))
+    residual = np.where(alive, share * (np.where(alive, means, 0.0) - value), 0.0)
+    mcse = float(np.sqrt(np.sum(residual**2) * count / (count - 1)))
+    return student_interval(value, mcse, count - 1)
+
+
+def binomial_log_volume(accepted: int, total: int) -> Estimate:
+    """log of an acceptance probability with the exact interval of Clopper and Pearson (1934).
+
+    With nothing accepted there is no estimate, only the upper end of the interval.
+    """
+    low, high = stats.binomtest(accepted, total).proportion_ci(0.95, method="exact")
+    if accepted == 0:
+        return Estimate(None, None, (None, math.log(high)))
+    share = accepted / total
+    # The delta method gives the error of the log of a proportion.
+    return Estimate(math.log(share), math.sqrt((1 - share) / accepted), (math.log(low), math.log(high)))
+
+
+def summarize(values: Float[np.ndarray, " draw"], mean: float, mcse: float) -> Summary:
+    """Spread and quantiles of equally weighted draws, beside a mean and error that the method worked out."""
+    q05, q50, q95 = (float(q) for q in np.quantile(values, QUANTILES))
+    return Summary(mean=mean, sd=float(values.std()), mcse=mcse, q05=q05, q50=q50, q95=q95)
+
+
+def summarize_independent(values: Float[np.ndarray, " draw"]) -> Summary:
+    """The summary of independent draws; the error of one draw is unknown and stands as infinite."""
+    mcse = float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.inf
+    return summarize(values, float(values.mean()), mcse)

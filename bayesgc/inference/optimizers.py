@@ -1,0 +1,86 @@
+"""Update rules of gradient descent, for all restarts at once: weights are (weight, restart), the restarts independent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Optimizer(Protocol):
+    """A rule that turns gradients into steps."""
+
+    def update(self, gradient: Float[Tensor, "weight restart"], step: int) -> Float[Tensor, "weight restart"]:
+        """What to subtract from the weights; ``step`` counts from 1."""
+        ...
+
+
+class GroupRMSprop:
+    """RMSprop with one average of the squared gradient norm for all weights, bias-corrected.
+
+    Source: the optimizer of Arora, Cohen, Hu and Luo 2019 that Alexander et al. 2025 use (α = 0.99, ε = 1e-6);
+    momentum as RMSprop has it, on the scaled gradient.
+    """
+
+    def __init__(self, lr: float, momentum: float, like: Tensor, alpha: float = 0.99, eps: float = 1e-6) -> None:
+        self.lr, self.momentum, self.alpha, self.eps = lr, momentum, alpha, eps
+        self.average = like.new_zeros(like.shape[1])
+        self.velocity = torch.zeros_like(like)
+
+    def update(self, gradient: Float[Tensor, "weight restart"], step: int) -> Float[Tensor, "weight restart"]:
+        """What to subtract from the weights."""
+        self.average.mul_(self.alpha).add_(gradient.square().sum(0), alpha=1 - self.alpha)
+        scale = self.lr / ((self.average / (1 - self.alpha**step)).sqrt_() + self.eps)
+        if self.momentum == 0:
+            return gradient * scale
+        self.velocity.mul_(self.momentum).add_(gradient * scale)
+        return self.velocity
+
+
+class HeavyBall:
+    """Gradient descent with Polyak's momentum; plain at momentum 0."""
+
+    def __init__(self, lr: float, momentum: float, like: Tensor) -> None:
+        self.lr, self.momentum = lr, momentum
+        self.velocity = torch.zeros_like(like)
+
+    def update(self, gradient: Float[Tensor, "weight restart"], step: int) -> Float[Tensor, "weight restart"]:
+        """What to subtract from the weights."""
+        self.velocity.mul_(self.momentum).add_(gradient, alpha=self.lr)
+        return self.velocity
+
+
+class Adam:
+    """Adam (Kingma and Ba 2015) with its usual constants; ``momentum`` is not used."""
+
+    def __init__(self, lr: float, momentum: float, like: Tensor) -> None:
+        self.lr = lr
+        self.first, self.second = torch.zeros_like(like), torch.zeros_like(like)
+
+    def update(self, gradient: Float[Tensor, "weight restart"], step: int) -> Float[Tensor, "weight restart"]:
+        """What to subtract from the weights."""
+        self.first.lerp_(gradient, 0.1)
+        self.second.lerp_(gradient.square(), 0.001)
+        spread = (self.second / (1 - 0.999**step)).sqrt_().add_(1e-8)
+        return self.first * (self.lr / (1 - 0.9**step)) / spread
+
+
+@dataclass(frozen=True)
+class OptimizerChoice:
+    """An optimizer that can be named, with its own momentum."""
+
+    summary: str
+    build: Callable[[float, float, Tensor], Optimizer]
+    momentum: float = 0.0
+
+
+OPTIMIZERS = {
+    "group-rmsprop": OptimizerChoice("RMSprop with one average for all weights, as in the paper", GroupRMSprop),
+    "gd": OptimizerChoice("plain gradient descent", HeavyBall),
+    "momentum": OptimizerChoice("gradient descent with heavy-ball momentum 0.9", HeavyBall, momentum=0.9),
+    "adam": OptimizerChoice("Adam", Adam),
+}

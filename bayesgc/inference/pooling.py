@@ -1,0 +1,153 @@
+"""Pool independent islands into one posterior, one volume and one ε-curve, with errors from their spread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.special import logsumexp
+from torch import Tensor
+
+from bayesgc.inference.criterion import Criterion
+from bayesgc.inference.estimates import log_mean, summarize, weighted_mean
+from bayesgc.inference.records import Draws, Estimate, Levels
+from bayesgc.inference.request import LOG_VOLUME_ERROR, Request
+from bayesgc.inference.streams import Stream, generator
+
+
+@dataclass(frozen=True)
+class LevelRecord:
+    """What one island saw at one threshold, after its moves."""
+
+    log_volume: float
+    gen_loss: float
+    acceptance: float
+    ancestors: float
+
+
+@dataclass(frozen=True)
+class IslandRecord:
+    """One finished island: its levels from the prior down, and its particles below the last threshold."""
+
+    levels: list[LevelRecord]
+    vectors: Float[Tensor, "entry particle"]
+    quantities: dict[str, Float[Tensor, "particle *rest"]]
+    normals: Float[Tensor, "latent particle"] | None
+
+    @property
+    def log_volume(self) -> float:
+        """The island's own estimate of the log volume; −inf when it had no survivors."""
+        return self.levels[-1].log_volume
+
+
+def pool_levels(thresholds: tuple[float, ...], islands: list[IslandRecord]) -> Levels:
+    """The ε-curve of all islands, from the prior (threshold inf) down."""
+    table = np.array(
+        [[[lv.log_volume, lv.gen_loss, lv.acceptance, lv.ancestors] for lv in island.levels] for island in islands]
+    )
+    volumes = [log_mean(table[:, level, 0]) for level in range(table.shape[1])]
+    losses = [weighted_mean(table[:, level, 1], table[:, level, 0]) for level in range(table.shape[1])]
+    return Levels(
+        threshold=np.array([np.inf, *thresholds]),
+        log_volume=_column([each.value for each in volumes]),
+        log_volume_mcse=_column([each.mcse for each in volumes]),
+        gen_loss=_column([each.value for each in losses]),
+        gen_loss_mcse=_column([each.mcse for each in losses]),
+        acceptance=table[:, :, 2].mean(0),
+        ancestors=table[:, :, 3].mean(0),
+    )
+
+
+def pool_log_volume(islands: list[IslandRecord], *, reached: bool) -> Estimate:
+    """The log volume; when ε was not reached, only the bound by the last threshold that was."""
+    for level in range(len(islands[0].levels) if islands else 0, 0, -1):
+        estimate = log_mean(np.array([island.levels[level - 1].log_volume for island in islands]))
+        if estimate.value is not None:
+            complete = reached and level == len(islands[0].levels)
+            return estimate if complete else Estimate(None, None, (None, min(0.0, estimate.ci95[1])))
+    return Estimate(None, None, (None, 0.0))
+
+
+def precise_enough(islands: list[IslandRecord], request: Request) -> bool:
+    """Whether log volume and, where it is defined, E[L_gen] are known as well as asked for."""
+    log_volumes = np.array([island.log_volume for island in islands])
+    volume = log_mean(log_volumes)
+    if volume.mcse is None or volume.mcse > LOG_VOLUME_ERROR:
+        return False
+    if "gen_loss" not in islands[0].quantities:
+        return True
+    loss = weighted_mean(_means(islands, "gen_loss"), log_volumes)
+    return loss.value is not None and loss.mcse is not None and loss.mcse <= request.precision * loss.value
+
+
+def pool_posterior(criterion: Criterion, islands: list[IslandRecord], request: Request) -> Draws | None:
+    """Equally weighted draws: every island fills slots in proportion to its volume, its own chain first.
+
+    ``sample_stats`` says which island each draw came from. None when no island reached the threshold.
+    """
+    log_volumes = np.array([island.log_volume for island in islands])
+    if not np.isfinite(log_volumes).any():
+        return None
+    particles = islands[0].vectors.shape[1]
+    island, particle = _deal(log_volumes, particles, request.draws or particles, request.seed)
+    source = torch.from_numpy(island), torch.from_numpy(particle)
+    held = {name: _gather([each.quantities[name] for each in islands], source) for name in islands[0].quantities}
+    matrices = _gather([each.vectors.T for each in islands], source).unflatten(-1, criterion.task.shape)
+    summaries = {
+        name: summarize(values.numpy().ravel(), *_mean_and_error(_means(islands, name), log_volumes))
+        for name, values in held.items()
+        if values.ndim == 2
+    }
+    stats = {"island": source[0], "island_log_volume": torch.from_numpy(log_volumes)[source[0]]}
+    return Draws(matrices, held, summaries, stats, _weights(criterion, islands, source) if request.weights else None)
+
+
+def _deal(
+    log_volumes: Float[np.ndarray, " island"], particles: int, draws: int, seed: int
+) -> tuple[Int[np.ndarray, "chain draw"], Int[np.ndarray, "chain draw"]]:
+    """Which island, and which of its particles, fills each slot."""
+    chains = len(log_volumes)
+    share = np.exp(log_volumes - logsumexp(log_volumes))
+    edges = np.round(np.cumsum(share) * chains * draws).astype(int)
+    counts = np.diff(edges, prepend=0)
+    hands = []
+    for index, count in enumerate(counts):
+        order = torch.randperm(particles, generator=generator(seed, Stream.RESAMPLE, index, torch.device("cpu")))
+        hands.append(np.stack([np.full(count, index), np.resize(order.numpy(), count)]))
+    surplus = np.concatenate([hand[:, draws:] for hand in hands], axis=1)
+    filled = []
+    for hand in hands:
+        own = hand[:, :draws]
+        missing = draws - own.shape[1]
+        filled.append(np.concatenate([own, surplus[:, :missing]], axis=1))
+        surplus = surplus[:, missing:]
+    island, particle = np.stack(filled, axis=1)
+    return island, particle
+
+
+def _gather(parts: list[Float[Tensor, "particle *rest"]], source: tuple[Tensor, Tensor]) -> Tensor:
+    return torch.stack(parts)[source]
+
+
+def _weights(criterion: Criterion, islands: list[IslandRecord], source: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+    normals = torch.stack([each.normals.T for each in islands if each.normals is not None])[source]
+    sites = criterion.whitened.weights(normals.flatten(0, 1).T.to(criterion.device))
+    return {name: values.cpu().unflatten(0, source[0].shape) for name, values in sites.items()}
+
+
+def _means(islands: list[IslandRecord], name: str) -> Float[np.ndarray, " island"]:
+    return np.array([float(island.quantities[name].double().mean()) for island in islands])
+
+
+def _mean_and_error(
+    means: Float[np.ndarray, " island"], log_volumes: Float[np.ndarray, " island"]
+) -> tuple[float, float]:
+    estimate = weighted_mean(means, log_volumes)
+    known = estimate.value is not None and estimate.mcse is not None
+    return (estimate.value, estimate.mcse) if known else (float(means[0]), float("inf"))  # type: ignore[return-value]
+
+
+def _column(values: list[float | None]) -> Float[np.ndarray, " level"]:
+    return np.array([np.nan if value is None else value for value in values])

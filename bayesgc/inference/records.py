@@ -1,0 +1,135 @@
+"""What the methods return: plain records of tensors and floats, the same shape for every method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    CONVERGED = "converged"
+    EXHAUSTED = "exhausted"
+    STALLED = "stalled"
+    INFEASIBLE = "infeasible"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def advice(self) -> str:
+        """What the outcome means and what to try next, in one sentence."""
+        return _ADVICE[self]
+
+
+_ADVICE = {
+    Outcome.CONVERGED: "The threshold was reached and the errors are as small as asked for.",
+    Outcome.EXHAUSTED: (
+        "The budget ended before the errors were small enough: raise --max-seconds or --max-evaluations, "
+        "loosen --eps, or accept a larger --precision."
+    ),
+    Outcome.STALLED: (
+        "The training loss of the draws stopped falling, as when the prior has atoms: "
+        "raise --eps above the last threshold reached, or give the model more freedom."
+    ),
+    Outcome.INFEASIBLE: "No matrix that this model can produce fits this well: raise --eps or change the model.",
+    Outcome.INTERRUPTED: "The run was interrupted; what had been found is kept.",
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A Monte Carlo estimate of one number.
+
+    ``value`` and ``mcse`` (one standard error) are None when the event was not observed;
+    ``ci95`` then has no lower end and its upper end is a bound.
+    """
+
+    value: float | None
+    mcse: float | None
+    ci95: tuple[float | None, float]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One scalar quantity under one law; ``mcse`` is the standard error of ``mean`` by the method's own rule."""
+
+    mean: float
+    sd: float
+    mcse: float
+    q05: float
+    q50: float
+    q95: float
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Equally weighted draws from one law.
+
+    ``quantities`` holds ``train_loss``, ``error``, ``effective_rank``, ``nuclear_norm``, ``singular_value`` and, where
+    something is held out and the truth is known, ``gen_loss``, each (chain, draw) but for ``singular_value``
+    (chain, draw, min(rows, cols)). ``summaries`` comes from every draw the method made, not from the kept ones alone.
+    """
+
+    end_to_end: Float[Tensor, "chain draw *shape"]
+    quantities: dict[str, Float[Tensor, "chain draw *rest"]]
+    summaries: dict[str, Summary]
+    sample_stats: dict[str, Tensor] = field(default_factory=dict)
+    weights: dict[str, Float[Tensor, "chain draw *site"]] | None = None
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The ε-curve: one entry for each threshold, from the prior (``inf``) down to the last one reached.
+
+    ``gen_loss`` is E[L_gen | L_train < threshold]; NaN marks what is unknown at a level.
+    """
+
+    threshold: Float[np.ndarray, " level"]
+    log_volume: Float[np.ndarray, " level"]
+    log_volume_mcse: Float[np.ndarray, " level"]
+    gen_loss: Float[np.ndarray, " level"]
+    gen_loss_mcse: Float[np.ndarray, " level"]
+    acceptance: Float[np.ndarray, " level"]
+    ancestors: Float[np.ndarray, " level"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The record of a method that conditions the model on the fit criterion."""
+
+    method: str
+    outcome: Outcome
+    message: str
+    eps: float
+    posterior: Draws | None
+    log_volume: Estimate | None
+    log_evidence: Estimate | None
+    levels: Levels | None
+    diagnostics: dict[str, float | int | str]
+    evaluations: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Descent:
+    """The record of gradient descent: one end point a restart, which is a spread over restarts and not a posterior."""
+
+    configuration: dict[str, float | int | str]
+    end_to_end: Float[Tensor, "restart *shape"]
+    quantities: dict[str, Float[Tensor, "restart *rest"]]
+    converged: Bool[Tensor, " restart"]
+    steps: Int[Tensor, " restart"]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference point: one matrix (None for the chance level, which is an average) and its losses."""
+
+    end_to_end: Float[np.ndarray, "*shape"] | None
+    train_loss: float | None
+    gen_loss: float | None

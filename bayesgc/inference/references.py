@@ -1,0 +1,64 @@
+"""Reference points that a result is read against: zero, least squares, minimum nuclear norm, chance on the sphere."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from bayesgc.inference.affine import BestFits, best_fits
+from bayesgc.inference.nuclear import minimum_nuclear_norm
+from bayesgc.inference.records import Reference
+from bayesgc.task import Task
+
+
+def reference_points(task: Task, *, normalize: bool) -> dict[str, Reference]:
+    """The reference points of ``task`` by name, in float64.
+
+    ``zero`` and ``least_squares`` (of minimum norm) are always there, ``nuclear_norm`` for tasks of order two, and
+    ``chance`` with ``normalize`` where it exists (see ``chance_level``).
+    """
+    fits = best_fits(task)
+    points = {
+        "zero": _reference(task, np.zeros(task.shape)),
+        "least_squares": _reference(task, fits.point.reshape(task.shape)),
+    }
+    if len(task.shape) == 2:
+        points["nuclear_norm"] = _reference(task, _nuclear_norm_point(task))
+    chance = chance_level(task, fits) if normalize else None
+    if chance is not None:
+        points["chance"] = chance
+    return points
+
+
+def chance_level(task: Task, fits: BestFits) -> Reference | None:
+    """E[L_gen] = (ρ² + ‖b‖²)/|B| under the uniform law on the unit sphere given L_train = 0.
+
+    ρ² = 1 − yᵀ(A Aᵀ)⁺y is what the least-squares fit leaves of the unit length, and b = B vec W*; the free part of
+    length ρ is uniform in direction, so it adds ρ² on average. None where no unit-norm matrix fits exactly, nothing is
+    held out, or the truth is unknown.
+    """
+    left = 1.0 - float(fits.point @ fits.point)
+    if task.zero_gen_loss is None or fits.misfit > 0.0 or left < 0.0:
+        return None
+    return Reference(None, 0.0, left / task.held_out.count + task.zero_gen_loss)
+
+
+def _nuclear_norm_point(task: Task) -> Float[np.ndarray, "rows cols"]:
+    fit = minimum_nuclear_norm(task)
+    if not fit.converged:
+        warnings.warn(
+            f"The minimum-nuclear-norm reference stopped after {fit.iterations} steps with a norm that may exceed the "
+            f"least one by {fit.relative_gap:.1e} of itself.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return fit.end_to_end
+
+
+def _reference(task: Task, matrix: Float[np.ndarray, "*shape"]) -> Reference:
+    vectors = torch.from_numpy(np.array(matrix, dtype=np.float64).reshape(-1, 1))
+    gen_loss = task.gen_loss(vectors)
+    return Reference(matrix, float(task.train_loss(vectors)), None if gen_loss is None else float(gen_loss))

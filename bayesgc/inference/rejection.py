@@ -1,0 +1,223 @@
+"""Rejection: literal Guess & Check. Draw weights from the prior, keep those below the threshold.
+
+Source: Alexander et al. 2025, section 3. The method to trust where the volume allows it, and the one that the others
+are measured against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bayesgc.inference.control import Control, Progress, in_order
+from bayesgc.inference.criterion import Criterion
+from bayesgc.inference.estimates import binomial_log_volume, summarize_independent
+from bayesgc.inference.functionals import quantities
+from bayesgc.inference.records import Draws, Estimate, Levels, Outcome, Run
+from bayesgc.inference.request import LOG_VOLUME_ERROR, Request
+from bayesgc.inference.streams import Stream, generator
+from bayesgc.validate import positive_integer
+
+_BLOCK = {"cpu": 2**13, "cuda": 2**20, "mps": 2**18}
+"""Draws in a block, the unit of drawing and evaluation."""
+_CHECK_GROWTH = 1.2
+"""The run looks whether it is precise enough at block counts that grow by this factor: rarely, since stopping at a
+lucky moment makes errors look small."""
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Plain rejection from the prior.
+
+    Args:
+        batch: blocks handed to a worker at once; changes the speed and no bit of the result.
+    """
+
+    batch: int = 4
+    name: ClassVar[str] = "rejection"
+    default_chains: ClassVar[int] = 4
+
+    def __post_init__(self) -> None:
+        positive_integer("batch", self.batch)
+
+    def run(self, criterion: Criterion, request: Request, control: Control) -> Run:
+        """Draw until the errors are small enough or the budget is spent."""
+        harvest = _Harvest(request, criterion.eps)
+        converged = False
+        for block in self._blocks(criterion, request, control):
+            harvest.add(block)
+            control.report(_progress(harvest))
+            if harvest.time_to_check() and harvest.precise_enough():
+                converged = True
+                break
+        outcome = Outcome.CONVERGED if converged else control.failure()
+        posterior = harvest.draws(criterion)
+        return Run(
+            method=self.name,
+            outcome=outcome,
+            message=outcome.advice,
+            eps=criterion.eps,
+            posterior=posterior,
+            log_volume=harvest.log_volume(),
+            log_evidence=None,
+            levels=harvest.levels(),
+            diagnostics={"accepted": harvest.accepted, "draws": harvest.total},
+            evaluations=harvest.total,
+            seconds=control.seconds,
+        )
+
+    def _blocks(self, criterion: Criterion, request: Request, control: Control) -> Iterator[_Block]:
+        size = _BLOCK[criterion.device.type]
+
+        def one_batch(first: int) -> list[_Block]:
+            blocks = []
+            for index in range(first, first + self.batch):
+                if control.out_of_time() or not control.affords((index + 1) * size):
+                    break
+                blocks.append(_try_block(criterion, request, index, size))
+            return blocks
+
+        for blocks in in_order(one_batch, count(0, self.batch), criterion.device):
+            yield from blocks
+            if len(blocks) < self.batch:
+                return
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The survivors of one block of draws."""
+
+    total: int
+    vectors: Float[Tensor, "entry survivor"]
+    normals: Float[Tensor, "latent survivor"] | None
+    quantities: dict[str, Float[Tensor, "survivor *rest"]]
+
+
+@torch.no_grad()
+def _try_block(criterion: Criterion, request: Request, index: int, size: int) -> _Block:
+    normals = criterion.draw(generator(request.seed, Stream.REJECTION, index, criterion.device), size)
+    vectors, loss = criterion.evaluate(normals)
+    survivors = (loss < criterion.eps).nonzero()[:, 0]
+    found = quantities(criterion.task, vectors[:, survivors]) if len(survivors) else {}
+    return _Block(
+        size,
+        vectors[:, survivors].cpu(),
+        normals[:, survivors].cpu() if request.weights else None,
+        # The loss that was tested, not one that another batch shape may round differently.
+        {name: values.cpu() for name, values in (found | {"train_loss": loss[survivors]}).items()},
+    )
+
+
+@dataclass
+class _Harvest:
+    """The survivors so far. Counts and sums are kept for all, matrices for as many as were asked for."""
+
+    request: Request
+    eps: float
+    total: int = 0
+    accepted: int = 0
+    blocks: int = 0
+    next_check: int = 1
+    kept: list[_Block] = field(default_factory=list)
+    scalars: dict[str, list[np.ndarray]] = field(default_factory=dict)
+
+    @property
+    def chains(self) -> int:
+        return self.request.chains or Rejection.default_chains
+
+    @property
+    def wanted(self) -> int:
+        return self.chains * (self.request.draws or 1000)
+
+    def add(self, block: _Block) -> None:
+        self.total += block.total
+        self.blocks += 1
+        if block.vectors.shape[1] == 0:
+            return
+        if self.accepted < self.wanted:
+            self.kept.append(block)
+        self.accepted += block.vectors.shape[1]
+        for name, values in block.quantities.items():
+            if values.ndim == 1:
+                self.scalars.setdefault(name, []).append(values.numpy())
+
+    def time_to_check(self) -> bool:
+        if self.blocks < self.next_check:
+            return False
+        self.next_check = max(self.blocks + 1, int(self.blocks * _CHECK_GROWTH))
+        return True
+
+    def precise_enough(self) -> bool:
+        volume = self.log_volume()
+        if self.accepted < 2 or volume.mcse is None or volume.mcse > LOG_VOLUME_ERROR:
+            return False
+        if "gen_loss" not in self.scalars:
+            return True
+        loss = summarize_independent(np.concatenate(self.scalars["gen_loss"]))
+        return loss.mcse <= self.request.precision * loss.mean
+
+    def log_volume(self) -> Estimate:
+        return binomial_log_volume(self.accepted, self.total) if self.total else Estimate(None, None, (None, 0.0))
+
+    def draws(self, criterion: Criterion) -> Draws | None:
+        """The kept survivors, dealt over chains: they are independent, so the chains are a mere arrangement."""
+        if self.accepted == 0:
+            return None
+        chains = self.chains if self.accepted >= self.chains else 1
+        length = min(self.accepted, self.wanted) // chains
+
+        def arrange(values: Tensor) -> Tensor:
+            return values[: chains * length].unflatten(0, (chains, length))
+
+        vectors = torch.cat([block.vectors for block in self.kept], dim=1)
+        return Draws(
+            end_to_end=arrange(vectors.T).unflatten(-1, criterion.task.shape),
+            quantities={
+                name: arrange(torch.cat([block.quantities[name] for block in self.kept]))
+                for name in self.kept[0].quantities
+            },
+            summaries={name: summarize_independent(np.concatenate(parts)) for name, parts in self.scalars.items()},
+            weights=self._weights(criterion, arrange) if self.request.weights else None,
+        )
+
+    def _weights(self, criterion: Criterion, arrange: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+        normals = torch.cat([block.normals for block in self.kept if block.normals is not None], dim=1)
+        sites = criterion.whitened.weights(normals.to(criterion.device))
+        return {name: arrange(values.cpu()) for name, values in sites.items()}
+
+    def levels(self) -> Levels | None:
+        """The one threshold that rejection knows."""
+        volume = self.log_volume()
+        if volume.value is None or volume.mcse is None:
+            return None
+        losses = self.scalars.get("gen_loss")
+        loss = summarize_independent(np.concatenate(losses)) if losses else None
+        return Levels(
+            threshold=np.array([self.eps]),
+            log_volume=np.array([volume.value]),
+            log_volume_mcse=np.array([volume.mcse]),
+            gen_loss=np.array([loss.mean if loss else np.nan]),
+            gen_loss_mcse=np.array([loss.mcse if loss else np.nan]),
+            acceptance=np.array([self.accepted / self.total]),
+            ancestors=np.array([float(self.accepted)]),
+        )
+
+
+def _progress(harvest: _Harvest) -> Progress:
+    volume = harvest.log_volume()
+    return Progress(
+        "rejection",
+        harvest.total,
+        None,
+        harvest.eps,
+        harvest.accepted / harvest.total,
+        volume.value,
+        f"{harvest.accepted} accepted",
+    )

@@ -1,0 +1,27 @@
+"""Generative programs: factorised weights, their priors and activations, and whitening."""
+
+from bayesgc.models.activations import ACTIVATIONS, Activation, register_activation
+from bayesgc.models.factorization import MatrixFactorization, WhitenedFactors
+from bayesgc.models.priors import PRIORS, SCALING_SUMMARIES, SCALINGS, register_prior
+from bayesgc.models.program import Model, ProgramModel, as_model
+from bayesgc.models.transports import register_transport
+from bayesgc.models.whitening import Whitened, WhitenedProgram, WhiteningMessenger
+
+__all__ = [
+    "ACTIVATIONS",
+    "PRIORS",
+    "SCALINGS",
+    "SCALING_SUMMARIES",
+    "Activation",
+    "MatrixFactorization",
+    "Model",
+    "ProgramModel",
+    "Whitened",
+    "WhitenedFactors",
+    "WhitenedProgram",
+    "WhiteningMessenger",
+    "as_model",
+    "register_activation",
+    "register_prior",
+    "register_transport",
+]

@@ -1,0 +1,129 @@
+"""Deep matrix factorisation: W = W_d σ(W_{d−1} σ(… σ(W_1))) with a prior on each weight matrix.
+
+Source: Alexander, Slutzky, Ran-Milo and Cohen 2025, section 2 (model) and section 5 (normalised prior).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pyro
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bayesgc.models.activations import Activation, activation_named
+from bayesgc.models.priors import SCALINGS, Prior, prior_named
+from bayesgc.models.products import forward
+from bayesgc.models.transports import transport_of
+from bayesgc.models.whitening import Program, Whitened
+from bayesgc.validate import InputError, one_of, positive_integer
+
+
+@dataclass(frozen=True)
+class MatrixFactorization:
+    """A deep matrix factorisation with independent weights.
+
+    Args:
+        depth: number of weight matrices d, at least 1; with one there is no activation and no width.
+        width: columns shared by all hidden layers, or one number for each of the d − 1 of them.
+        activation: ``linear``, ``tanh``, ``leaky-relu``, ``relu`` or a registered name.
+        prior: a registered name with options, such as ``"gaussian"`` or ``"uniform:mean=0.5"``, or a function
+            (rows, cols) → Pyro distribution, which is then the final law of that matrix.
+        scaling: how shipped priors scale a layer: ``fan-out`` divides by √rows (the paper), ``fan-in`` by √cols,
+            ``unit`` not at all.
+        normalize: divide the end-to-end matrix by its Frobenius norm.
+
+    Raises:
+        InputError: for a value outside of these.
+    """
+
+    depth: int = 2
+    width: int | tuple[int, ...] = 5
+    activation: str = "linear"
+    prior: str | Prior = "gaussian"
+    scaling: str = "fan-out"
+    normalize: bool = True
+
+    def __post_init__(self) -> None:
+        positive_integer("depth", self.depth)
+        widths = self.width if isinstance(self.width, tuple) else (self.width,)
+        for width in widths:
+            positive_integer("width", width)
+        if isinstance(self.width, tuple) and len(widths) != self.depth - 1:
+            raise InputError(f"width is {self.width!r}; a depth of {self.depth} has {self.depth - 1} hidden layers.")
+        activation_named(self.activation)
+        one_of("scaling", self.scaling, SCALINGS)
+        self.layer_prior()
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """The width of each hidden layer, from the input on."""
+        return self.width if isinstance(self.width, tuple) else (self.width,) * (self.depth - 1)
+
+    def layer_shapes(self, shape: tuple[int, ...]) -> list[tuple[int, int]]:
+        """(rows, cols) of W_1, …, W_d for an end-to-end matrix of ``shape``."""
+        if len(shape) != 2:
+            raise InputError(f"the task has the shape {shape}; a matrix factorisation needs (rows, cols).")
+        rows, cols = shape
+        return [(after, before) for before, after in pairwise((cols, *self.hidden, rows))]
+
+    def layer_prior(self) -> Prior:
+        """The prior of one layer, as a function of its shape."""
+        return prior_named(self.prior, self.scaling) if isinstance(self.prior, str) else self.prior
+
+    def program(self, shape: tuple[int, ...]) -> Program:
+        """The generative model as a Pyro program without arguments; a leading batch dimension passes through it."""
+        activation, prior = activation_named(self.activation), self.layer_prior()
+        layers = [(f"W{j}", prior(*size)) for j, size in enumerate(self.layer_shapes(shape), start=1)]
+
+        def factorization() -> Tensor:
+            value = pyro.sample(*layers[0])
+            for name, law in layers[1:]:
+                value = pyro.sample(name, law) @ activation(value)
+            if self.normalize:
+                norm = torch.linalg.matrix_norm(value, keepdim=True)
+                value = value / torch.where(norm > 0, norm, torch.ones_like(norm))
+            return value
+
+        return factorization
+
+    def whiten(self, shape: tuple[int, ...]) -> Whitened:
+        """The same program as a fast function of standard normals."""
+        return WhitenedFactors(self, shape)
+
+
+class WhitenedFactors:
+    """`MatrixFactorization` as a function of standard normals, with the draw axis last throughout.
+
+    It draws and multiplies exactly as the Pyro program run under the whitening handler does, only faster; long
+    products of a homogeneous activation are rescaled on the way.
+    """
+
+    def __init__(self, model: MatrixFactorization, shape: tuple[int, ...]) -> None:
+        self.shapes = model.layer_shapes(shape)
+        self.activation: Activation = activation_named(model.activation)
+        self.normalize = model.normalize
+        prior = model.layer_prior()
+        self._laws = [prior(*size) for size in self.shapes]
+        self._transports = [transport_of(law, f"W{j}") for j, law in enumerate(self._laws, start=1)]
+        self.size = sum(math.prod(size) for size in self.shapes)
+
+    def layers(self, normals: Float[Tensor, "latent draw"]) -> list[Float[Tensor, "row col draw"]]:
+        """W_1, …, W_d of each draw."""
+        pieces = normals.split([math.prod(size) for size in self.shapes])
+        return [
+            # A view with the draws in front for the transport; the memory stays as it is.
+            transport.push(law, piece.unflatten(0, size).movedim(-1, 0)).movedim(0, -1)
+            for transport, law, piece, size in zip(self._transports, self._laws, pieces, self.shapes, strict=True)
+        ]
+
+    def vectors(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "entry draw"]:
+        """The end-to-end matrices, vectorised row by row."""
+        return forward(self.layers(normals), self.activation, normalize=self.normalize).flatten(0, 1)
+
+    def weights(self, normals: Float[Tensor, "latent draw"]) -> dict[str, Float[Tensor, "draw row col"]]:
+        """W1, …, Wd of each draw."""
+        return {f"W{j}": layer.movedim(-1, 0) for j, layer in enumerate(self.layers(normals), start=1)}

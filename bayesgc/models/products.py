@@ -1,0 +1,63 @@
+"""Products of factorised weights for many draws at once, the draw axis last.
+
+With the draw axis last, small products become a few vectorised updates over contiguous draws. At the paper's sizes
+this is several times faster on a CPU than batched matrix multiplication, which pays its overhead once a matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bayesgc.models.activations import Activation
+
+RESCALE_EVERY = 16
+"""Layers between rescalings of a long homogeneous product, which would under- or overflow otherwise."""
+
+
+_FEW_TERMS = 2**14
+"""Up to so many scalar products all at once in two operations; beyond it rank-one updates, which stay in the cache."""
+
+
+def product(
+    left: Float[Tensor, "row inner draw"], right: Float[Tensor, "inner col draw"], out: Tensor | None = None
+) -> Float[Tensor, "row col draw"]:
+    """The matrix product of each draw, as a sum of rank-one updates; into ``out`` when it is given."""
+    outer = left.unsqueeze(2)
+    if outer.numel() * right.shape[1] <= _FEW_TERMS:
+        return torch.sum(outer * right, dim=1, out=out)
+    columns, rows = outer.unbind(1), right.unbind(0)
+    out = torch.mul(columns[0], rows[0], out=out)
+    for column, row in zip(columns[1:], rows[1:], strict=True):
+        out.addcmul_(column, row)
+    return out
+
+
+def forward(
+    layers: Iterable[Float[Tensor, "row col draw"]], activation: Activation, *, normalize: bool
+) -> Float[Tensor, "row col draw"]:
+    """W = W_d σ(W_{d−1} σ(… σ(W_1))) of each draw; divided by its Frobenius norm when ``normalize``.
+
+    A zero matrix, as dead ReLU networks give, stays zero.
+    """
+    remaining: Iterator[Tensor] = iter(layers)
+    value = next(remaining)
+    log_scale: Tensor | None = None
+    for depth, layer in enumerate(remaining, start=2):
+        value = product(layer, activation(value))
+        if activation.homogeneous and depth % RESCALE_EVERY == 0:
+            value, norm = unit_norm(value)
+            log_scale = norm.log() if log_scale is None else log_scale + norm.log()
+    if normalize:
+        return unit_norm(value)[0]
+    return value if log_scale is None else value * log_scale.exp()
+
+
+def unit_norm(value: Float[Tensor, "row col draw"]) -> tuple[Float[Tensor, "row col draw"], Float[Tensor, " draw"]]:
+    """Each draw divided by its Frobenius norm, and that norm (1 where the draw is zero)."""
+    norm = torch.linalg.vector_norm(value, dim=(0, 1))
+    norm = torch.where(norm > 0, norm, torch.ones_like(norm))
+    return value / norm, norm

@@ -1,0 +1,62 @@
+"""What counts as a model: the protocol that methods rely on, and a user's own Pyro program in its clothes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from bayesgc.models.whitening import Program, Whitened, WhitenedProgram
+from bayesgc.validate import InputError
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A prior over end-to-end matrices of any shape."""
+
+    @property
+    def normalize(self) -> bool:
+        """Whether every matrix it draws has Frobenius norm 1."""
+        ...
+
+    def program(self, shape: tuple[int, ...]) -> Program:
+        """The generative Pyro program for matrices of ``shape``."""
+        ...
+
+    def whiten(self, shape: tuple[int, ...]) -> Whitened:
+        """The same program as a function of standard normals."""
+        ...
+
+
+@dataclass(frozen=True)
+class ProgramModel:
+    """Any Pyro program without arguments that returns one matrix of the task's shape.
+
+    Args:
+        source: the program; hierarchical priors and mixtures are welcome.
+        batched: its operations carry a leading batch dimension through, so that one call makes many draws.
+    """
+
+    source: Program
+    batched: bool = False
+    normalize: bool = False
+
+    def program(self, shape: tuple[int, ...]) -> Program:
+        """The user's program itself."""
+        return self.source
+
+    def whiten(self, shape: tuple[int, ...]) -> Whitened:
+        """The program under the whitening handler.
+
+        Raises:
+            InputError: when one plain run shows that it breaks the contract.
+        """
+        return WhitenedProgram(self.source, shape, batched=self.batched)
+
+
+def as_model(value: Any) -> Model:
+    """``value`` itself when it is a model, or a `ProgramModel` around a Pyro program."""
+    if isinstance(value, Model):
+        return value
+    if callable(value):
+        return ProgramModel(value)
+    raise InputError(f"model is {value!r}; give a bayesgc model or a Pyro program without arguments.")

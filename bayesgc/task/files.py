@@ -1,0 +1,139 @@
+"""Tasks from files: measurements and targets as arrays (.npz, netCDF), or a table with missing cells (.csv).
+
+Whatever is wrong with a file is one :class:`InputError` of one line: the file, the fault, and what is allowed.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from bayesgc.task.measurements import DenseMeasurements, Measurements, ObservedCells
+from bayesgc.task.tables import read_table
+from bayesgc.task.task import Task
+from bayesgc.validate import InputError
+
+_NAMES = ("A", "y", "truth")
+
+# What numpy, xarray and zipfile raise on damaged files.
+_FAULTS = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, RuntimeError, MemoryError)
+_ARCHIVE_FAULTS = (*_FAULTS, zipfile.BadZipFile, zlib.error)
+
+
+def load(path: str | os.PathLike[str], *, standardize: bool = True, index: bool | None = None) -> Task:
+    """The task in a file; its suffix says what kind of file it is.
+
+    ``.npz`` and ``.nc`` (netCDF) hold ``A`` (n, *shape) with at least two axes in ``shape``, ``y`` (n) and, where the
+    truth is known, ``truth`` (*shape). ``.csv`` holds a table: see :func:`bayesgc.task.tables.read_table`, also for
+    ``standardize`` and ``index``, which act on tables alone.
+    """
+    file = Path(path)
+    try:
+        file.open("rb").close()  # Missing files, folders and permissions fail here, alike for every kind of file.
+        return _read(file, standardize, index)
+    except InputError as fault:
+        raise InputError(f"{file}: {fault}") from fault
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror or error}.") from error
+
+
+def _read(file: Path, standardize: bool, index: bool | None) -> Task:
+    suffix = file.suffix.lower()
+    if suffix == ".csv":
+        return read_table(file, standardize=standardize, index=index)
+    if suffix not in _READERS:
+        raise InputError(f"the suffix is {suffix!r}; it must be one of {', '.join([*_READERS, '.csv'])}.")
+    if index is not None:
+        raise InputError("a column of labels can be asked for, or ruled out, in a .csv table only.")
+    return _array_task(_READERS[suffix](file), file.name)
+
+
+def _read_npz(file: Path) -> dict[str, Any]:
+    if not zipfile.is_zipfile(file):
+        raise InputError("is empty, truncated or not an .npz archive; write it with numpy.savez.")
+    try:
+        # numpy closes a file that it opened itself only if the archive turns out sound.
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            return {name: archive[name] for name in _NAMES if name in archive}
+    except _ARCHIVE_FAULTS as error:
+        raise InputError("is damaged, or holds pickled objects; only plain arrays of numbers are allowed.") from error
+
+
+def _read_netcdf(file: Path) -> dict[str, Any]:
+    import xarray  # Slow to import, and needed for this kind of file alone.
+
+    with file.open("rb") as stream:
+        classic = stream.read(3) == b"CDF"
+    try:
+        with xarray.open_dataset(file, engine="scipy" if classic else "h5netcdf", decode_times=False) as dataset:
+            return {name: np.array(dataset[name]) for name in _NAMES if name in dataset.variables}
+    except _FAULTS as error:
+        raise InputError("is empty, truncated or not a netCDF file.") from error
+
+
+_READERS: dict[str, Callable[[Path], dict[str, Any]]] = {".npz": _read_npz, ".nc": _read_netcdf}
+
+
+def _array_task(arrays: dict[str, Any], name: str) -> Task:
+    missing = [key for key in ("A", "y") if key not in arrays]
+    if missing:
+        raise InputError(f"has no array {' and no array '.join(missing)}; it must hold A and y, and may hold truth.")
+    numbers = {key: _finite(key, array) for key, array in arrays.items()}
+    stack, targets, truth = numbers["A"], numbers["y"], numbers.get("truth")
+    _check_shapes(stack, targets, truth)
+    shape = stack.shape[1:]
+    dims = ("row", "col") if len(shape) == 2 else tuple(f"mode_{axis}" for axis in range(len(shape)))
+    measurements = _measurements(stack, arrays["A"].dtype)
+    return Task("data", shape, measurements, targets, truth, {"file": name}, dims)
+
+
+def _finite(name: str, array: Any) -> Float[np.ndarray, "*array"]:
+    """``array`` as float64, when it holds finite real numbers."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+        kind = getattr(array, "dtype", type(array).__name__)
+        raise InputError(f"{name} is of type {kind}; it must hold real numbers.")
+    with np.errstate(over="ignore"):
+        numbers = array.astype(np.float64)
+    bad = np.argwhere(~np.isfinite(numbers))
+    if len(bad):
+        place = ", ".join(str(int(axis)) for axis in bad[0])
+        raise InputError(f"{name}[{place}] is {array[tuple(bad[0])]}; every entry must be a finite number.")
+    return numbers
+
+
+def _check_shapes(
+    stack: Float[np.ndarray, "*stack"],
+    targets: Float[np.ndarray, "*targets"],
+    truth: Float[np.ndarray, "*truth"] | None,
+) -> None:
+    if stack.ndim < 3 or stack.size == 0:
+        raise InputError(f"A has shape {stack.shape}; it must be (n, rows, cols), with n, rows and cols at least 1.")
+    count, shape = stack.shape[0], stack.shape[1:]
+    entries = stack[0].size
+    if count > entries:
+        raise InputError(f"A holds {count} measurements; shape {shape} allows at most {entries}, one for each entry.")
+    if targets.shape != (count,):
+        raise InputError(f"y has shape {targets.shape}; it must be ({count},), one value for each measurement in A.")
+    if truth is not None and truth.shape != shape:
+        raise InputError(f"truth has shape {truth.shape}; it must be {shape}, that of each measurement in A.")
+    zero = np.flatnonzero(~stack.reshape(count, -1).any(axis=1))
+    if zero.size:
+        raise InputError(f"A[{zero[0]}] is zero; every measurement must have an entry other than zero.")
+
+
+def _measurements(stack: Float[np.ndarray, " n *shape"], stored: np.dtype) -> Measurements:
+    """The rows of A as single cells when they are one-hot and distinct, else as they stand."""
+    matrix = stack.reshape(len(stack), -1)
+    cells = matrix.argmax(axis=1)
+    one_hot = np.count_nonzero(matrix) == len(matrix) and bool(np.all(matrix.max(axis=1) == 1.0))
+    if one_hot and np.unique(cells).size == cells.size:
+        return ObservedCells(stack.shape[1:], cells)
+    resolution = np.finfo(stored).eps if stored.kind == "f" else 0.0
+    return DenseMeasurements(stack.shape[1:], matrix, max(float(resolution), float(np.finfo(np.float64).eps)))

@@ -1,0 +1,173 @@
+"""Linear measurements of an array: what is observed of it, and the orthogonal complement that is held out.
+
+An array of any order is vectorised row-major, so ``shape`` has ``q = prod(shape)`` entries and ``n`` measurements are
+a linear map from R^q to R^n. Draws stand along the last axis throughout.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from bayesgc.validate import InputError
+
+
+class DeviceCopies:
+    """An array together with its copies as tensors, one for each device and dtype it was asked for on."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+        self._copies: dict[tuple[torch.device, torch.dtype], Tensor] = {}
+
+    def like(self, vectors: Tensor) -> Tensor:
+        """The array on the device of ``vectors``; a floating-point array takes their dtype, indices stay int64."""
+        dtype = vectors.dtype if self.array.dtype.kind == "f" else torch.int64
+        key = (vectors.device, dtype)
+        if key not in self._copies:
+            self._copies[key] = torch.tensor(self.array, dtype=dtype, device=vectors.device)
+        return self._copies[key]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Copies belong to this process: another one may lack the device, and makes its own.
+        return DeviceCopies, (self.array,)
+
+
+@dataclass(frozen=True, eq=False)
+class Measurements(ABC):
+    """A linear map from arrays of ``shape``, as vectors of R^q, to R^n."""
+
+    shape: tuple[int, ...]
+
+    @property
+    def entries(self) -> int:
+        """q, the number of entries of the array."""
+        return math.prod(self.shape)
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """n, the number of measurements."""
+
+    @property
+    @abstractmethod
+    def rank(self) -> int:
+        """The dimension of the span of the measurements; below ``count`` when they are dependent."""
+
+    @property
+    @abstractmethod
+    def complement(self) -> Measurements:
+        """An orthonormal basis of the orthogonal complement of the span, q - rank vectors (possibly none)."""
+
+    @abstractmethod
+    def dense(self) -> Float[np.ndarray, "n entry"]:
+        """The map as a matrix."""
+
+    @abstractmethod
+    def apply(self, vectors: Float[Tensor, "entry draw"]) -> Float[Tensor, "n draw"]:
+        """The measurements of each draw, on its device and in its dtype."""
+
+    @abstractmethod
+    def adjoint(self, residual: Float[Tensor, "n draw"]) -> Float[Tensor, "entry draw"]:
+        """The transpose of :meth:`apply`, which carries a residual back to the entries."""
+
+
+@dataclass(frozen=True, eq=False)
+class DenseMeasurements(Measurements):
+    """Arbitrary measurements ``<A_i, W>``: row i of ``matrix`` is vec(A_i).
+
+    ``resolution`` is the relative precision to which the rows are known, that of the dtype they were stored in;
+    it decides when a row counts as a combination of the others.
+    """
+
+    matrix: Float[np.ndarray, "n entry"]
+    resolution: float = float(np.finfo(np.float64).eps)
+
+    def __post_init__(self) -> None:
+        if self.matrix.shape[1] != self.entries:
+            found = self.matrix.shape[1]
+            raise InputError(f"The measurements have {found} entries each; shape {self.shape} has {self.entries}.")
+
+    @property
+    def count(self) -> int:
+        return int(self.matrix.shape[0])
+
+    @property
+    def rank(self) -> int:
+        return self.entries - self.complement.count
+
+    @cached_property
+    def complement(self) -> DenseMeasurements:
+        _, singular_values, right = np.linalg.svd(self.matrix, full_matrices=True)
+        # The rule of numpy.linalg.matrix_rank, at the precision of the rows.
+        tolerance = singular_values.max(initial=0.0) * max(self.matrix.shape) * self.resolution
+        rank = int(np.count_nonzero(singular_values > tolerance))
+        # A copy, so that the rows of the whole basis that are not needed can be freed.
+        return DenseMeasurements(self.shape, right[rank:].copy())
+
+    def dense(self) -> Float[np.ndarray, "n entry"]:
+        return self.matrix
+
+    def apply(self, vectors: Float[Tensor, "entry draw"]) -> Float[Tensor, "n draw"]:
+        return self._copies.like(vectors) @ vectors
+
+    def adjoint(self, residual: Float[Tensor, "n draw"]) -> Float[Tensor, "entry draw"]:
+        return self._copies.like(residual).T @ residual
+
+    @cached_property
+    def _copies(self) -> DeviceCopies:
+        return DeviceCopies(self.matrix)
+
+
+@dataclass(frozen=True, eq=False)
+class ObservedCells(Measurements):
+    """Single entries of the array: ``cells`` are distinct flat (row-major) indices, in the order of the targets.
+
+    Everything is a gather or a scatter, so that a table of many cells never becomes an n by q matrix.
+    """
+
+    cells: Int[np.ndarray, " n"]
+
+    def __post_init__(self) -> None:
+        outside = self.cells[(self.cells < 0) | (self.cells >= self.entries)]
+        if outside.size:
+            raise InputError(f"Observed cell {outside[0]} is outside an array of {self.entries} entries.")
+        if np.unique(self.cells).size != self.cells.size:
+            raise InputError("The observed cells repeat; each must be given once.")
+
+    @property
+    def count(self) -> int:
+        return int(self.cells.size)
+
+    @property
+    def rank(self) -> int:
+        return self.count
+
+    @cached_property
+    def complement(self) -> ObservedCells:
+        held_out = np.ones(self.entries, dtype=bool)
+        held_out[self.cells] = False
+        return ObservedCells(self.shape, np.flatnonzero(held_out))
+
+    def dense(self) -> Float[np.ndarray, "n entry"]:
+        matrix = np.zeros((self.count, self.entries))
+        matrix[np.arange(self.count), self.cells] = 1.0
+        return matrix
+
+    def apply(self, vectors: Float[Tensor, "entry draw"]) -> Float[Tensor, "n draw"]:
+        return vectors.index_select(0, self._copies.like(vectors))
+
+    def adjoint(self, residual: Float[Tensor, "n draw"]) -> Float[Tensor, "entry draw"]:
+        empty = residual.new_zeros(self.entries, residual.shape[1])
+        return empty.index_copy(0, self._copies.like(residual), residual)
+
+    @cached_property
+    def _copies(self) -> DeviceCopies:
+        return DeviceCopies(self.cells)

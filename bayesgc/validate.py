@@ -1,0 +1,47 @@
+"""Tiny validators shared by every room. A message gives the value received and what is allowed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+
+class InputError(ValueError):
+    """A value from outside that cannot be used: an option, a file, a plug-in. The command line exits with 2 on it."""
+
+
+def positive_integer(name: str, value: Any) -> int:
+    """``value`` as an int of at least 1."""
+    return integer_in(name, value, 1)
+
+
+def integer_in(name: str, value: Any, low: int, high: int | None = None) -> int:
+    """``value`` as an int in ``[low, high]``; ``high=None`` leaves the upper end open."""
+    whole = not isinstance(value, bool) and hasattr(value, "__index__")
+    if not whole or int(value) < low or (high is not None and int(value) > high):
+        allowed = f"at least {low}" if high is None else f"from {low} to {high}"
+        raise InputError(f"{name} is {value!r}; it must be a whole number {allowed}.")
+    return int(value)
+
+
+def real_in(name: str, value: Any, low: float, high: float = math.inf, *, open_low: bool = False) -> float:
+    """``value`` as a finite float in ``[low, high]``, or ``(low, high]`` with ``open_low``."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    inside = low < number <= high if open_low else low <= number <= high
+    if not (math.isfinite(number) and inside):
+        bound = f"greater than {low:g}" if open_low else f"at least {low:g}"
+        upper = "" if high == math.inf else f" and at most {high:g}"
+        raise InputError(f"{name} is {value!r}; it must be a finite number {bound}{upper}.")
+    return number
+
+
+def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
+    """``value`` when it is one of the ``allowed`` names."""
+    names = list(allowed)
+    if value not in names:
+        raise InputError(f"{name} is {value!r}; choose one of {', '.join(names)}.")
+    return str(value)

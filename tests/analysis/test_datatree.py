@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from records_for_tests import CHAINS, DRAWS, RESTARTS, draws, run, sensing_task, table_task, tree
+
+from bayesgc.analysis.datatree import load, save
+from bayesgc.validate import InputError
+
+
+def test_groups_and_dimensions_are_the_documented_ones() -> None:
+    result = tree(weights=True)
+    assert set(result.children) == {
+        "posterior", "prior", "gd", "sample_stats", "levels", "observed_data", "constant_data", "ground_truth"
+    }  # fmt: skip
+    posterior = result["posterior"].to_dataset()
+    assert dict(posterior["end_to_end"].sizes) == {"chain": CHAINS, "draw": DRAWS, "row": 4, "col": 3}
+    assert posterior["singular_value"].dims == ("chain", "draw", "component")
+    assert posterior["W1"].dims == ("chain", "draw", "W1_row", "W1_col")
+    assert posterior["scale"].dims == ("chain", "draw")
+    assert dict(result["gd"]["end_to_end"].sizes) == {"restart": RESTARTS, "row": 4, "col": 3}
+    assert dict(result["constant_data"]["A"].sizes) == {"measurement": 7, "row": 4, "col": 3}
+    assert result["levels"]["threshold"].dims == ("level",)
+
+
+def test_values_and_summaries_survive_labelling() -> None:
+    task = sensing_task()
+    record = draws(task, 0.08, 11)
+    posterior = tree(task)["posterior"].to_dataset()
+    np.testing.assert_array_equal(posterior["gen_loss"].values, record.quantities["gen_loss"].numpy())
+    assert posterior["gen_loss"].attrs["mcse"] == record.summaries["gen_loss"].mcse
+    relative = posterior["gen_loss_relative"]
+    assert task.zero_gen_loss is not None
+    np.testing.assert_allclose(relative.values * task.zero_gen_loss, posterior["gen_loss"].values, rtol=1e-6)
+    assert relative.attrs["q95"] == pytest.approx(record.summaries["gen_loss"].q95 / task.zero_gen_loss)
+
+
+def test_a_table_is_in_its_own_units_and_labelled() -> None:
+    task = table_task()
+    result = tree(task)
+    matrix = result["posterior"]["end_to_end"]
+    assert task.units is not None
+    expected = task.units.to_units(draws(task, 0.08, 11).end_to_end.double().numpy())
+    np.testing.assert_allclose(matrix.values, expected)
+    assert matrix.sel(row="Dé", col="µ").shape == (CHAINS, DRAWS)
+    assert "A" not in result["constant_data"].data_vars
+    np.testing.assert_array_equal(result["constant_data"]["cells"], [0, 2, 3, 4, 6, 7, 8, 10, 11])
+    assert "ground_truth" not in result.children
+    assert "gen_loss" not in result["posterior"].data_vars
+
+
+def test_root_attributes_say_how_the_result_was_found() -> None:
+    attributes = tree().attrs
+    assert json.loads(attributes["configuration"])["method"] == {"name": "splitting", "particles": 2000, "bound": None}
+    assert json.loads(attributes["seeds"]) == {"seed": 2**70, "task": 1}
+    assert json.loads(attributes["diagnostics"])["lost"] is None
+    assert {"bayesgc", "torch", "pyro-ppl", "numpy", "arviz-base", "python"} <= set(json.loads(attributes["versions"]))
+    assert (attributes["log_volume"], attributes["log_volume_high"]) == (-8.4, -8.23)
+    assert (attributes["eps"], attributes["outcome"], attributes["wall_time"]) == (0.0035, "converged", 5.0)
+    assert "log_evidence" not in attributes
+
+
+CASES = {
+    "sensing": {"weights": True},
+    "table": {"task": table_task()},
+    "nothing accepted": {"accepted": False},
+    "no descent": {"with_gd": False, "references": {}},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_result_loads_back_the_same(case: str, tmp_path: Path) -> None:
+    result = tree(**CASES[case])  # type: ignore[arg-type]
+    path = save(result, tmp_path / "result.nc")
+    xr.testing.assert_identical(load(path), result)
+    assert [file.name for file in tmp_path.iterdir()] == ["result.nc"]
+    path.unlink()  # only a closed file can be removed on every system
+
+
+def test_a_loaded_result_can_be_saved_over_its_own_file(tmp_path: Path) -> None:
+    path = save(tree(), tmp_path / "result.nc")
+    loaded = load(path)
+    save(loaded, path)
+    xr.testing.assert_identical(load(path), loaded)
+
+
+def test_a_failed_save_leaves_the_old_file_and_no_scraps(tmp_path: Path) -> None:
+    path = save(tree(), tmp_path / "result.nc")
+    before = path.read_bytes()
+    broken = tree()
+    broken["prior"]["gen_loss"].attrs["bad"] = None
+    with pytest.raises(TypeError):
+        save(broken, path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["result.nc"]
+
+
+def test_saving_into_a_missing_folder_is_the_users_mistake(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Cannot write .*writable folder"):
+        save(tree(), tmp_path / "absent" / "result.nc")
+
+
+def test_unusable_files_get_one_clear_line(tmp_path: Path) -> None:
+    good = save(tree(), tmp_path / "good.nc").read_bytes()
+    (tmp_path / "text.nc").write_text("no netCDF")
+    (tmp_path / "empty.nc").touch()
+    for share in (10, 50, 99):
+        (tmp_path / f"cut{share}.nc").write_bytes(good[: len(good) * share // 100])
+    xr.Dataset({"x": 1.0}).to_netcdf(tmp_path / "foreign.nc", engine="h5netcdf")
+    newer = tree()
+    newer.attrs["schema"] = 99
+    save(newer, tmp_path / "newer.nc")
+    messages = {
+        "absent.nc": "is not a file",
+        "text.nc": "damaged",
+        "empty.nc": "damaged",
+        "cut10.nc": "damaged",
+        "cut50.nc": "damaged",
+        "cut99.nc": "damaged",
+        "foreign.nc": "not written by bayesgc",
+        "newer.nc": "schema 99.*up to 1",
+    }
+    for name, message in messages.items():
+        with pytest.raises(InputError, match=f"{name}.*{message}") as caught:
+            load(tmp_path / name)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="is not a file"):
+        load(tmp_path)
+
+
+def test_a_zero_predictor_without_loss_gives_no_relative_losses() -> None:
+    task = sensing_task()
+    still = type(task)(task.kind, task.shape, task.measurements, np.zeros_like(task.targets), np.zeros(task.shape))
+    posterior = tree(still)["posterior"].to_dataset()
+    assert "gen_loss" in posterior
+    assert "gen_loss_relative" not in posterior
+
+
+def test_sample_stats_keep_their_type() -> None:
+    task = sensing_task()
+    stats = {"diverging": torch.zeros(CHAINS, DRAWS, dtype=torch.bool), "steps": torch.ones(CHAINS, DRAWS).long()}
+    record = run(task, posterior=draws(task, 0.08, 11))
+    record.posterior.sample_stats.update(stats)  # type: ignore[union-attr]
+    found = tree(task, run=record)["sample_stats"].to_dataset()
+    assert found["diverging"].dtype == bool
+    assert found["steps"].dims == ("chain", "draw")

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import xarray as xr
+from records_for_tests import RESTARTS, descent, draws, run, sensing_task, table_task, tree
+
+import bayesgc.task as tasks
+from bayesgc.analysis.plots import plot_curve, plot_losses, plot_result, save_figure
+from bayesgc.inference.records import Outcome
+from bayesgc.validate import InputError
+
+
+def without_levels() -> xr.DataTree:
+    task = sensing_task()
+    return tree(task, run=dataclasses.replace(run(task, posterior=draws(task, 0.08, 11)), levels=None))
+
+
+CASES: dict[str, Callable[[], xr.DataTree]] = {
+    "sensing": tree,
+    "table": lambda: tree(table_task()),
+    "nothing accepted": lambda: tree(accepted=False, outcome=Outcome.EXHAUSTED),
+    "nothing accepted of a table": lambda: tree(table_task(), accepted=False),
+    "no descent, no references": lambda: tree(with_gd=False, references={}),
+    "no restart fitted": lambda: tree(gd=descent(sensing_task(), 0.01, converged=0)),
+    "nothing held out": lambda: tree(tasks.sensing(rows=3, cols=2, rank=1, measurements=6, seed=2)),
+    "no levels": without_levels,
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_result_can_be_drawn_without_touching_global_settings(case: str) -> None:
+    before = dict(mpl.rcParams)
+    figures = [plot(CASES[case]()) for plot in (plot_losses, plot_curve, plot_result)]
+    figures[-1].canvas.draw()
+    assert all(figure.axes for figure in figures)
+    assert dict(mpl.rcParams) == before
+
+
+def test_losses_show_both_laws_every_restart_and_the_reference_points() -> None:
+    result = tree(gd=descent(sensing_task(), 0.01, converged=5))
+    density, strip = plot_losses(result).axes
+    assert density.get_xscale() == "log"
+    assert [text.get_text() for text in density.get_legend().get_texts()] == [
+        "prior", "G&C posterior", "gradient descent", "did not fit"
+    ]  # fmt: skip
+    points = np.concatenate([collection.get_offsets() for collection in strip.collections])
+    assert len(points) == RESTARTS
+    np.testing.assert_allclose(np.sort(points[:, 0]), np.sort(result["gd"]["gen_loss"].values))
+    # The zero predictor and least squares leave the same held-out loss, so they share a label.
+    assert [text.get_text() for text in strip.texts] == ["zero = least squares = min. nuclear norm", "chance"]
+    assert "better than the prior" in density.get_title(loc="left")
+
+
+def test_the_curve_shows_every_finite_level_with_its_band() -> None:
+    result = tree()
+    volume, top = plot_curve(result).axes
+    levels = result["levels"].to_dataset().isel(level=slice(1, None))
+    for axes, name in ((top, "gen_loss"), (volume, "log_volume")):
+        x, y = axes.lines[0].get_data()
+        np.testing.assert_allclose(x, levels["threshold"])
+        np.testing.assert_allclose(y, levels[name])
+        band = axes.collections[0].get_paths()[0].vertices[:, 1]
+        lowest = levels[name] - 1.96 * levels[f"{name}_mcse"]
+        assert band.min() == pytest.approx(float(lowest.min()))
+    assert {text.get_text() for text in top.texts} == {"prior", "zero", "gradient descent"}
+
+
+def test_unknown_truth_shows_the_missing_cells_in_standard_deviations() -> None:
+    axes = plot_result(tree(table_task())).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["Ada · age", "Bo · µ", "Dé · mass"]
+    # The posterior's spread is 0.08 times a lognormal scale, whatever the units of a column.
+    assert np.abs(axes.lines[0].get_xdata()).max() < 0.1
+    assert "[" in axes.texts[0].get_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"accepted": False}, "No draw fitted to ε = 0.0035"),
+        ({"with_gd": False}, "better than the prior"),
+        ({"outcome": Outcome.STALLED}, "(stalled)"),
+    ],
+)
+def test_titles_say_what_one_sees(changes: dict[str, Any], words: str) -> None:
+    assert words in plot_losses(tree(**changes)).axes[0].get_title(loc="left")
+
+
+def test_figures_are_written_in_the_format_named_or_refused_in_one_line(tmp_path: Path) -> None:
+    figure = plot_losses(tree())
+    assert save_figure(figure, tmp_path / "plot.svg").read_text().lstrip().startswith("<?xml")
+    for name in ("plot.docx", "plot"):
+        with pytest.raises(InputError, match=r"its ending must be one of .*png"):
+            save_figure(figure, tmp_path / name)
+    with pytest.raises(InputError, match="Cannot write"):
+        save_figure(figure, tmp_path / "absent" / "plot.png")

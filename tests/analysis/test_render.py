@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from records_for_tests import descent, sensing_task, table_task, tree
+from rich.console import Console
+
+from bayesgc.analysis.datatree import save
+from bayesgc.analysis.numerals import with_error
+from bayesgc.analysis.summary import result_object
+from bayesgc.cli.render import print_result
+from bayesgc.cli.show import show
+from bayesgc.inference.records import Outcome
+from bayesgc.validate import InputError
+
+
+def text_of(result: dict[str, Any], **options: Any) -> str:
+    stream = io.StringIO()
+    print_result(Console(file=stream, width=80), result, **options)
+    return stream.getvalue()
+
+
+def test_every_law_and_reference_point_is_shown_with_its_error() -> None:
+    result = result_object(tree())
+    text = text_of(result, saved="run.nc")
+    for law in ("prior", "posterior"):
+        summary = result[law]["gen_loss"]
+        assert with_error(summary["mean"], summary["mcse"]) in text
+    for words in (
+        "sensing 4×3, rank 1, 7 measurements, 5 held out, task seed 1",
+        "depth 8, width 5, linear",
+        "splitting, ε = 0.0035",
+        "converged in 5.0 s",
+        "G&C posterior",
+        "12 of 12 fitted",
+        "min. nuclear norm",
+        "chance on sphere",
+        "log P(fit) = -8.400 ± 0.080, 95 % [-8.57, -8.23]: 1 prior draw in 4 400 fits",
+        "Saved in run.nc",
+    ):
+        assert words in text
+    assert " ".join(result["verdict"].split()) in " ".join(text.split())
+
+
+@pytest.mark.parametrize("task", [sensing_task(), table_task()])
+def test_a_pipe_gets_plain_text_of_at_most_80_columns(task: Any) -> None:
+    text = text_of(result_object(tree(task)))
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\x1b" not in text
+
+
+def test_unknown_truth_lists_the_missing_cells_and_drops_what_is_not_known() -> None:
+    result = result_object(tree(table_task()))
+    text = text_of(result)
+    assert "L_gen" not in text
+    assert "truth unknown" in text
+    assert all(word in text for word in ("Ada", "age", "Dé", "mass"))
+    result["unobserved"] = result["unobserved"] * 5
+    assert "… and 5 more" in text_of(result)
+
+
+def test_labels_are_no_markup() -> None:
+    result = result_object(tree(table_task()))
+    result["unobserved"][0]["row"] = "[red]Ada[/red]"
+    assert "[red]Ada[/red]" in text_of(result)
+
+
+def test_what_did_not_work_is_said() -> None:
+    result = result_object(tree(accepted=False, outcome=Outcome.EXHAUSTED))
+    text = text_of(result)
+    assert "none found" in text
+    assert "log P(fit) < -12.00 (95 %): fewer than 1 prior draw in 160 000 fits" in text
+    assert "--max-evaluations" in text
+    unfitted = text_of(result_object(tree(gd=descent(sensing_task(), 0.01, converged=0))))
+    assert "0 of 12 fitted" in unfitted
+    assert "gradient descent" not in text_of(result_object(tree(with_gd=False, references={})))
+
+
+def test_show_prints_the_saved_result_as_text_json_and_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = tree()
+    path = save(result, tmp_path / "run.nc")
+    show(path, as_json=True, plot=tmp_path / "run.png")
+    assert json.loads(capsys.readouterr().out) == result_object(result)
+    assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")
+    stream = io.StringIO()
+    show(path, console=Console(file=stream, width=80))
+    assert stream.getvalue() == text_of(result_object(result))
+    with pytest.raises(InputError, match="is not a file"):
+        show(tmp_path / "absent.nc")
+
+
+def test_looking_at_a_result_needs_no_torch(tmp_path: Path) -> None:
+    path = save(tree(), tmp_path / "run.nc")
+    script = (
+        "import sys; from pathlib import Path; from bayesgc.cli.show import show; "
+        "show(Path(sys.argv[1])); sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(path)], check=True, capture_output=True)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from records_for_tests import RESTARTS, descent, draws, run, sensing_task, table_task, tree
+
+import bayesgc.task as tasks
+from bayesgc.analysis.datatree import load, save
+from bayesgc.analysis.schema import result_schema
+from bayesgc.analysis.summary import result_object
+from bayesgc.inference.records import Estimate, Outcome
+
+
+def validator() -> jsonschema.Draft202012Validator:
+    jsonschema.Draft202012Validator.check_schema(result_schema())
+    return jsonschema.Draft202012Validator(result_schema())
+
+
+def full_task() -> tasks.Task:
+    """Every entry is measured: nothing is held out."""
+    return tasks.sensing(rows=3, cols=2, rank=1, measurements=6, seed=2)
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "sensing": {},
+    "table": {"task": table_task()},
+    "nothing accepted": {"accepted": False, "outcome": Outcome.EXHAUSTED},
+    "no descent": {"with_gd": False},
+    "no restart fitted": {"gd": descent(sensing_task(), 0.01, converged=0)},
+    "no references": {"references": {}},
+    "nothing held out": {"task": full_task()},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_result_obeys_the_schema_and_is_the_same_from_its_file(case: str, tmp_path: Path) -> None:
+    result = tree(**CASES[case])
+    found = result_object(result)
+    validator().validate(json.loads(json.dumps(found, allow_nan=False)))
+    assert result_object(load(save(result, tmp_path / "result.nc"))) == found
+
+
+def test_the_schema_rejects_what_is_not_a_result() -> None:
+    good = result_object(tree())
+    for change in ({"outcome": "perfect"}, {"extra": 1}, {"schema": 2}, {"eps": None}, {"prior": {"gen_loss": 1.0}}):
+        assert not validator().is_valid({**good, **change})
+    del good["posterior"]
+    assert not validator().is_valid(good)
+
+
+def test_numbers_are_those_of_the_records() -> None:
+    task = sensing_task()
+    result = result_object(tree(task))
+    summary = draws(task, 0.08, 11).summaries["gen_loss"]
+    assert result["posterior"]["gen_loss"] == vars(summary)
+    assert result["log_volume"] == {"estimate": -8.4, "mcse": 0.08, "ci95": [-8.57, -8.23]}
+    assert result["log_evidence"] is None
+    assert result["seed"] == 2**70
+    assert result["task"] == {
+        "rank": 1, "seed": 1, "kind": "sensing", "shape": [4, 3], "measurements": 7, "held_out": 5, "truth_known": True
+    }  # fmt: skip
+    assert result["baselines"]["zero"] == pytest.approx(
+        {"gen_loss": task.zero_gen_loss, "train_loss": task.zero_train_loss}
+    )
+    assert result["baselines"]["chance"] == {"gen_loss": 0.08, "train_loss": None}
+    assert result["diagnostics"] == {
+        "evaluations": 1_234_567,
+        "islands": 16,
+        "angle": 0.3,
+        "lost": None,
+        "kernel": "pcn",
+    }
+    assert result["seconds"] == {"total": 5.0, "sampling": 3.25, "gd": 1.5}
+
+
+def test_descent_counts_only_restarts_that_fitted() -> None:
+    task = sensing_task()
+    record = descent(task, 0.01, converged=5)
+    gd = result_object(tree(task, gd=record))["gd"]
+    values = record.quantities["gen_loss"][:5].double().numpy()
+    assert (gd["restarts"], gd["converged"]) == (RESTARTS, 5)
+    assert gd["gen_loss"]["median"] == pytest.approx(np.median(values))
+    assert gd["gen_loss"]["q75"] == pytest.approx(np.quantile(values, 0.75))
+    assert result_object(tree(task, gd=descent(task, 0.01, converged=0)))["gd"]["gen_loss"] is None
+
+
+def test_missing_cells_come_with_labels_and_intervals_in_the_tables_units() -> None:
+    task = table_task()
+    result = result_object(tree(task))
+    assert [(cell["row"], cell["col"]) for cell in result["unobserved"]] == [
+        ("Ada", "age"),
+        ("Bo", "µ"),
+        ("Dé", "mass"),
+    ]
+    assert task.units is not None
+    values = task.units.to_units(draws(task, 0.08, 11).end_to_end.double().numpy())[..., 0, 1]
+    cell = result["unobserved"][0]
+    assert cell["mean"] == pytest.approx(values.mean())
+    assert (cell["q05"], cell["q95"]) == pytest.approx(tuple(np.quantile(values, [0.05, 0.95])))
+    assert result["posterior"]["gen_loss"] is None
+    assert result_object(tree(task, accepted=False))["unobserved"] is None
+    assert result_object(tree())["unobserved"] is None
+
+
+def test_nothing_accepted_leaves_an_upper_bound() -> None:
+    result = result_object(tree(accepted=False))
+    assert result["posterior"] is None
+    assert result["log_volume"] == {"estimate": None, "mcse": None, "ci95": [None, -12.0]}
+
+
+def test_a_volume_without_any_bound_is_null_inside_and_evidence_stands_alone() -> None:
+    import dataclasses
+
+    task = sensing_task()
+    record = run(task, posterior=None)
+    unknown = dataclasses.replace(record, log_volume=Estimate(None, None, (None, np.inf)))
+    assert result_object(tree(task, run=unknown))["log_volume"] == {
+        "estimate": None,
+        "mcse": None,
+        "ci95": [None, None],
+    }
+    exact = dataclasses.replace(record, log_volume=None, log_evidence=Estimate(1.5, 0.02, (1.46, 1.54)), eps=0.0)
+    result = result_object(tree(task, run=exact))
+    assert result["log_volume"] is None
+    assert result["log_evidence"] == {"estimate": 1.5, "mcse": 0.02}

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from records_for_tests import table_task, tree
+
+from bayesgc.analysis.numerals import one_in, rounded, with_error
+from bayesgc.analysis.summary import result_object
+from bayesgc.analysis.verdict import verdict
+
+
+def law(mean: float, mcse: float | None, spread: float = 0.5) -> dict[str, Any]:
+    ends = {"q05": mean * (1 - spread), "q50": mean, "q95": mean * (1 + spread)}
+    return {"gen_loss": {"mean": mean, "sd": mean * spread, "mcse": mcse, **ends}}
+
+
+def descent(median: float, *, restarts: int = 64, converged: int | None = None) -> dict[str, Any]:
+    fitted = restarts if converged is None else converged
+    spread = {"median": median, "q25": median * 0.9, "q75": median * 1.1} if fitted else None
+    return {"gen_loss": spread, "restarts": restarts, "converged": fitted}
+
+
+def result(**changes: Any) -> dict[str, Any]:
+    return {
+        "posterior": law(0.0187, 0.0004),
+        "prior": law(0.0941, 0.0002),
+        "gd": descent(0.0011),
+        "baselines": {"zero": {"gen_loss": 0.0407}},
+        "outcome": "converged",
+        "eps": 0.0035,
+        "task": {"held_out": 10, "truth_known": True},
+        "unobserved": None,
+        "log_volume": {"ci95": [None, -12.0]},
+    } | changes
+
+
+BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
+    "all better": (
+        {},
+        "Weights that merely fit generalise better than the prior (L_gen 0.01870 ± 0.00040 against 0.09410 ± 0.00020) "
+        "and better than predicting zero (0.0407); gradient descent does better still, at 0.00110 [0.00099, 0.0012]: "
+        "fitting alone explains part of it.",
+    ),
+    "no descent": ({"gd": None}, r"predicting zero (0.0407)."),
+    "no restart fitted": ({"gd": descent(0.1, converged=0)}, "no restart of gradient descent fitted (64 tried)"),
+    "descent equal": ({"gd": descent(0.0187)}, "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains it"),
+    "descent worse": ({"gd": descent(0.05)}, "gradient descent does worse, at 0.0500"),
+    "one restart inside the interval": ({"gd": descent(0.012, restarts=1)}, "about as well"),
+    "one restart outside the interval": ({"gd": descent(0.001, restarts=1)}, "does better still"),
+    "within error of the prior": ({"posterior": law(0.0941, 0.01)}, "no better than the prior, within error"),
+    "error unknown": ({"posterior": law(0.0187, None)}, "no better than the prior, within error (L_gen 0.0187 ± ?"),
+    "worse than the prior": ({"posterior": law(0.2, 0.01)}, "worse than the prior"),
+    "worse than zero": ({"posterior": law(0.06, 0.001)}, "but worse than predicting zero"),
+    "as zero": ({"posterior": law(0.041, 0.001)}, "and about as well as predicting zero"),
+    "descent alone learns": ({"posterior": law(0.0941, 0.01)}, "does better, at 0.00110"),
+    "not converged": ({"outcome": "exhausted"}, "Provisional, as the run has not converged (exhausted): weights that"),
+    "nothing accepted": (
+        {"posterior": None, "outcome": "exhausted"},
+        "No draw fitted to ε = 0.0035 (fewer than one in 160 000 does, at 95 % confidence), so nothing is known of "
+        "weights that merely fit; gradient descent fits, with L_gen 0.00110 [0.00099, 0.0012].",
+    ),
+    "infeasible": ({"posterior": None, "outcome": "infeasible", "gd": None}, "No matrix that this model can produce"),
+    "nothing accepted by either": (
+        {"posterior": None, "outcome": "stalled", "gd": descent(0.1, converged=0)},
+        "no restart of gradient descent fitted either.",
+    ),
+    "nothing held out": ({"posterior": {"gen_loss": None}, "task": {"held_out": 0}}, "nothing is held out"),
+    "truth unknown": ({"posterior": {"gen_loss": None}}, "The truth is unknown"),
+}
+
+
+@pytest.mark.parametrize("branch", BRANCHES)
+def test_the_sentence_says_what_the_numbers_do(branch: str) -> None:
+    changes, expected = BRANCHES[branch]
+    sentence = verdict(result(**changes))
+    assert expected in sentence
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+
+
+def test_a_zero_baseline_that_is_unknown_is_not_spoken_of() -> None:
+    for zero in (None, {"gen_loss": None, "train_loss": 0.1}):
+        assert "zero" not in verdict(result(baselines={"zero": zero}))
+
+
+def test_whole_results_have_a_sentence() -> None:
+    assert result_object(tree())["verdict"].startswith("Weights that merely fit generalise better than the prior")
+    assert "the 3 missing cells" in result_object(tree(table_task()))["verdict"]
+    assert "does better" not in result_object(tree(with_gd=False))["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (0.018731, 0.00041, "0.01873 ± 0.00041"),
+        (12345.6, 78.0, "12346 ± 78"),
+        (3.94e-8, 2.1e-9, "3.9e-08 ± 2e-09"),
+        (1.2, 0.0, "1.20"),
+        (1.2, None, "1.20 ± ?"),
+        (None, None, "-"),
+    ],
+)
+def test_a_value_has_the_digits_its_error_allows(value: float | None, error: float | None, text: str) -> None:
+    assert with_error(value, error) == text
+
+
+def test_plain_numbers_and_odds() -> None:
+    assert [rounded(v) for v in (0.0407, 0.0, 123456.0, 4.4e-9, float("nan"), 0.99999)] == [
+        "0.0407", "0", "123456", "4.4e-09", "-", "1.00"
+    ]  # fmt: skip
+    assert [one_in(v) for v in (-0.1, -13.52, -60.0)] == ["1.1", "740 000", "10^26.1"]

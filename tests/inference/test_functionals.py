@@ -1,0 +1,92 @@
+"""Function-space quantities on matrices whose values are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from bayesgc.inference import functionals
+from bayesgc.inference.functionals import quantities
+from bayesgc.task import ObservedCells, Task, completion, sensing
+
+TASK = sensing(3, 4, 1, 7, seed=0)
+
+
+def vectorised(*matrices):
+    return torch.stack([torch.as_tensor(matrix, dtype=torch.float64).reshape(-1) for matrix in matrices], dim=1)
+
+
+def test_known_matrices():
+    equal = np.eye(3, 4) * 2.0
+    rank_one = np.outer([1.0, 2.0, 2.0], [0.0, 3.0, 0.0, 4.0])
+    uneven = np.diag([3.0, 1.0, 0.0]) @ np.eye(3, 4)
+    found = quantities(TASK, vectorised(equal, rank_one, uneven))
+    entropy = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))
+    expected = torch.tensor([3.0, 1.0, np.exp(entropy)], dtype=torch.float64)
+    torch.testing.assert_close(found["effective_rank"], expected, rtol=1e-10, atol=0)
+    torch.testing.assert_close(found["nuclear_norm"], torch.tensor([6.0, 15.0, 4.0], dtype=torch.float64))
+    assert found["singular_value"].shape == (3, 3)
+    torch.testing.assert_close(found["singular_value"][2], torch.tensor([3.0, 1.0, 0.0], dtype=torch.float64))
+
+
+def test_losses_and_error_are_those_of_the_task():
+    vectors = torch.randn(12, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = quantities(TASK, vectors)
+    A, B = TASK.measurements.dense(), TASK.held_out.dense()
+    off = vectors.numpy() - TASK.truth.reshape(-1, 1)
+    np.testing.assert_allclose(found["train_loss"], np.mean((A @ off) ** 2, axis=0))
+    np.testing.assert_allclose(found["gen_loss"], np.mean((B @ off) ** 2, axis=0))
+    np.testing.assert_allclose(found["error"], np.sum(off**2, axis=0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_zero_matrices_have_rank_zero(dtype):
+    # As a ReLU net leaves them whose units are all inactive.
+    found = quantities(TASK, torch.zeros(12, 2, dtype=dtype))
+    assert all(not values.isnan().any() for values in found.values())
+    assert found["effective_rank"].tolist() == [0.0, 0.0]
+    assert found["nuclear_norm"].dtype == dtype
+
+
+def test_a_diverged_matrix_spoils_only_itself():
+    vectors = torch.ones(12, 3)
+    vectors[0, 0], vectors[3, 2] = torch.nan, torch.inf
+    found = quantities(TASK, vectors)
+    for name in ("effective_rank", "nuclear_norm", "singular_value"):
+        assert found[name][[0, 2]].isnan().all()
+    assert found["effective_rank"][1] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_blocks_change_nothing(monkeypatch):
+    vectors = torch.randn(12, 23, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    whole = quantities(TASK, vectors)
+    monkeypatch.setattr(functionals, "_BLOCK_ENTRIES", 60)
+    blocks = quantities(TASK, vectors)
+    assert all(torch.equal(whole[name], blocks[name]) for name in whole)
+
+
+def test_no_draws():
+    found = quantities(TASK, torch.zeros(12, 0))
+    assert found["singular_value"].shape == (0, 3)
+    assert found["effective_rank"].shape == (0,)
+
+
+def test_scale_does_not_change_the_effective_rank():
+    vectors = torch.randn(12, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    small = quantities(TASK, vectors * 1e-200)["effective_rank"]
+    torch.testing.assert_close(small, quantities(TASK, vectors)["effective_rank"])
+
+
+def test_unknown_truth_and_nothing_held_out():
+    unknown = Task("data", TASK.shape, TASK.measurements, TASK.targets)
+    matrix_quantities = {"effective_rank", "nuclear_norm", "singular_value"}
+    assert set(quantities(unknown, torch.ones(12, 1))) == {"train_loss"} | matrix_quantities
+    determined = completion(2, 3, 1, 6, seed=0)
+    assert set(quantities(determined, torch.ones(6, 1))) == {"train_loss", "error"} | matrix_quantities
+
+
+def test_tensors_have_no_singular_values():
+    cells = ObservedCells((2, 3, 2), np.arange(5))
+    task = Task("data", (2, 3, 2), cells, np.ones(5), np.ones((2, 3, 2)), dims=("a", "b", "c"))
+    assert set(quantities(task, torch.ones(12, 2))) == {"train_loss", "gen_loss", "error"}
