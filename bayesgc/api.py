@@ -37,7 +37,7 @@ from bayesgc.task import Task
 from bayesgc.validate import InputError, integer_in, one_of, positive_integer, real_in
 
 
-class InferenceFailed(RuntimeError):
+class InferenceFailed(RuntimeError):  # noqa: N818 - it says what happened
     """A run that did not converge, raised on request; ``result`` holds what was found."""
 
     def __init__(self, message: str, result: DataTree) -> None:
@@ -92,6 +92,8 @@ def infer(
         InferenceFailed: with ``on_failure="raise"``, when the run did not converge.
     """
     one_of("on_failure", on_failure, ["return", "raise"])
+    if not isinstance(task, Task):
+        raise InputError(f"task is {task!r}; make one with sensing(), completion() or load().")
     settings = _Settings.checked(
         as_model(model), task, eps, method, gd, device, dtype, _request(seed, precision, chains, draws, weights)
     )
@@ -131,6 +133,8 @@ class _Settings:
         place = device_named(device)
         threshold = _threshold(eps, task)
         descent = GradientDescent() if gd is True else gd or None
+        if descent is not None and not isinstance(descent, GradientDescent):
+            raise InputError(f"gd is {gd!r}; give True, False or a GradientDescent.")
         criterion = Criterion(task, model.whiten(task.shape), threshold, place, dtype_named(dtype, place))
         return cls(model, task, method_named(method), descent, criterion, request)
 
@@ -153,10 +157,12 @@ class _Settings:
 
 
 def _assemble(settings: _Settings, control: Control) -> DataTree:
-    prior = draw_prior(settings.criterion, settings.request)
+    prior = draw_prior(settings.criterion, settings.request, control)
     references = reference_points(settings.task, normalize=settings.model.normalize)
     run = _condition(settings, control)
     descent, reason = _descend(settings, run, control)
+    if control.interrupted:
+        run = replace(run, outcome=Outcome.INTERRUPTED, message=Outcome.INTERRUPTED.advice)
     seconds = {"total": control.seconds, "sampling": run.seconds}
     return assemble(
         settings.task,
@@ -217,15 +223,20 @@ def _request(seed: int, precision: float, chains: int | None, draws: int | None,
 
 def _threshold(eps: float | str, task: Task) -> float:
     """ε as a number; a percentage is of the zero predictor's training loss."""
-    if isinstance(eps, str) and eps.strip().endswith("%"):
-        share = real_in("eps in per cent", eps.strip().removesuffix("%"), 0, open_low=True)
-        return share / 100 * task.zero_train_loss
-    value = real_in("eps", eps, 0)
+    try:
+        if isinstance(eps, str) and eps.strip().endswith("%"):
+            value = real_in("eps", eps.strip().removesuffix("%"), 0, open_low=True) / 100 * task.zero_train_loss
+        else:
+            value = real_in("eps", eps, 0)
+    except InputError:
+        raise InputError(
+            f"eps is {eps!r}; it must be a training loss above 0, or a share of the zero predictor's such as '5%'."
+        ) from None
     if value == 0:
         smallest = 1e-4 * task.zero_train_loss
         raise InputError(
-            "eps is 0; a prior draw fits exactly with probability zero, so sampling needs a positive threshold. "
-            f"A small one here is {smallest:.2g}, or '0.01%' of the zero predictor's loss."
+            f"eps is {eps!r}; a prior draw fits exactly with probability zero, so sampling needs a positive threshold. "
+            f"A small one here is {smallest:.2g}, which is '0.01%' of the zero predictor's loss."
         )
     return value
 

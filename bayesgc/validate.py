@@ -28,7 +28,7 @@ def integer_in(name: str, value: Any, low: int, high: int | None = None) -> int:
 def real_in(name: str, value: Any, low: float, high: float = math.inf, *, open_low: bool = False) -> float:
     """``value`` as a finite float in ``[low, high]``, or ``(low, high]`` with ``open_low``."""
     try:
-        number = float(value)
+        number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         number = math.nan
     inside = low < number <= high if open_low else low <= number <= high

@@ -6,6 +6,7 @@ Exit codes: 0 converged; 2 wrong usage or input, provable infeasibility included
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,10 +15,10 @@ import typer
 from typer.exceptions import TyperException
 
 from bayesgc import __version__
-from bayesgc.cli.infer import infer
+from bayesgc.cli.infer import INTERRUPTED, infer
 from bayesgc.validate import InputError
 
-WRONG_INPUT, INTERRUPTED = 2, 130
+WRONG_INPUT, BROKEN_PIPE = 2, 141
 
 app = typer.Typer(
     name="bayesgc",
@@ -75,15 +76,44 @@ def run() -> None:
     """Run the command line and exit; every wrong input ends in one line on standard error."""
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except typer.Exit as stop:
         code = stop.exit_code
     except (typer.Abort, KeyboardInterrupt):
         code = _fail("interrupted", INTERRUPTED)
     except TyperException as error:
-        code = _fail(error.format_message(), WRONG_INPUT)
+        code = _fail(_usage(error), WRONG_INPUT)
     except InputError as error:
         code = _fail(str(error), WRONG_INPUT)
+    except BrokenPipeError:  # the reader of a pipe, such as head, has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = BROKEN_PIPE
+    except (MemoryError, RuntimeError, ValueError) as error:
+        if not _too_large(error):
+            raise
+        code = _fail("this machine has too little memory for that: ask for fewer or smaller matrices.", WRONG_INPUT)
     sys.exit(code)
+
+
+def _usage(error: TyperException) -> str:
+    """What is wrong with an option, with the value that was given, and where to read on."""
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return error.format_message()
+    message, known = error.format_message().rstrip("."), getattr(context.command, "commands", None)
+    if isinstance(error, typer.BadParameter) and (faults := getattr(error.__cause__, "errors", None)):
+        fault, name = faults()[0], (error.param.opts[0] if error.param else "an option")
+        expected = fault["msg"].partition(",")[0].removeprefix("Input should be ")
+        message = f"{name} is {fault['input']!r}; it must be {expected}"
+    elif known and message.startswith("No such command"):
+        message += f": choose one of {', '.join(known)}"
+    return f"{message} (see {context.command_path} --help)."
+
+
+def _too_large(error: Exception) -> bool:
+    """Whether memory ran out: torch and NumPy raise errors of general kinds for that too."""
+    words = ("allocate memory", "out of memory", "bad_alloc", "array is too big", "DefaultCPUAllocator")
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
 def _fail(message: str, code: int) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+INTERRUPTED = 130
 MODEL, TASK, RUN, DESCENT, OUTPUT = "Model", "Task", "Conditioning", "Gradient descent", "Output"
 
 
@@ -14,7 +15,8 @@ def infer(
     ctx: typer.Context,
     depth: Annotated[int, typer.Option(help="Weight matrices.", rich_help_panel=MODEL)] = 2,
     width: Annotated[
-        int | None, typer.Option(help="Hidden width. [default: max(5, min(rows, cols))]", rich_help_panel=MODEL)
+        int | None,
+        typer.Option(help="Hidden width.", show_default="max(5, min(rows, cols))", rich_help_panel=MODEL),
     ] = None,
     activation: Annotated[
         str, typer.Option(help="linear, tanh, leaky-relu or relu.", rich_help_panel=MODEL)
@@ -29,7 +31,8 @@ def infer(
         bool | None,
         typer.Option(
             "--normalize/--no-normalize",
-            help="Divide the end-to-end matrix by its norm. [default: yes, but no for --data]",
+            help="Divide the end-to-end matrix by its norm.",
+            show_default="yes; no for --data",
             rich_help_panel=MODEL,
         ),
     ] = None,
@@ -38,7 +41,8 @@ def infer(
     cols: Annotated[int, typer.Option(help="Columns of the matrix.", rich_help_panel=TASK)] = 5,
     rank: Annotated[int, typer.Option(help="Rank of the truth.", rich_help_panel=TASK)] = 1,
     measurements: Annotated[
-        int | None, typer.Option(help="Number of measurements. [default: 60 % of the entries]", rich_help_panel=TASK)
+        int | None,
+        typer.Option(help="Number of measurements.", show_default="60 % of the entries", rich_help_panel=TASK),
     ] = None,
     task_seed: Annotated[int, typer.Option(help="Seed of the task.", rich_help_panel=TASK)] = 0,
     data: Annotated[
@@ -52,7 +56,8 @@ def infer(
         bool | None,
         typer.Option(
             "--index/--no-index",
-            help="Whether the first column of a .csv holds labels. [default: when it is text]",
+            help="Whether the first column of a .csv holds labels.",
+            show_default="when it is text",
             rich_help_panel=TASK,
         ),
     ] = None,
@@ -65,10 +70,10 @@ def infer(
     method: Annotated[str, typer.Option(help="auto, splitting or rejection.", rich_help_panel=RUN)] = "auto",
     chains: Annotated[
         int | None,
-        typer.Option(help="Independent islands or chains. [default: the method's]", rich_help_panel=RUN),
+        typer.Option(help="Independent islands or chains.", show_default="the method's", rich_help_panel=RUN),
     ] = None,
     draws: Annotated[
-        int | None, typer.Option(help="Posterior draws kept in each chain. [default: 1000]", rich_help_panel=RUN)
+        int | None, typer.Option(help="Draws kept in each chain.", show_default="1000", rich_help_panel=RUN)
     ] = None,
     precision: Annotated[
         float, typer.Option(help="Relative standard error of E[L_gen] to reach.", rich_help_panel=RUN)
@@ -88,15 +93,16 @@ def infer(
     ] = "group-rmsprop",
     gd_lr: Annotated[float, typer.Option(help="Step size.", rich_help_panel=DESCENT)] = 1e-2,
     gd_momentum: Annotated[
-        float | None, typer.Option(help="Momentum. [default: the optimizer's]", rich_help_panel=DESCENT)
+        float | None,
+        typer.Option(help="Momentum.", show_default="the optimizer's", rich_help_panel=DESCENT),
     ] = None,
     gd_steps: Annotated[
-        int | None, typer.Option(help="Most steps. [default: the paper's]", rich_help_panel=DESCENT)
+        int | None, typer.Option(help="Most steps.", show_default="the paper's", rich_help_panel=DESCENT)
     ] = None,
     gd_init: Annotated[str, typer.Option(help="small or prior.", rich_help_panel=DESCENT)] = "small",
     gd_init_scale: Annotated[
         float | None,
-        typer.Option(help="Scale of a small start. [default: the paper's for the depth]", rich_help_panel=DESCENT),
+        typer.Option(help="Scale of a small start.", show_default="the paper's for the depth", rich_help_panel=DESCENT),
     ] = None,
     gd_tol: Annotated[
         float, typer.Option(help="Stop at this share of the zero predictor's loss.", rich_help_panel=DESCENT)
@@ -104,7 +110,9 @@ def infer(
     restarts: Annotated[int, typer.Option(help="Independent starts.", rich_help_panel=DESCENT)] = 32,
     out: Annotated[
         Path | None,
-        typer.Option(help="Save the result here (.nc). [default: a new file in this folder]", rich_help_panel=OUTPUT),
+        typer.Option(
+            help="Save the result here (.nc).", show_default="a new file in this folder", rich_help_panel=OUTPUT
+        ),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the result to this .png, .svg or .pdf.", rich_help_panel=OUTPUT)
@@ -121,6 +129,17 @@ def infer(
 
     Without options: the paper's depth experiment (5×5, rank 1, 15 measurements, ε = 0.0035) at depth 2.
     """
-    from bayesgc.cli.session import Session
+    try:
+        from bayesgc.cli.session import Session
 
-    raise typer.Exit(Session(**ctx.params).run())
+        code = Session(**ctx.params, given=_given(ctx)).run()
+    except KeyboardInterrupt:
+        typer.echo("bayesgc: interrupted at once; nothing more was saved.", err=True)
+        code = INTERRUPTED
+    raise typer.Exit(code)
+
+
+def _given(ctx: typer.Context) -> frozenset[str]:
+    """The parameters that the command line itself names, defaults or not."""
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
+    return frozenset(name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import typer
 from rich.console import Console
 from xarray import DataTree
 
@@ -15,23 +17,28 @@ from bayesgc.analysis.plots import plot_result, save_figure
 from bayesgc.analysis.storage import save
 from bayesgc.analysis.summary import result_object
 from bayesgc.api import infer
+from bayesgc.cli.conflicts import refuse_conflicts
 from bayesgc.cli.progress import LiveProgress
 from bayesgc.cli.render import print_result
 from bayesgc.cli.show import print_json
 from bayesgc.inference import GradientDescent, Outcome
 from bayesgc.models import MatrixFactorization
 from bayesgc.task import Task, completion, load, sensing
-from bayesgc.validate import InputError, one_of, positive_integer
+from bayesgc.validate import InputError, integer_in, one_of, positive_integer, real_in
 
 TASKS = {"sensing": sensing, "completion": completion}
 EXIT_CODES = {Outcome.CONVERGED: 0, Outcome.INFEASIBLE: 2, Outcome.INTERRUPTED: 130}
 NOT_CONVERGED = 3
+OUT_SUFFIXES = (".nc",)
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 @dataclass(frozen=True)
 class Session:
-    """The options of ``bayesgc infer``, by the names of the command's parameters."""
+    """The options of ``bayesgc infer``, by the names of the command's parameters.
+
+    ``given`` are those that the command line names itself.
+    """
 
     depth: int
     width: int | None
@@ -72,12 +79,13 @@ class Session:
     weights: bool
     as_json: bool
     quiet: bool
+    given: frozenset[str]
 
     def run(self) -> int:
         """Infer, print, save; returns the exit code."""
+        self.check()
         task = self.load_task()
         model, gd = self.model(task), self.descent()
-        target = self.target(task)
         with self._watched() as progress:
             result = infer(
                 model,
@@ -94,12 +102,12 @@ class Session:
                 max_evaluations=self.max_evaluations,
                 device=self.device,
                 dtype=self.dtype,
-                report=progress and progress.update,
+                report=None if progress is None else progress.update,
             )
         outcome = Outcome(result.attrs["outcome"])
         if outcome is Outcome.INFEASIBLE:
             raise InputError(result.attrs["message"])
-        self._deliver(result, target)
+        self._deliver(result, task)
         return EXIT_CODES.get(outcome, NOT_CONVERGED)
 
     def load_task(self) -> Task:
@@ -136,19 +144,21 @@ class Session:
             restarts=self.restarts,
         )
 
+    def check(self) -> None:
+        """Refuse, before any work, options that contradict each other and files that could not be written."""
+        refuse_conflicts(self.given, data=self.data, gd=self.gd, gd_init=self.gd_init)
+        integer_in("--task-seed", self.task_seed, 0)
+        real_in("--max-seconds", self.max_seconds, 0, open_low=True)
+        if self.max_evaluations is not None:
+            positive_integer("--max-evaluations", self.max_evaluations)
+        _check_target("--out" if self.out else "the default --out", self.out or Path("result.nc"), OUT_SUFFIXES)
+        if self.plot is not None:
+            _check_target("--plot", self.plot, PLOT_SUFFIXES)
+
     def target(self, task: Task) -> Path:
         """Where to save: the file asked for, or a new one in this folder named after the run."""
-        if self.plot is not None:
-            suffixes = ", ".join(PLOT_SUFFIXES)
-            if self.plot.suffix.lower() not in PLOT_SUFFIXES:
-                raise InputError(f"--plot is {str(self.plot)!r}; its name must end in one of {suffixes}.")
-            _check_folder("--plot", self.plot)
         if self.out is not None:
-            if self.out.suffix.lower() != ".nc":
-                raise InputError(f"--out is {str(self.out)!r}; its name must end in .nc.")
-            _check_folder("--out", self.out)
             return self.out
-        positive_integer("depth", self.depth)
         source = self.data.stem if self.data else f"{task.kind}-{'x'.join(map(str, task.shape))}"
         stem = f"{source}-depth{self.depth}-seed{self.seed}"
         names = itertools.chain([f"{stem}.nc"], (f"{stem}-{i}.nc" for i in itertools.count(2)))
@@ -163,19 +173,41 @@ class Session:
         with LiveProgress(console) as progress:
             yield progress
 
-    def _deliver(self, result: DataTree, target: Path) -> None:
-        """Save first, so that nothing is lost, whatever happens to the printing."""
-        save(result, target)
+    def _deliver(self, result: DataTree, task: Task) -> None:
+        """Save first, so that nothing is lost if printing fails; and print even if saving fails."""
+        target, saved = self.target(task), None
+        try:
+            saved = save(result, target)
+        finally:
+            self._print(result, saved)
         if self.plot is not None:
             save_figure(plot_result(result), self.plot)
+
+    def _print(self, result: DataTree, saved: Path | None) -> None:
+        """The result on standard output; on standard error what the output has no place for."""
+        outcome = Outcome(result.attrs["outcome"])
         if self.as_json:
             print_json(result_object(result))
         elif not self.quiet:
-            print_result(Console(), result_object(result), saved=str(target))
+            print_result(Console(), result_object(result), saved=None if saved is None else str(saved))
+        if outcome is Outcome.INTERRUPTED or (outcome is not Outcome.CONVERGED and (self.as_json or self.quiet)):
+            typer.echo(f"bayesgc: {outcome}: {result.attrs['message']}", err=True)
+        if saved and (outcome is Outcome.INTERRUPTED or (self.as_json and not self.quiet)):
+            typer.echo(f"bayesgc: saved in {saved}", err=True)
 
 
-def _check_folder(option: str, path: Path) -> None:
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"{option} is {str(path)!r}; the folder {str(path.parent)!r} does not exist.")
+def _check_target(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
+    folder = path.absolute().parent
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"{option} is {str(path)!r}; its name must end in {' or '.join(suffixes)}.")
     if path.is_dir():
         raise InputError(f"{option} is {str(path)!r}, which is a folder; give the name of a file.")
+    if not folder.is_dir():
+        raise InputError(f"{option} is {str(path)!r}; the folder {str(folder)!r} does not exist.")
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise InputError(
+            f"{option} is {str(path)!r}; nothing can be written in {str(folder)!r} ({error.strerror}): "
+            "give a file in a writable folder."
+        ) from error

@@ -29,8 +29,8 @@ class Factors:
     activation: Activation
     flat: Float[Tensor, "weight restart"]
     gradient: Float[Tensor, "weight restart"]
-    layers: list[Float[Tensor, "row col restart"]]
-    gradients: list[Float[Tensor, "row col restart"]]
+    layers: list[Float[Tensor, "_ _ restart"]]
+    gradients: list[Float[Tensor, "_ _ restart"]]
 
     @classmethod
     def zeros(cls, model: MatrixFactorization, criterion: Criterion, restarts: int) -> Factors:
@@ -63,7 +63,7 @@ class Factors:
         self.gradients[0].copy_(back)
         return residual.square().mean(0)
 
-    def _forward(self) -> list[Float[Tensor, "row col restart"]]:
+    def _forward(self) -> list[Float[Tensor, "_ _ restart"]]:
         """σ(W_1), σ(W_2 σ(W_1)), …, and last the end-to-end matrix, which no activation follows."""
         values = [self.layers[0]]
         for _, layer in pairwise(self.layers):

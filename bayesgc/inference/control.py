@@ -112,9 +112,7 @@ def one_thread_each() -> Iterator[int]:
         torch.set_num_threads(allowed)
 
 
-def in_order(
-    function: Callable[[Job], Result], jobs: Iterable[Job], device: torch.device
-) -> Iterator[Result]:
+def in_order(function: Callable[[Job], Result], jobs: Iterable[Job], device: torch.device) -> Iterator[Result]:
     """``function`` of each job, in order, a few at once on the CPU."""
     with one_thread_each() as threads:
         workers = threads if device.type == "cpu" else 1

@@ -34,9 +34,7 @@ def log_mean(log_values: Float[np.ndarray, " island"]) -> Estimate:
     return student_interval(value, mcse, count - 1)
 
 
-def weighted_mean(
-    means: Float[np.ndarray, " island"], log_weights: Float[np.ndarray, " island"]
-) -> Estimate:
+def weighted_mean(means: Float[np.ndarray, " island"], log_weights: Float[np.ndarray, " island"]) -> Estimate:
     """A mean over islands weighted by their volumes: a ratio of two means, with its linearised error."""
     alive = np.isfinite(log_weights)
     count = len(log_weights)

@@ -28,14 +28,14 @@ class Method(Protocol):
 METHODS: dict[str, type[Method]] = {"rejection": Rejection, "splitting": Splitting}
 
 
-def method_named(value: str | Method) -> Method:
+def method_named(value: Any) -> Method:
     """A method object, or the one of a name with its default hyperparameters; ``auto`` is splitting.
 
     Raises:
         InputError: for an unknown name, listing the known ones, or for an object that is no method.
     """
     if not isinstance(value, str):
-        if isinstance(value, Method) and not isinstance(value, type):
+        if not isinstance(value, type) and isinstance(value, Method):
             return value
         raise InputError(f"method is {value!r}; give one of {', '.join(['auto', *METHODS])}, or a method object.")
     name = one_of("method", value, ["auto", *METHODS])

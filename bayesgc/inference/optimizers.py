@@ -1,4 +1,4 @@
-"""Update rules of gradient descent, for all restarts at once: weights are (weight, restart), the restarts independent."""
+"""Update rules of gradient descent for all restarts at once: weights are (weight, restart), restarts independent."""
 
 from __future__ import annotations
 

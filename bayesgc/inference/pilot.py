@@ -22,7 +22,8 @@ from bayesgc.inference.streams import Stream
 _SHARE = 0.25
 """The part of the budget that a pilot may spend."""
 _SMALLEST_ANGLE = 1e-6
-_MOST_LEVELS = 10_000
+_PATIENCE = 20
+"""Levels over which a descent must make some way."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,10 @@ def run_pilot(criterion: Criterion, rule: PilotRule, seed: int, control: Control
     while not thresholds or thresholds[-1] > criterion.eps:
         step = next_threshold(islands.loss, rule.survival, criterion.eps)
         cost = rule.particles * rule.moves
-        if step is None or len(thresholds) == _MOST_LEVELS:
-            failure = Outcome.STALLED
-        elif control.out_of_time(_SHARE) or not control.affords(evaluations + cost, _SHARE):
+        if control.out_of_time(_SHARE) or not control.affords(evaluations + cost, _SHARE):
             failure = control.failure()
+        elif step is None or _stalled(thresholds, rule.survival, criterion.task.measurements.count):
+            failure = Outcome.STALLED
         if failure is not None or step is None:
             break
         angle, acceptance = _adapt_level(islands, step, angle, rule)
@@ -70,6 +71,18 @@ def run_pilot(criterion: Criterion, rule: PilotRule, seed: int, control: Control
         way = _share_of_way(thresholds, criterion.eps)
         control.report(Progress("pilot", way, 1.0, step, acceptance, float(islands.log_volume[0])))
     return Schedule(tuple(thresholds), tuple(angles), evaluations, failure)
+
+
+def _stalled(thresholds: list[float], survival: float, measurements: int) -> bool:
+    """Whether the thresholds stopped falling, as they do above the least loss that the model can reach.
+
+    Where every loss is reachable the volume falls like τ^(n/2), and τ by a factor survival^(2/n) a level; a descent
+    that for many levels makes a fiftieth of that way is held up by something else.
+    """
+    if len(thresholds) <= _PATIENCE:
+        return False
+    way = math.log(thresholds[-1 - _PATIENCE] / thresholds[-1])
+    return way < 0.02 * _PATIENCE * math.log(1 / survival) * 2 / measurements
 
 
 def next_threshold(loss: Float[Tensor, " particle"], survival: float, eps: float) -> float | None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import torch
+from dataclasses import dataclass
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bayesgc.inference.control import Control, Progress, in_order
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.estimates import summarize_independent
 from bayesgc.inference.functionals import quantities
@@ -14,21 +19,51 @@ from bayesgc.inference.streams import Stream, generator
 CHAINS, DRAWS = 16, 1000
 
 
-@torch.no_grad()
-def draw_prior(criterion: Criterion, request: Request) -> Draws:
-    """As many draws as a posterior holds, one stream block for each chain."""
-    chains, draws = request.chains or CHAINS, request.draws or DRAWS
-    parts = []
-    for chain in range(chains):
-        source = generator(request.seed, Stream.PRIOR, chain, criterion.device)
-        parts.append(criterion.draw(source, draws))
-    normals = torch.cat(parts, dim=1)
-    vectors = criterion.vectors(normals)
-    found = {name: values.cpu() for name, values in quantities(criterion.task, vectors).items()}
-    sites = criterion.whitened.weights(normals) if request.weights else None
+def draw_prior(criterion: Criterion, request: Request, control: Control) -> Draws:
+    """As many draws as a posterior holds, one stream block for each chain; fewer chains when told to stop."""
+    chains = request.chains or CHAINS
+
+    def one_chain(chain: int) -> _Chain | None:
+        return None if chain and control.interrupted else _draw_chain(criterion, request, chain)
+
+    found: list[_Chain] = []
+    for part in in_order(one_chain, range(chains), criterion.device):
+        if part is None:
+            break
+        found.append(part)
+        control.report(Progress("prior", len(found), chains))
+    known = _stack([part.quantities for part in found])
+    scalars = {name: values.double().numpy().ravel() for name, values in known.items() if values.ndim == 2}
     return Draws(
-        end_to_end=vectors.T.cpu().unflatten(0, (chains, draws)).unflatten(-1, criterion.task.shape),
-        quantities={name: values.unflatten(0, (chains, draws)) for name, values in found.items()},
-        summaries={name: summarize_independent(v.double().numpy()) for name, v in found.items() if v.ndim == 1},
-        weights=sites and {name: values.cpu().unflatten(0, (chains, draws)) for name, values in sites.items()},
+        end_to_end=torch.stack([part.vectors.T for part in found]).unflatten(-1, criterion.task.shape),
+        quantities=known,
+        summaries={name: summarize_independent(values) for name, values in scalars.items()},
+        weights=_stack([part.weights for part in found]) if request.weights else None,
     )
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """The draws of one stream block."""
+
+    vectors: Float[Tensor, "entry draw"]
+    quantities: dict[str, Float[Tensor, "draw *rest"]]
+    weights: dict[str, Float[Tensor, "draw *site"]]
+
+
+@torch.no_grad()
+def _draw_chain(criterion: Criterion, request: Request, chain: int) -> _Chain:
+    source = generator(request.seed, Stream.PRIOR, chain, criterion.device)
+    normals = criterion.draw(source, request.draws or DRAWS)
+    vectors = criterion.vectors(normals)
+    known = quantities(criterion.task, vectors)
+    weights = criterion.whitened.weights(normals) if request.weights else {}
+    return _Chain(
+        vectors.cpu(),
+        {name: values.cpu() for name, values in known.items()},
+        {name: values.cpu() for name, values in weights.items()},
+    )
+
+
+def _stack(parts: list[dict[str, Tensor]]) -> dict[str, Float[Tensor, "chain draw *rest"]]:
+    return {name: torch.stack([part[name] for part in parts]) for name in parts[0]}

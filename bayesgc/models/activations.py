@@ -18,20 +18,38 @@ LEAKY_SLOPE = 0.2
 class Activation:
     """An entrywise nonlinearity σ.
 
-    ``slope`` maps the output σ(x) to σ'(x). ``homogeneous`` says that σ(cx) = cσ(x) for c > 0, so a long product may
-    be rescaled as it goes; ``odd`` that σ(−x) = −σ(x), the condition of the paper's Theorem 1.
+    ``slope`` maps the output σ(x) to σ'(x). ``odd`` says that σ(−x) = −σ(x), the condition of the paper's Theorem 1.
+    ``homogeneous`` says that σ(cx) = cσ(x) for c > 0; ``tangent`` that σ(x) = x + O(x²) near zero. Either lets a long
+    product be rescaled as it goes.
     """
 
     name: str
     summary: str
     function: Callable[[Float[Tensor, "*shape"]], Float[Tensor, "*shape"]]
     slope: Callable[[Float[Tensor, "*shape"]], Float[Tensor, "*shape"]]
-    odd: bool
-    homogeneous: bool
+    odd: bool = False
+    homogeneous: bool = False
+    tangent: bool = False
 
     def __call__(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """σ, entry by entry."""
         return self.function(value)
+
+    @property
+    def rescalable(self) -> bool:
+        """Whether a product through this activation can be rescaled on the way."""
+        return self.homogeneous or self.tangent
+
+    def at_scale(
+        self, value: Float[Tensor, "row col draw"], log_scale: Float[Tensor, " draw"] | None
+    ) -> Float[Tensor, "row col draw"]:
+        """σ(sx)/s for the scale s of each draw, which is σ itself for no scale or a homogeneous activation."""
+        if log_scale is None or self.homogeneous:
+            return self.function(value)
+        scale = log_scale.exp()
+        # So near zero σ is the identity to the last digit, and s itself may have no digits left.
+        tiny = scale * value.abs().amax((0, 1)) < torch.finfo(value.dtype).eps
+        return torch.where(tiny, value, self.function(value * scale) / torch.where(tiny, torch.ones_like(scale), scale))
 
 
 ACTIVATIONS: dict[str, Activation] = {}
@@ -52,7 +70,7 @@ register_activation(
     Activation("linear", "the identity", lambda x: x, torch.ones_like, odd=True, homogeneous=True),
 )
 register_activation(
-    Activation("tanh", "hyperbolic tangent", torch.tanh, lambda out: 1 - out * out, odd=True, homogeneous=False),
+    Activation("tanh", "hyperbolic tangent", torch.tanh, lambda out: 1 - out * out, odd=True, tangent=True),
 )
 register_activation(
     Activation(
@@ -60,7 +78,6 @@ register_activation(
         f"x for x > 0, {LEAKY_SLOPE:g} x below",
         lambda x: torch.nn.functional.leaky_relu(x, LEAKY_SLOPE),
         lambda out: 1 - (1 - LEAKY_SLOPE) * (out <= 0).to(out.dtype),
-        odd=False,
         homogeneous=True,
     ),
 )
@@ -70,7 +87,6 @@ register_activation(
         "x for x > 0, zero below",
         torch.relu,
         lambda out: (out > 0).to(out.dtype),
-        odd=False,
         homogeneous=True,
     ),
 )

@@ -8,10 +8,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import pyro
+import pyro.distributions as dist
 import torch
 from jaxtyping import Float
+from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor
 
 from bayesgc.models.activations import Activation, activation_named
@@ -56,6 +59,8 @@ class MatrixFactorization:
             raise InputError(f"width is {self.width!r}; a depth of {self.depth} has {self.depth - 1} hidden layers.")
         activation_named(self.activation)
         one_of("scaling", self.scaling, SCALINGS)
+        if not isinstance(self.normalize, bool):
+            raise InputError(f"normalize is {self.normalize!r}; it must be True or False.")
         self.layer_prior()
 
     @property
@@ -72,12 +77,26 @@ class MatrixFactorization:
 
     def layer_prior(self) -> Prior:
         """The prior of one layer, as a function of its shape."""
-        return prior_named(self.prior, self.scaling) if isinstance(self.prior, str) else self.prior
+        if isinstance(self.prior, str):
+            return prior_named(self.prior, self.scaling)
+        if not callable(self.prior):
+            raise InputError(f"prior is {self.prior!r}; give a name or a function (rows, cols) → Pyro distribution.")
+        return self.prior
+
+    def laws(self, shape: tuple[int, ...]) -> dict[str, dist.Distribution]:
+        """The distribution of each weight matrix W1, …, Wd.
+
+        Raises:
+            InputError: where a prior gives something else than a distribution over matrices of the layer's shape.
+        """
+        prior = self.layer_prior()
+        sizes = self.layer_shapes(shape)
+        return {f"W{j}": _checked_law(prior(*size), f"W{j}", size) for j, size in enumerate(sizes, start=1)}
 
     def program(self, shape: tuple[int, ...]) -> Program:
         """The generative model as a Pyro program without arguments; a leading batch dimension passes through it."""
-        activation, prior = activation_named(self.activation), self.layer_prior()
-        layers = [(f"W{j}", prior(*size)) for j, size in enumerate(self.layer_shapes(shape), start=1)]
+        activation = activation_named(self.activation)
+        layers = list(self.laws(shape).items())
 
         def factorization() -> Tensor:
             value = pyro.sample(*layers[0])
@@ -95,6 +114,14 @@ class MatrixFactorization:
         return WhitenedFactors(self, shape)
 
 
+def _checked_law(law: Any, name: str, size: tuple[int, int]) -> dist.Distribution:
+    if not isinstance(law, TorchDistributionMixin):
+        raise InputError(f"the prior gave {law!r} for {name}; it must give a Pyro distribution.")
+    if tuple(law.shape()) != size:
+        raise InputError(f"the prior gave {name} the shape {tuple(law.shape())}; the layer is {size}.")
+    return law
+
+
 class WhitenedFactors:
     """`MatrixFactorization` as a function of standard normals, with the draw axis last throughout.
 
@@ -106,12 +133,12 @@ class WhitenedFactors:
         self.shapes = model.layer_shapes(shape)
         self.activation: Activation = activation_named(model.activation)
         self.normalize = model.normalize
-        prior = model.layer_prior()
-        self._laws = [prior(*size) for size in self.shapes]
-        self._transports = [transport_of(law, f"W{j}") for j, law in enumerate(self._laws, start=1)]
+        laws = model.laws(shape)
+        self._laws = list(laws.values())
+        self._transports = [transport_of(law, name) for name, law in laws.items()]
         self.size = sum(math.prod(size) for size in self.shapes)
 
-    def layers(self, normals: Float[Tensor, "latent draw"]) -> list[Float[Tensor, "row col draw"]]:
+    def layers(self, normals: Float[Tensor, "latent draw"]) -> list[Float[Tensor, "_ _ draw"]]:
         """W_1, …, W_d of each draw."""
         pieces = normals.split([math.prod(size) for size in self.shapes])
         return [

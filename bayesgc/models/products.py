@@ -6,7 +6,7 @@ this is several times faster on a CPU than batched matrix multiplication, which 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import torch
 from jaxtyping import Float
@@ -14,8 +14,8 @@ from torch import Tensor
 
 from bayesgc.models.activations import Activation
 
-RESCALE_EVERY = 16
-"""Layers between rescalings of a long homogeneous product, which would under- or overflow otherwise."""
+RESCALE_EVERY = 8
+"""Layers between rescalings of a long product, which would under- or overflow otherwise."""
 
 
 _FEW_TERMS = 2**14
@@ -37,18 +37,19 @@ def product(
 
 
 def forward(
-    layers: Iterable[Float[Tensor, "row col draw"]], activation: Activation, *, normalize: bool
+    layers: Iterable[Float[Tensor, "_ _ draw"]], activation: Activation, *, normalize: bool
 ) -> Float[Tensor, "row col draw"]:
     """W = W_d σ(W_{d−1} σ(… σ(W_1))) of each draw; divided by its Frobenius norm when ``normalize``.
 
+    Long products are rescaled on the way where the activation allows it, with the log of the scale kept aside.
     A zero matrix, as dead ReLU networks give, stays zero.
     """
-    remaining: Iterator[Tensor] = iter(layers)
+    remaining = iter(layers)
     value = next(remaining)
     log_scale: Tensor | None = None
     for depth, layer in enumerate(remaining, start=2):
-        value = product(layer, activation(value))
-        if activation.homogeneous and depth % RESCALE_EVERY == 0:
+        value = product(layer, activation.at_scale(value, log_scale))
+        if activation.rescalable and depth % RESCALE_EVERY == 0:
             value, norm = unit_norm(value)
             log_scale = norm.log() if log_scale is None else log_scale + norm.log()
     if normalize:
@@ -58,6 +59,12 @@ def forward(
 
 def unit_norm(value: Float[Tensor, "row col draw"]) -> tuple[Float[Tensor, "row col draw"], Float[Tensor, " draw"]]:
     """Each draw divided by its Frobenius norm, and that norm (1 where the draw is zero)."""
-    norm = torch.linalg.vector_norm(value, dim=(0, 1))
-    norm = torch.where(norm > 0, norm, torch.ones_like(norm))
-    return value / norm, norm
+    # By the largest entry first: squares of entries leave float32 long before the entries do.
+    peak = _nonzero(value.abs().amax((0, 1)))
+    value = value / peak
+    norm = _nonzero(torch.linalg.vector_norm(value, dim=(0, 1)))
+    return value / norm, peak * norm
+
+
+def _nonzero(scale: Float[Tensor, " draw"]) -> Float[Tensor, " draw"]:
+    return torch.where(scale > 0, scale, torch.ones_like(scale))

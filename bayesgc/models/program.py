@@ -55,8 +55,8 @@ class ProgramModel:
 
 def as_model(value: Any) -> Model:
     """``value`` itself when it is a model, or a `ProgramModel` around a Pyro program."""
-    if isinstance(value, Model):
+    if not isinstance(value, type) and isinstance(value, Model):
         return value
-    if callable(value):
+    if callable(value) and not isinstance(value, type):
         return ProgramModel(value)
     raise InputError(f"model is {value!r}; give a bayesgc model or a Pyro program without arguments.")

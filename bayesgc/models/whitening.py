@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pyro
 import torch
@@ -21,6 +21,7 @@ from bayesgc.validate import InputError
 Program = Callable[[], Float[Tensor, "*shape"]]
 
 
+@runtime_checkable
 class Whitened(Protocol):
     """A generative program as a function of standard normals, the draw axis last."""
 
@@ -55,7 +56,7 @@ class WhiteningMessenger(Messenger):
             return
         start, shape = self.layout[msg["name"]]
         piece = self.normals[..., start : start + math.prod(shape)]
-        piece = piece.reshape(*self.normals.shape[:-1], *shape)
+        piece = piece.reshape((*self.normals.shape[:-1], *shape))
         msg["value"] = transport_of(msg["fn"], msg["name"]).push(msg["fn"], piece)
 
 
@@ -116,5 +117,3 @@ def _layout(program: Program, shape: tuple[int, ...]) -> dict[str, tuple[int, to
     if not layout:
         raise InputError("the model has no latent sample site; there is nothing to condition.")
     return layout
-
-
