@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bayesgc.analysis.storage import save as save_result
     from bayesgc.analysis.summary import result_object
     from bayesgc.api import InferenceFailed, infer
-    from bayesgc.inference import GradientDescent, Outcome, Progress, Rejection, Splitting
+    from bayesgc.inference import GradientDescent, Importance, Outcome, Progress, Rejection, Splitting, Tempering
     from bayesgc.models import (
         MatrixFactorization,
         ProgramModel,
@@ -32,7 +32,15 @@ _HOMES = {
     "bayesgc.analysis.plots": ["plot_curve", "plot_losses", "plot_result"],
     "bayesgc.analysis.summary": ["result_object"],
     "bayesgc.api": ["InferenceFailed", "infer"],
-    "bayesgc.inference": ["GradientDescent", "Outcome", "Progress", "Rejection", "Splitting"],
+    "bayesgc.inference": [
+        "GradientDescent",
+        "Importance",
+        "Outcome",
+        "Progress",
+        "Rejection",
+        "Splitting",
+        "Tempering",
+    ],
     "bayesgc.models": [
         "MatrixFactorization",
         "ProgramModel",
@@ -48,6 +56,7 @@ _RENAMED = {"load_result": ("bayesgc.analysis.storage", "load"), "save_result": 
 
 __all__ = [
     "GradientDescent",
+    "Importance",
     "InferenceFailed",
     "InputError",
     "MatrixFactorization",
@@ -57,6 +66,7 @@ __all__ = [
     "Rejection",
     "Splitting",
     "Task",
+    "Tempering",
     "__version__",
     "completion",
     "infer",

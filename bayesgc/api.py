@@ -16,6 +16,7 @@ from bayesgc.inference import (
     Descent,
     Estimate,
     GradientDescent,
+    Importance,
     Method,
     Outcome,
     Progress,
@@ -32,6 +33,7 @@ from bayesgc.inference import (
 )
 from bayesgc.inference.methods import hyperparameters
 from bayesgc.models import MatrixFactorization, Model, ProgramModel, as_model
+from bayesgc.models.collapse import collapse, why_not_collapsible
 from bayesgc.models.whitening import Program
 from bayesgc.task import Task
 from bayesgc.validate import InputError, integer_in, one_of, positive_integer, real_in
@@ -56,7 +58,7 @@ def infer(
     chains: int | None = None,
     draws: int | None = None,
     weights: bool = False,
-    precision: float = 0.05,
+    precision: float | None = None,
     max_seconds: float | None = 600.0,
     max_evaluations: int | None = None,
     device: str = "auto",
@@ -76,7 +78,7 @@ def infer(
         chains: independent islands or chains; None for the method's own number.
         draws: posterior and prior draws kept in each chain.
         weights: keep the weights beside the end-to-end matrices.
-        precision: relative standard error of E[L_gen] at which a run has converged.
+        precision: relative standard error of E[L_gen] at which a run has converged; None for the method's own.
         max_seconds: wall time of the conditioning, None for no limit.
         max_evaluations: evaluations of the training loss by the conditioning, None for no limit.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:i`` or ``mps``.
@@ -131,12 +133,16 @@ class _Settings:
         request: Request,
     ) -> _Settings:
         place = device_named(device)
+        chosen = method_named(method)
+        collapsed = collapse(model, task.shape)
         threshold = _threshold(eps, task)
+        if threshold == 0:
+            _check_exact(chosen, model, task)
         descent = GradientDescent() if gd is True else gd or None
         if descent is not None and not isinstance(descent, GradientDescent):
             raise InputError(f"gd is {gd!r}; give True, False or a GradientDescent.")
-        criterion = Criterion(task, model.whiten(task.shape), threshold, place, dtype_named(dtype, place))
-        return cls(model, task, method_named(method), descent, criterion, request)
+        criterion = Criterion(task, model.whiten(task.shape), threshold, place, dtype_named(dtype, place), collapsed)
+        return cls(model, task, chosen, descent, criterion, request)
 
     def configuration(self) -> dict[str, Any]:
         """All that makes the result what it is, as plain values."""
@@ -211,10 +217,10 @@ def _descend(settings: _Settings, run: Run, control: Control) -> tuple[Descent |
     return settings.gd.run(settings.model, settings.criterion, settings.request.seed, own), None
 
 
-def _request(seed: int, precision: float, chains: int | None, draws: int | None, weights: bool) -> Request:
+def _request(seed: int, precision: float | None, chains: int | None, draws: int | None, weights: bool) -> Request:
     return Request(
         seed=integer_in("seed", seed, 0),
-        precision=real_in("precision", precision, 0, 1, open_low=True),
+        precision=None if precision is None else real_in("precision", precision, 0, 1, open_low=True),
         chains=None if chains is None else positive_integer("chains", chains),
         draws=None if draws is None else positive_integer("draws", draws),
         weights=bool(weights),
@@ -232,13 +238,19 @@ def _threshold(eps: float | str, task: Task) -> float:
         raise InputError(
             f"eps is {eps!r}; it must be a training loss above 0, or a share of the zero predictor's such as '5%'."
         ) from None
-    if value == 0:
-        smallest = 1e-4 * task.zero_train_loss
-        raise InputError(
-            f"eps is {eps!r}; a prior draw fits exactly with probability zero, so sampling needs a positive threshold. "
-            f"A small one here is {smallest:.2g}, which is '0.01%' of the zero predictor's loss."
-        )
     return value
+
+
+def _check_exact(method: Method, model: Model, task: Task) -> None:
+    """Refuse eps = 0 where no method can condition on an exact fit."""
+    reason = why_not_collapsible(model, task.shape)
+    if method.name not in ("auto", Importance.name):
+        reason = f"{method.name} needs draws that fit, and none fits exactly"
+    if reason is not None:
+        raise InputError(
+            f"eps is 0, which takes a collapsed model and --method importance, but {reason}. "
+            f"A small threshold here is {1e-4 * task.zero_train_loss:.2g} ('0.01%' of the zero predictor's loss)."
+        )
 
 
 def _describe(model: Model) -> dict[str, Any]:

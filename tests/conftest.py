@@ -13,7 +13,7 @@ import torch
 from jaxtyping import install_import_hook
 
 # Before anything imports bayesgc: every annotated function of it then checks its arguments and its result.
-install_import_hook("bayesgc", "beartype.beartype")
+install_import_hook("bayesgc", 'beartype.beartype(conf=__import__("beartype").BeartypeConf(is_pep484_tower=True))')
 
 # One thread a worker under pytest-xdist, so that workers do not fight for cores.
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, os.cpu_count() or 1))

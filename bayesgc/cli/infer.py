@@ -65,9 +65,14 @@ def infer(
         bool, typer.Option(help="Centre and scale the columns of a .csv.", rich_help_panel=TASK)
     ] = True,
     eps: Annotated[
-        str, typer.Option(help="Threshold on the training loss; 5% is of the zero predictor's.", rich_help_panel=RUN)
+        str,
+        typer.Option(
+            help="Threshold on the training loss; 5% is of the zero predictor's, 0 an exact fit.", rich_help_panel=RUN
+        ),
     ] = "0.0035",
-    method: Annotated[str, typer.Option(help="auto, splitting or rejection.", rich_help_panel=RUN)] = "auto",
+    method: Annotated[
+        str, typer.Option(help="auto, splitting, importance or rejection.", rich_help_panel=RUN)
+    ] = "auto",
     chains: Annotated[
         int | None,
         typer.Option(help="Independent islands or chains.", show_default="the method's", rich_help_panel=RUN),
@@ -76,8 +81,9 @@ def infer(
         int | None, typer.Option(help="Draws kept in each chain.", show_default="1000", rich_help_panel=RUN)
     ] = None,
     precision: Annotated[
-        float, typer.Option(help="Relative standard error of E[L_gen] to reach.", rich_help_panel=RUN)
-    ] = 0.05,
+        float | None,
+        typer.Option(help="Relative standard error of E[L_gen] to reach. [default: the method's]", rich_help_panel=RUN),
+    ] = None,
     max_seconds: Annotated[float, typer.Option(help="Wall time for conditioning.", rich_help_panel=RUN)] = 600.0,
     max_evaluations: Annotated[
         int | None, typer.Option(help="Training losses to evaluate at most.", rich_help_panel=RUN)

@@ -59,7 +59,7 @@ class Session:
     method: str
     chains: int | None
     draws: int | None
-    precision: float
+    precision: float | None
     max_seconds: float
     max_evaluations: int | None
     seed: int
@@ -190,10 +190,11 @@ class Session:
             print_json(result_object(result))
         elif not self.quiet:
             print_result(Console(), result_object(result), saved=None if saved is None else str(saved))
-        if outcome is Outcome.INTERRUPTED or (outcome is not Outcome.CONVERGED and (self.as_json or self.quiet)):
+        interrupted = outcome is Outcome.INTERRUPTED
+        if outcome is not Outcome.CONVERGED and (self.as_json or self.quiet):
             typer.echo(f"bayesgc: {outcome}: {result.attrs['message']}", err=True)
-        if saved and (outcome is Outcome.INTERRUPTED or (self.as_json and not self.quiet)):
-            typer.echo(f"bayesgc: saved in {saved}", err=True)
+        if saved and (interrupted or (self.as_json and not self.quiet)):
+            typer.echo(f"bayesgc: {'interrupted; ' if interrupted else ''}saved in {saved}", err=True)
 
 
 def _check_target(option: str, path: Path, suffixes: tuple[str, ...]) -> None:

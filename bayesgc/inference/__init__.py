@@ -10,6 +10,7 @@ from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.descent import INITIALIZATIONS, GradientDescent
 from bayesgc.inference.device import available_devices, device_named, dtype_named
 from bayesgc.inference.feasibility import infeasible, least_train_loss
+from bayesgc.inference.importance import Importance
 from bayesgc.inference.methods import METHODS, Method, method_named
 from bayesgc.inference.optimizers import OPTIMIZERS
 from bayesgc.inference.prior import draw_prior
@@ -18,6 +19,7 @@ from bayesgc.inference.references import reference_points
 from bayesgc.inference.rejection import Rejection
 from bayesgc.inference.request import Request
 from bayesgc.inference.splitting import Splitting
+from bayesgc.inference.tempering import Tempering
 
 __all__ = [
     "INITIALIZATIONS",
@@ -29,6 +31,7 @@ __all__ = [
     "Draws",
     "Estimate",
     "GradientDescent",
+    "Importance",
     "Levels",
     "Method",
     "Outcome",
@@ -39,6 +42,7 @@ __all__ = [
     "Run",
     "Splitting",
     "Summary",
+    "Tempering",
     "available_devices",
     "device_named",
     "draw_prior",

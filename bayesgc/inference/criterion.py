@@ -8,7 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bayesgc.inference.functionals import quantities
+from bayesgc.inference.target import Harvest
 from bayesgc.models import Whitened
+from bayesgc.models.collapse import Collapsed
 from bayesgc.task import Task
 
 _CHUNK_ENTRIES = {"cpu": 2**18, "cuda": 2**28, "mps": 2**26}
@@ -20,6 +23,7 @@ class Criterion:
     """A model's prior, a task and a threshold on the training loss.
 
     Draws are columns: ``normals`` is (latent, draw), a draw of the prior when its entries are standard normal.
+    ``collapsed`` is the model's collapsed form where it has one, for the methods that need it.
     """
 
     task: Task
@@ -27,6 +31,7 @@ class Criterion:
     eps: float
     device: torch.device
     dtype: torch.dtype
+    collapsed: Collapsed | None = None
 
     @property
     def latent_size(self) -> int:
@@ -46,13 +51,32 @@ class Criterion:
         """The end-to-end matrices, vectorised row by row."""
         return torch.cat([self.whitened.vectors(part) for part in normals.split(self.chunk, dim=1)], dim=1)
 
-    def train_loss(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"]:
+    def score(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"]:
         """L_train of each draw."""
         return self.evaluate(normals, keep_vectors=False)[1]
 
+    def gen_loss(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"] | None:
+        """L_gen of each draw, or None where it is not defined."""
+        return self.task.gen_loss(self.vectors(normals))
+
+    def harvest(
+        self,
+        normals: Float[Tensor, "latent draw"],
+        score: Float[Tensor, " draw"],
+        generators: list[torch.Generator],
+        *,
+        weights: bool,
+    ) -> Harvest:
+        """Matrices, quantities and, on request, weights of each column."""
+        vectors = self.vectors(normals)
+        # The loss that was tested, not one that another batch shape may round differently.
+        known = quantities(self.task, vectors) | {"train_loss": score}
+        sites = self.whitened.weights(normals) if weights else None
+        return Harvest(vectors, known, {}, sites).cpu()
+
     def evaluate(
         self, normals: Float[Tensor, "latent draw"], *, keep_vectors: bool = True
-    ) -> tuple[Float[Tensor, "entry draw"], Float[Tensor, " draw"]]:
+    ) -> tuple[Float[Tensor, "entry kept"], Float[Tensor, " draw"]]:
         """The end-to-end matrices (no columns unless they are kept) and L_train of each draw."""
         vectors, losses = [], []
         for part in normals.split(self.chunk, dim=1):

@@ -70,7 +70,7 @@ class GradientDescent:
             real_in("gd init scale", self.init_scale, 0, open_low=True)
         if self.momentum is not None:
             real_in("gd momentum", self.momentum, 0, 0.9999)
-            if self.optimizer == "adam":
+            if self.optimizer == "adam" and self.momentum:
                 raise InputError("gd momentum does not apply to adam, which has its own; leave it out.")
 
     def resolved(self, model: MatrixFactorization) -> GradientDescent:

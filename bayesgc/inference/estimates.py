@@ -12,6 +12,8 @@ from scipy.special import logsumexp
 from bayesgc.inference.records import Estimate, Summary
 
 QUANTILES = (0.05, 0.5, 0.95)
+_FEWEST_ISLANDS = 3
+"""With fewer islands than this carrying the weight, their spread says nothing about the error."""
 
 
 def student_interval(value: float, mcse: float, freedom: int) -> Estimate:
@@ -41,6 +43,8 @@ def weighted_mean(means: Float[np.ndarray, " island"], log_weights: Float[np.nda
     if count < 2 or not alive.any():
         return Estimate(None, None, (None, math.inf))
     share = np.exp(log_weights - logsumexp(log_weights))
+    if 1 / np.sum(share**2) < _FEWEST_ISLANDS:
+        return Estimate(float(np.sum(share[alive] * means[alive])), math.inf, (-math.inf, math.inf))
     value = float(np.sum(share[alive] * means[alive]))
     residual = np.where(alive, share * (np.where(alive, means, 0.0) - value), 0.0)
     mcse = float(np.sqrt(np.sum(residual**2) * count / (count - 1)))
@@ -52,7 +56,9 @@ def binomial_log_volume(accepted: int, total: int) -> Estimate:
 
     With nothing accepted there is no estimate, only the upper end of the interval.
     """
-    low, high = stats.binomtest(accepted, total).proportion_ci(0.95, method="exact")
+    # By quantiles of the beta distribution, which keep their relative accuracy at tiny proportions.
+    low = float(stats.beta.ppf(0.025, accepted, total - accepted + 1)) if accepted else 0.0
+    high = float(stats.beta.ppf(0.975, accepted + 1, total - accepted)) if accepted < total else 1.0
     if accepted == 0:
         return Estimate(None, None, (None, math.log(high)))
     share = accepted / total

@@ -1,8 +1,8 @@
-"""Islands of particles that descend through thresholds on the training loss.
+"""Islands of particles that climb a ladder from the prior to the posterior.
 
-The building blocks of multilevel splitting. Particles are columns of standard normals, so the preconditioned
-Crank–Nicolson move (Cotter, Roberts, Stuart and White 2013) leaves the prior invariant, and accepting it exactly when
-the loss stays below the threshold leaves the prior *given* that event invariant.
+The building blocks of multilevel splitting and of tempering. Particles are columns of standard normals, so the
+preconditioned Crank–Nicolson move (Neal 1999; Cotter, Roberts, Stuart and White 2013) leaves the prior invariant, and
+what a rung accepts of it leaves that rung's law invariant.
 """
 
 from __future__ import annotations
@@ -14,35 +14,36 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bayesgc.inference.criterion import Criterion
+from bayesgc.inference.ladders import Rung
 from bayesgc.inference.streams import Stream, generator
+from bayesgc.inference.target import Target
 
 
 @dataclass
 class Islands:
     """A group of islands that advance together; island i holds the columns i·particles to (i + 1)·particles.
 
-    ``root`` is the index of each particle's ancestor among the first draws of its island.
+    ``score`` is the target's, and ``root`` the index of each particle's ancestor among the first draws of its island.
     """
 
-    criterion: Criterion
+    target: Target
     generators: list[torch.Generator]
     normals: Float[Tensor, "latent column"]
-    loss: Float[Tensor, " column"]
+    score: Float[Tensor, " column"]
     root: Int[Tensor, "island particle"]
     log_volume: Float[Tensor, " island"]
 
     @classmethod
-    def from_prior(cls, criterion: Criterion, particles: int, seed: int, stream: Stream, blocks: list[int]) -> Islands:
+    def from_prior(cls, target: Target, particles: int, seed: int, stream: Stream, blocks: list[int]) -> Islands:
         """Fresh draws from the prior, one island for each block of the stream."""
-        device = criterion.device
+        device = target.device
         generators = [generator(seed, stream, block, device) for block in blocks]
-        normals = torch.cat([criterion.draw(each, particles) for each in generators], dim=1)
+        normals = torch.cat([target.draw(each, particles) for each in generators], dim=1)
         return cls(
-            criterion,
+            target,
             generators,
             normals,
-            criterion.train_loss(normals),
+            target.score(normals),
             torch.arange(particles, device=device).expand(len(blocks), -1),
             torch.zeros(len(blocks), dtype=_exact(device), device=device),
         )
@@ -52,34 +53,44 @@ class Islands:
         """Particles in each island."""
         return self.root.shape[1]
 
-    def select(self, threshold: float) -> None:
-        """Keep the particles below the threshold, fill up with their copies, and count the share into the volume.
+    def select(self, rung: Rung) -> None:
+        """Replace the particles by copies in proportion to their weight on a rung, and count the mean weight.
 
-        Each survivor gets the same number of copies but for one, dealt in random order, so the count stays unbiased.
-        An island without survivors keeps its particles and has volume zero from here on.
+        Systematic resampling in random order: a particle gets the whole number of copies below or above what it is
+        due, so equal weights get equal copies but for one, and the volume stays unbiased. The
+        particles of an island without any weight are dealt as if all weighed the same; its volume is zero from here.
         """
-        alive = (self.loss < threshold).view_as(self.root)
-        count = alive.sum(1)
-        self.log_volume = self.log_volume + (count.to(self.log_volume.dtype) / self.particles).log()
-        keys = torch.stack([self._uniforms(each) for each in self.generators])
-        shuffled = torch.where(alive, keys, 2.0).argsort(1)
-        places = torch.arange(self.particles, device=self.root.device) % count.clamp(min=1)[:, None]
-        parent = shuffled.gather(1, places)
+        log_weight = rung.log_weight(self.score).to(self.log_volume.dtype).view_as(self.root)
+        total = log_weight.logsumexp(1)
+        self.log_volume = self.log_volume + total - math.log(self.particles)
+        weight = torch.where(total[:, None] > -torch.inf, (log_weight - total[:, None]).exp(), 1 / self.particles)
+        order = torch.stack([self._uniforms(each) for each in self.generators]).argsort(1)
+        parent = order.gather(1, self._systematic(weight.gather(1, order)))
         self.root = self.root.gather(1, parent)
         offsets = torch.arange(len(self.generators), device=parent.device)[:, None] * self.particles
         columns = (parent + offsets).flatten()
         self.normals = self.normals[:, columns]
-        self.loss = self.loss[columns]
+        self.score = self.score[columns]
 
-    def move(self, threshold: float, angle: float) -> Float[Tensor, ""]:
+    def _systematic(self, weight: Float[Tensor, "island particle"]) -> Int[Tensor, "island particle"]:
+        """Positions with equal gaps and one random start in each island, looked up among cumulated weights."""
+        edges = weight.cumsum(1)
+        start = torch.stack([self._uniforms(each)[:1] for each in self.generators])
+        gaps = torch.arange(self.particles, device=weight.device, dtype=weight.dtype)
+        places = (start + gaps) / self.particles * edges[:, -1:]
+        # Rounding must not lead past the last particle that has weight.
+        last = (edges < edges[:, -1:]).sum(1, keepdim=True)
+        return torch.searchsorted(edges, places, right=True).minimum(last)
+
+    def move(self, rung: Rung, angle: float) -> Float[Tensor, ""]:
         """One preconditioned Crank–Nicolson step of every particle; returns the share of accepted proposals."""
-        noise = [self.criterion.draw(each, self.particles) for each in self.generators]
+        noise = [self.target.draw(each, self.particles) for each in self.generators]
         proposal = noise[0] if len(noise) == 1 else torch.cat(noise, dim=1)
         proposal.mul_(math.sin(angle)).add_(self.normals, alpha=math.cos(angle))
-        loss = self.criterion.train_loss(proposal)
-        accept = loss < threshold
+        score = self.target.score(proposal)
+        accept = rung.accept(score, self.score, self._column_uniforms)
         torch.where(accept, proposal, self.normals, out=self.normals)
-        self.loss = torch.where(accept, loss, self.loss)
+        self.score = torch.where(accept, score, self.score)
         return accept.float().mean()
 
     def ancestors(self) -> Float[Tensor, " island"]:
@@ -90,6 +101,9 @@ class Islands:
     def island_means(self, values: Float[Tensor, " column"]) -> Float[Tensor, " island"]:
         """The mean of a quantity over the particles of each island."""
         return values.to(self.log_volume.dtype).view_as(self.root).mean(1)
+
+    def _column_uniforms(self) -> Float[Tensor, " column"]:
+        return torch.cat([self._uniforms(each) for each in self.generators])
 
     def _uniforms(self, each: torch.Generator) -> Float[Tensor, " particle"]:
         # Double precision where there is one: ties among short keys would be broken by position.

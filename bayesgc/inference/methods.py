@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from bayesgc.inference.automatic import Automatic
 from bayesgc.inference.control import Control
 from bayesgc.inference.criterion import Criterion
+from bayesgc.inference.importance import Importance
 from bayesgc.inference.records import Run
 from bayesgc.inference.rejection import Rejection
 from bayesgc.inference.request import Request
@@ -25,11 +27,11 @@ class Method(Protocol):
         ...
 
 
-METHODS: dict[str, type[Method]] = {"rejection": Rejection, "splitting": Splitting}
+METHODS: dict[str, type[Method]] = {"rejection": Rejection, "splitting": Splitting, "importance": Importance}
 
 
 def method_named(value: Any) -> Method:
-    """A method object, or the one of a name with its default hyperparameters; ``auto`` is splitting.
+    """A method object, or the one of a name with its default hyperparameters; ``auto`` is `Automatic`.
 
     Raises:
         InputError: for an unknown name, listing the known ones, or for an object that is no method.
@@ -39,7 +41,7 @@ def method_named(value: Any) -> Method:
             return value
         raise InputError(f"method is {value!r}; give one of {', '.join(['auto', *METHODS])}, or a method object.")
     name = one_of("method", value, ["auto", *METHODS])
-    return METHODS["splitting" if name == "auto" else name]()
+    return Automatic() if name == "auto" else METHODS[name]()
 
 
 def hyperparameters(method: Method) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The frozen pass of multilevel splitting: independent islands from the prior down through fixed thresholds."""
+"""The frozen pass: independent islands that climb the rungs of a pilot, unchanged."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesgc.inference.control import Control, Progress, in_order
-from bayesgc.inference.criterion import Criterion
-from bayesgc.inference.functionals import quantities
 from bayesgc.inference.islands import Islands
-from bayesgc.inference.pilot import Schedule
-from bayesgc.inference.pooling import IslandRecord, LevelRecord
+from bayesgc.inference.pilot import Climb, Schedule
+from bayesgc.inference.pooling import IslandRecord, LevelRecord, precise_enough
+from bayesgc.inference.records import Outcome
 from bayesgc.inference.request import Request
 from bayesgc.inference.streams import Stream
+from bayesgc.inference.target import Target
+from bayesgc.validate import integer_in
 
 GPU_ISLANDS = 16
 """Islands that advance together on a GPU, to fill it; on a CPU each has a thread to itself."""
@@ -26,74 +27,102 @@ GPU_ISLANDS = 16
 class Passage:
     """Islands that differ in their stream block alone."""
 
-    criterion: Criterion
+    target: Target
     schedule: Schedule
-    particles: int
-    moves: int
+    climb: Climb
     request: Request
     control: Control
 
     def evaluations(self, islands: int) -> int:
         """Evaluations of the training loss by the pilot and so many islands."""
-        return self.schedule.evaluations + islands * self.particles * (1 + self.moves * len(self.schedule.thresholds))
+        each = self.climb.particles * (1 + self.climb.moves * len(self.schedule.rungs))
+        return self.schedule.evaluations + islands * each
+
+    def rounds(self) -> list[IslandRecord]:
+        """Rounds of islands until the errors are small enough or the budget is spent."""
+        islands: list[IslandRecord] = []
+        while not self._finished(islands):
+            blocks = self._next_round(len(islands))
+            islands += self.islands(blocks)
+            if not blocks or len(islands) <= blocks[-1]:
+                break
+        return islands
+
+    def outcome(self, islands: list[IslandRecord]) -> Outcome:
+        """How a run with these islands ended."""
+        if self.control.interrupted:
+            return Outcome.INTERRUPTED
+        if self.schedule.failure is not None:
+            return self.schedule.failure
+        return Outcome.CONVERGED if precise_enough(islands, self.request) else Outcome.EXHAUSTED
+
+    def _finished(self, islands: list[IslandRecord]) -> bool:
+        # Short of the posterior one round is enough: it bounds the volume.
+        return bool(islands) and (self.schedule.failure is not None or precise_enough(islands, self.request))
+
+    def _next_round(self, done: int) -> list[int]:
+        """The stream blocks of the islands of the next round that the budget affords, all of them or fewer."""
+        if self.control.out_of_time():
+            return []
+        ends = range(done + 1, done + 1 + integer_in("chains", self.request.chains, 2))
+        return [end - 1 for end in ends if self.control.affords(self.evaluations(end))]
 
     def islands(self, blocks: list[int]) -> Iterator[IslandRecord]:
         """The islands of these stream blocks, in order; it ends early when the run is told to stop."""
-        device = self.criterion.device
+        device = self.target.device
         together = 1 if device.type == "cpu" else GPU_ISLANDS
         groups = [blocks[i : i + together] for i in range(0, len(blocks), together)]
-        for group, records in zip(groups, in_order(self._descend, groups, device), strict=True):
+        for group, records in zip(groups, in_order(self._climb, groups, device), strict=True):
             if not records:
                 return
             self._report(group[-1] + 1, blocks[-1] + 1, records[-1])
             yield from records
 
     @torch.no_grad()
-    def _descend(self, blocks: list[int]) -> list[IslandRecord]:
-        """One group of islands from the prior to the last threshold; empty when it was told to stop on the way."""
-        islands = Islands.from_prior(self.criterion, self.particles, self.request.seed, Stream.ISLAND, blocks)
+    def _climb(self, blocks: list[int]) -> list[IslandRecord]:
+        """One group of islands from the prior to the last rung; empty when it was told to stop on the way."""
+        islands = Islands.from_prior(self.target, self.climb.particles, self.request.seed, Stream.ISLAND, blocks)
         levels = [_measure(islands, [])]
-        for threshold, angle in zip(self.schedule.thresholds, self.schedule.angles, strict=True):
-            islands.select(threshold)
+        for rung, angle in zip(self.schedule.rungs, self.schedule.angles, strict=True):
+            islands.select(rung)
             accepted = []
-            for _ in range(self.moves):
+            for _ in range(self.climb.moves):
                 if self.control.out_of_time():
                     return []
-                accepted.append(islands.move(threshold, angle))
+                accepted.append(islands.move(rung, angle))
             levels.append(_measure(islands, accepted))
-        return _harvest(islands, torch.stack(levels), keep_normals=self.request.weights)
+        return _harvest(islands, torch.stack(levels), weights=self.request.weights)
 
     def _report(self, done: int, total: int, last: IslandRecord) -> None:
-        reached = self.schedule.thresholds[-1] if self.schedule.thresholds else None
+        height = self.schedule.rungs[-1].height if self.schedule.rungs else None
         level = last.levels[-1]
-        self.control.report(Progress("islands", done, total, reached, level.acceptance, level.log_volume))
+        self.control.report(Progress("islands", done, total, height, level.acceptance, level.log_volume))
 
 
 def _measure(islands: Islands, accepted: list[Float[Tensor, ""]]) -> Float[Tensor, "fact island"]:
     """Log volume, E[L_gen], acceptance and ancestors of each island, left on the device."""
-    gen_loss = islands.criterion.task.gen_loss(islands.criterion.vectors(islands.normals))
+    gen_loss = islands.target.gen_loss(islands.normals)
     ones = torch.ones_like(islands.log_volume)
     means = ones * torch.nan if gen_loss is None else islands.island_means(gen_loss)
     acceptance = ones * torch.stack(accepted).mean() if accepted else ones
     return torch.stack([islands.log_volume, means, acceptance, islands.ancestors()])
 
 
-def _harvest(islands: Islands, levels: Float[Tensor, "level fact island"], *, keep_normals: bool) -> list[IslandRecord]:
+def _harvest(islands: Islands, levels: Float[Tensor, "level fact island"], *, weights: bool) -> list[IslandRecord]:
     """Take a finished group of islands off the device."""
-    count = len(islands.generators)
-    vectors = islands.criterion.vectors(islands.normals)
-    # The loss that was tested, not one that another batch shape may round differently.
-    known = quantities(islands.criterion.task, vectors) | {"train_loss": islands.loss}
-    found = {name: values.cpu().chunk(count) for name, values in known.items()}
-    parts = vectors.cpu().chunk(count, dim=1)
-    normals = islands.normals.cpu().chunk(count, dim=1) if keep_normals else [None] * count
+    found = islands.target.harvest(islands.normals, islands.score, islands.generators, weights=weights)
     table = levels.cpu().tolist()
-    return [
-        IslandRecord(
-            levels=[LevelRecord(*(fact[i] for fact in level)) for level in table],
-            vectors=parts[i],
-            quantities={name: values[i] for name, values in found.items()},
-            normals=normals[i],
+    records = []
+    for i in range(len(islands.generators)):
+        own = slice(i * islands.particles, (i + 1) * islands.particles)
+        sites = None if found.weights is None else {name: value[own] for name, value in found.weights.items()}
+        records.append(
+            IslandRecord(
+                levels=[LevelRecord(*(fact[i] for fact in level)) for level in table],
+                vectors=found.vectors[:, own],
+                quantities={name: value[own] for name, value in found.quantities.items()},
+                expected={name: value[own] for name, value in found.expected.items()},
+                weights=sites,
+            )
         )
-        for i in range(count)
-    ]
+    return records

@@ -10,7 +10,6 @@ from jaxtyping import Float, Int
 from scipy.special import logsumexp
 from torch import Tensor
 
-from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.estimates import log_mean, summarize, weighted_mean
 from bayesgc.inference.records import Draws, Estimate, Levels
 from bayesgc.inference.request import LOG_VOLUME_ERROR, Request
@@ -19,7 +18,7 @@ from bayesgc.inference.streams import Stream, generator
 
 @dataclass(frozen=True)
 class LevelRecord:
-    """What one island saw at one threshold, after its moves."""
+    """What one island saw on one rung, after its moves."""
 
     log_volume: float
     gen_loss: float
@@ -29,28 +28,33 @@ class LevelRecord:
 
 @dataclass(frozen=True)
 class IslandRecord:
-    """One finished island: its levels from the prior down, and its particles below the last threshold."""
+    """One finished island: its levels from the prior on, and its particles on the last rung."""
 
     levels: list[LevelRecord]
     vectors: Float[Tensor, "entry particle"]
     quantities: dict[str, Float[Tensor, "particle *rest"]]
-    normals: Float[Tensor, "latent particle"] | None
+    expected: dict[str, Float[Tensor, " particle"]]
+    weights: dict[str, Float[Tensor, "particle *site"]] | None
 
     @property
     def log_volume(self) -> float:
         """The island's own estimate of the log volume; −inf when it had no survivors."""
         return self.levels[-1].log_volume
 
+    def mean(self, name: str) -> float:
+        """The mean of a quantity over the particles, by its conditional expectations where they are known."""
+        return float(self.expected.get(name, self.quantities[name]).double().mean())
 
-def pool_levels(thresholds: tuple[float, ...], islands: list[IslandRecord]) -> Levels:
-    """The ε-curve of all islands, from the prior (threshold inf) down."""
+
+def pool_levels(thresholds: list[float], islands: list[IslandRecord]) -> Levels:
+    """The curve of all islands over the thresholds of their levels, the prior's first."""
     table = np.array(
         [[[lv.log_volume, lv.gen_loss, lv.acceptance, lv.ancestors] for lv in island.levels] for island in islands]
     )
     volumes = [log_mean(table[:, level, 0]) for level in range(table.shape[1])]
     losses = [weighted_mean(table[:, level, 1], table[:, level, 0]) for level in range(table.shape[1])]
     return Levels(
-        threshold=np.array([np.inf, *thresholds]),
+        threshold=np.array(thresholds),
         log_volume=_column([each.value for each in volumes]),
         log_volume_mcse=_column([each.mcse for each in volumes]),
         gen_loss=_column([each.value for each in losses]),
@@ -74,15 +78,15 @@ def precise_enough(islands: list[IslandRecord], request: Request) -> bool:
     """Whether log volume and, where it is defined, E[L_gen] are known as well as asked for."""
     log_volumes = np.array([island.log_volume for island in islands])
     volume = log_mean(log_volumes)
-    if volume.mcse is None or volume.mcse > LOG_VOLUME_ERROR:
+    if not islands or volume.mcse is None or volume.mcse > LOG_VOLUME_ERROR:
         return False
     if "gen_loss" not in islands[0].quantities:
         return True
     loss = weighted_mean(_means(islands, "gen_loss"), log_volumes)
-    return loss.value is not None and loss.mcse is not None and loss.mcse <= request.precision * loss.value
+    return loss.value is not None and loss.mcse is not None and loss.mcse <= request.relative_error * loss.value
 
 
-def pool_posterior(criterion: Criterion, islands: list[IslandRecord], request: Request) -> Draws | None:
+def pool_posterior(shape: tuple[int, ...], islands: list[IslandRecord], request: Request) -> Draws | None:
     """Equally weighted draws: every island fills slots in proportion to its volume, its own chain first.
 
     ``sample_stats`` says which island each draw came from. None when no island reached the threshold.
@@ -94,14 +98,26 @@ def pool_posterior(criterion: Criterion, islands: list[IslandRecord], request: R
     island, particle = _deal(log_volumes, particles, request.draws or particles, request.seed)
     source = torch.from_numpy(island), torch.from_numpy(particle)
     held = {name: _gather([each.quantities[name] for each in islands], source) for name in islands[0].quantities}
-    matrices = _gather([each.vectors.T for each in islands], source).unflatten(-1, criterion.task.shape)
+    matrices = _gather([each.vectors.T for each in islands], source).unflatten(-1, shape)
     summaries = {
         name: summarize(values.numpy().ravel(), *_mean_and_error(_means(islands, name), log_volumes))
         for name, values in held.items()
         if values.ndim == 2
     }
     stats = {"island": source[0], "island_log_volume": torch.from_numpy(log_volumes)[source[0]]}
-    return Draws(matrices, held, summaries, stats, _weights(criterion, islands, source) if request.weights else None)
+    return Draws(matrices, held, summaries, stats, _weights(islands, source))
+
+
+def diagnose(islands: list[IslandRecord]) -> dict[str, float | int | str]:
+    """How the islands fared: those lost, and acceptance and surviving ancestors on the last rung."""
+    facts: dict[str, float | int | str] = {"islands": len(islands)}
+    if islands:
+        last = [island.levels[-1] for island in islands]
+        facts["levels"] = len(islands[0].levels) - 1
+        facts["islands_lost"] = sum(level.log_volume == -np.inf for level in last)
+        facts["acceptance"] = sum(level.acceptance for level in last) / len(last)
+        facts["ancestors"] = sum(level.ancestors for level in last) / len(last)
+    return facts
 
 
 def _deal(
@@ -131,14 +147,13 @@ def _gather(parts: list[Float[Tensor, "particle *rest"]], source: tuple[Tensor, 
     return torch.stack(parts)[source]
 
 
-def _weights(criterion: Criterion, islands: list[IslandRecord], source: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-    normals = torch.stack([each.normals.T for each in islands if each.normals is not None])[source]
-    sites = criterion.whitened.weights(normals.flatten(0, 1).T.to(criterion.device))
-    return {name: values.cpu().unflatten(0, source[0].shape) for name, values in sites.items()}
+def _weights(islands: list[IslandRecord], source: tuple[Tensor, Tensor]) -> dict[str, Tensor] | None:
+    sites = [each.weights for each in islands if each.weights is not None]
+    return {name: _gather([each[name] for each in sites], source) for name in sites[0]} if sites else None
 
 
 def _means(islands: list[IslandRecord], name: str) -> Float[np.ndarray, " island"]:
-    return np.array([float(island.quantities[name].double().mean()) for island in islands])
+    return np.array([island.mean(name) for island in islands])
 
 
 def _mean_and_error(

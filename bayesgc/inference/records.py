@@ -99,7 +99,11 @@ class Levels:
 
 @dataclass(frozen=True)
 class Run:
-    """The record of a method that conditions the model on the fit criterion."""
+    """The record of a method that conditions the model on the fit criterion.
+
+    ``log_volume`` belongs to ε > 0, ``log_evidence`` (the log density of y at exactly zero loss) to ε = 0.
+    ``importance`` holds the raw draws of a weighted method with their ``log_weight``.
+    """
 
     method: str
     outcome: Outcome
@@ -112,6 +116,7 @@ class Run:
     diagnostics: dict[str, float | int | str]
     evaluations: int
     seconds: float
+    importance: dict[str, Float[np.ndarray, " draw"]] | None = None
 
 
 @dataclass(frozen=True)

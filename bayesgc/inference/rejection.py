@@ -42,13 +42,14 @@ class Rejection:
 
     batch: int = 4
     name: ClassVar[str] = "rejection"
-    default_chains: ClassVar[int] = 4
+    defaults: ClassVar[Request] = Request(precision=0.05, chains=4, draws=1000)
 
     def __post_init__(self) -> None:
         positive_integer("batch", self.batch)
 
     def run(self, criterion: Criterion, request: Request, control: Control) -> Run:
         """Draw until the errors are small enough or the budget is spent."""
+        request = request.filled(self.defaults)
         harvest = _Harvest(request, criterion.eps)
         converged = False
         for block in self._blocks(criterion, request, control):
@@ -130,11 +131,11 @@ class _Harvest:
 
     @property
     def chains(self) -> int:
-        return self.request.chains or Rejection.default_chains
+        return int(self.request.chains or 1)
 
     @property
     def wanted(self) -> int:
-        return self.chains * (self.request.draws or 1000)
+        return self.chains * int(self.request.draws or 1)
 
     def add(self, block: _Block) -> None:
         self.total += block.total
@@ -161,7 +162,7 @@ class _Harvest:
         if "gen_loss" not in self.scalars:
             return True
         loss = summarize_independent(np.concatenate(self.scalars["gen_loss"]))
-        return loss.mcse <= self.request.precision * loss.mean
+        return loss.mcse <= self.request.relative_error * loss.mean
 
     def log_volume(self) -> Estimate:
         return binomial_log_volume(self.accepted, self.total) if self.total else Estimate(None, None, (None, 0.0))

@@ -21,6 +21,8 @@ class Stream(IntEnum):
     REJECTION = 3
     DESCENT = 4
     RESAMPLE = 5
+    MODE = 6
+    IMPORTANCE = 7
 
 
 def generator(seed: int, stream: Stream, block: int, device: torch.device) -> torch.Generator:

@@ -139,13 +139,17 @@ class WhitenedFactors:
         self.size = sum(math.prod(size) for size in self.shapes)
 
     def layers(self, normals: Float[Tensor, "latent draw"]) -> list[Float[Tensor, "_ _ draw"]]:
-        """W_1, …, W_d of each draw."""
-        pieces = normals.split([math.prod(size) for size in self.shapes])
-        return [
+        """W_1, …, W_d of each draw; only the first of them when the normals are theirs alone."""
+        layers, start = [], 0
+        for transport, law, size in zip(self._transports, self._laws, self.shapes, strict=True):
+            end = start + math.prod(size)
+            if end > normals.shape[0]:
+                break
             # A view with the draws in front for the transport; the memory stays as it is.
-            transport.push(law, piece.unflatten(0, size).movedim(-1, 0)).movedim(0, -1)
-            for transport, law, piece, size in zip(self._transports, self._laws, pieces, self.shapes, strict=True)
-        ]
+            piece = normals[start:end].unflatten(0, size).movedim(-1, 0)
+            layers.append(transport.push(law, piece).movedim(0, -1))
+            start = end
+        return layers
 
     def vectors(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "entry draw"]:
         """The end-to-end matrices, vectorised row by row."""

@@ -6,6 +6,7 @@ All conditioning methods work on z alone; whatever the prior, they see a standar
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
@@ -19,6 +20,7 @@ from bayesgc.models.transports import transport_of
 from bayesgc.validate import InputError
 
 Program = Callable[[], Float[Tensor, "*shape"]]
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @runtime_checkable
@@ -86,7 +88,8 @@ class WhitenedProgram:
 
     def _run(self, normals: Float[Tensor, "latent draw"]) -> tuple[Tensor, dict[str, Tensor]]:
         # Pyro's validation reads values on the host, which neither vmap nor a hot loop allows.
-        with pyro.validation_enabled(False):
+        # Its handlers stand on one stack for all threads.
+        with _ONE_AT_A_TIME, pyro.validation_enabled(False):
             if self.batched:
                 return self._once(normals.T)
             return torch.func.vmap(self._once)(normals.T)

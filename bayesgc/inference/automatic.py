@@ -1,0 +1,43 @@
+"""The choice of a method: collapsed importance where it serves, else splitting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from bayesgc.inference.collapsed import why_singular
+from bayesgc.inference.control import Control
+from bayesgc.inference.criterion import Criterion
+from bayesgc.inference.importance import Importance
+from bayesgc.inference.records import Run
+from bayesgc.inference.request import Request
+from bayesgc.inference.splitting import Splitting
+
+
+@dataclass(frozen=True)
+class Automatic:
+    """Importance at ε = 0, and at ε > 0 where plain weights suffice; else splitting. The record names what ran.
+
+    At ε > 0 a zero predictor that fits would make the weights heavy-tailed, so that is left to splitting.
+    """
+
+    importance: Importance = field(default_factory=Importance)
+    splitting: Splitting = field(default_factory=Splitting)
+    name: ClassVar[str] = "auto"
+
+    def run(self, criterion: Criterion, request: Request, control: Control) -> Run:
+        """Run the method that suits the criterion."""
+        if criterion.eps == 0:
+            return self.importance.run(criterion, request, control)
+        if self._collapses(criterion):
+            run = self.importance.plain(criterion, request, control)
+            if run is not None:
+                return run
+        return self.splitting.run(criterion, request, control)
+
+    @staticmethod
+    def _collapses(criterion: Criterion) -> bool:
+        collapsed = criterion.collapsed
+        if collapsed is None or criterion.task.zero_train_loss < criterion.eps:
+            return False
+        return why_singular(criterion.task, collapsed) is None

@@ -1,0 +1,181 @@
+"""The collapsed criterion: training loss exactly zero, or below ε, with the last layer integrated out.
+
+Given the hidden layers the measurements are Gaussian, so the evidence of exactly zero loss is their density at y,
+averaged over the hidden layers. At ε > 0 the targets become y + u with the residual u uniform in the ball of radius
+√(nε), and the density times the ball's volume is P(L_train < ε) (exact, not a limit).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bayesgc.inference.functionals import quantities
+from bayesgc.inference.gaussian import GaussianSystem, gaussian_system
+from bayesgc.inference.target import Harvest
+from bayesgc.models.collapse import Collapsed
+from bayesgc.models.products import product
+from bayesgc.task import ObservedCells, Task
+from bayesgc.validate import InputError
+
+_CHUNK_NUMBERS = 2**22
+"""Double-precision numbers in the covariances of one batch: 32 MiB."""
+
+
+@dataclass(frozen=True)
+class CollapsedCriterion:
+    """A collapsed model, a task and ε, as a density over standard normals.
+
+    ``normals`` is (latent, draw): those of the hidden layers and, at ε > 0, n + 2 more for the residual.
+    """
+
+    task: Task
+    collapsed: Collapsed
+    eps: float
+    device: torch.device
+    dtype: torch.dtype = torch.float64
+
+    @property
+    def latent_size(self) -> int:
+        """The number of standard normals that make one draw."""
+        return self.collapsed.size + (self.task.measurements.count + 2 if self.eps > 0 else 0)
+
+    @property
+    def chunk(self) -> int:
+        """Draws evaluated at once; a fixed rule, so that it changes no bit from run to run."""
+        rows, cols = self.task.shape
+        count = self.task.measurements.count
+        numbers = max(count * count, count * rows * cols, rows * cols * cols, self.latent_size)
+        if self.task.observed_cells:
+            numbers = max(rows * cols * cols, self.latent_size)
+        return max(16, min(4096, _CHUNK_NUMBERS // numbers))
+
+    @cached_property
+    def log_ball(self) -> float:
+        """log of the volume of the n-ball of radius √(nε); 0 at ε = 0, where the evidence is a density."""
+        if self.eps == 0:
+            return 0.0
+        n = self.task.measurements.count
+        return n / 2 * math.log(math.pi * n * self.eps) - math.lgamma(n / 2 + 1)
+
+    def draw(self, generator: torch.Generator, count: int) -> Float[Tensor, "latent draw"]:
+        """Normals of ``count`` draws from the prior."""
+        return torch.randn(self.latent_size, count, generator=generator, device=self.device, dtype=self.dtype)
+
+    def system(self, normals: Float[Tensor, "latent draw"]) -> GaussianSystem:
+        """The Gaussian system of each draw, given its hidden layers."""
+        features = self.collapsed.features(normals[: self.collapsed.size])
+        gram = product(features.transpose(0, 1), features).movedim(-1, 0)
+        return gaussian_system(self.task, gram)
+
+    def targets(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "draw n"]:
+        """y, or y + u with u uniform in the ball of radius √(nε)."""
+        y = torch.as_tensor(self.task.targets, dtype=normals.dtype, device=normals.device)
+        if self.eps == 0:
+            return y.expand(normals.shape[1], -1)
+        # The first n coordinates of a uniform point on the unit sphere of R^(n+2) are uniform in the unit ball of R^n.
+        rest = normals[self.collapsed.size :]
+        ball = rest[: len(y)] / torch.linalg.vector_norm(rest, dim=0)
+        return y + math.sqrt(len(y) * self.eps) * ball.T
+
+    def score(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"]:
+        """log density of fitting given each draw; its mean over the prior, before the log, is evidence or volume."""
+        parts = normals.split(self.chunk, dim=1)
+        return torch.cat([self.system(part).log_density(self.targets(part)) for part in parts]) + self.log_ball
+
+    def gen_loss(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"] | None:
+        """E[L_gen | hidden layers, fit] of each draw, or None where L_gen is not defined."""
+        return self.evaluate(normals)[1]
+
+    def evaluate(
+        self, normals: Float[Tensor, "latent draw"]
+    ) -> tuple[Float[Tensor, " draw"], Float[Tensor, " draw"] | None]:
+        """Score and expected L_gen of each draw, from one factorisation."""
+        evidence, losses = [], []
+        for part in normals.split(self.chunk, dim=1):
+            system, targets = self.system(part), self.targets(part)
+            evidence.append(system.log_density(targets))
+            losses.append(self._gen_loss(system, targets))
+        known = [loss for loss in losses if loss is not None]
+        return torch.cat(evidence) + self.log_ball, torch.cat(known) if known else None
+
+    def harvest(
+        self,
+        normals: Float[Tensor, "latent draw"],
+        score: Float[Tensor, " draw"],
+        generators: list[torch.Generator],
+        *,
+        weights: bool,
+    ) -> Harvest:
+        """Exact draws of W given each column, with E[L_gen] given the column beside them."""
+        share = normals.shape[1] // len(generators)
+        rows, features = self.task.shape[0], self.collapsed.feature_count
+        free = [
+            torch.randn(rows, features, share, generator=each, device=self.device, dtype=self.dtype)
+            for each in generators
+        ]
+        vectors, last = self.complete(normals, torch.cat(free, dim=2))
+        expected = self.gen_loss(normals)
+        return Harvest(
+            vectors,
+            quantities(self.task, vectors),
+            {} if expected is None else {"gen_loss": expected},
+            self.collapsed.weights(normals[: self.collapsed.size], last) if weights else None,
+        ).cpu()
+
+    def _gen_loss(self, system: GaussianSystem, targets: Float[Tensor, "draw n"]) -> Float[Tensor, " draw"] | None:
+        bias = self.task.gen_loss(system.mean(targets).flatten(1).T)
+        if bias is None:
+            return None
+        return bias + system.held_out_variance() / self.task.held_out.count
+
+    def complete(
+        self, normals: Float[Tensor, "latent draw"], last: Float[Tensor, "row feature draw"]
+    ) -> tuple[Float[Tensor, "entry draw"], Float[Tensor, "row feature draw"]]:
+        """An exact draw of W given the hidden layers and the fit, from unconditioned normals of the last layer.
+
+        Matheron's rule: draw W and its measurements from the prior, then shift both by what the measurements miss.
+        Returns W and the conditioned last layer, still in standard units.
+        """
+        ends, lasts = [], []
+        for part, free in zip(normals.split(self.chunk, dim=1), last.split(self.chunk, dim=2), strict=True):
+            features = self.collapsed.features(part[: self.collapsed.size])
+            prior = product(free, features)
+            missing = self.targets(part) - self.task.measurements.apply(prior.flatten(0, 1)).T
+            multipliers = self.system(part).solve(missing)
+            back = self.task.measurements.adjoint(multipliers.T).unflatten(0, self.task.shape)
+            shifted = free + product(back, features.transpose(0, 1))
+            ends.append(product(shifted, features).flatten(0, 1))
+            lasts.append(shifted)
+        return torch.cat(ends, dim=1), torch.cat(lasts, dim=2)
+
+
+def refuse_singular(task: Task, collapsed: Collapsed) -> None:
+    """Raise where the covariance S of the measurements is singular for every draw, saying why.
+
+    Raises:
+        InputError: for dependent measurements, or more of them than the hidden width can carry.
+    """
+    reason = why_singular(task, collapsed)
+    if reason is not None:
+        raise InputError(f"importance cannot condition on these measurements: {reason}; use splitting at some eps > 0.")
+
+
+def why_singular(task: Task, collapsed: Collapsed) -> str | None:
+    """Why S is singular whatever the hidden layers, in a few words; None where it is not."""
+    rows, cols = task.shape
+    count, rank = task.measurements.count, min(collapsed.feature_count, cols)
+    if isinstance(task.measurements, ObservedCells):
+        most = int(np.bincount(task.measurements.cells // cols).max())
+        return None if most <= rank else f"a row has {most} observed cells, more than the rank {rank} of the model"
+    if task.measurements.rank < count:
+        return f"they are dependent ({count} of rank {task.measurements.rank})"
+    if count > rows * rank:
+        return f"there are {count}, more than the {rows * rank} that a width of {rank} can fit"
+    return None

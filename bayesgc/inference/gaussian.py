@@ -1,0 +1,163 @@
+"""Gaussian conditioning given the Gram matrix K: vec W ~ N(0, I ⊗ K), measured as y = Ā vec W.
+
+Two systems with one face. The measurements have covariance S = Ā (I ⊗ K) Āᵀ, S_ij = tr(A_i K A_jᵀ); where single cells
+are observed it falls into one block for each row. Here the draw axis comes first, as LAPACK wants it.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from functools import cached_property
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from bayesgc.task import ObservedCells, Task
+
+
+class GaussianSystem(ABC):
+    """The measurements of one batch of draws, given K of each.
+
+    Args:
+        task: what was measured.
+        gram: K of each draw, in double precision.
+    """
+
+    def __init__(self, task: Task, gram: Float[Tensor, "draw col col"]) -> None:
+        self.task = task
+        self.gram = gram
+
+    @property
+    @abstractmethod
+    def singular(self) -> Bool[Tensor, " draw"]:
+        """Where S could not be factored; the density of y is then zero but for rounding."""
+
+    @property
+    @abstractmethod
+    def log_det(self) -> Float[Tensor, " draw"]:
+        """log |S|."""
+
+    @abstractmethod
+    def whiten(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw *block"]:
+        """L⁻¹ v for S = L Lᵀ."""
+
+    @abstractmethod
+    def solve(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw n"]:
+        """S⁻¹ v."""
+
+    @abstractmethod
+    def held_out_variance(self) -> Float[Tensor, " draw"]:
+        """tr(B C Bᵀ − B C Āᵀ S⁻¹ Ā C Bᵀ), C = I ⊗ K: the variance that the measurements leave, summed over B."""
+
+    def log_density(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, " draw"]:
+        """log N(v; 0, S); −∞ where S is singular."""
+        square = self.whiten(values).flatten(1).square().sum(1)
+        count = self.task.measurements.count
+        density = -0.5 * (square + self.log_det + count * math.log(2 * math.pi))
+        usable = ~self.singular & density.isfinite()
+        return torch.where(usable, density, -torch.inf)
+
+    def lift(self, multipliers: Float[Tensor, "draw n"]) -> Float[Tensor, "draw row col"]:
+        """C Āᵀ λ as a matrix."""
+        rows = self.task.measurements.adjoint(multipliers.T).T.unflatten(1, self.task.shape)
+        return rows @ self.gram
+
+    def mean(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw row col"]:
+        """E[W | K, Ā vec W = v] = C Āᵀ S⁻¹ v."""
+        return self.lift(self.solve(values))
+
+
+def gaussian_system(task: Task, gram: Float[Tensor, "draw col col"]) -> GaussianSystem:
+    """The system that suits the task's measurements."""
+    return CellSystem(task, gram) if isinstance(task.measurements, ObservedCells) else DenseSystem(task, gram)
+
+
+class DenseSystem(GaussianSystem):
+    """Measurements of any kind: one n × n covariance for each draw."""
+
+    @cached_property
+    def _seen(self) -> Float[Tensor, "n row col"]:
+        return self.gram.new_tensor(self.task.measurements.dense()).unflatten(1, self.task.shape)
+
+    @cached_property
+    def _images(self) -> Float[Tensor, "draw n entry"]:
+        """A_i K, so that inner products with it are covariances."""
+        return torch.einsum("nrc,bcd->bnrd", self._seen, self.gram).flatten(2)
+
+    @cached_property
+    def _factor(self) -> tuple[Float[Tensor, "draw n n"], Bool[Tensor, " draw"]]:
+        covariance = self._images @ self._seen.flatten(1).T
+        factor, info = torch.linalg.cholesky_ex(covariance)
+        return factor, info > 0
+
+    @property
+    def singular(self) -> Bool[Tensor, " draw"]:
+        return self._factor[1]
+
+    @property
+    def log_det(self) -> Float[Tensor, " draw"]:
+        return 2 * self._factor[0].diagonal(dim1=1, dim2=2).log().sum(1)
+
+    def whiten(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw n"]:
+        return torch.linalg.solve_triangular(self._factor[0], values[..., None], upper=False)[..., 0]
+
+    def solve(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw n"]:
+        return torch.cholesky_solve(values[..., None], self._factor[0])[..., 0]
+
+    def held_out_variance(self) -> Float[Tensor, " draw"]:
+        held_out = self.gram.new_tensor(self.task.held_out.dense()).unflatten(1, self.task.shape)
+        inner = torch.einsum("mrc,mrd->cd", held_out, held_out)
+        cross = self._images @ held_out.flatten(1).T
+        explained = torch.linalg.solve_triangular(self._factor[0], cross, upper=False)
+        return torch.einsum("bcd,cd->b", self.gram, inner) - explained.square().sum((1, 2))
+
+
+class CellSystem(GaussianSystem):
+    """Observed cells: rows are independent, so there is one cols × cols block for each row.
+
+    Cells that were not observed stand in a block as independent unit variables with value zero, which adds nothing.
+    """
+
+    @cached_property
+    def _mask(self) -> Bool[Tensor, "row col"]:
+        observed = torch.zeros(self.task.measurements.entries, dtype=torch.bool, device=self.gram.device)
+        observed[self._cells] = True
+        return observed.view(self.task.shape)
+
+    @cached_property
+    def _cells(self) -> Tensor:
+        if not isinstance(self.task.measurements, ObservedCells):
+            raise TypeError("a CellSystem needs observed cells")
+        return torch.tensor(self.task.measurements.cells, device=self.gram.device)
+
+    @cached_property
+    def _factor(self) -> tuple[Float[Tensor, "draw row col col"], Bool[Tensor, " draw"]]:
+        both = self._mask[:, :, None] & self._mask[:, None, :]
+        idle = torch.diag_embed((~self._mask).to(self.gram.dtype))
+        factor, info = torch.linalg.cholesky_ex(self.gram[:, None] * both + idle)
+        return factor, (info > 0).any(1)
+
+    @property
+    def singular(self) -> Bool[Tensor, " draw"]:
+        return self._factor[1]
+
+    @property
+    def log_det(self) -> Float[Tensor, " draw"]:
+        return 2 * self._factor[0].diagonal(dim1=2, dim2=3).log().sum((1, 2))
+
+    def _table(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw row col one"]:
+        return self.task.measurements.adjoint(values.T).T.unflatten(1, self.task.shape)[..., None]
+
+    def whiten(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw row col"]:
+        return torch.linalg.solve_triangular(self._factor[0], self._table(values), upper=False)[..., 0]
+
+    def solve(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw n"]:
+        return torch.cholesky_solve(self._table(values), self._factor[0])[..., 0].flatten(1)[:, self._cells]
+
+    def held_out_variance(self) -> Float[Tensor, " draw"]:
+        seen = self.gram[:, None] * self._mask[:, :, None]
+        explained = torch.linalg.solve_triangular(self._factor[0], seen, upper=False).square().sum(2)
+        left = self.gram.diagonal(dim1=1, dim2=2)[:, None] - explained
+        return torch.where(self._mask, 0.0, left).sum((1, 2))

@@ -1,0 +1,313 @@
+"""Collapsed importance sampling: the posterior at exactly zero training loss, or in the ball at ε > 0.
+
+Hidden layers come from the prior, weighted by the density of the measurements given them; the last layer is then drawn
+from its exact conditional. Where the weights degenerate the same density is tempered over islands of particles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from bayesgc.inference.collapsed import CollapsedCriterion, refuse_singular
+from bayesgc.inference.control import Control, Progress, in_order
+from bayesgc.inference.criterion import Criterion
+from bayesgc.inference.estimates import log_mean, summarize, weighted_mean
+from bayesgc.inference.records import Draws, Estimate, Outcome, Run, Summary
+from bayesgc.inference.request import LOG_VOLUME_ERROR, Request
+from bayesgc.inference.smoothing import pareto_shape, shape_limit
+from bayesgc.inference.streams import Stream, generator
+from bayesgc.inference.tempering import Tempering
+from bayesgc.validate import InputError, positive_integer
+
+BLOCK = 1024
+"""Draws in a block, the unit of drawing and evaluation."""
+_FIRST_CHECK = 16
+"""Blocks before the first look, which are also the fewest batches for an error."""
+_MOST_BATCHES = 64
+
+
+@dataclass(frozen=True)
+class Importance:
+    """Collapsed importance sampling, with tempering where plain weights do not suffice.
+
+    Args:
+        most_draws: plain draws beyond which tempering is the better use of time.
+        tempering: how to go on when the weights degenerate.
+    """
+
+    most_draws: int = 2**18
+    tempering: Tempering = field(default_factory=Tempering)
+    name: ClassVar[str] = "importance"
+    defaults: ClassVar[Request] = Request(precision=0.01, chains=16, draws=1000)
+
+    def __post_init__(self) -> None:
+        positive_integer("most_draws", self.most_draws)
+
+    def run(self, criterion: Criterion, request: Request, control: Control) -> Run:
+        """Condition the collapsed prior on the fit."""
+        sample = self._sample(criterion, request)
+        run = self._weigh(sample, control)
+        return self._temper(sample, control) if run is None else run
+
+    def plain(self, criterion: Criterion, request: Request, control: Control) -> Run | None:
+        """The run with plain weights; None, after a short pilot, where they do not suffice."""
+        return self._weigh(self._sample(criterion, request), control)
+
+    def _sample(self, criterion: Criterion, request: Request) -> _Sample:
+        if criterion.collapsed is None:
+            raise InputError("importance needs an unnormalised matrix factorisation with a Gaussian last layer.")
+        refuse_singular(criterion.task, criterion.collapsed)
+        target = CollapsedCriterion(criterion.task, criterion.collapsed, criterion.eps, criterion.device)
+        return _Sample(target, request.filled(self.defaults))
+
+    def _weigh(self, sample: _Sample, control: Control) -> Run | None:
+        """Weighted draws until the errors are small enough; None where the weights will not do."""
+        for block in self._blocks(sample, control):
+            sample.add(block)
+            if not sample.time_to_look():
+                continue
+            control.report(sample.progress())
+            if sample.precise_enough():
+                return self._record(sample, Outcome.CONVERGED, control)
+            if sample.hopeless(self.most_draws):
+                return None
+        return self._record(sample, control.failure(), control)
+
+    def _temper(self, sample: _Sample, control: Control) -> Run:
+        run = self.tempering.run(sample.target, sample.request, control)
+        plain = {f"plain_{name}": value for name, value in sample.diagnostics().items()}
+        return replace(run, diagnostics=run.diagnostics | plain, evaluations=run.evaluations + sample.total)
+
+    @staticmethod
+    def _blocks(sample: _Sample, control: Control) -> Iterator[_Block]:
+        def one_block(index: int) -> _Block | None:
+            if control.out_of_time() or not control.affords((index + 1) * BLOCK):
+                return None
+            return _weigh_block(sample.target, sample.request.seed, index)
+
+        for block in in_order(one_block, count(), sample.target.device):
+            if block is None:
+                return
+            yield block
+
+    def _record(self, sample: _Sample, outcome: Outcome, control: Control) -> Run:
+        evidence = sample.log_evidence()
+        exact = sample.target.eps == 0
+        nothing = Estimate(None, None, (None, 0.0))
+        return Run(
+            method=self.name,
+            outcome=outcome,
+            message=outcome.advice,
+            eps=sample.target.eps,
+            posterior=sample.draws(),
+            log_volume=None if exact else evidence or nothing,
+            log_evidence=evidence if exact else None,
+            levels=None,
+            diagnostics={"path": "plain weights", **sample.diagnostics()},
+            evaluations=sample.total,
+            seconds=control.seconds,
+            importance=sample.raw(),
+        )
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The log weights of one block of draws, and E[L_gen] given each where it is defined."""
+
+    log_weight: Float[np.ndarray, " draw"]
+    gen_loss: Float[np.ndarray, " draw"] | None
+
+
+@torch.no_grad()
+def _weigh_block(target: CollapsedCriterion, seed: int, index: int) -> _Block:
+    normals = target.draw(generator(seed, Stream.IMPORTANCE, index, target.device), BLOCK)
+    log_weight, gen_loss = target.evaluate(normals)
+    return _Block(log_weight.cpu().numpy(), None if gen_loss is None else gen_loss.cpu().numpy())
+
+
+class _Sample:
+    """The weighted draws so far. Their normals are not kept: their stream brings back those that are wanted."""
+
+    def __init__(self, target: CollapsedCriterion, request: Request) -> None:
+        self.target, self.request = target, request
+        self.blocks: list[_Block] = []
+        self.next_look = _FIRST_CHECK
+
+    @property
+    def total(self) -> int:
+        """Draws so far."""
+        return len(self.blocks) * BLOCK
+
+    @property
+    def log_weight(self) -> Float[np.ndarray, " draw"]:
+        """All log weights."""
+        return np.concatenate([block.log_weight for block in self.blocks]) if self.blocks else np.empty(0)
+
+    @property
+    def gen_loss(self) -> Float[np.ndarray, " draw"] | None:
+        """E[L_gen] given each draw."""
+        losses = [block.gen_loss for block in self.blocks if block.gen_loss is not None]
+        return np.concatenate(losses) if losses else None
+
+    def add(self, block: _Block) -> None:
+        """Take in one more block."""
+        self.blocks.append(block)
+
+    def time_to_look(self) -> bool:
+        """At numbers of blocks that double: looking often would stop at lucky moments."""
+        if len(self.blocks) < self.next_look:
+            return False
+        self.next_look *= 2
+        return True
+
+    def log_evidence(self) -> Estimate | None:
+        """The evidence or the volume, its error from independent batches."""
+        estimate = log_mean(self._batches()[0]) if len(self.blocks) > 1 else None
+        return estimate if estimate is not None and estimate.value is not None else None
+
+    def mean_gen_loss(self) -> Estimate | None:
+        """E[L_gen | fit], its error from independent batches."""
+        weights, means = self._batches()
+        return None if means is None or len(weights) < 2 else weighted_mean(means, weights)
+
+    def precise_enough(self) -> bool:
+        """Whether the errors are small enough and the weights are fit to tell."""
+        evidence, loss = self.log_evidence(), self.mean_gen_loss()
+        if evidence is None or evidence.mcse is None or evidence.mcse > LOG_VOLUME_ERROR:
+            return False
+        if self._shape() > self._limit():
+            return False
+        if loss is None:
+            return self.effective_size() * self.request.relative_error**2 >= 1
+        return loss.value is not None and loss.mcse is not None and self._error_share(loss) <= 1
+
+    def hopeless(self, most: int) -> bool:
+        """Whether plain weights will not do: their tail is too heavy, or it would take too many draws."""
+        loss = self.mean_gen_loss()
+        if self._shape() > self._limit() or self.total >= most:
+            return True
+        share = (
+            self._error_share(loss)
+            if loss is not None
+            else 1 / (self.request.relative_error * max(self.effective_size(), 1e-9) ** 0.5)
+        )
+        return self.total * share**2 > most
+
+    def _error_share(self, loss: Estimate) -> float:
+        if loss.value is None or loss.mcse is None:
+            return np.inf
+        return loss.mcse / (self.request.relative_error * loss.value)
+
+    def _shape(self) -> float:
+        shapes = [pareto_shape(self.log_weight)]
+        if self.gen_loss is not None:
+            shapes.append(pareto_shape(self.log_weight + np.log(np.maximum(self.gen_loss, 1e-300))))
+        return max(shapes)
+
+    def _limit(self) -> float:
+        return shape_limit(self.total)
+
+    def effective_size(self) -> float:
+        """Kish's effective sample size."""
+        weight = np.exp(self.log_weight - self.log_weight.max()) if np.isfinite(self.log_weight).any() else np.zeros(1)
+        return float(weight.sum() ** 2 / max((weight**2).sum(), 1e-300))
+
+    def _batches(self) -> tuple[Float[np.ndarray, " batch"], Float[np.ndarray, " batch"] | None]:
+        """log mean weight of each batch and the weighted mean of L_gen in it."""
+        number = min(_MOST_BATCHES, len(self.blocks))
+        parts = np.array_split(np.arange(len(self.blocks)), number)
+        size = min(len(part) for part in parts)
+        # Batches of one size, so that they are alike; the few blocks left over are not needed for the error.
+        rows = [np.concatenate([self.blocks[i].log_weight for i in part[:size]]) for part in parts]
+        log_weight = np.stack(rows)
+        top = np.logaddexp.reduce(log_weight, axis=1)
+        if self.gen_loss is None:
+            return top - np.log(log_weight.shape[1]), None
+        losses = np.stack([np.concatenate([self._loss(i) for i in part[:size]]) for part in parts])
+        share = np.where(np.isfinite(top)[:, None], np.exp(log_weight - top[:, None]), 0.0)
+        return top - np.log(log_weight.shape[1]), (share * np.where(share > 0, losses, 0.0)).sum(1)
+
+    def _loss(self, index: int) -> Float[np.ndarray, " draw"]:
+        loss = self.blocks[index].gen_loss
+        return np.full(BLOCK, np.nan) if loss is None else loss
+
+    def diagnostics(self) -> dict[str, float | int | str]:
+        """Draws, effective sample size, and the tail shape with its limit."""
+        if not self.blocks:
+            return {"draws": 0}
+        return {
+            "draws": self.total,
+            "effective_sample_size": self.effective_size(),
+            "pareto_k": self._shape(),
+            "pareto_k_limit": self._limit(),
+        }
+
+    def progress(self) -> Progress:
+        """What to show while it goes on."""
+        evidence = self.log_evidence()
+        value = None if evidence is None else evidence.value
+        return Progress("importance", self.total, None, None, None, value, f"ESS {self.effective_size():.0f}")
+
+    def raw(self) -> dict[str, Float[np.ndarray, " draw"]]:
+        """The weighted draws, for whoever wants the weights themselves."""
+        losses = self.gen_loss
+        return {"log_weight": self.log_weight} | ({} if losses is None else {"gen_loss": losses})
+
+    @torch.no_grad()
+    def draws(self) -> Draws | None:
+        """Equally weighted draws: hidden layers resampled by weight, then a fresh exact draw of the last layer."""
+        if not self.blocks or not np.isfinite(self.log_weight).any():
+            return None
+        chains, length = int(self.request.chains or 1), int(self.request.draws or 1000)
+        chosen = self._resample(chains * length)
+        parts = [
+            self.target.harvest(normals, normals[0], [source], weights=self.request.weights)
+            for normals, source in self._recall(chosen)
+        ]
+        order = torch.randperm(chains * length, generator=self._source(len(self.blocks)))
+
+        def arrange(values: list[Tensor]) -> Tensor:
+            return torch.cat(values)[order.cpu()].unflatten(0, (chains, length))
+
+        held = {name: arrange([part.quantities[name] for part in parts]) for name in parts[0].quantities}
+        sites = [part.weights for part in parts if part.weights is not None]
+        return Draws(
+            end_to_end=arrange([part.vectors.T for part in parts]).unflatten(-1, self.target.task.shape),
+            quantities=held,
+            summaries={name: self._summary(name, v.numpy().ravel()) for name, v in held.items() if v.ndim == 2},
+            weights={name: arrange([site[name] for site in sites]) for name in sites[0]} if sites else None,
+        )
+
+    def _resample(self, size: int) -> Int[np.ndarray, " draw"]:
+        """Systematic resampling by weight, as indices in rising order."""
+        weight = np.exp(self.log_weight - self.log_weight.max())
+        edges = np.cumsum(weight) / weight.sum()
+        start = torch.rand(1, generator=self._source(0), dtype=torch.float64, device=self.target.device).item()
+        places = (start + np.arange(size)) / size
+        return np.minimum(np.searchsorted(edges, places, side="right"), np.flatnonzero(weight)[-1])
+
+    def _recall(self, chosen: Int[np.ndarray, " draw"]) -> Iterator[tuple[Tensor, torch.Generator]]:
+        """The normals of the chosen draws, block by block, with a generator for what is still to be drawn."""
+        for index in np.unique(chosen // BLOCK):
+            source = generator(self.request.seed, Stream.IMPORTANCE, int(index), self.target.device)
+            normals = self.target.draw(source, BLOCK)
+            columns = torch.as_tensor(chosen[chosen // BLOCK == index] % BLOCK, device=self.target.device)
+            yield normals[:, columns], source
+
+    def _source(self, block: int) -> torch.Generator:
+        return generator(self.request.seed, Stream.RESAMPLE, block, self.target.device)
+
+    def _summary(self, name: str, values: Float[np.ndarray, " draw"]) -> Summary:
+        known = self.mean_gen_loss() if name == "gen_loss" else None
+        if known is not None and known.value is not None and known.mcse is not None:
+            return summarize(values, known.value, known.mcse)
+        size = min(len(values), self.effective_size())
+        return summarize(values, float(values.mean()), float(values.std() / max(size, 1.0) ** 0.5))

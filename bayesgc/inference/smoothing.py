@@ -1,0 +1,33 @@
+"""The tail of importance weights: the shape k̂ of a fitted Pareto distribution (Vehtari et al. 2024)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from jaxtyping import Float
+
+
+_HOPELESS = 30.0
+"""Nats within the tail beyond which no fit is needed, nor possible in double precision: k̂ is then far above 1."""
+
+
+def pareto_shape(log_weight: Float[np.ndarray, " draw"]) -> float:
+    """k̂ of the upper tail: below 0.5 the variance is finite, near 1 the mean is lost. −∞ weights count as zero."""
+    from arviz_stats.base import array_stats  # type: ignore[attr-defined]
+
+    if not np.isfinite(log_weight).any():
+        return math.inf
+    finite = np.where(np.isfinite(log_weight), log_weight, np.nanmin(log_weight[np.isfinite(log_weight)]) - 100.0)
+    if np.ptp(finite) == 0:
+        return -math.inf
+    tail = np.sort(finite)[-max(2, int(min(0.2 * len(finite), 3 * len(finite) ** 0.5))) :]
+    if tail[-1] - tail[len(tail) // 4] > _HOPELESS:
+        return math.inf
+    _, shape = array_stats.psislw(finite - finite.max())
+    return float(shape)
+
+
+def shape_limit(draws: int) -> float:
+    """The largest k̂ at which that many draws give errors to rely on: min(1 − 1/log₁₀ S, 0.7)."""
+    return min(1 - 1 / math.log10(draws), 0.7) if draws > 1 else -math.inf

@@ -1,0 +1,78 @@
+"""What islands need to know of a criterion, whichever way it is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bayesgc.task import Task
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """Finished particles.
+
+    ``expected`` holds, where it is known, the conditional expectation of a quantity in place of its value at the
+    draw: the same mean with less noise.
+    """
+
+    vectors: Float[Tensor, "entry particle"]
+    quantities: dict[str, Float[Tensor, "particle *rest"]]
+    expected: dict[str, Float[Tensor, " particle"]]
+    weights: dict[str, Float[Tensor, "particle *site"]] | None
+
+    def cpu(self) -> Harvest:
+        """The same off the device."""
+        return Harvest(
+            self.vectors.cpu(),
+            {name: values.cpu() for name, values in self.quantities.items()},
+            {name: values.cpu() for name, values in self.expected.items()},
+            None if self.weights is None else {name: values.cpu() for name, values in self.weights.items()},
+        )
+
+
+@runtime_checkable
+class Target(Protocol):
+    """A law over columns of standard normals: the prior, and a score that says how well each column fits."""
+
+    @property
+    def task(self) -> Task:
+        """What is to be fitted."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where the columns are."""
+        ...
+
+    @property
+    def latent_size(self) -> int:
+        """The number of standard normals that make one draw."""
+        ...
+
+    def draw(self, generator: torch.Generator, count: int) -> Float[Tensor, "latent draw"]:
+        """Columns of the prior."""
+        ...
+
+    def score(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"]:
+        """What a ladder's rungs look at: the training loss, or the log evidence."""
+        ...
+
+    def gen_loss(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"] | None:
+        """L_gen of each column, or its expectation given the column; None where it is not defined."""
+        ...
+
+    def harvest(
+        self,
+        normals: Float[Tensor, "latent draw"],
+        score: Float[Tensor, " draw"],
+        generators: list[torch.Generator],
+        *,
+        weights: bool,
+    ) -> Harvest:
+        """The finished draws of each column; ``generators`` serve equal shares of the columns, in order."""
+        ...

@@ -1,0 +1,60 @@
+"""Help and version: complete, and without waiting for torch."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+import bayesgc
+
+PROBE = """
+import sys, bayesgc.cli
+sys.argv = ["bayesgc", *sys.argv[1:]]
+try:
+    bayesgc.cli.main()
+finally:
+    heavy = {"torch", "pyro", "xarray", "scipy", "matplotlib"} & set(sys.modules)
+    print("heavy:", *sorted(heavy))
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["infer", "--help"], ["show", "-h"], ["list", "--help"], ["--version"], []]
+)
+def test_help_is_quick_and_imports_nothing_heavy(arguments):
+    began = time.perf_counter()
+    process = subprocess.run(
+        [sys.executable, "-c", PROBE, *arguments], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert time.perf_counter() - began < 1.5
+    assert process.returncode == (0 if arguments else 2)
+    assert process.stderr == ""
+    assert process.stdout.endswith("heavy:\n")
+
+
+def test_version(command):
+    assert command("--version").out == f"bayesgc {bayesgc.__version__}\n"
+
+
+def test_no_command_shows_the_commands(command):
+    ended = command()
+    assert ended.code == 2
+    assert all(name in ended.out for name in ("infer", "show", "list"))
+
+
+def test_every_option_of_infer_is_explained(command):
+    text = command("infer", "--help").out
+    shown = set(re.findall(r"(?<![\w-])--([a-z][a-z-]+)", text))
+    wanted = (
+        "depth width activation prior scaling normalize task rows cols rank measurements task-seed data index "
+        "standardize eps method chains draws precision max-seconds max-evaluations seed device dtype gd no-gd "
+        "gd-optimizer gd-lr gd-momentum gd-steps gd-init gd-init-scale gd-tol restarts out plot weights json quiet"
+    )
+    assert set(wanted.split()) <= shown
+    # An open default is said too: brackets in a help text would be taken for markup and vanish.
+    for default in ("60 % of the", "a new file in", "the optimizer's", "the paper's"):
+        assert default in text

@@ -1,0 +1,267 @@
+"""Gradient descent: the hand-written gradient, the update rules, the starts and the stops."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from problems import criterion
+from scipy import stats
+
+from bayesgc.inference import Control, GradientDescent
+from bayesgc.inference.backpropagation import Factors
+from bayesgc.inference.optimizers import OPTIMIZERS
+from bayesgc.models import ACTIVATIONS, MatrixFactorization
+from bayesgc.task import completion, sensing
+from bayesgc.validate import InputError
+
+TASKS = {"sensing": sensing(3, 4, 1, 7, seed=0), "completion": completion(4, 3, 1, 6, seed=0)}
+TASK = TASKS["sensing"]
+MODEL = MatrixFactorization(depth=2, width=5)
+
+
+def random_factors(model, task, restarts=3, seed=0):
+    factors = Factors.zeros(model, criterion(model, task, dtype=torch.float64), restarts)
+    factors.flat.normal_(generator=torch.Generator().manual_seed(seed))
+    return factors
+
+
+def descend(model=MODEL, task=TASK, eps=0.01, seed=0, dtype=torch.float64, **options):
+    problem = criterion(model, task, eps, dtype)
+    return GradientDescent(**{"restarts": 4, "steps": 50} | options).run(model, problem, seed, Control())
+
+
+# --- the gradient -----------------------------------------------------------------------------------------------------
+
+
+def loss_by_autograd(layers, task, activation):
+    """The training loss of every restart, from matrix products that torch can differentiate."""
+    value = layers[0]
+    for layer in layers[1:]:
+        value = torch.einsum("ijr,jkr->ikr", layer, activation(value))
+    return task.train_loss(value.flatten(0, 1))
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+@pytest.mark.parametrize("depth", [1, 2, 3, 5])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_gradient_is_that_of_autograd(name, depth, task):
+    widths = tuple(range(2, depth + 1))
+    factors = random_factors(MatrixFactorization(depth=depth, width=widths, activation=name), task)
+    leaves = [layer.clone().requires_grad_() for layer in factors.layers]
+    expected = loss_by_autograd(leaves, task, ACTIVATIONS[name])
+    gradients = torch.autograd.grad(expected.sum(), leaves)
+    torch.testing.assert_close(factors.backpropagate(), expected.detach())
+    for ours, theirs in zip(factors.gradients, gradients, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(task.train_loss(factors.vectors()), expected.detach())
+
+
+# --- the update rules -------------------------------------------------------------------------------------------------
+
+
+def gradients(steps=40, weights=6, restarts=3):
+    source = torch.Generator().manual_seed(1)
+    return torch.randn(steps, weights, restarts, generator=source, dtype=torch.float64)
+
+
+def path(name, lr=0.05, momentum=0.0):
+    """The positions that an optimizer passes through under a fixed sequence of gradients."""
+    sequence = gradients()
+    position = torch.zeros_like(sequence[0])
+    rule = OPTIMIZERS[name].build(lr, momentum, position)
+    positions = []
+    for step, gradient in enumerate(sequence, start=1):
+        position = position - rule.update(gradient.clone(), step)
+        positions.append(position)
+    return torch.stack(positions)
+
+
+def torch_path(build):
+    sequence = gradients()
+    leaf = torch.zeros_like(sequence[0]).requires_grad_()
+    optimizer = build([leaf])
+    positions = []
+    for gradient in sequence:
+        leaf.grad = gradient
+        optimizer.step()
+        positions.append(leaf.detach().clone())
+    return torch.stack(positions)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("name", ["gd", "momentum"])
+def test_heavy_ball_is_that_of_torch(name, momentum):
+    expected = torch_path(lambda leaves: torch.optim.SGD(leaves, lr=0.05, momentum=momentum))
+    torch.testing.assert_close(path(name, momentum=momentum), expected)
+
+
+def test_adam_is_that_of_torch():
+    expected = torch_path(lambda leaves: torch.optim.Adam(leaves, lr=0.05))
+    torch.testing.assert_close(path("adam"), expected, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_group_rmsprop_by_its_formula(momentum):
+    # One average of ‖g‖² for all weights of a restart, α = 0.99, bias-corrected, ε = 1e-6 outside the root.
+    positions = []
+    for restart in range(3):
+        position, velocity, average = np.zeros(6), np.zeros(6), 0.0
+        for step, gradient in enumerate(gradients()[:, :, restart].numpy(), start=1):
+            average = 0.99 * average + 0.01 * np.sum(gradient**2)
+            velocity = momentum * velocity + 0.05 * gradient / (math.sqrt(average / (1 - 0.99**step)) + 1e-6)
+            position = position - velocity
+            positions.append(position)
+    expected = torch.from_numpy(np.array(positions)).reshape(3, 40, 6).permute(1, 2, 0)
+    torch.testing.assert_close(path("group-rmsprop", momentum=momentum), expected)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_fits(name):
+    found = descend(optimizer=name, lr=0.2 if name in ("gd", "momentum") else 0.02, steps=3000, init_scale=0.3)
+    assert found.converged.all()
+    assert (found.quantities["train_loss"] < 0.01).all()
+
+
+def test_momentum_changes_the_iterates():
+    plain, heavy = descend(momentum=0.0), descend(momentum=0.9)
+    assert not torch.allclose(plain.end_to_end, heavy.end_to_end)
+    assert heavy.configuration["momentum"] == 0.9
+
+
+# --- starts -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [0.001, 0.5])
+def test_small_starts_are_uniform_within_their_bound(scale):
+    model = MatrixFactorization(depth=3, width=(6, 2))
+    method = GradientDescent(init_scale=scale, restarts=200)
+    factors = method.start(model, criterion(model, TASK, dtype=torch.float64), 0)
+    for layer in factors.layers:
+        bound = scale / math.sqrt(layer.shape[1])
+        assert stats.kstest(layer.flatten().numpy() / bound, stats.uniform(-1, 2).cdf).pvalue > 1e-3
+        # Negative control: bounds by the rows, as the prior's scaling has them, are seen.
+        wrong = scale / math.sqrt(layer.shape[0])
+        assert stats.kstest(layer.flatten().numpy() / wrong, stats.uniform(-1, 2).cdf).pvalue < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("prior", "law"), [("gaussian", stats.norm()), ("uniform", stats.uniform(-1, 2))], ids=["gaussian", "uniform"]
+)
+def test_starts_at_the_prior_have_its_law(prior, law):
+    model = MatrixFactorization(depth=3, width=(6, 2), prior=prior, normalize=True)
+    method = GradientDescent(init="prior", restarts=60)
+    factors = method.start(model, criterion(model, TASK, dtype=torch.float64), 0)
+    for layer in factors.layers:
+        assert stats.kstest(layer.flatten().numpy() * math.sqrt(layer.shape[0]), law.cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("init", ["small", "prior"])
+def test_a_restart_does_not_depend_on_how_many_there_are(init):
+    few, many = (descend(restarts=restarts, init=init, init_scale=0.1) for restarts in (3, 8))
+    torch.testing.assert_close(many.end_to_end[:3], few.end_to_end, rtol=1e-9, atol=1e-12)
+    assert len({round(float(loss), 12) for loss in many.quantities["train_loss"]}) == 8
+
+
+def test_seeds_differ_and_repeat():
+    first, same, other = (descend(seed=seed, init_scale=0.1).end_to_end for seed in (0, 0, 1))
+    assert torch.equal(first, same)
+    assert not torch.isclose(first, other).any()
+
+
+# --- stops ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_restart_below_the_tolerance_is_frozen():
+    options = {"init_scale": 0.5, "tol": 0.01, "restarts": 6}
+    early, late = descend(steps=3000, **options), descend(steps=6000, **options)
+    goal = 0.01 * TASK.zero_train_loss
+    assert (early.quantities["train_loss"] <= goal).all()
+    assert (early.steps < 3000).all()
+    assert len(early.steps.unique()) > 1
+    torch.testing.assert_close(early.end_to_end, late.end_to_end, rtol=0, atol=0)
+    # One step fewer was not enough: the first restart to stop is above the goal then.
+    first = int(early.steps.argmin())
+    before = descend(steps=int(early.steps[first]) - 1, **options)
+    assert before.quantities["train_loss"][first] > goal
+
+
+def test_without_a_tolerance_every_step_is_made():
+    found = descend(steps=500, tol=0.0, init_scale=0.5, lr=0.01)
+    assert found.steps.tolist() == [500] * 4
+
+
+def test_restarts_that_did_not_fit_are_counted():
+    found = descend(steps=1, eps=1e-6)
+    assert not found.converged.any()
+    assert found.steps.tolist() == [1] * 4
+
+
+def test_a_diverging_restart_spoils_nothing_else():
+    found = descend(optimizer="gd", lr=500.0, init="prior", steps=60, dtype=torch.float32)
+    assert not found.converged.any()
+    assert found.end_to_end.shape == (4, 3, 4)
+
+
+def test_an_interrupted_descent_ends_with_what_it_has():
+    control = Control()
+    control.interrupt()
+    problem = criterion(MODEL, TASK)
+    found = GradientDescent(steps=100_000, tol=0.0, restarts=2).run(MODEL, problem, 0, control)
+    assert (found.steps < 1000).all()
+
+
+def test_the_raw_product_is_fitted():
+    found = descend(MatrixFactorization(depth=2, normalize=True), steps=20)
+    norms = torch.linalg.matrix_norm(found.end_to_end)
+    assert (norms < 0.5).all()
+
+
+# --- choices ----------------------------------------------------------------------------------------------------------
+
+PAPER = [
+    ("linear", 2, 20_000, 1e-3),
+    ("linear", 4, 20_000, 1e-3),
+    ("linear", 5, 20_000, 0.1),
+    ("tanh", 8, 20_000, 0.1),
+    ("tanh", 9, 20_000, 0.2),
+    ("linear", 10, 20_000, 0.2),
+    ("leaky-relu", 4, 50_000, 1e-3),
+    ("leaky-relu", 8, 50_000, 0.1),
+    ("leaky-relu", 10, 50_000, 0.1),
+]
+
+
+@pytest.mark.parametrize(("activation", "depth", "steps", "init_scale"), PAPER)
+def test_open_choices_are_those_of_the_paper(activation, depth, steps, init_scale):
+    chosen = GradientDescent().resolved(MatrixFactorization(depth=depth, activation=activation))
+    assert (chosen.optimizer, chosen.lr, chosen.momentum) == ("group-rmsprop", 1e-2, 0.0)
+    assert (chosen.steps, chosen.init_scale) == (steps, init_scale)
+
+
+def test_given_choices_are_kept():
+    given = GradientDescent(optimizer="momentum", steps=7, init_scale=0.3, momentum=0.5)
+    assert given.resolved(MODEL) == given
+    assert GradientDescent(optimizer="momentum").resolved(MODEL).momentum == 0.9
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"optimizer": "sgd"}, "gd optimizer is 'sgd'; choose one of group-rmsprop, gd, momentum, adam"),
+        ({"init": "zero"}, "gd init is 'zero'; choose one of small, prior"),
+        ({"lr": 0.0}, "gd learning rate is 0.0; it must be a finite number greater than 0"),
+        ({"lr": math.nan}, "gd learning rate is nan"),
+        ({"tol": -1.0}, "gd tolerance is -1.0; it must be a finite number at least 0"),
+        ({"restarts": 0}, "restarts is 0; it must be a whole number at least 1"),
+        ({"steps": 0}, "gd steps is 0; it must be a whole number at least 1"),
+        ({"init_scale": 0.0}, "gd init scale is 0.0; it must be a finite number greater than 0"),
+        ({"momentum": 1.0}, "gd momentum is 1.0; it must be a finite number at least 0 and at most 0.9999"),
+        ({"optimizer": "adam", "momentum": 0.5}, "gd momentum does not apply to adam"),
+    ],
+)
+def test_choices_are_checked(options, message):
+    with pytest.raises(InputError, match=message):
+        GradientDescent(**options)

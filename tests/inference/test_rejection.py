@@ -1,0 +1,112 @@
+"""Rejection: exact counts, the same bits for any batch, honest when nothing is found."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from problems import INTEGER_TASK, condition, criterion, errors_apart, integers, share_a_draw
+from scipy import stats
+
+from bayesgc.inference import Control, Outcome, Rejection
+from bayesgc.validate import InputError
+
+BLOCK = 2**13
+
+
+def test_counts_and_interval():
+    run = condition(Rejection(), control=Control(max_evaluations=4 * BLOCK), precision=0.001)
+    assert run.outcome is Outcome.EXHAUSTED
+    assert run.evaluations == run.diagnostics["draws"] == 4 * BLOCK
+    accepted = run.diagnostics["accepted"]
+    interval = stats.beta.ppf([0.025, 0.975], [accepted, accepted + 1], 4 * BLOCK - accepted + np.array([1, 0]))
+    assert run.log_volume.value == pytest.approx(math.log(accepted / (4 * BLOCK)))
+    assert run.log_volume.ci95 == pytest.approx(tuple(np.log(interval)))
+    assert run.levels.acceptance.tolist() == [accepted / (4 * BLOCK)]
+
+
+def test_every_draw_passes_and_carries_its_own_losses():
+    problem = criterion()
+    run = condition(Rejection(), problem, precision=0.05)
+    assert run.outcome is Outcome.CONVERGED
+    draws = run.posterior
+    assert (draws.quantities["train_loss"] < problem.eps).all()
+    vectors = draws.end_to_end.flatten(0, 1).flatten(1).T
+    torch.testing.assert_close(problem.task.train_loss(vectors), draws.quantities["train_loss"].flatten())
+    torch.testing.assert_close(problem.task.gen_loss(vectors), draws.quantities["gen_loss"].flatten())
+    summary = draws.summaries["gen_loss"]
+    assert summary.mcse <= 0.05 * summary.mean
+
+
+def test_any_batch_and_thread_count_gives_the_same_bits(threads):
+    runs = []
+    for batch, count in [(1, 1), (7, 1), (3, 2)]:
+        threads(count)
+        runs.append(condition(Rejection(batch=batch), precision=0.03))
+    for run in runs[1:]:
+        assert torch.equal(run.posterior.end_to_end, runs[0].posterior.end_to_end)
+        assert run.posterior.summaries == runs[0].posterior.summaries
+        assert run.log_volume == runs[0].log_volume
+
+
+def test_seeds_differ():
+    first, second = (condition(Rejection(), seed=seed).posterior.end_to_end for seed in (0, 1))
+    assert not share_a_draw(first, second)
+
+
+def test_nothing_accepted_is_no_posterior_but_a_bound():
+    run = condition(Rejection(), criterion(eps=1e-12), Control(max_evaluations=2 * BLOCK))
+    assert run.outcome is Outcome.EXHAUSTED
+    assert run.posterior is None
+    assert run.levels is None
+    assert run.log_volume.value is None
+    assert run.log_volume.ci95 == (None, pytest.approx(math.log(1 - 0.025 ** (1 / (2 * BLOCK)))))
+    assert "raise --max-seconds" in run.message
+
+
+def test_a_budget_below_one_block_finds_nothing_out():
+    run = condition(Rejection(), control=Control(max_evaluations=10))
+    assert (run.outcome, run.evaluations, run.posterior) == (Outcome.EXHAUSTED, 0, None)
+    assert run.log_volume.ci95 == (None, 0.0)
+
+
+def test_interruption_keeps_what_was_found():
+    control = Control()
+    control.report = lambda progress: control.interrupt() if progress.done >= 3 * BLOCK else None
+    run = condition(Rejection(batch=1), control=control, precision=1e-4)
+    assert run.outcome is Outcome.INTERRUPTED
+    assert 3 * BLOCK <= run.evaluations < 20 * BLOCK
+    assert run.posterior is not None
+
+
+def test_out_of_time():
+    run = condition(Rejection(), control=Control(max_seconds=0.2), precision=1e-5)
+    assert run.outcome is Outcome.EXHAUSTED
+    assert run.seconds < 5
+
+
+def test_chains_draws_and_weights():
+    problem = criterion()
+    run = condition(Rejection(), problem, chains=3, draws=20, weights=True)
+    assert run.posterior.end_to_end.shape == (3, 20, 3, 3)
+    weights = run.posterior.weights
+    assert {name: tuple(value.shape) for name, value in weights.items()} == {
+        "W1": (3, 20, 4, 3),
+        "W2": (3, 20, 3, 4),
+    }
+    torch.testing.assert_close(weights["W2"] @ weights["W1"], run.posterior.end_to_end)
+
+
+def test_volume_of_a_discrete_prior():
+    # Only (1, 0) has a loss of 0.025 < 0.1: P(round z = 1) · P(round z = 0), by enumeration.
+    one, zero = stats.norm.cdf(1.5) - stats.norm.cdf(0.5), stats.norm.cdf(0.5) - stats.norm.cdf(-0.5)
+    run = condition(Rejection(), criterion(integers, INTEGER_TASK, 0.1))
+    assert errors_apart(run.log_volume.value, math.log(one * zero), run.log_volume.mcse) < 4
+    assert (run.posterior.end_to_end[..., 0, 0] == 1).all()
+
+
+def test_batch_is_checked():
+    with pytest.raises(InputError, match="batch is 0; it must be a whole number at least 1"):
+        Rejection(batch=0)
