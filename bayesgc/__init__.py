@@ -14,8 +14,18 @@ if TYPE_CHECKING:
     from bayesgc.analysis.storage import load as load_result
     from bayesgc.analysis.storage import save as save_result
     from bayesgc.analysis.summary import result_object
-    from bayesgc.api import InferenceFailed, infer
-    from bayesgc.inference import GradientDescent, Importance, Outcome, Progress, Rejection, Splitting, Tempering
+    from bayesgc.api import InferenceFailed, conditioned, infer
+    from bayesgc.inference import (
+        NUTS,
+        GradientDescent,
+        Importance,
+        MaximumAPosteriori,
+        Outcome,
+        Progress,
+        Rejection,
+        Splitting,
+        Tempering,
+    )
     from bayesgc.models import (
         MatrixFactorization,
         ProgramModel,
@@ -31,10 +41,12 @@ __version__ = importlib.metadata.version("bayesgc")
 _HOMES = {
     "bayesgc.analysis.plots": ["plot_curve", "plot_losses", "plot_result"],
     "bayesgc.analysis.summary": ["result_object"],
-    "bayesgc.api": ["InferenceFailed", "infer"],
+    "bayesgc.api": ["InferenceFailed", "conditioned", "infer"],
     "bayesgc.inference": [
+        "NUTS",
         "GradientDescent",
         "Importance",
+        "MaximumAPosteriori",
         "Outcome",
         "Progress",
         "Rejection",
@@ -55,11 +67,13 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _RENAMED = {"load_result": ("bayesgc.analysis.storage", "load"), "save_result": ("bayesgc.analysis.storage", "save")}
 
 __all__ = [
+    "NUTS",
     "GradientDescent",
     "Importance",
     "InferenceFailed",
     "InputError",
     "MatrixFactorization",
+    "MaximumAPosteriori",
     "Outcome",
     "ProgramModel",
     "Progress",
@@ -69,6 +83,7 @@ __all__ = [
     "Tempering",
     "__version__",
     "completion",
+    "conditioned",
     "infer",
     "load",
     "load_result",

@@ -11,17 +11,20 @@ from xarray import DataTree
 
 from bayesgc.analysis.datatree import assemble
 from bayesgc.inference import (
+    NUTS,
     Control,
     Criterion,
     Descent,
     Estimate,
     GradientDescent,
     Importance,
+    MaximumAPosteriori,
     Method,
     Outcome,
     Progress,
     Request,
     Run,
+    conditioned_program,
     device_named,
     draw_prior,
     dtype_named,
@@ -30,6 +33,8 @@ from bayesgc.inference import (
     least_train_loss,
     method_named,
     reference_points,
+    why_no_map,
+    why_not_by_default,
 )
 from bayesgc.inference.methods import hyperparameters
 from bayesgc.models import MatrixFactorization, Model, ProgramModel, as_model
@@ -54,6 +59,7 @@ def infer(
     eps: float | str = 0.0035,
     method: str | Method = "auto",
     gd: GradientDescent | bool = True,
+    map: MaximumAPosteriori | bool | None = None,  # noqa: A002 - the field's name
     seed: int = 0,
     chains: int | None = None,
     draws: int | None = None,
@@ -74,6 +80,8 @@ def infer(
         eps: the threshold on the training loss; or a share of the zero predictor's, such as ``"5%"``.
         method: ``auto``, a method's name, or a method object with its hyperparameters.
         gd: gradient descent with these hyperparameters, with the paper's, or none.
+        map: the mode at an exact fit, with these hyperparameters, with the defaults, or none; None for the defaults
+            where it takes a few seconds at most. Where there is no mode the result says why.
         seed: of every random stream; the task has its own.
         chains: independent islands or chains; None for the method's own number.
         draws: posterior and prior draws kept in each chain.
@@ -94,10 +102,9 @@ def infer(
         InferenceFailed: with ``on_failure="raise"``, when the run did not converge.
     """
     one_of("on_failure", on_failure, ["return", "raise"])
-    if not isinstance(task, Task):
-        raise InputError(f"task is {task!r}; make one with sensing(), completion() or load().")
+    _check_task(task)
     settings = _Settings.checked(
-        as_model(model), task, eps, method, gd, device, dtype, _request(seed, precision, chains, draws, weights)
+        as_model(model), task, eps, method, gd, map, device, dtype, _request(seed, precision, chains, draws, weights)
     )
     limit = None if max_seconds is None else real_in("max_seconds", max_seconds, 0, open_low=True)
     most = None if max_evaluations is None else positive_integer("max_evaluations", max_evaluations)
@@ -109,6 +116,27 @@ def infer(
     return result
 
 
+def conditioned(model: Model | Program, task: Task, *, eps: float | str, complete: bool = False) -> Program:
+    """The model given the fit as a plain Pyro program, for any algorithm of ``pyro.infer``.
+
+    Its latent sites are the hidden layers ``W1`` … ``W{d−1}`` and, at ε > 0, the ``residual`` in whitened form; the
+    last layer is integrated out and ``y`` observed under what is then its law. ``mean`` is E[W | hidden layers, fit].
+
+    Args:
+        model: an unnormalised `MatrixFactorization` with a Gaussian last layer.
+        task: what was measured.
+        eps: the threshold on the training loss, or a share of the zero predictor's such as ``"5%"``; 0 for an
+            exact fit.
+        complete: also draw the last layer and ``end_to_end`` from their exact conditional, by one more latent site,
+            ``free``. Leave it out of the sampling and put it into ``pyro.infer.Predictive``.
+
+    Raises:
+        InputError: for a model or a fit criterion without such a density; rejection and splitting need none.
+    """
+    _check_task(task)
+    return conditioned_program(as_model(model), task, eps=_threshold(eps, task), complete=complete)
+
+
 @dataclass(frozen=True)
 class _Settings:
     """The checked arguments of one call."""
@@ -117,6 +145,7 @@ class _Settings:
     task: Task
     method: Method
     gd: GradientDescent | None
+    mode: MaximumAPosteriori | bool | None
     criterion: Criterion
     request: Request
 
@@ -128,21 +157,25 @@ class _Settings:
         eps: float | str,
         method: str | Method,
         gd: GradientDescent | bool,
+        mode: MaximumAPosteriori | bool | None,
         device: str,
         dtype: str,
         request: Request,
     ) -> _Settings:
         place = device_named(device)
         chosen = method_named(method)
-        collapsed = collapse(model, task.shape)
+        collapsed = collapse(model, task.shape, weights=request.weights)
+        whitened = model.whiten(task.shape, weights=request.weights) if collapsed is None else collapsed.whitened
         threshold = _threshold(eps, task)
         if threshold == 0:
             _check_exact(chosen, model, task)
         descent = GradientDescent() if gd is True else gd or None
         if descent is not None and not isinstance(descent, GradientDescent):
             raise InputError(f"gd is {gd!r}; give True, False or a GradientDescent.")
-        criterion = Criterion(task, model.whiten(task.shape), threshold, place, dtype_named(dtype, place), collapsed)
-        return cls(model, task, chosen, descent, criterion, request)
+        if not isinstance(mode, MaximumAPosteriori | bool | None):
+            raise InputError(f"map is {mode!r}; give True, False, None or a MaximumAPosteriori.")
+        criterion = Criterion(task, whitened, threshold, place, dtype_named(dtype, place), collapsed)
+        return cls(model, task, chosen, descent, mode, criterion, request)
 
     def configuration(self) -> dict[str, Any]:
         """All that makes the result what it is, as plain values."""
@@ -155,6 +188,7 @@ class _Settings:
             "model": _describe(self.model),
             "method": hyperparameters(self.method),
             "gd": None if gd is None else asdict(gd),
+            "map": asdict(self.mode) if isinstance(self.mode, MaximumAPosteriori) else self.mode,
             "eps": self.criterion.eps,
             **asdict(self.request),
             "device": str(self.criterion.device),
@@ -166,20 +200,24 @@ def _assemble(settings: _Settings, control: Control) -> DataTree:
     prior = draw_prior(settings.criterion, settings.request, control)
     references = reference_points(settings.task, normalize=settings.model.normalize)
     run = _condition(settings, control)
-    descent, reason = _descend(settings, run, control)
+    descent, why_no_descent = _descend(settings, run, control)
+    mode, why_no_mode = _find_mode(settings, run, control)
     if control.interrupted:
         run = replace(run, outcome=Outcome.INTERRUPTED, message=Outcome.INTERRUPTED.advice)
     seconds = {"total": control.seconds, "sampling": run.seconds}
+    seconds |= {name: part.seconds for name, part in (("gd", descent), ("map", mode)) if part is not None}
+    reasons = {"gd": why_no_descent, "map": why_no_mode}
     return assemble(
         settings.task,
         configuration=settings.configuration(),
         prior=prior,
         run=run,
         gd=descent,
+        mode=mode,
         references=references,
-        seconds=seconds if descent is None else seconds | {"gd": descent.seconds},
+        seconds=seconds,
         seed=settings.request.seed,
-        reasons={"gd": reason} if reason else {},
+        reasons={name: reason for name, reason in reasons.items() if reason is not None},
     )
 
 
@@ -213,8 +251,27 @@ def _descend(settings: _Settings, run: Run, control: Control) -> tuple[Descent |
         return None, "gradient descent needs a MatrixFactorization"
     if run.outcome in (Outcome.INFEASIBLE, Outcome.INTERRUPTED):
         return None, f"the run was {run.outcome}"
+    if reason := settings.gd.why_too_large(settings.model, settings.task.shape):
+        return None, reason
     own = replace(control, started=time.perf_counter())
     return settings.gd.run(settings.model, settings.criterion, settings.request.seed, own), None
+
+
+def _find_mode(settings: _Settings, run: Run, control: Control) -> tuple[Descent | None, str | None]:
+    """The mode, or the reason why there is none."""
+    model, task = settings.model, settings.task
+    if settings.mode is False:
+        return None, "map was turned off"
+    if control.interrupted or run.outcome in (Outcome.INFEASIBLE, Outcome.INTERRUPTED):
+        return None, f"the run was {Outcome.INTERRUPTED if control.interrupted else run.outcome}"
+    reason = why_no_map(model, task)
+    if reason is None and settings.mode is None:
+        reason = why_not_by_default(model, task.shape)
+    if reason is not None:
+        return None, reason
+    method = settings.mode if isinstance(settings.mode, MaximumAPosteriori) else MaximumAPosteriori()
+    own = replace(control, started=time.perf_counter())
+    return method.run(model, settings.criterion, settings.request.seed, own), None
 
 
 def _request(seed: int, precision: float | None, chains: int | None, draws: int | None, weights: bool) -> Request:
@@ -241,14 +298,19 @@ def _threshold(eps: float | str, task: Task) -> float:
     return value
 
 
+def _check_task(task: object) -> None:
+    if not isinstance(task, Task):
+        raise InputError(f"task is {task!r}; make one with sensing(), completion() or load().")
+
+
 def _check_exact(method: Method, model: Model, task: Task) -> None:
     """Refuse eps = 0 where no method can condition on an exact fit."""
     reason = why_not_collapsible(model, task.shape)
-    if method.name not in ("auto", Importance.name):
+    if method.name not in ("auto", Importance.name, NUTS.name):
         reason = f"{method.name} needs draws that fit, and none fits exactly"
     if reason is not None:
         raise InputError(
-            f"eps is 0, which takes a collapsed model and --method importance, but {reason}. "
+            f"eps is 0, which takes a collapsed model and --method importance or nuts, but {reason}. "
             f"A small threshold here is {1e-4 * task.zero_train_loss:.2g} ('0.01%' of the zero predictor's loss)."
         )
 

@@ -12,8 +12,11 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 
-# Before anything imports bayesgc: every annotated function of it then checks its arguments and its result.
-install_import_hook("bayesgc", 'beartype.beartype(conf=__import__("beartype").BeartypeConf(is_pep484_tower=True))')
+# Before anything imports bayesgc: every annotated function of these rooms then checks its arguments and its result. The
+# commands are left out, since Typer hands them contexts that are no instances of the class they have to be annotated with.
+ROOMS = ("task", "models", "inference", "analysis", "api", "validate")
+CHECKER = 'beartype.beartype(conf=__import__("beartype").BeartypeConf(is_pep484_tower=True))'
+install_import_hook([f"bayesgc.{room}" for room in ROOMS], CHECKER)
 
 # One thread a worker under pytest-xdist, so that workers do not fight for cores.
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, os.cpu_count() or 1))

@@ -20,7 +20,7 @@ QUICK_GD = gc.GradientDescent(restarts=3, steps=20)
 
 
 def infer(model=MODEL, task=TASK, **options):
-    return gc.infer(model, task, **{"gd": False} | FAST | options)
+    return gc.infer(model, task, **{"gd": False, "map": False} | FAST | options)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def unchecked():
         ({"eps": "small"}, "eps is 'small'; it must be a"),
         ({"eps": "-5%"}, "eps.* is '-5%?'; it must be a"),
         ({"eps": "five%"}, "eps.* is 'five%?'; it must be a"),
-        ({"eps": 0.0}, "eps is 0.*takes a collapsed model.*splitting needs draws.* '0.01%'"),
+        ({"eps": 0.0}, "eps is 0.*takes a collapsed model.*splitting needs draws.*'0.01%'"),
         ({"method": "mcmc"}, "method is 'mcmc'; choose one of auto, rejection, splitting"),
         ({"seed": -1}, "seed is -1; it must be a whole number at least 0"),
         ({"precision": 0.0}, "precision is 0.0; it must be a finite number greater than 0 and at most 1"),
@@ -66,12 +66,13 @@ def test_wrong_arguments_are_named(options, message):
     [
         ({"on_failure": "ignore"}, "on_failure is 'ignore'; choose one of return, raise"),
         ({"gd": "adam"}, "gd is 'adam'"),
+        ({"map": "yes"}, "map is 'yes'"),
         ({"task": "table.csv"}, "task is 'table.csv'"),
         ({"model": "linear"}, "model is 'linear'; give a bayesgc model or a Pyro program"),
         ({"model": gc.MatrixFactorization}, "model is <class"),
         (
             {"method": gc.Splitting},
-            "method is <class .*; give one of auto, rejection, splitting, importance, or",
+            "method is <class .*; give one of auto, rejection, splitting, importance, nuts, or",
         ),
         ({"method": None}, "method is None; give one of"),
         ({"seed": 1.5}, "seed is 1.5; it must be a whole number"),
@@ -227,3 +228,22 @@ def test_progress_is_told():
     stages = []
     infer(report=lambda progress: stages.append(progress.stage), gd=gc.GradientDescent(restarts=2, steps=200))
     assert {"pilot", "islands", "gradient descent"} <= set(stages)
+
+
+def test_the_mode_stands_beside_or_the_reason_why_not():
+    few = gc.MaximumAPosteriori(restarts=2)
+    found = infer(gc.MatrixFactorization(depth=2, width=4, normalize=False), map=few)
+    assert found["map"].sizes["restart"] == 2
+    assert found["map"]["converged"].all()
+    assert json.loads(found.attrs["configuration"])["map"] == {"restarts": 2, "chill": 20.0}
+    assert json.loads(found.attrs["seconds"])["map"] > 0
+    reasons = {
+        "shrink for free": {"model": gc.MatrixFactorization(depth=2, width=4), "map": few},
+        "flat": {"model": gc.MatrixFactorization(depth=2, width=4, prior="uniform", normalize=False), "map": few},
+        "--map": {"model": gc.MatrixFactorization(depth=5, width=4, normalize=False), "map": None},
+        "turned off": {"model": gc.MatrixFactorization(depth=2, width=4, normalize=False), "map": False},
+    }
+    for reason, options in reasons.items():
+        without = infer(max_seconds=0.1, **options)
+        assert "map" not in without.children
+        assert reason in json.loads(without.attrs["reasons"])["map"]

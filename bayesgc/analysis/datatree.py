@@ -1,6 +1,6 @@
 """The records of one run as one labelled ``xarray.DataTree``, built with arviz-base.
 
-Groups: ``posterior`` (absent when nothing was accepted), ``prior``, ``gd``, ``sample_stats``, ``levels``,
+Groups: ``posterior`` (absent when nothing was accepted), ``prior``, ``gd``, ``map``, ``sample_stats``, ``levels``,
 ``observed_data``, ``constant_data``, ``ground_truth``. A variable's summary (mean, standard deviation, standard error,
 quantiles) is in its attributes, because it comes from every draw made and not from the kept ones alone.
 For tables with units of their own, every ``end_to_end`` is in those units; losses stay on the model's scale.
@@ -38,6 +38,7 @@ LONG_NAMES = {
     "nuclear_norm": "sum of the singular values",
     "singular_value": "singular values, largest first",
     "end_to_end": "end-to-end matrix",
+    "energy": "negative log prior density of the weights, from its peak where that is known",
 }
 
 
@@ -48,6 +49,7 @@ def assemble(
     prior: Draws,
     run: Run,
     gd: Descent | None,
+    mode: Descent | None = None,
     references: Mapping[str, Reference],
     seconds: Mapping[str, float],
     seed: int,
@@ -63,6 +65,8 @@ def assemble(
     groups["prior"] = _draws(task, prior)
     if gd is not None:
         groups["gd"] = _descent(task, gd)
+    if mode is not None:
+        groups["map"] = _descent(task, mode)
     if run.posterior is not None and run.posterior.sample_stats:
         groups["sample_stats"] = _dataset(_arrays(run.posterior.sample_stats), {}, ["chain", "draw"])
     if run.levels is not None:
@@ -92,6 +96,8 @@ def _draws(task: Task, draws: Draws) -> xr.Dataset:
 def _descent(task: Task, gd: Descent) -> xr.Dataset:
     variables, dims = _law(task, gd.end_to_end, gd.quantities)
     variables |= {"converged": _array(gd.converged), "steps": _array(gd.steps)}
+    if gd.energy is not None:
+        variables["energy"] = _array(gd.energy)
     dataset = _dataset(variables, dims, ["restart"], task.coords)
     dataset.attrs["configuration"] = to_json(gd.configuration)
     dataset.attrs["seconds"] = float(gd.seconds)
@@ -178,6 +184,8 @@ def _dataset(
         dims={name: list(names) for name, names in dims.items() if name in variables},
         coords={name: list(labels) for name, labels in (coords or {}).items()},
         sample_dims=list(sample_dims),
+        # It would warn of more chains than draws, which is what a user may have asked for.
+        check_conventions=False,
     )
     # ArviZ 1.x lists the sample dimensions here, and netCDF has no empty lists.
     dataset.attrs = {key: value for key, value in dataset.attrs.items() if isinstance(value, str)}

@@ -23,8 +23,8 @@ from bayesgc.analysis.summary import Json, result_object
 from bayesgc.analysis.verdict import Standing, against_prior, descent_against_posterior
 from bayesgc.validate import InputError
 
-COLOURS = {"prior": "#8A8A8A", "posterior": "#0072B2", "gd": "#D55E00", "reference": "#222222"}
-NAMES = {"prior": "prior", "posterior": "G&C posterior", "gd": "gradient descent"}
+COLOURS = {"prior": "#8A8A8A", "posterior": "#0072B2", "gd": "#D55E00", "map": "#009E73", "reference": "#222222"}
+NAMES = {"prior": "prior", "posterior": "G&C posterior", "gd": "gradient descent", "map": "MAP"}
 REFERENCE_NAMES = {
     "zero": "zero",
     "least_squares": "least squares",
@@ -52,6 +52,8 @@ LOOK = {
 }
 FLOOR = 1e-16
 """Losses below this are drawn at it: the axis is logarithmic."""
+EXACT = 1e-9
+"""The same for the mode, whose fit is exact to about this."""
 CELLS_SHOWN = 16
 NAME_LENGTH = 22
 
@@ -129,6 +131,7 @@ def _losses(figure: Figure, place: SubplotSpec, tree: xr.DataTree, result: Json)
             _histogram(density, law, _positive(_values(tree, law, loss)))
             _mean(density, law, result[law][loss])
     _restarts(strip, tree, loss)
+    _mode(strip, result["map"], loss)
     _loss_axes(density, strip, len(marks), loss)
     _references(density, strip, marks)
     _legend(density, strip)
@@ -169,7 +172,7 @@ def _restarts(axes: Axes, tree: xr.DataTree, loss: str) -> None:
     """One point a restart, hollow where it did not fit, and a bar at the median of those that did."""
     if "gd" not in tree.children:
         return
-    values = np.maximum(np.nan_to_num(_values(tree, "gd", loss).astype(np.float64), nan=np.inf), FLOOR)
+    values = np.maximum(np.nan_to_num(_values(tree, "gd", loss).astype(np.float64), nan=np.inf, posinf=np.inf), FLOOR)
     fitted, finite = _values(tree, "gd", "converged").astype(bool), np.isfinite(values)
     # Heights spread by the golden ratio, so that equal losses stay apart and no random stream is touched.
     heights = 0.15 + 0.7 * (np.arange(values.size) * 0.618034 % 1.0)
@@ -181,6 +184,15 @@ def _restarts(axes: Axes, tree: xr.DataTree, loss: str) -> None:
             )
     if fitted.any():
         axes.plot([np.median(values[fitted])] * 2, [0.0, 1.0], color=COLOURS["gd"], lw=1.8)
+
+
+def _mode(axes: Axes, mode: Json | None, loss: str) -> None:
+    """A star at the most probable weights that fit exactly."""
+    # What rounding leaves of a loss must not stretch the axis.
+    value = mode["best"][loss] if mode is not None and mode["best"] is not None else None
+    if value is not None:
+        name = NAMES["map"] if value > EXACT else f"{NAMES['map']} (< {EXACT:g})"
+        axes.plot(max(value, EXACT), 0.5, "*", ms=9, color=COLOURS["map"], mec="white", label=name)
 
 
 def _reference_marks(baselines: Json, loss: str) -> list[tuple[float, str]]:
@@ -346,7 +358,7 @@ def _levels_to_compare(axes: Axes, result: Json) -> None:
 
 def _curve_title(levels: xr.Dataset) -> str:
     """Whether the loss at the last threshold is clearly below that at the first, above it, or neither."""
-    value, error = levels["gen_loss"].values, np.nan_to_num(levels["gen_loss_mcse"].values, nan=np.inf)
+    value, error = levels["gen_loss"].values, np.nan_to_num(levels["gen_loss_mcse"].values, nan=np.inf, posinf=np.inf)
     known = np.flatnonzero(np.isfinite(value))
     first, last = known[0], known[-1]
     change, reach = value[last] - value[first], 1.96 * np.hypot(error[first], error[last])

@@ -45,12 +45,12 @@ def result_object(tree: xr.DataTree) -> Json:
         "posterior": _law(tree, "posterior"),
         "log_volume": _log_volume(attributes),
         "log_evidence": _log_evidence(attributes),
-        "gd": _descent(tree),
-        "map": None,
+        "gd": _descent(tree, "gd"),
+        "map": _mode(tree),
         "baselines": _baselines(tree["constant_data"].to_dataset()),
         "unobserved": _unobserved(tree),
         "diagnostics": {"evaluations": int(attributes["evaluations"]), **json.loads(attributes["diagnostics"])},
-        "seconds": {"total": None, "sampling": None, "gd": None, **json.loads(attributes["seconds"])},
+        "seconds": {"total": None, "sampling": None, "gd": None, "map": None, **json.loads(attributes["seconds"])},
         "reasons": json.loads(attributes["reasons"]),
         "version": json.loads(attributes["versions"])["bayesgc"],
     }
@@ -91,14 +91,32 @@ def _estimate(attributes: dict[Any, Any], name: str) -> Json:
     return {"estimate": _number(attributes.get(name)), "mcse": _number(attributes.get(f"{name}_mcse"))}
 
 
-def _descent(tree: xr.DataTree) -> Json | None:
-    """The spread over the restarts that got below ε; the others fit nothing and say nothing about fits."""
-    if "gd" not in tree.children:
+def _descent(tree: xr.DataTree, group: str) -> Json | None:
+    """The spread over the restarts that fitted; the others say nothing about fits."""
+    if group not in tree.children:
         return None
-    dataset = tree["gd"].to_dataset()
+    dataset = tree[group].to_dataset()
     converged = dataset["converged"].values.astype(bool)
     spreads = {name: _spread(dataset[name].values[converged]) if name in dataset else None for name in QUANTITIES}
     return {**spreads, "restarts": int(converged.size), "converged": int(converged.sum())}
+
+
+def _mode(tree: xr.DataTree) -> Json | None:
+    """The spread over the restarts that fitted exactly, and the quantities of the most probable one among them."""
+    spread = _descent(tree, "map")
+    if spread is None:
+        return None
+    dataset = tree["map"].to_dataset()
+    fitted = dataset.isel(restart=np.flatnonzero(dataset["converged"].values))
+    if not fitted.sizes["restart"]:
+        return {**spread, "energy": None, "best": None}
+    best = fitted.isel(restart=int(np.argmin(fitted["energy"].values)))
+    energies = _spread(fitted["energy"].values)
+    return {
+        **spread,
+        "energy": None if energies is None else {**energies, "best": _number(best["energy"].item())},
+        "best": {name: _number(best[name].item()) if name in best else None for name in QUANTITIES},
+    }
 
 
 def _spread(values: np.ndarray) -> Json | None:

@@ -75,7 +75,7 @@ def list_names(
 def run() -> None:
     """Run the command line and exit; every wrong input ends in one line on standard error."""
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False) or 0
         sys.stdout.flush()
     except typer.Exit as stop:
         code = stop.exit_code

@@ -71,7 +71,7 @@ def infer(
         ),
     ] = "0.0035",
     method: Annotated[
-        str, typer.Option(help="auto, splitting, importance or rejection.", rich_help_panel=RUN)
+        str, typer.Option(help="auto, splitting, importance, nuts or rejection.", rich_help_panel=RUN)
     ] = "auto",
     chains: Annotated[
         int | None,
@@ -82,7 +82,9 @@ def infer(
     ] = None,
     precision: Annotated[
         float | None,
-        typer.Option(help="Relative standard error of E[L_gen] to reach. [default: the method's]", rich_help_panel=RUN),
+        typer.Option(
+            help="Relative standard error of E[L_gen] to reach.", show_default="the method's", rich_help_panel=RUN
+        ),
     ] = None,
     max_seconds: Annotated[float, typer.Option(help="Wall time for conditioning.", rich_help_panel=RUN)] = 600.0,
     max_evaluations: Annotated[
@@ -114,6 +116,15 @@ def infer(
         float, typer.Option(help="Stop at this share of the zero predictor's loss.", rich_help_panel=DESCENT)
     ] = 1e-6,
     restarts: Annotated[int, typer.Option(help="Independent starts.", rich_help_panel=DESCENT)] = 32,
+    map: Annotated[  # noqa: A002 - the name of the option
+        bool | None,
+        typer.Option(
+            "--map/--no-map",
+            help="Find the mode at an exact fit beside.",
+            show_default="where it is quick",
+            rich_help_panel=DESCENT,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from bayesgc.inference import Progress
 
-_BESIDE_FACTS = 44
+_BESIDE_FACTS = 42
 """Columns taken by everything but the facts: spinner, stage, bar, clock and the gaps between them."""
 
 
@@ -34,7 +34,7 @@ class LiveProgress:
         self._bars = Bars(
             SpinnerColumn(),
             TextColumn("{task.description:<16}", table_column=Column(no_wrap=True)),
-            BarColumn(bar_width=12),
+            BarColumn(bar_width=10),
             TextColumn("{task.fields[facts]}", table_column=Column(no_wrap=True, overflow="ellipsis", max_width=room)),
             Clock(table_column=Column(no_wrap=True, justify="right")),
             console=console,

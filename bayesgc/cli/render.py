@@ -100,6 +100,9 @@ def _laws(result: Json) -> Table:
     gd = result["gd"]
     if gd is not None:
         add(f"gradient descent\n {gd['converged']} of {gd['restarts']} fitted", _descent_cells(gd))
+    mode = result["map"]
+    if mode is not None:
+        add(f"MAP, best\n {mode['converged']} of {mode['restarts']} fitted", _mode_cells(mode))
     table.add_section()
     zero = (result["baselines"]["zero"] or {}).get("gen_loss")
     for key, name in BASELINES.items():
@@ -135,8 +138,21 @@ def _descent_cells(gd: Json) -> tuple[str, ...]:
     )
 
 
-def _spread(spread: Json | None) -> str:
-    return "-" if spread is None else f"{rounded(spread['median'])}\n{quartiles(spread['q25'], spread['q75'])}"
+def _mode_cells(mode: Json) -> tuple[str, ...]:
+    """The restart of least energy, and the quartiles of all on a line below; the fits are exact but for rounding."""
+    best = mode["best"] or {}
+    return (
+        _spread(mode["gen_loss"], best.get("gen_loss")),
+        rounded(best.get("gen_loss_relative"), 2),
+        "0" if best else "-",
+        _spread(mode["effective_rank"], best.get("effective_rank")),
+    )
+
+
+def _spread(spread: Json | None, middle: float | None = None) -> str:
+    if spread is None:
+        return "-"
+    return f"{rounded(spread['median'] if middle is None else middle)}\n{quartiles(spread['q25'], spread['q75'])}"
 
 
 def _baseline_cells(losses: Json, zero: float | None) -> tuple[str, ...]:
@@ -149,7 +165,8 @@ def _baseline_cells(losses: Json, zero: float | None) -> tuple[str, ...]:
 
 def _legend(result: Json) -> Text:
     parts = ["± standard error"]
-    parts += ["[quartiles] over fitted restarts"] if result["gd"] is not None else []
+    restarted = result["gd"] is not None or result["map"] is not None
+    parts += ["[quartiles] over fitted restarts"] if restarted else []
     parts += ["× zero: relative to zero"] if result["prior"]["gen_loss"] is not None else []
     return Text("; ".join(parts), style="dim")
 

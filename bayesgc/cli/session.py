@@ -74,6 +74,7 @@ class Session:
     gd_init_scale: float | None
     gd_tol: float
     restarts: int
+    map: bool | None
     out: Path | None
     plot: Path | None
     weights: bool
@@ -93,6 +94,7 @@ class Session:
                 eps=self.eps,
                 method=self.method,
                 gd=gd or False,
+                map=self.map,
                 seed=self.seed,
                 chains=self.chains,
                 draws=self.draws,

@@ -5,6 +5,7 @@ same model.* Every method has the same shape: a frozen object with its hyperpara
 control)``, which returns a `Run`.
 """
 
+from bayesgc.inference.conditioned import conditioned_program
 from bayesgc.inference.control import Control, Progress, interruptible
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.descent import INITIALIZATIONS, GradientDescent
@@ -12,6 +13,8 @@ from bayesgc.inference.device import available_devices, device_named, dtype_name
 from bayesgc.inference.feasibility import infeasible, least_train_loss
 from bayesgc.inference.importance import Importance
 from bayesgc.inference.methods import METHODS, Method, method_named
+from bayesgc.inference.mode import MaximumAPosteriori, why_no_map, why_not_by_default
+from bayesgc.inference.nuts import NUTS
 from bayesgc.inference.optimizers import OPTIMIZERS
 from bayesgc.inference.prior import draw_prior
 from bayesgc.inference.records import Descent, Draws, Estimate, Levels, Outcome, Reference, Run, Summary
@@ -24,6 +27,7 @@ from bayesgc.inference.tempering import Tempering
 __all__ = [
     "INITIALIZATIONS",
     "METHODS",
+    "NUTS",
     "OPTIMIZERS",
     "Control",
     "Criterion",
@@ -33,6 +37,7 @@ __all__ = [
     "GradientDescent",
     "Importance",
     "Levels",
+    "MaximumAPosteriori",
     "Method",
     "Outcome",
     "Progress",
@@ -44,6 +49,7 @@ __all__ = [
     "Summary",
     "Tempering",
     "available_devices",
+    "conditioned_program",
     "device_named",
     "draw_prior",
     "dtype_named",
@@ -52,4 +58,6 @@ __all__ = [
     "least_train_loss",
     "method_named",
     "reference_points",
+    "why_no_map",
+    "why_not_by_default",
 ]

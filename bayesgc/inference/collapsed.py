@@ -70,19 +70,14 @@ class CollapsedCriterion:
 
     def system(self, normals: Float[Tensor, "latent draw"]) -> GaussianSystem:
         """The Gaussian system of each draw, given its hidden layers."""
-        features = self.collapsed.features(normals[: self.collapsed.size])
-        gram = product(features.transpose(0, 1), features).movedim(-1, 0)
-        return gaussian_system(self.task, gram)
+        return system_given(self.task, self.collapsed.features(normals[: self.collapsed.size]))
 
     def targets(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "draw n"]:
         """y, or y + u with u uniform in the ball of radius √(nε)."""
         y = torch.as_tensor(self.task.targets, dtype=normals.dtype, device=normals.device)
         if self.eps == 0:
             return y.expand(normals.shape[1], -1)
-        # The first n coordinates of a uniform point on the unit sphere of R^(n+2) are uniform in the unit ball of R^n.
-        rest = normals[self.collapsed.size :]
-        ball = rest[: len(y)] / torch.linalg.vector_norm(rest, dim=0)
-        return y + math.sqrt(len(y) * self.eps) * ball.T
+        return y + residual_in_ball(normals[self.collapsed.size :], self.eps)
 
     def score(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"]:
         """log density of fitting given each draw; its mean over the prior, before the log, is evidence or volume."""
@@ -104,6 +99,12 @@ class CollapsedCriterion:
             losses.append(self._gen_loss(system, targets))
         known = [loss for loss in losses if loss is not None]
         return torch.cat(evidence) + self.log_ball, torch.cat(known) if known else None
+
+    def refresh(
+        self, normals: Float[Tensor, "latent draw"], generator: torch.Generator
+    ) -> Float[Tensor, "latent draw"]:
+        """The columns as they are: what could move at a fixed score is integrated out already."""
+        return normals
 
     def harvest(
         self,
@@ -136,27 +137,58 @@ class CollapsedCriterion:
         return bias + system.held_out_variance() / self.task.held_out.count
 
     def complete(
-        self, normals: Float[Tensor, "latent draw"], last: Float[Tensor, "row feature draw"]
+        self,
+        normals: Float[Tensor, "latent draw"],
+        last: Float[Tensor, "row feature draw"],
+        values: Float[Tensor, "draw n"] | None = None,
     ) -> tuple[Float[Tensor, "entry draw"], Float[Tensor, "row feature draw"]]:
-        """An exact draw of W given the hidden layers and the fit, from unconditioned normals of the last layer.
+        """An exact draw of W given the hidden layers and its measurements, from free normals of the last layer.
 
-        Matheron's rule: draw W and its measurements from the prior, then shift both by what the measurements miss.
-        Returns W and the conditioned last layer, still in standard units.
+        The measurements are the targets, or ``values``. Returns W and the last layer, still in standard units.
         """
+        values = self.targets(normals) if values is None else values
         ends, lasts = [], []
-        for part, free in zip(normals.split(self.chunk, dim=1), last.split(self.chunk, dim=2), strict=True):
-            features = self.collapsed.features(part[: self.collapsed.size])
-            prior = product(free, features)
-            missing = self.targets(part) - self.task.measurements.apply(prior.flatten(0, 1)).T
-            multipliers = self.system(part).solve(missing)
-            back = self.task.measurements.adjoint(multipliers.T).unflatten(0, self.task.shape)
-            shifted = free + product(back, features.transpose(0, 1))
-            ends.append(product(shifted, features).flatten(0, 1))
+        chunks = (normals.split(self.chunk, dim=1), last.split(self.chunk, dim=2), values.split(self.chunk))
+        for part, free, wanted in zip(*chunks, strict=True):
+            end, shifted = condition_last_layer(
+                self.task, self.collapsed.features(part[: self.collapsed.size]), free, wanted
+            )
+            ends.append(end)
             lasts.append(shifted)
         return torch.cat(ends, dim=1), torch.cat(lasts, dim=2)
 
 
-def refuse_singular(task: Task, collapsed: Collapsed) -> None:
+def system_given(task: Task, features: Float[Tensor, "feature col draw"]) -> GaussianSystem:
+    """The Gaussian system of each draw, given its features F: K = FᵀF."""
+    return gaussian_system(task, product(features.transpose(0, 1), features).movedim(-1, 0))
+
+
+def condition_last_layer(
+    task: Task,
+    features: Float[Tensor, "feature col draw"],
+    free: Float[Tensor, "row feature draw"],
+    values: Float[Tensor, "draw n"],
+) -> tuple[Float[Tensor, "entry draw"], Float[Tensor, "row feature draw"]]:
+    """W = Z F and Z given that W is measured as ``values``, from a free Z of standard normals.
+
+    Matheron's rule: draw W and its measurements from the prior, then shift both by what the measurements miss.
+    """
+    missing = values - task.measurements.apply(product(free, features).flatten(0, 1)).T
+    multipliers = system_given(task, features).solve(missing)
+    back = task.measurements.adjoint(multipliers.T).unflatten(0, task.shape)
+    shifted = free + product(back, features.transpose(0, 1))
+    return product(shifted, features).flatten(0, 1), shifted
+
+
+def residual_in_ball(normals: Float[Tensor, "latent draw"], eps: float) -> Float[Tensor, "draw n"]:
+    """Residuals uniform in the ball of radius √(nε) of R^n, from n + 2 standard normals each."""
+    count = normals.shape[0] - 2
+    # The first n coordinates of a uniform point on the unit sphere of R^(n+2) are uniform in the unit ball of R^n.
+    ball = normals[:count] / torch.linalg.vector_norm(normals, dim=0)
+    return math.sqrt(count * eps) * ball.T
+
+
+def refuse_singular(task: Task, collapsed: Collapsed, method: str = "importance") -> None:
     """Raise where the covariance S of the measurements is singular for every draw, saying why.
 
     Raises:
@@ -164,7 +196,7 @@ def refuse_singular(task: Task, collapsed: Collapsed) -> None:
     """
     reason = why_singular(task, collapsed)
     if reason is not None:
-        raise InputError(f"importance cannot condition on these measurements: {reason}; use splitting at some eps > 0.")
+        raise InputError(f"{method} cannot condition on these measurements: {reason}; use splitting at some eps > 0.")
 
 
 def why_singular(task: Task, collapsed: Collapsed) -> str | None:

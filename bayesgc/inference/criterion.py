@@ -8,7 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bayesgc.inference.collapsed import why_singular
 from bayesgc.inference.functionals import quantities
+from bayesgc.inference.refresh import refresh_at_fixed_values
 from bayesgc.inference.target import Harvest
 from bayesgc.models import Whitened
 from bayesgc.models.collapse import Collapsed
@@ -58,6 +60,16 @@ class Criterion:
     def gen_loss(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"] | None:
         """L_gen of each draw, or None where it is not defined."""
         return self.task.gen_loss(self.vectors(normals))
+
+    def refresh(
+        self, normals: Float[Tensor, "latent draw"], generator: torch.Generator
+    ) -> Float[Tensor, "latent draw"]:
+        """The columns after moves that keep the training loss, for models that collapse."""
+        if self.collapsed is None or self.collapsed.whitened is not self.whitened:
+            return normals
+        if why_singular(self.task, self.collapsed) is not None:
+            return normals
+        return refresh_at_fixed_values(self.task, self.collapsed, normals, generator)
 
     def harvest(
         self,

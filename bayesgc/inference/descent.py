@@ -7,6 +7,7 @@ paper the raw product is fitted, never the normalised one.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
@@ -21,13 +22,17 @@ from bayesgc.inference.functionals import quantities
 from bayesgc.inference.optimizers import OPTIMIZERS, Optimizer
 from bayesgc.inference.records import Descent
 from bayesgc.inference.streams import Stream, generator
-from bayesgc.models import MatrixFactorization, WhitenedFactors
+from bayesgc.models import MatrixFactorization, Whitened
 from bayesgc.validate import InputError, one_of, positive_integer, real_in
 
 INITIALIZATIONS = {
     "small": "uniform on ±1/√fan-in times a small scale, as in the paper",
     "prior": "the prior's own draws",
 }
+MOST_NUMBERS = 2**28
+"""Weights × restarts held at once; with gradients, products and the optimizer's state some 5 GiB in float32."""
+MOST_WORK = 10**11
+"""Weights × restarts × steps; on two cores each takes 10 to 60 ns, so that this is about an hour."""
 _LOOK_EVERY = 100
 """Steps between looks at whether all restarts are done: each look waits for the device."""
 
@@ -82,8 +87,27 @@ class GradientDescent:
         }
         return GradientDescent(**(asdict(self) | chosen))
 
+    def why_too_large(self, model: MatrixFactorization, shape: tuple[int, ...]) -> str | None:
+        """Why these restarts are beyond memory or patience, and what to ask for instead; None where they are not."""
+        weights = sum(math.prod(size) for size in model.layer_shapes(shape))
+        steps = int(self.resolved(model).steps or 0)
+        if weights * self.restarts <= MOST_NUMBERS and weights * self.restarts * steps <= MOST_WORK:
+            return None
+        size = f"gradient descent over {weights:.3g} weights with {self.restarts} restarts and {steps} steps"
+        if weights > MOST_NUMBERS:
+            return f"{size} would not fit into memory; it takes a narrower model"
+        restarts = min(self.restarts, MOST_NUMBERS // weights)
+        fewer = min(steps, MOST_WORK // (weights * restarts))
+        return f"{size} is too much; --restarts {restarts} --gd-steps {fewer} is the most, or fewer restarts"
+
     def run(self, model: MatrixFactorization, criterion: Criterion, seed: int, control: Control) -> Descent:
-        """Descend from every start; a restart is converged when its training loss ends below ε."""
+        """Descend from every start; a restart is converged when its training loss ends below ε.
+
+        Raises:
+            InputError: where `why_too_large` has something to say.
+        """
+        if reason := self.why_too_large(model, criterion.task.shape):
+            raise InputError(f"{reason}.")
         method = self.resolved(model)
         with torch.no_grad(), one_thread_each():
             factors = method.start(model, criterion, seed)
@@ -102,10 +126,12 @@ class GradientDescent:
     def start(self, model: MatrixFactorization, criterion: Criterion, seed: int) -> Factors:
         """The initial weights; those of one restart depend on the seed and its index alone."""
         factors = Factors.zeros(model, criterion, self.restarts)
+        # Whitened with all its weights, which the criterion's form may not have.
+        prior = model.whiten(criterion.task.shape, weights=True) if self.init == "prior" else None
         for restart in range(self.restarts):
             source = generator(seed, Stream.DESCENT, restart, criterion.device)
-            if self.init == "prior":
-                self._start_at_prior(factors, criterion, source, restart)
+            if prior is not None:
+                self._start_at_prior(factors, prior, source, restart)
             else:
                 self._start_small(factors, source, restart)
         return factors
@@ -116,12 +142,11 @@ class GradientDescent:
             layer[..., restart] = torch.empty_like(layer[..., 0]).uniform_(-bound, bound, generator=source)
 
     @staticmethod
-    def _start_at_prior(factors: Factors, criterion: Criterion, source: torch.Generator, restart: int) -> None:
-        whitened = criterion.whitened
-        if not isinstance(whitened, WhitenedFactors):
-            raise InputError("gd from the prior's draws needs a MatrixFactorization.")
-        for layer, draw in zip(factors.layers, whitened.layers(criterion.draw(source, 1)), strict=True):
-            layer[..., restart] = draw[..., 0]
+    def _start_at_prior(factors: Factors, prior: Whitened, source: torch.Generator, restart: int) -> None:
+        like = factors.flat
+        normals = torch.randn(prior.size, 1, generator=source, device=like.device, dtype=like.dtype)
+        for layer, draw in zip(factors.layers, prior.weights(normals).values(), strict=True):
+            layer[..., restart] = draw[0]
 
     def descend(self, factors: Factors, criterion: Criterion, control: Control) -> Int[Tensor, " restart"]:
         """Step until every restart is below the tolerance or the steps are spent; returns the steps each one made."""

@@ -231,7 +231,7 @@ class _Sample:
         top = np.logaddexp.reduce(log_weight, axis=1)
         if self.gen_loss is None:
             return top - np.log(log_weight.shape[1]), None
-        losses = np.stack([np.concatenate([self._loss(i) for i in part[:size]]) for part in parts])
+        losses = np.stack([np.concatenate([self._loss(int(i)) for i in part[:size]]) for part in parts])
         share = np.where(np.isfinite(top)[:, None], np.exp(log_weight - top[:, None]), 0.0)
         return top - np.log(log_weight.shape[1]), (share * np.where(share > 0, losses, 0.0)).sum(1)
 

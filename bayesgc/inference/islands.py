@@ -93,6 +93,19 @@ class Islands:
         self.score = torch.where(accept, score, self.score)
         return accept.float().mean()
 
+    def refresh(self, rung: Rung) -> None:
+        """Move every particle at a fixed score, where the target knows how; the score may change by rounding alone."""
+        parts = self.normals.chunk(len(self.generators), dim=1)
+        fresh = [self.target.refresh(part, each) for part, each in zip(parts, self.generators, strict=True)]
+        if all(new is old for new, old in zip(fresh, parts, strict=True)):
+            return
+        proposal = torch.cat(fresh, dim=1)
+        score = self.target.score(proposal)
+        # Rounding must not carry a particle over the rung's edge.
+        inside = rung.log_weight(score) > -torch.inf
+        self.normals = torch.where(inside, proposal, self.normals)
+        self.score = torch.where(inside, score, self.score)
+
     def ancestors(self) -> Float[Tensor, " island"]:
         """How many of the first draws of each island still have descendants."""
         present = torch.zeros_like(self.root).scatter_(1, self.root, 1)

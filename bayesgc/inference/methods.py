@@ -9,6 +9,7 @@ from bayesgc.inference.automatic import Automatic
 from bayesgc.inference.control import Control
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.importance import Importance
+from bayesgc.inference.nuts import NUTS
 from bayesgc.inference.records import Run
 from bayesgc.inference.rejection import Rejection
 from bayesgc.inference.request import Request
@@ -27,7 +28,12 @@ class Method(Protocol):
         ...
 
 
-METHODS: dict[str, type[Method]] = {"rejection": Rejection, "splitting": Splitting, "importance": Importance}
+METHODS: dict[str, type[Method]] = {
+    "rejection": Rejection,
+    "splitting": Splitting,
+    "importance": Importance,
+    "nuts": NUTS,
+}
 
 
 def method_named(value: Any) -> Method:

@@ -90,6 +90,7 @@ class Passage:
                 if self.control.out_of_time():
                     return []
                 accepted.append(islands.move(rung, angle))
+            islands.refresh(rung)
             levels.append(_measure(islands, accepted))
         return _harvest(islands, torch.stack(levels), weights=self.request.weights)
 

@@ -45,6 +45,8 @@ class Climb:
 @torch.no_grad()
 def run_pilot(target: Target, ladder: Ladder, climb: Climb, seed: int, control: Control) -> Schedule:
     """Climb once from the prior towards the posterior, and record the way."""
+    if control.interrupted:
+        return Schedule((), (), 0, control.failure())
     islands = Islands.from_prior(target, climb.particles, seed, Stream.PILOT, [0])
     rungs: list[Rung] = []
     angles: list[float] = []
@@ -76,5 +78,6 @@ def _adapt(islands: Islands, rung: Rung, angle: float, climb: Climb) -> tuple[fl
         angle = min(max(angle, _SMALLEST_ANGLE), math.pi / 2)
         trail.append(math.log(angle))
         accepted.append(acceptance)
+    islands.refresh(rung)
     settled = trail[len(trail) // 2 :]
     return math.exp(sum(settled) / len(settled)), sum(accepted) / len(accepted)

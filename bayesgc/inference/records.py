@@ -121,7 +121,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Descent:
-    """The record of gradient descent: one end point a restart, which is a spread over restarts and not a posterior."""
+    """The record of gradient descent or of the mode: one end point a restart, a spread and not a posterior.
+
+    ``energy`` is −log prior density of the weights, counted from the density's peak where that is known.
+    """
 
     configuration: dict[str, float | int | str]
     end_to_end: Float[Tensor, "restart *shape"]
@@ -129,6 +132,7 @@ class Descent:
     converged: Bool[Tensor, " restart"]
     steps: Int[Tensor, " restart"]
     seconds: float
+    energy: Float[Tensor, " restart"] | None = None
 
 
 @dataclass(frozen=True)

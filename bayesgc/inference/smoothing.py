@@ -7,7 +7,6 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-
 _HOPELESS = 30.0
 """Nats within the tail beyond which no fit is needed, nor possible in double precision: k̂ is then far above 1."""
 
@@ -24,8 +23,10 @@ def pareto_shape(log_weight: Float[np.ndarray, " draw"]) -> float:
     tail = np.sort(finite)[-max(2, int(min(0.2 * len(finite), 3 * len(finite) ** 0.5))) :]
     if tail[-1] - tail[len(tail) // 4] > _HOPELESS:
         return math.inf
-    _, shape = array_stats.psislw(finite - finite.max())
-    return float(shape)
+    # A tail of equal or vanishing weights leaves nothing to fit; that counts as the worst.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        _, shape = array_stats.psislw(finite - finite.max())
+    return float(shape) if np.isfinite(shape) else math.inf
 
 
 def shape_limit(draws: int) -> float:

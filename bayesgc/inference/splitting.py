@@ -18,7 +18,7 @@ from bayesgc.inference.ladders import ThresholdLadder
 from bayesgc.inference.passage import Passage
 from bayesgc.inference.pilot import Climb, Schedule, run_pilot
 from bayesgc.inference.pooling import IslandRecord, diagnose, pool_levels, pool_log_volume, pool_posterior
-from bayesgc.inference.records import Run
+from bayesgc.inference.records import Outcome, Run
 from bayesgc.inference.request import Request
 from bayesgc.validate import integer_in, positive_integer, real_in
 
@@ -78,4 +78,5 @@ class Splitting:
 
 def _how_far(schedule: Schedule) -> str:
     reached = f"{schedule.rungs[-1].height:.4g}" if schedule.rungs else "that of the prior itself"
-    return f" The lowest threshold reached was {reached}."
+    why = " by the pilot, which may spend a quarter of the budget" if schedule.failure is Outcome.EXHAUSTED else ""
+    return f" The lowest threshold reached was {reached}{why}."

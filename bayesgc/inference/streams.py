@@ -23,6 +23,7 @@ class Stream(IntEnum):
     RESAMPLE = 5
     MODE = 6
     IMPORTANCE = 7
+    CHAIN = 8
 
 
 def generator(seed: int, stream: Stream, block: int, device: torch.device) -> torch.Generator:

@@ -66,6 +66,12 @@ class Target(Protocol):
         """L_gen of each column, or its expectation given the column; None where it is not defined."""
         ...
 
+    def refresh(
+        self, normals: Float[Tensor, "latent draw"], generator: torch.Generator
+    ) -> Float[Tensor, "latent draw"]:
+        """The columns after moves that leave the prior and the score as they are; the same where there are none."""
+        ...
+
     def harvest(
         self,
         normals: Float[Tensor, "latent draw"],

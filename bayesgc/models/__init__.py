@@ -5,6 +5,7 @@ from bayesgc.models.factorization import MatrixFactorization, WhitenedFactors
 from bayesgc.models.priors import PRIORS, SCALING_SUMMARIES, SCALINGS, register_prior
 from bayesgc.models.program import Model, ProgramModel, as_model
 from bayesgc.models.transports import register_transport
+from bayesgc.models.triangular import TriangularFactors
 from bayesgc.models.whitening import Whitened, WhitenedProgram, WhiteningMessenger
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "MatrixFactorization",
     "Model",
     "ProgramModel",
+    "TriangularFactors",
     "Whitened",
     "WhitenedFactors",
     "WhitenedProgram",

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import pyro.distributions as dist
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from bayesgc.models.factorization import MatrixFactorization, WhitenedFactors
 from bayesgc.models.products import forward
+from bayesgc.models.triangular import TriangularFactors, centred_gaussian_scale
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Collapsed:
     The last weight matrix is W_d = ``scale``·Z with Z standard normal, (rows, features).
     """
 
-    whitened: WhitenedFactors
+    whitened: WhitenedFactors | TriangularFactors
     scale: float
 
     @property
@@ -43,7 +43,11 @@ class Collapsed:
         if len(self.whitened.shapes) == 1:
             eye = torch.eye(self.feature_count, device=normals.device, dtype=normals.dtype)
             return (self.scale * eye)[..., None].expand(-1, -1, normals.shape[1])
-        value = forward(self.whitened.layers(normals), self.whitened.activation, normalize=False)
+        return self.features_of(self.whitened.layers(normals))
+
+    def features_of(self, hidden: list[Float[Tensor, "_ _ draw"]]) -> Float[Tensor, "feature col draw"]:
+        """F of hidden layers W_1, …, W_{d−1}, at least one."""
+        value = forward(hidden, self.whitened.activation, normalize=False)
         return self.scale * self.whitened.activation(value)
 
     def weights(
@@ -55,12 +59,19 @@ class Collapsed:
 
 
 def collapse(model: object, shape: tuple[int, ...], *, weights: bool = False) -> Collapsed | None:
-    """The collapsed form of a model, or None where it has none: see `why_not_collapsible`."""
+    """The collapsed form of a model, or None where it has none: see `why_not_collapsible`.
+
+    With ``weights`` its hidden layers are the model's own, else they may be those of the width-free form.
+    """
     if why_not_collapsible(model, shape) is not None or not isinstance(model, MatrixFactorization):
         return None
-    whitened = WhitenedFactors(model, shape)
-    law = list(model.laws(shape).values())[-1].base_dist
-    return Collapsed(whitened, float(law.scale.flatten()[0]))
+    whitened = model.whiten(shape, weights=weights)
+    scale = centred_gaussian_scale(list(model.laws(shape).values())[-1])
+    if isinstance(whitened, TriangularFactors) and not whitened.last_gaussian:
+        whitened = model.whiten(shape, weights=True)
+    if not isinstance(whitened, WhitenedFactors | TriangularFactors) or scale is None:
+        return None
+    return Collapsed(whitened, scale)
 
 
 def why_not_collapsible(model: object, shape: tuple[int, ...]) -> str | None:
@@ -69,10 +80,6 @@ def why_not_collapsible(model: object, shape: tuple[int, ...]) -> str | None:
         return "it is not a matrix factorisation"
     if model.normalize:
         return "its output is normalised"
-    law = list(model.laws(shape).values())[-1]
-    base = getattr(law, "base_dist", law)
-    if not isinstance(base, dist.Normal):
-        return "its last layer is not Gaussian"
-    if (base.loc != 0).any() or (base.scale != base.scale.flatten()[0]).any():
-        return "the entries of its last layer differ in mean or scale, or their mean is not zero"
+    if centred_gaussian_scale(list(model.laws(shape).values())[-1]) is None:
+        return "its last layer is not a matrix of equal Gaussians around zero"
     return None

@@ -21,6 +21,7 @@ from bayesgc.models.activations import Activation, activation_named
 from bayesgc.models.priors import SCALINGS, Prior, prior_named
 from bayesgc.models.products import forward
 from bayesgc.models.transports import transport_of
+from bayesgc.models.triangular import triangular_factors
 from bayesgc.models.whitening import Program, Whitened
 from bayesgc.validate import InputError, one_of, positive_integer
 
@@ -109,9 +110,19 @@ class MatrixFactorization:
 
         return factorization
 
-    def whiten(self, shape: tuple[int, ...]) -> Whitened:
-        """The same program as a fast function of standard normals."""
-        return WhitenedFactors(self, shape)
+    def whiten(self, shape: tuple[int, ...], *, weights: bool = False) -> Whitened:
+        """The same law as a fast function of standard normals.
+
+        Linear with centred Gaussian layers, and wide: the width-free form of `TriangularFactors`, which has no weights
+        to give, wherever it takes at most half as many normals. Otherwise, and with ``weights``, every weight has its
+        own normal. So for such a model the bits of the draws of one seed, not their law, change with ``weights``.
+        """
+        short = None
+        if not weights and self.activation == "linear":
+            short = triangular_factors(
+                self.layer_shapes(shape), list(self.laws(shape).values()), normalize=self.normalize
+            )
+        return WhitenedFactors(self, shape) if short is None else short
 
 
 def _checked_law(law: Any, name: str, size: tuple[int, int]) -> dist.Distribution:

@@ -22,8 +22,8 @@ class Model(Protocol):
         """The generative Pyro program for matrices of ``shape``."""
         ...
 
-    def whiten(self, shape: tuple[int, ...]) -> Whitened:
-        """The same program as a function of standard normals."""
+    def whiten(self, shape: tuple[int, ...], *, weights: bool = False) -> Whitened:
+        """The same law as a function of standard normals; ``weights`` says that those will be asked for."""
         ...
 
 
@@ -44,8 +44,8 @@ class ProgramModel:
         """The user's program itself."""
         return self.source
 
-    def whiten(self, shape: tuple[int, ...]) -> Whitened:
-        """The program under the whitening handler.
+    def whiten(self, shape: tuple[int, ...], *, weights: bool = False) -> Whitened:
+        """The program under the whitening handler, which has its weights at hand either way.
 
         Raises:
             InputError: when one plain run shows that it breaks the contract.

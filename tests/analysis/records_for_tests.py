@@ -133,6 +133,14 @@ def descent(task: Task, spread: float, *, converged: int = RESTARTS) -> Descent:
     )
 
 
+def mode(task: Task, *, converged: int = RESTARTS) -> Descent:
+    """A spread of modes, the third of which is the most probable of all and the second of those that fitted."""
+    energy = torch.cat([torch.tensor([7.5, 7.0, 6.5]), torch.linspace(8.0, 9.0, RESTARTS - 3)]).double()
+    return dataclasses.replace(
+        descent(task, 0.02, converged=converged), configuration={"restarts": RESTARTS}, energy=energy, seconds=0.5
+    )
+
+
 def references(task: Task) -> dict[str, Reference]:
     def point(matrix: np.ndarray) -> Reference:
         vectors = torch.from_numpy(matrix.reshape(-1, 1))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from records_for_tests import CHAINS, DRAWS, RESTARTS, draws, run, sensing_task, table_task, tree
+from records_for_tests import CHAINS, DRAWS, RESTARTS, draws, mode, run, sensing_task, table_task, tree
 
 from bayesgc.analysis.datatree import load, save
 from bayesgc.validate import InputError
@@ -26,6 +26,17 @@ def test_groups_and_dimensions_are_the_documented_ones() -> None:
     assert dict(result["gd"]["end_to_end"].sizes) == {"restart": RESTARTS, "row": 4, "col": 3}
     assert dict(result["constant_data"]["A"].sizes) == {"measurement": 7, "row": 4, "col": 3}
     assert result["levels"]["threshold"].dims == ("level",)
+
+
+def test_the_mode_has_the_groups_of_descent_and_its_energies() -> None:
+    task = sensing_task()
+    record = mode(task, converged=2)
+    found = tree(task, mode=record)["map"].to_dataset()
+    assert dict(found["end_to_end"].sizes) == {"restart": RESTARTS, "row": 4, "col": 3}
+    np.testing.assert_array_equal(found["energy"].values, record.energy)
+    assert found["converged"].values.sum() == 2
+    assert json.loads(found.attrs["configuration"]) == {"restarts": RESTARTS}
+    assert "energy" not in tree(task)["gd"].data_vars
 
 
 def test_values_and_summaries_survive_labelling() -> None:
@@ -69,6 +80,7 @@ CASES = {
     "sensing": {"weights": True},
     "table": {"task": table_task()},
     "nothing accepted": {"accepted": False},
+    "mode": {"mode": mode(sensing_task())},
     "no descent": {"with_gd": False, "references": {}},
 }
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from records_for_tests import descent, sensing_task, table_task, tree
+from records_for_tests import descent, mode, sensing_task, table_task, tree
 from rich.console import Console
 
 from bayesgc.analysis.datatree import save
-from bayesgc.analysis.numerals import with_error
+from bayesgc.analysis.numerals import rounded, with_error
 from bayesgc.analysis.summary import result_object
 from bayesgc.cli.render import print_result
 from bayesgc.cli.show import show
@@ -48,9 +48,19 @@ def test_every_law_and_reference_point_is_shown_with_its_error() -> None:
     assert " ".join(result["verdict"].split()) in " ".join(text.split())
 
 
+def test_the_mode_is_shown_by_its_most_probable_restart() -> None:
+    result = result_object(tree(mode=mode(sensing_task(), converged=3)))
+    text = text_of(result)
+    assert "MAP, best" in text
+    assert "3 of 12 fitted" in text
+    assert rounded(result["map"]["best"]["gen_loss"]) in text
+    assert "MAP, best" in text_of(result_object(tree(mode=mode(sensing_task(), converged=0))))
+    assert "MAP" not in text_of(result_object(tree()))
+
+
 @pytest.mark.parametrize("task", [sensing_task(), table_task()])
 def test_a_pipe_gets_plain_text_of_at_most_80_columns(task: Any) -> None:
-    text = text_of(result_object(tree(task)))
+    text = text_of(result_object(tree(task, mode=mode(task))))
     assert max(map(len, text.splitlines())) <= 80
     assert "\x1b" not in text
 

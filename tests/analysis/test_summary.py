@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from records_for_tests import RESTARTS, descent, draws, run, sensing_task, table_task, tree
+from records_for_tests import RESTARTS, descent, draws, mode, run, sensing_task, table_task, tree
 
 import bayesgc.task as tasks
 from bayesgc.analysis.datatree import load, save
@@ -32,6 +32,9 @@ CASES: dict[str, dict[str, Any]] = {
     "nothing accepted": {"accepted": False, "outcome": Outcome.EXHAUSTED},
     "no descent": {"with_gd": False},
     "no restart fitted": {"gd": descent(sensing_task(), 0.01, converged=0)},
+    "mode": {"mode": mode(sensing_task())},
+    "mode of a table": {"task": table_task(), "mode": mode(table_task())},
+    "no mode fitted": {"mode": mode(sensing_task(), converged=0)},
     "no references": {"references": {}},
     "nothing held out": {"task": full_task()},
 }
@@ -75,7 +78,7 @@ def test_numbers_are_those_of_the_records() -> None:
         "lost": None,
         "kernel": "pcn",
     }
-    assert result["seconds"] == {"total": 5.0, "sampling": 3.25, "gd": 1.5}
+    assert result["seconds"] == {"total": 5.0, "sampling": 3.25, "gd": 1.5, "map": None}
 
 
 def test_descent_counts_only_restarts_that_fitted() -> None:
@@ -87,6 +90,17 @@ def test_descent_counts_only_restarts_that_fitted() -> None:
     assert gd["gen_loss"]["median"] == pytest.approx(np.median(values))
     assert gd["gen_loss"]["q75"] == pytest.approx(np.quantile(values, 0.75))
     assert result_object(tree(task, gd=descent(task, 0.01, converged=0)))["gd"]["gen_loss"] is None
+
+
+def test_the_best_mode_is_the_most_probable_of_those_that_fitted() -> None:
+    task = sensing_task()
+    record = mode(task, converged=2)
+    found = result_object(tree(task, mode=record))["map"]
+    assert (found["restarts"], found["converged"]) == (RESTARTS, 2)
+    assert found["energy"] == {"median": 7.25, "q25": 7.125, "q75": 7.375, "best": 7.0}
+    assert found["best"]["gen_loss"] == pytest.approx(float(record.quantities["gen_loss"][1]))
+    none = result_object(tree(task, mode=mode(task, converged=0)))["map"]
+    assert (none["energy"], none["best"], none["gen_loss"]) == (None, None, None)
 
 
 def test_missing_cells_come_with_labels_and_intervals_in_the_tables_units() -> None:

@@ -15,6 +15,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import bayesgc.cli
+import bayesgc.validate
 from bayesgc.analysis.schema import result_schema
 from bayesgc.inference import Progress
 

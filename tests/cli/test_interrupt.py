@@ -62,7 +62,7 @@ def test_a_signal_from_outside(tmp_path: Path):
     program = [sys.executable, "-m", "bayesgc", "infer", "--depth", "8", "--eps", "1e-12", "--out", "partial.nc"]
     process = subprocess.Popen(program, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        time.sleep(8)  # past the imports, in the pilot or the islands: the threshold takes minutes
+        time.sleep(6)  # past the imports, in the pilot or the islands: the threshold takes minutes
         began = time.perf_counter()
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)

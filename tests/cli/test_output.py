@@ -11,18 +11,21 @@ import pytest
 import bayesgc as gc
 
 # Loose thresholds and few steps: these tests are about the object, not about its numbers.
-QUICK = ("--eps", 0.05, "--gd-steps", 200, "--restarts", 4)
-QUICK_NO_GD = ("--eps", 0.05, "--no-gd")
+FAST = ("--method", "rejection", "--eps", 0.05)
+QUICK = (*FAST, "--gd-steps", 200, "--restarts", 4)
+QUICK_NO_GD = (*FAST, "--no-gd")
 
 
 @pytest.mark.parametrize(
     "options",
     [
+        ("--eps", 0.05, "--gd-steps", 200),
+        ("--eps", 0.05, "--no-gd", "--chains", 2),
+        ("--eps", 0.05, "--no-gd", "--activation", "relu", "--width", 2),
         QUICK,
         QUICK_NO_GD,
         (*QUICK, "--activation", "relu", "--depth", 3),
         (*QUICK, "--prior", "uniform", "--scaling", "fan-in"),
-        (*QUICK, "--method", "rejection"),
         (*QUICK_NO_GD, "--task", "completion", "--rank", 2),
         (*QUICK_NO_GD, "--rows", 3, "--cols", 7),
         (*QUICK_NO_GD, "--rows", 1, "--cols", 6),
@@ -32,8 +35,7 @@ QUICK_NO_GD = ("--eps", 0.05, "--no-gd")
         (*QUICK_NO_GD, "--width", 160, "--draws", 50),
         (*QUICK_NO_GD, "--depth", 1),
         (*QUICK_NO_GD, "--dtype", "float64"),
-        (*QUICK_NO_GD, "--chains", 2),
-        (*QUICK_NO_GD, "--method", "rejection", "--chains", 1),
+        (*QUICK_NO_GD, "--chains", 1),
         (*QUICK_NO_GD, "--seed", 2**70, "--task-seed", 2**70),
         (*QUICK, "--restarts", 1),
         (*QUICK, "--gd-init", "prior"),
@@ -77,7 +79,7 @@ def test_a_splitting_run_that_falls_short(command):
 
 
 def test_very_deep_products_neither_vanish_nor_overflow(command):
-    options = ("--draws", 20, "--max-evaluations", 2000, "--method", "rejection", "--eps", 10)
+    options = ("--draws", 20, "--chains", 4, "--max-evaluations", 1, "--method", "rejection")
     found = command("infer", "--json", "--depth", 1000, "--no-gd", *options).object
     # The end-to-end matrix lies on the sphere, and so deep a product has rank one for all practical purposes.
     assert found["prior"]["effective_rank"]["mean"] == pytest.approx(1, abs=0.01)
@@ -104,7 +106,7 @@ def table(tmp_path):
 
 
 def test_a_table_with_missing_cells(command, table):
-    ended = command("infer", "--json", "--data", table, "--eps", "30%", "--gd-steps", 500)
+    ended = command("infer", "--json", "--data", table, "--eps", "60%", "--gd-steps", 500)
     found = ended.object
     assert ended.code == 0
     assert found["model"]["normalize"] is False
@@ -155,15 +157,15 @@ def test_draws_chains_and_weights_are_kept(command):
     assert len(weights) == 3
 
 
-@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf", ".PNG"])
-def test_plots(command, tmp_path, suffix):
-    plot = tmp_path / f"plot{suffix}"
-    assert command("infer", "--quiet", "--plot", plot, *QUICK).code == 0
-    start = plot.read_bytes()[:200]
-    assert {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}[suffix.lower()] in start
-    plot.unlink()
-    assert command("show", "sensing-5x5-depth2-seed0.nc", "--plot", plot).code == 0
-    assert plot.stat().st_size > 1000
+def test_plots(command, tmp_path):
+    def starts_with(plot, magic):
+        return (tmp_path / plot).read_bytes()[:200].startswith(magic)
+
+    assert command("infer", "--quiet", "--out", "run.nc", "--plot", "plot.png", *QUICK).code == 0
+    assert starts_with("plot.png", b"\x89PNG")
+    for plot, magic in (("plot.svg", b"<?xml"), ("plot.pdf", b"%PDF")):
+        assert command("show", "run.nc", "--plot", plot).code == 0
+        assert starts_with(plot, magic)
 
 
 def test_plot_of_a_run_that_found_nothing(command, tmp_path):

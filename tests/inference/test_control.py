@@ -134,5 +134,5 @@ def test_methods_by_name():
     assert method_named("rejection") == Rejection()
     mine = Splitting(particles=7)
     assert method_named(mine) is mine
-    with pytest.raises(InputError, match="method is 'nuts'; choose one of auto, rejection, splitting"):
-        method_named("nuts")
+    with pytest.raises(InputError, match="method is 'hmc'; choose one of auto, rejection, splitting"):
+        method_named("hmc")

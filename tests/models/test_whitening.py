@@ -42,7 +42,7 @@ GRID = {
 @pytest.mark.parametrize("options", GRID.values(), ids=GRID.keys())
 def test_the_fast_path_is_the_program_under_the_handler(options):
     model = MatrixFactorization(**options)
-    fast = model.whiten(SHAPE)
+    fast = model.whiten(SHAPE, weights=True)
     z = normals(fast, 6)
     for batched in (True, False):
         slow = WhitenedProgram(model.program(SHAPE), SHAPE, batched=batched)

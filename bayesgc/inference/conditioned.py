@@ -1,0 +1,205 @@
+"""The model given the fit as a plain Pyro program with a smooth density, for any algorithm of ``pyro.infer``.
+
+The last layer is integrated out: given the hidden layers the measurements are Gaussian, and y is observed under that
+law. At ε > 0 the residual is a latent of its own, uniform in the ball, so that the hard threshold L_train < ε needs no
+indicator.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyro
+import pyro.distributions as dist
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import constraints
+
+from bayesgc.inference.collapsed import (
+    CollapsedCriterion,
+    condition_last_layer,
+    refuse_singular,
+    residual_in_ball,
+    system_given,
+)
+from bayesgc.models import MatrixFactorization, Model
+from bayesgc.models.activations import Activation
+from bayesgc.models.collapse import Collapsed, collapse, why_not_collapsible
+from bayesgc.models.products import product
+from bayesgc.models.whitening import Program
+from bayesgc.task import Task
+from bayesgc.validate import InputError
+
+
+def conditioned_program(model: Model, task: Task, *, eps: float, complete: bool = False) -> Program:
+    """A Pyro program without arguments whose posterior is the model given L_train < ε, or L_train = 0 at ε = 0.
+
+    Sites, in double precision: the hidden layers ``W1`` … ``W{d−1}`` under the model's prior; at ε > 0 ``residual``,
+    n + 2 standard normals that place the residual in the ball; ``y``, observed. The evidence of the program is that of
+    the fit: log P(L_train < ε), or the log density of y at ε = 0. Deterministic: ``mean``, E[W | hidden layers, fit].
+
+    With ``complete`` there are also ``free``, standard normals independent of all the others, and deterministic
+    ``W{d}`` and ``end_to_end``: exact draws given the hidden layers and the fit. Sample the hidden layers from the
+    program without, then hand them to ``pyro.infer.Predictive`` of the program with ``complete``.
+
+    The program returns ``end_to_end`` if there is one, else ``mean``. Leading batch dimensions pass through it.
+
+    Raises:
+        InputError: where the model given the fit has no such density.
+    """
+    reason = why_not_collapsible(model, task.shape)
+    if reason is not None or not isinstance(model, MatrixFactorization):
+        raise InputError(
+            f"conditioned needs a density of the fit given the hidden layers, and here is none: {reason}. "
+            "The event L_train < eps itself has no gradient: condition on it with --method splitting or rejection."
+        )
+    with _double_precision():
+        collapsed = collapse(model, task.shape, weights=True)
+        laws = model.laws(task.shape)
+    if collapsed is None:
+        raise TypeError("a collapsible model has no collapsed form")
+    refuse_without_density(task, collapsed, eps, "conditioned")
+    return _Conditioned(task, collapsed, eps, laws, complete)
+
+
+def refuse_without_density(task: Task, collapsed: Collapsed, eps: float, method: str) -> None:
+    """Raise where the hidden layers given the fit have no density, or only a share of the fits has one.
+
+    Raises:
+        InputError: where S is always singular; at ε > 0 also for activations that are constant on an interval. Those
+            give networks of a lower rank with positive probability, whose measurements lie in a subspace: there S is
+            singular, yet a threshold lets them fit. At exactly zero loss they do not count, their density at y is zero.
+    """
+    refuse_singular(task, collapsed, method)
+    deep = len(collapsed.whitened.shapes) > 1
+    if eps > 0 and deep and _has_plateau(collapsed.whitened.activation):
+        raise InputError(
+            f"{method} needs a smooth density, and with {collapsed.whitened.activation.name} hidden units can die, so "
+            "that a share of the weights that fit has none; use splitting, or eps = 0."
+        )
+
+
+def _has_plateau(activation: Activation) -> bool:
+    grid = torch.linspace(-3, 3, 61, dtype=torch.float64)
+    return bool((activation(grid).diff() == 0).any())
+
+
+class MeasurementLaw(dist.TorchDistribution):
+    """The law N(0, S) of the measurements of W = Z F, Z standard normal; −∞ where S is singular.
+
+    Args:
+        task: what is measured, n values.
+        features: F of each draw, (*batch, feature, col); S follows from K = FᵀF.
+    """
+
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
+    support = constraints.real_vector
+
+    def __init__(self, task: Task, features: Float[Tensor, "*batch feature col"]) -> None:
+        self.task, self.features = task, features
+        super().__init__(features.shape[:-2], (task.measurements.count,), validate_args=False)
+
+    def expand(self, batch_shape: Sequence[int], _instance: object = None) -> MeasurementLaw:
+        """The same for a larger batch."""
+        return MeasurementLaw(self.task, self.features.expand(*batch_shape, *self.features.shape[-2:]))
+
+    def log_prob(self, value: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
+        """log N(value; 0, S)."""
+        batch = torch.broadcast_shapes(self.batch_shape, value.shape[:-1])
+        features = self.features.expand(*batch, *self.features.shape[-2:])
+        density = system_given(self.task, _draws_last(features)).log_density(
+            value.expand(*batch, -1).reshape(-1, *self.event_shape)
+        )
+        return density.reshape(batch)
+
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Float[Tensor, "*batch n"]:  # noqa: B008
+        """Measurements of draws from the prior."""
+        shape = self._extended_shape(sample_shape)
+        features = _draws_last(self.features.expand(*shape[:-1], *self.features.shape[-2:]))
+        free = torch.randn(
+            self.task.shape[0], features.shape[0], features.shape[2], dtype=features.dtype, device=features.device
+        )
+        return self.task.measurements.apply(product(free, features).flatten(0, 1)).T.reshape(shape)
+
+
+@dataclass(frozen=True)
+class _Conditioned:
+    """The program; see `conditioned_program`."""
+
+    task: Task
+    collapsed: Collapsed
+    eps: float
+    laws: dict[str, dist.Distribution]
+    complete: bool
+
+    def __call__(self) -> Tensor:
+        """One run of the program."""
+        hidden = [pyro.sample(name, law).double() for name, law in list(self.laws.items())[:-1]]
+        residual, free = self._residual(), self._free()
+        present = [each.shape[:-1] for each in (residual,) if each is not None]
+        present += [each.shape[:-2] for each in [*hidden, free] if each is not None]
+        batch = torch.broadcast_shapes(*present) if present else torch.Size()
+        features = self._features(hidden, batch)
+        values = self._values(residual, batch)
+        law = MeasurementLaw(self.task, features.movedim(-1, 0).reshape(*batch, *features.shape[:2]))
+        pyro.sample("y", law, obs=values.reshape(*batch, -1))
+        mean = system_given(self.task, features).mean(values).reshape(*batch, *self.task.shape)
+        pyro.deterministic("mean", mean, event_dim=2)
+        return mean if free is None else self._end_to_end(features, free, values)
+
+    def _residual(self) -> Float[Tensor, "*batch latent"] | None:
+        if self.eps == 0:
+            return None
+        size = self.task.measurements.count + 2
+        # The density of y + u, averaged over the ball and times its volume, is P(L_train < ε).
+        log_ball = CollapsedCriterion(self.task, self.collapsed, self.eps, torch.device("cpu")).log_ball
+        pyro.factor("ball", torch.tensor(log_ball, dtype=torch.float64))
+        return pyro.sample("residual", _standard_normal((size,)))
+
+    def _free(self) -> Float[Tensor, "*batch row feature"] | None:
+        if not self.complete:
+            return None
+        return pyro.sample("free", _standard_normal((self.task.shape[0], self.collapsed.feature_count)))
+
+    def _features(self, hidden: list[Tensor], batch: torch.Size) -> Float[Tensor, "feature col draw"]:
+        if not hidden:
+            return self.collapsed.features(torch.zeros(0, math.prod(batch), dtype=torch.float64))
+        return self.collapsed.features_of([_draws_last(each.expand(*batch, *each.shape[-2:])) for each in hidden])
+
+    def _values(self, residual: Tensor | None, batch: torch.Size) -> Float[Tensor, "draw n"]:
+        y = torch.as_tensor(self.task.targets, dtype=torch.float64).expand(math.prod(batch), -1)
+        if residual is None:
+            return y
+        return y + residual_in_ball(residual.expand(*batch, -1).reshape(-1, residual.shape[-1]).T, self.eps)
+
+    def _end_to_end(self, features: Tensor, free: Tensor, values: Tensor) -> Float[Tensor, "*batch row col"]:
+        batch = free.shape[:-2]
+        vectors, last = condition_last_layer(self.task, features, _draws_last(free), values)
+        weights = (self.collapsed.scale * last).movedim(-1, 0).reshape(free.shape)
+        pyro.deterministic(f"W{len(self.laws)}", weights, event_dim=2)
+        matrix: Tensor = pyro.deterministic("end_to_end", vectors.T.reshape(*batch, *self.task.shape), event_dim=2)
+        return matrix
+
+
+def _standard_normal(shape: tuple[int, ...]) -> dist.Distribution:
+    return dist.Normal(torch.zeros(shape, dtype=torch.float64), 1.0).to_event(len(shape))
+
+
+def _draws_last(matrices: Float[Tensor, "*batch row col"]) -> Float[Tensor, "row col draw"]:
+    return matrices.reshape(-1, *matrices.shape[-2:]).movedim(0, -1)
+
+
+@contextlib.contextmanager
+def _double_precision() -> Iterator[None]:
+    """Distributions take the precision of their parameters, and those of plain numbers torch's default one."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)

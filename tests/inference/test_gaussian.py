@@ -1,0 +1,176 @@
+"""Conditioning given the hidden layers: the algebra against full matrices, exact draws, the residual in the ball."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from collapsed_problems import COMPLETION, SENSING, TASKS, Twin, collapsed_target, gram, source, unnormalised
+from scipy import stats
+
+from bayesgc.inference import collapsed
+from bayesgc.inference.collapsed import residual_in_ball
+from bayesgc.inference.gaussian import CellSystem, DenseSystem, gaussian_system
+from bayesgc.models.triangular import TriangularFactors
+from bayesgc.task import sensing
+
+MODELS = {
+    "linear": unnormalised(3),
+    "tanh": unnormalised(2, 5, "tanh"),
+    "leaky ReLU": unnormalised(2, 4, "leaky-relu"),
+    "width-free": unnormalised(3, 40),
+    "depth one": unnormalised(1),
+}
+"""A ReLU net can have a K of too low a rank; see the singular draws below."""
+
+
+@pytest.fixture(params=TASKS.values(), ids=TASKS.keys(), scope="module")
+def task(request):
+    return request.param
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_algebra_is_that_of_full_matrices(name, task):
+    target = collapsed_target(MODELS[name], task)
+    normals = target.draw(source(), 6)
+    system, values = target.system(normals), torch.randn(6, 5, generator=source(1), dtype=torch.float64)
+    log_density, means, solved = system.log_density(values), system.mean(values), system.solve(values)
+    for i, matrix in enumerate(gram(target, normals)):
+        twin, wanted = Twin(task, matrix), values[i].numpy()
+        # Rounding, amplified by the condition number of S, which is below 1e6 here.
+        close = {"rel": 1e-7, "abs": 1e-9}
+        assert float(log_density[i]) == pytest.approx(twin.log_density(wanted), **close)
+        assert solved[i].numpy() == pytest.approx(twin.solve(wanted), **close)
+        assert means[i].flatten().numpy() == pytest.approx(twin.mean(wanted), **close)
+        assert float(system.held_out_variance()[i]) == pytest.approx(twin.held_out_variance(), **close)
+        assert float(system.log_det[i]) == pytest.approx(np.linalg.slogdet(twin.covariance)[1], **close)
+
+
+def test_the_system_suits_the_task(task):
+    system = gaussian_system(task, torch.eye(4, dtype=torch.float64)[None])
+    assert isinstance(system, CellSystem if task is COMPLETION else DenseSystem)
+
+
+def test_the_models_cover_both_ways_to_draw_hidden_layers():
+    kinds = {name: type(collapsed_target(model).collapsed.whitened) for name, model in MODELS.items()}
+    assert [name for name, kind in kinds.items() if kind is TriangularFactors] == ["width-free"]
+
+
+@pytest.mark.parametrize("eps", [0.0, 0.1])
+@pytest.mark.parametrize("name", ["linear", "tanh"])
+def test_score_and_expected_loss_of_a_draw(name, task, eps):
+    target = collapsed_target(MODELS[name], task, eps)
+    normals = target.draw(source(), 5)
+    score, loss = target.evaluate(normals)
+    targets = target.targets(normals).numpy()
+    twins = [Twin(task, matrix) for matrix in gram(target, normals)]
+    expected = [twin.log_density(y) + target.log_ball for twin, y in zip(twins, targets, strict=True)]
+    assert score.numpy() == pytest.approx(expected, rel=1e-7)
+    assert target.score(normals).numpy() == pytest.approx(expected, rel=1e-7)
+    assert loss.numpy() == pytest.approx([twin.gen_loss(y) for twin, y in zip(twins, targets, strict=True)], rel=1e-7)
+
+
+def test_singular_draws_have_no_density(task):
+    """A dead ReLU net has K = 0; a K of rank one carries one measurement a row."""
+    low = torch.zeros(2, 4, 4, dtype=torch.float64)
+    low[1, 0, 0] = 1.0
+    system = gaussian_system(task, low)
+    assert (system.log_density(torch.ones(2, 5, dtype=torch.float64)) == -math.inf).all()
+
+
+# --- exact draws ------------------------------------------------------------------------------------------------------
+
+DRAWS = 4000
+
+
+def exact_draws(task, eps=0.0, name="tanh"):
+    """Many draws given one hidden layer, and the twin of that layer."""
+    target = collapsed_target(MODELS[name], task, eps)
+    normals = target.draw(source(), 1)
+    free = torch.randn(task.shape[0], target.collapsed.feature_count, DRAWS, generator=source(1), dtype=torch.float64)
+    vectors, last = target.complete(normals.expand(-1, DRAWS), free)
+    return target, normals, vectors, last, Twin(task, gram(target, normals)[0])
+
+
+def covariance_gap(vectors, expected):
+    """The largest deviation of a sample covariance, in its standard errors: √((c_ii c_jj + c_ij²)/N) for Gaussians."""
+    found, scale = np.cov(vectors), np.diag(expected)
+    error = np.sqrt((np.outer(scale, scale) + expected**2) / vectors.shape[1])
+    return float((np.abs(found - expected) / np.maximum(error, 1e-9)).max())
+
+
+def test_draws_have_zero_loss_and_the_law_of_the_closed_form(task):
+    _, _, vectors, _, twin = exact_draws(task)
+    assert float(task.train_loss(vectors).max()) < 1e-24 * task.zero_train_loss
+    mean, spread = twin.mean(task.targets), np.sqrt(np.maximum(np.diag(twin.posterior), 0))
+    apart = np.abs(vectors.mean(1).numpy() - mean) / np.maximum(spread / math.sqrt(DRAWS), 1e-9)
+    # 12 means and 144 covariances: one beyond 4.5 and 5 standard errors has a chance of 1e-4.
+    assert apart.max() < 4.5
+    assert covariance_gap(vectors.numpy(), twin.posterior) < 5
+    # Negative control: the law before the shift.
+    assert covariance_gap(vectors.numpy(), twin.prior) > 10
+
+
+def test_draws_at_a_threshold_lie_where_their_residual_says(task):
+    target, normals, vectors, _, _ = exact_draws(task, eps=0.05)
+    measured = task.measurements.apply(vectors)
+    torch.testing.assert_close(measured, target.targets(normals).T.expand(-1, DRAWS), rtol=0, atol=1e-10)
+    assert (task.train_loss(vectors) < 0.05).all()
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("name", MODELS)
+def test_the_last_layer_makes_the_matrix(name):
+    target, normals, vectors, last, _ = exact_draws(SENSING, name=name)
+    weights = target.collapsed.weights(normals.expand(-1, DRAWS), last)
+    value = weights["W1"]
+    for layer in list(weights.values())[1:]:
+        value = layer @ target.collapsed.whitened.activation(value)
+    torch.testing.assert_close(value.flatten(1).T, vectors)
+
+
+def test_draws_take_other_values_on_request(task):
+    target = collapsed_target(MODELS["tanh"], task)
+    normals, wanted = target.draw(source(), 7), torch.randn(7, 5, generator=source(1), dtype=torch.float64)
+    free = torch.randn(3, 5, 7, generator=source(2), dtype=torch.float64)
+    torch.testing.assert_close(task.measurements.apply(target.complete(normals, free, wanted)[0]).T, wanted)
+
+
+# --- the residual in the ball -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_residuals_are_uniform_in_the_ball(count):
+    residual = residual_in_ball(torch.randn(count + 2, 20_000, generator=source(), dtype=torch.float64), 0.3)
+    radius = torch.linalg.vector_norm(residual, dim=1) / math.sqrt(count * 0.3)
+    assert float(radius.max()) < 1
+    assert stats.kstest((radius**count).numpy(), "uniform").pvalue > 1e-3
+    # Directions: a coordinate has mean 0 and mean square 1/(n + 2) of the squared radius.
+    share = (residual / math.sqrt(count * 0.3)).numpy()
+    assert np.abs(share.mean(0)).max() * math.sqrt(20_000 * (count + 2)) < 4.5
+    assert (share**2).mean(0) == pytest.approx(np.full(count, 1 / (count + 2)), rel=0.05)
+    # Negative control: points on rays with a uniform radius crowd in the middle.
+    assert count == 1 or stats.kstest(radius.numpy(), "uniform").pvalue < 1e-6
+
+
+@pytest.mark.parametrize(("count", "volume"), [(1, 2), (2, math.pi), (3, 4 / 3 * math.pi), (4, math.pi**2 / 2)])
+def test_volume_of_the_ball(count, volume):
+    eps = 0.07
+    target = collapsed_target(unnormalised(), sensing(3, 4, 1, count, seed=0), eps)
+    assert math.exp(target.log_ball) == pytest.approx(volume * math.sqrt(count * eps) ** count)
+    assert collapsed_target(unnormalised(), sensing(3, 4, 1, count, seed=0)).log_ball == 0
+
+
+@pytest.mark.parametrize("eps", [0.0, 0.1])
+def test_chunks_change_nothing_but_rounding(task, eps, monkeypatch):
+    target = collapsed_target(MODELS["linear"], task, eps)
+    normals = target.draw(source(), 50)
+    free = torch.randn(3, 4, 50, generator=source(1), dtype=torch.float64)
+    whole = [*target.evaluate(normals), *target.complete(normals, free)]
+    monkeypatch.setattr(collapsed, "_CHUNK_NUMBERS", 1)
+    assert target.chunk == 16
+    parts = [*target.evaluate(normals), *target.complete(normals, free)]
+    for one, other in zip(whole, parts, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
