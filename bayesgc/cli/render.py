@@ -22,8 +22,8 @@ Json = dict[str, Any]
 BASELINES = {
     "zero": "zero",
     "least_squares": "least squares",
-    "nuclear_norm": "min. nuclear norm",
-    "chance": "chance on sphere",
+    "nuclear_norm": "nuclear norm",
+    "chance": "chance",
 }
 CELLS_SHOWN = 10
 EXACT = 1e-20
@@ -99,10 +99,10 @@ def _laws(result: Json) -> Table:
     add("G&C posterior", _law_cells(result["posterior"]), "bold")
     gd = result["gd"]
     if gd is not None:
-        add(f"gradient descent\n {gd['converged']} of {gd['restarts']} fitted", _descent_cells(gd))
+        add(f"GD\n{gd['converged']}/{gd['restarts']} fitted", _descent_cells(gd))
     mode = result["map"]
     if mode is not None:
-        add(f"MAP, best\n {mode['converged']} of {mode['restarts']} fitted", _mode_cells(mode))
+        add(f"MAP, best\n{mode['converged']}/{mode['restarts']} fitted", _mode_cells(mode))
     table.add_section()
     zero = (result["baselines"]["zero"] or {}).get("gen_loss")
     for key, name in BASELINES.items():

@@ -52,7 +52,7 @@ class Collapsed:
 
     def weights(
         self, normals: Float[Tensor, "latent draw"], last: Float[Tensor, "row feature draw"]
-    ) -> dict[str, Float[Tensor, "draw row col"]]:
+    ) -> dict[str, Float[Tensor, "draw _ _"]]:
         """W1, …, Wd of each draw, given the standard normals Z of the last layer after conditioning."""
         layers = [*self.whitened.layers(normals), self.scale * last]
         return {f"W{j}": layer.movedim(-1, 0) for j, layer in enumerate(layers, start=1)}
