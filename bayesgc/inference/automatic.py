@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from bayesgc.inference.collapsed import why_singular
+from bayesgc.inference.collapsed import why_no_density
 from bayesgc.inference.control import Control
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.importance import Importance
@@ -40,4 +40,4 @@ class Automatic:
         collapsed = criterion.collapsed
         if collapsed is None or criterion.task.zero_train_loss < criterion.eps:
             return False
-        return why_singular(criterion.task, collapsed) is None
+        return why_no_density(criterion.task, collapsed, criterion.eps) is None

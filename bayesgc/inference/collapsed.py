@@ -188,26 +188,53 @@ def residual_in_ball(normals: Float[Tensor, "latent draw"], eps: float) -> Float
     return math.sqrt(count * eps) * ball.T
 
 
-def refuse_singular(task: Task, collapsed: Collapsed, method: str = "importance") -> None:
-    """Raise where the covariance S of the measurements is singular for every draw, saying why.
+def refuse_without_density(task: Task, collapsed: Collapsed, eps: float, method: str) -> None:
+    """Raise where the hidden layers given the fit have no density, or only a share of the fits has one.
 
     Raises:
-        InputError: for dependent measurements, or more of them than the hidden width can carry.
+        InputError: saying why; see `why_no_density`.
     """
-    reason = why_singular(task, collapsed)
+    reason = why_no_density(task, collapsed, eps)
     if reason is not None:
-        raise InputError(f"{method} cannot condition on these measurements: {reason}; use splitting at some eps > 0.")
+        raise InputError(f"{method} cannot condition here: {reason}; use splitting at some eps > 0.")
+
+
+def why_no_density(task: Task, collapsed: Collapsed, eps: float) -> str | None:
+    """Why collapsed methods do not serve, in a few words; None where they do.
+
+    S must not be singular for every draw. At ε > 0 it must not be so for a share of them either: an activation that
+    is constant on an interval gives networks of a lower rank with positive probability, whose measurements lie in a
+    subspace and yet can fit. At exactly zero loss those do not count, their density at y is zero.
+    """
+    activation = collapsed.whitened.activation
+    if eps > 0 and len(collapsed.whitened.shapes) > 1 and activation.has_plateau:
+        return f"with {activation.name} hidden units can die, so that a share of the weights that fit has no density"
+    return why_singular(task, collapsed)
 
 
 def why_singular(task: Task, collapsed: Collapsed) -> str | None:
     """Why S is singular whatever the hidden layers, in a few words; None where it is not."""
     rows, cols = task.shape
     count, rank = task.measurements.count, min(collapsed.feature_count, cols)
+    if task.measurements.rank < count:
+        return f"the measurements are dependent ({count} of rank {task.measurements.rank})"
     if isinstance(task.measurements, ObservedCells):
         most = int(np.bincount(task.measurements.cells // cols).max())
-        return None if most <= rank else f"a row has {most} observed cells, more than the rank {rank} of the model"
-    if task.measurements.rank < count:
-        return f"they are dependent ({count} of rank {task.measurements.rank})"
-    if count > rows * rank:
-        return f"there are {count}, more than the {rows * rank} that a width of {rank} can fit"
+        if most > rank:
+            return f"a row has {most} observed cells, more than the rank {rank} of the model"
+    elif count > rows * rank:
+        return f"there are {count} measurements, more than the {rows * rank} that a width of {rank} can fit"
+    if _always_singular(task, collapsed):
+        return "the measurements share directions that the width of the model cannot tell apart"
     return None
+
+
+def _always_singular(task: Task, collapsed: Collapsed) -> bool:
+    """Whether S is singular for each of a few draws, as where many measurements look along one direction."""
+    source = torch.Generator().manual_seed(0)
+    normals = torch.randn(collapsed.size, _TRIALS, generator=source, dtype=torch.float64)
+    criterion = CollapsedCriterion(task, collapsed, 0.0, torch.device("cpu"))
+    return bool(criterion.system(normals).singular.all())
+
+
+_TRIALS = 4

@@ -23,12 +23,11 @@ from torch.distributions import constraints
 from bayesgc.inference.collapsed import (
     CollapsedCriterion,
     condition_last_layer,
-    refuse_singular,
+    refuse_without_density,
     residual_in_ball,
     system_given,
 )
 from bayesgc.models import MatrixFactorization, Model
-from bayesgc.models.activations import Activation
 from bayesgc.models.collapse import Collapsed, collapse, why_not_collapsible
 from bayesgc.models.products import product
 from bayesgc.models.whitening import Program
@@ -65,28 +64,6 @@ def conditioned_program(model: Model, task: Task, *, eps: float, complete: bool 
         raise TypeError("a collapsible model has no collapsed form")
     refuse_without_density(task, collapsed, eps, "conditioned")
     return _Conditioned(task, collapsed, eps, laws, complete)
-
-
-def refuse_without_density(task: Task, collapsed: Collapsed, eps: float, method: str) -> None:
-    """Raise where the hidden layers given the fit have no density, or only a share of the fits has one.
-
-    Raises:
-        InputError: where S is always singular; at ε > 0 also for activations that are constant on an interval. Those
-            give networks of a lower rank with positive probability, whose measurements lie in a subspace: there S is
-            singular, yet a threshold lets them fit. At exactly zero loss they do not count, their density at y is zero.
-    """
-    refuse_singular(task, collapsed, method)
-    deep = len(collapsed.whitened.shapes) > 1
-    if eps > 0 and deep and _has_plateau(collapsed.whitened.activation):
-        raise InputError(
-            f"{method} needs a smooth density, and with {collapsed.whitened.activation.name} hidden units can die, so "
-            "that a share of the weights that fit has none; use splitting, or eps = 0."
-        )
-
-
-def _has_plateau(activation: Activation) -> bool:
-    grid = torch.linspace(-3, 3, 61, dtype=torch.float64)
-    return bool((activation(grid).diff() == 0).any())
 
 
 class MeasurementLaw(dist.TorchDistribution):

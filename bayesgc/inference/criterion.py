@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bayesgc.inference.collapsed import why_singular
+from bayesgc.inference.collapsed import why_no_density
 from bayesgc.inference.functionals import quantities
 from bayesgc.inference.refresh import refresh_at_fixed_values
 from bayesgc.inference.target import Harvest
@@ -65,11 +66,16 @@ class Criterion:
         self, normals: Float[Tensor, "latent draw"], generator: torch.Generator
     ) -> Float[Tensor, "latent draw"]:
         """The columns after moves that keep the training loss, for models that collapse."""
-        if self.collapsed is None or self.collapsed.whitened is not self.whitened:
-            return normals
-        if why_singular(self.task, self.collapsed) is not None:
+        if self.collapsed is None or not self._refreshable:
             return normals
         return refresh_at_fixed_values(self.task, self.collapsed, normals, generator)
+
+    @cached_property
+    def _refreshable(self) -> bool:
+        """Whether columns can move at fixed measured values, in the latents that both forms of the model share."""
+        if self.collapsed is None or self.collapsed.whitened is not self.whitened:
+            return False
+        return why_no_density(self.task, self.collapsed, self.eps) is None
 
     def harvest(
         self,

@@ -74,6 +74,15 @@ def gaussian_system(task: Task, gram: Float[Tensor, "draw col col"]) -> Gaussian
     return CellSystem(task, gram) if isinstance(task.measurements, ObservedCells) else DenseSystem(task, gram)
 
 
+def _without_digits(factor: Float[Tensor, "*batch n n"], matrix: Float[Tensor, "*batch n n"]) -> Bool[Tensor, "*batch"]:
+    """Where a pivot is what rounding left of its diagonal entry: so can a singular matrix be factored."""
+    pivots = factor.diagonal(dim1=-2, dim2=-1).square()
+    return (pivots <= _SMALLEST_PIVOT * matrix.diagonal(dim1=-2, dim2=-1)).any(-1)
+
+
+_SMALLEST_PIVOT = 1e-13
+
+
 class DenseSystem(GaussianSystem):
     """Measurements of any kind: one n × n covariance for each draw."""
 
@@ -90,7 +99,7 @@ class DenseSystem(GaussianSystem):
     def _factor(self) -> tuple[Float[Tensor, "draw n n"], Bool[Tensor, " draw"]]:
         covariance = self._images @ self._seen.flatten(1).T
         factor, info = torch.linalg.cholesky_ex(covariance)
-        return factor, info > 0
+        return factor, (info > 0) | _without_digits(factor, covariance)
 
     @property
     def singular(self) -> Bool[Tensor, " draw"]:
@@ -136,8 +145,9 @@ class CellSystem(GaussianSystem):
     def _factor(self) -> tuple[Float[Tensor, "draw row col col"], Bool[Tensor, " draw"]]:
         both = self._mask[:, :, None] & self._mask[:, None, :]
         idle = torch.diag_embed((~self._mask).to(self.gram.dtype))
-        factor, info = torch.linalg.cholesky_ex(self.gram[:, None] * both + idle)
-        return factor, (info > 0).any(1)
+        blocks = self.gram[:, None] * both + idle
+        factor, info = torch.linalg.cholesky_ex(blocks)
+        return factor, ((info > 0) | _without_digits(factor, blocks)).any(1)
 
     @property
     def singular(self) -> Bool[Tensor, " draw"]:

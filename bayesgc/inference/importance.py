@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bayesgc.inference.collapsed import CollapsedCriterion, refuse_singular
+from bayesgc.inference.collapsed import CollapsedCriterion, refuse_without_density
 from bayesgc.inference.control import Control, Progress, in_order
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.estimates import log_mean, summarize, weighted_mean
@@ -64,7 +64,7 @@ class Importance:
     def _sample(self, criterion: Criterion, request: Request) -> _Sample:
         if criterion.collapsed is None:
             raise InputError("importance needs an unnormalised matrix factorisation with a Gaussian last layer.")
-        refuse_singular(criterion.task, criterion.collapsed)
+        refuse_without_density(criterion.task, criterion.collapsed, criterion.eps, self.name)
         target = CollapsedCriterion(criterion.task, criterion.collapsed, criterion.eps, criterion.device)
         return _Sample(target, request.filled(self.defaults))
 
@@ -269,7 +269,7 @@ class _Sample:
         chains, length = int(self.request.chains or 1), int(self.request.draws or 1000)
         chosen = self._resample(chains * length)
         parts = [
-            self.target.harvest(normals, normals[0], [source], weights=self.request.weights)
+            self.target.harvest(normals, normals.new_zeros(normals.shape[1]), [source], weights=self.request.weights)
             for normals, source in self._recall(chosen)
         ]
         order = torch.randperm(chains * length, generator=self._source(len(self.blocks)))

@@ -16,8 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesgc.inference.chains import Chain
-from bayesgc.inference.collapsed import CollapsedCriterion
-from bayesgc.inference.conditioned import refuse_without_density
+from bayesgc.inference.collapsed import CollapsedCriterion, refuse_without_density
 from bayesgc.inference.control import Control, Progress, one_thread_each
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.mixing import Mixing, mean_error, mixing, summarize_chains
@@ -45,7 +44,7 @@ class NUTS:
     warmup: int = 300
     target_accept: float = 0.95
     max_tree_depth: int = 8
-    most_divergent: float = 0.01
+    most_divergent: float = 0.02
     name: ClassVar[str] = "nuts"
     defaults: ClassVar[Request] = Request(precision=0.05, chains=4, draws=250)
 

@@ -25,7 +25,8 @@ def pareto_shape(log_weight: Float[np.ndarray, " draw"]) -> float:
         return math.inf
     # A tail of equal or vanishing weights leaves nothing to fit; that counts as the worst.
     with np.errstate(divide="ignore", invalid="ignore"):
-        _, shape = array_stats.psislw(finite - finite.max())
+        # It takes log likelihoods, whose negatives are the weights.
+        _, shape = array_stats.psislw(finite.max() - finite)
     return float(shape) if np.isfinite(shape) else math.inf
 
 

@@ -36,6 +36,12 @@ class Activation:
         return self.function(value)
 
     @property
+    def has_plateau(self) -> bool:
+        """Whether σ is constant on an interval, so that hidden units die with positive probability."""
+        grid = torch.linspace(-3, 3, 61, dtype=torch.float64)
+        return bool((self.function(grid).diff() == 0).any())
+
+    @property
     def rescalable(self) -> bool:
         """Whether a product through this activation can be rescaled on the way."""
         return self.homogeneous or self.tangent
