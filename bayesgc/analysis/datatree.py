@@ -69,6 +69,8 @@ def assemble(
         groups["map"] = _descent(task, mode)
     if run.posterior is not None and run.posterior.sample_stats:
         groups["sample_stats"] = _dataset(_arrays(run.posterior.sample_stats), {}, ["chain", "draw"])
+    if run.importance is not None:
+        groups["importance"] = _dataset(run.importance, {name: ["draw"] for name in run.importance})
     if run.levels is not None:
         groups["levels"] = _levels(run.levels)
     groups["observed_data"] = _dataset({"y": task.targets}, {"y": ["measurement"]})

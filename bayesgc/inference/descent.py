@@ -101,7 +101,7 @@ class GradientDescent:
         return f"{size} is too much; --restarts {restarts} --gd-steps {fewer} is the most, or fewer restarts"
 
     def run(self, model: MatrixFactorization, criterion: Criterion, seed: int, control: Control) -> Descent:
-        """Descend from every start; a restart is converged when its training loss ends below ε.
+        """Descend from every start; a restart is converged when it ends below `fitted_below`.
 
         Raises:
             InputError: where `why_too_large` has something to say.
@@ -118,7 +118,7 @@ class GradientDescent:
             configuration={key: value for key, value in asdict(method).items() if value is not None},
             end_to_end=vectors.T.unflatten(-1, criterion.task.shape).cpu(),
             quantities={name: values.cpu() for name, values in found.items()},
-            converged=(found["train_loss"] < criterion.eps).cpu(),
+            converged=(found["train_loss"] < fitted_below(criterion)).cpu(),
             steps=steps.cpu(),
             seconds=control.seconds,
         )
@@ -164,6 +164,14 @@ class GradientDescent:
                 if control.interrupted or not going.any():
                     break
         return made
+
+
+def fitted_below(criterion: Criterion) -> float:
+    """The training loss under which a restart counts as converged: ε, or at ε = 0 a thousandth of the zero predictor's.
+
+    A descent of finite length fits no data exactly.
+    """
+    return criterion.eps if criterion.eps > 0 else 1e-3 * criterion.task.zero_train_loss
 
 
 def paper_steps(activation: str) -> int:

@@ -130,14 +130,14 @@ def why_no_map(model: Model, task: Task) -> str | None:
 def why_not_by_default(model: Model, shape: tuple[int, ...]) -> str | None:
     """Why the mode is left out unless it is asked for: where it may take longer than a few seconds."""
     weights = depth = 0
-    smooth = isinstance(model, MatrixFactorization) and model.activation != "relu"
+    smooth = isinstance(model, MatrixFactorization) and model.activation == "linear"
     if isinstance(model, MatrixFactorization):
         weights = sum(rows * cols for rows, cols in model.layer_shapes(shape))
         depth, smooth = model.depth, smooth and str(model.prior).startswith("gaussian")
     if smooth and weights <= _CHEAP_WEIGHTS and depth <= _CHEAP_DEPTH:
         return None
     return (
-        f"it can take long beyond Gaussian priors, depth {_CHEAP_DEPTH}, {_CHEAP_WEIGHTS} weights and with ReLU; "
+        f"it can take long beyond linear models, Gaussian priors, depth {_CHEAP_DEPTH} and {_CHEAP_WEIGHTS} weights; "
         "ask for it with --map (map=True)"
     )
 

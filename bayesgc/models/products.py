@@ -18,8 +18,9 @@ RESCALE_EVERY = 8
 """Layers between rescalings of a long product, which would under- or overflow otherwise."""
 
 
-_FEW_TERMS = 2**14
-"""Up to so many scalar products all at once in two operations; beyond it rank-one updates, which stay in the cache."""
+_FEW_ENTRIES, _FEW_TERMS = 2**13, 2**18
+"""Where the result has so few entries that each rank-one update would cost more to call than to compute, and all scalar
+products fit into the cache, two operations do it at once."""
 
 
 def product(
@@ -27,7 +28,8 @@ def product(
 ) -> Float[Tensor, "row col draw"]:
     """The matrix product of each draw, as a sum of rank-one updates; into ``out`` when it is given."""
     outer = left.unsqueeze(2)
-    if outer.numel() * right.shape[1] <= _FEW_TERMS:
+    entries = left.shape[0] * right[0].numel()
+    if entries <= _FEW_ENTRIES and entries * left.shape[1] <= _FEW_TERMS:
         return torch.sum(outer * right, dim=1, out=out)
     columns, rows = outer.unbind(1), right.unbind(0)
     out = torch.mul(columns[0], rows[0], out=out)

@@ -20,7 +20,7 @@ import torch
 from problems import CPU
 from scipy import stats
 
-from bayesgc.inference import Control, Criterion, Request, Run
+from bayesgc.inference import NUTS, Control, Criterion, Request, Run
 from bayesgc.models import MatrixFactorization
 from bayesgc.models.collapse import collapse
 from bayesgc.task import Task
@@ -94,13 +94,22 @@ def rank(truth: float, draws: Sequence[float], rng: np.random.Generator) -> int:
     return below + int(rng.integers(ties + 1))
 
 
+def budget(method: Any, draws: int) -> Control:
+    """Five minutes; NUTS stops at the first length of its chains, from each of which ranks need one draw."""
+    control = Control(max_seconds=300)
+    if isinstance(method, NUTS):
+        first = DRAWS * (method.warmup + draws)
+        control.report = lambda progress: control.interrupt() if (progress.total or 0) > first else None
+    return control
+
+
 def ranks(simulation: Simulation, method: Any, replications: int, first: int = 0) -> dict[str, np.ndarray]:
     """The ranks of each functional over that many truths."""
     found: dict[str, list[int]] = {name: [] for name in simulation.functionals}
     for seed in range(first, first + replications):
         criterion, truth = simulation.replicate(seed)
         wanted = Request(seed=seed, precision=1.0, chains=DRAWS, draws=20)
-        run = method.run(criterion, wanted, Control(max_seconds=300))
+        run = method.run(criterion, wanted, budget(method, 20))
         rng = np.random.default_rng([72, seed])
         matrices = independent_draws(run, rng)
         for name, own in found.items():

@@ -105,9 +105,9 @@ FULL_ROWS = Task("completion", (3, 4), ObservedCells((3, 4), np.array([0, 1, 2, 
 @pytest.mark.parametrize(
     ("model", "task", "message"),
     [
-        (MODEL, dependent(), r"they are dependent \(4 of rank 3\)"),
+        (MODEL, dependent(), r"dependent \(4 of rank 3\)"),
         (unnormalised(2, 2), FULL_ROWS, "a row has 3 observed cells, more than the rank 2 of the model"),
-        (unnormalised(2, 1), SENSING, "there are 5, more than the 3 that a width of 1 can fit"),
+        (unnormalised(2, 1), SENSING, "there are 5 measurements, more than the 3 that a width of 1 can fit"),
         (MatrixFactorization(2, 4), SENSING, "needs an unnormalised matrix factorisation with a Gaussian last layer"),
         (MatrixFactorization(2, 4, prior="uniform", normalize=False), SENSING, "a Gaussian last layer"),
     ],
