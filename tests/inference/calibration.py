@@ -153,7 +153,7 @@ def plot_ranks(cells: dict[str, dict[str, np.ndarray]], path: Path) -> None:
     from bayesgc.analysis.plots import COLOURS, LOOK
 
     with mpl.rc_context(LOOK):
-        figure = Figure(figsize=(7.2, 0.3 + 0.8 * len(cells)), layout="constrained")
+        figure = Figure(figsize=(7.2, 0.5 + 0.5 * len(cells)), layout="constrained")
         grid = figure.subplots(len(cells), len(FUNCTIONALS), sharex=True, squeeze=False)
         for row, (label, found) in zip(grid, cells.items(), strict=True):
             row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=6)

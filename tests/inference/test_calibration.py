@@ -1,8 +1,8 @@
 """Calibration: the truth, drawn from the prior, is as likely to have any rank among posterior draws.
 
-The long part takes at most two hours on two cores and prints every cell as it ends, all in one process for the picture:
-``pytest -m slow -n 0 tests/inference/test_calibration.py``. With ``BAYESGC_CALIBRATION_PNG=docs/images/calibration.png``
-in the environment it also draws the histograms; ``BAYESGC_CALIBRATION_REPLICATIONS`` overrides the number of truths.
+The long part prints every cell as it ends, all in one process for the picture:
+``pytest -m slow -n 0 tests/inference/test_calibration.py``. In the environment BAYESGC_CALIBRATION_PNG names a file
+for the histograms, and BAYESGC_CALIBRATION_REPLICATIONS overrides the number of truths.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ def test_ties_are_broken_at_random():
 def test_uniform_ranks_pass_and_others_do_not():
     rng = np.random.default_rng(0)
     assert uniformity(rng.integers(DRAWS + 1, size=FAST)) > 1e-3
-    # Draws from a law 2.5 times too wide, and 2.5 times too narrow.
-    for width in (2.5, 1 / 2.5):
+    # Draws from a law three times too wide, and three times too narrow.
+    for width in (3, 1 / 3):
         normal = rng.normal(size=(FAST, DRAWS + 1)) * np.array([1] + [width] * DRAWS)
-        assert uniformity((normal[:, 1:] < normal[:, :1]).sum(1)) < 1e-4
+        assert uniformity((normal[:, 1:] < normal[:, :1]).sum(1)) < 1e-3
 
 
 # --- the fast part ----------------------------------------------------------------------------------------------------
@@ -99,8 +99,8 @@ METHODS = {
     "importance": Importance(tempering=Tempering(particles=200, moves=8)),
     "nuts": NUTS(warmup=60, target_accept=0.8, max_tree_depth=5),
 }
-REPLICATIONS = {"rejection": 1000, "splitting": 500, "importance": 500, "nuts": 60}
-"""The budget: truths of a cell."""
+REPLICATIONS = {"rejection": 1000, "splitting": 500, "importance": 500, "nuts": 40}
+"""The budget: truths of a cell, of which one by NUTS takes ten to twenty seconds and any other a fraction of one."""
 THRESHOLD = {True: 0.01, False: 0.1}
 """ε of normalised and other models: the volume of a typical truth is about a hundredth."""
 FACTORS = {
@@ -114,7 +114,12 @@ FACTORS = {
 
 
 def allowed(cell):
-    """The collapsed methods need a Gaussian last layer and an unnormalised output; the others a positive ε."""
+    """The collapsed methods need a Gaussian last layer and an unnormalised output; the others a positive ε.
+
+    A dead column of a ReLU net makes observed cells exactly zero, an atom that has no density to condition on at ε = 0.
+    """
+    if cell["exact"] and cell["activation"] == "relu" and cell["task"] == "completion":
+        return False
     if cell["method"] in ("importance", "nuts"):
         return cell["prior"] == "gaussian" and not cell["normalize"]
     return not cell["exact"]
