@@ -44,7 +44,7 @@ class NUTS:
     warmup: int = 300
     target_accept: float = 0.95
     max_tree_depth: int = 8
-    most_divergent: float = 0.02
+    most_divergent: float = 0.01
     name: ClassVar[str] = "nuts"
     defaults: ClassVar[Request] = Request(precision=0.05, chains=4, draws=250)
 

@@ -47,8 +47,11 @@ def test_uniform_ranks_pass_and_others_do_not():
     assert uniformity(rng.integers(DRAWS + 1, size=FAST)) > 1e-3
     # Draws from a law three times too wide, and three times too narrow.
     for width in (3, 1 / 3):
-        normal = rng.normal(size=(FAST, DRAWS + 1)) * np.array([1] + [width] * DRAWS)
-        assert uniformity((normal[:, 1:] < normal[:, :1]).sum(1)) < 1e-3
+        normal = rng.normal(size=(4 * FAST, DRAWS + 1)) * np.array([1] + [width] * DRAWS)
+        ranks_found = (normal[:, 1:] < normal[:, :1]).sum(1)
+        # The fast part's own number of truths is enough for its own limit; more of them leave no doubt.
+        assert uniformity(ranks_found[:FAST]) < 1e-3
+        assert uniformity(ranks_found) < 1e-4
 
 
 # --- the fast part ----------------------------------------------------------------------------------------------------
