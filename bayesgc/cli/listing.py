@@ -5,16 +5,16 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from bayesgc.cli.session import TASKS
 from bayesgc.cli.show import print_json
 from bayesgc.inference import INITIALIZATIONS, METHODS, OPTIMIZERS, available_devices
 from bayesgc.models import ACTIVATIONS, PRIORS, SCALING_SUMMARIES
+from bayesgc.task import SYNTHETIC
 
 
 def names() -> dict[str, dict[str, str]]:
     """What can be named, by option, each with a line that says what it is."""
     return {
-        "task": {name: _first_line(make) for name, make in TASKS.items()},
+        "task": {name: _first_line(make) for name, make in SYNTHETIC.items()},
         "method": {name: _first_line(method) for name, method in METHODS.items()},
         "activation": {name: each.summary for name, each in ACTIVATIONS.items()},
         "prior": {name: _with_options(each.summary, each.options) for name, each in PRIORS.items()},

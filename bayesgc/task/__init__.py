@@ -2,10 +2,11 @@
 
 from bayesgc.task.files import load
 from bayesgc.task.measurements import DenseMeasurements, Measurements, ObservedCells
-from bayesgc.task.synthetic import completion, sensing
+from bayesgc.task.synthetic import SYNTHETIC, completion, sensing
 from bayesgc.task.task import Task, Units
 
 __all__ = [
+    "SYNTHETIC",
     "DenseMeasurements",
     "Measurements",
     "ObservedCells",

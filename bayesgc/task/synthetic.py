@@ -39,6 +39,10 @@ def completion(rows: int = 5, cols: int = 5, rank: int = 1, measurements: int | 
     return _task("completion", truth, ObservedCells((rows, cols), cells), truth.ravel()[cells], rank, seed)
 
 
+SYNTHETIC = {"sensing": sensing, "completion": completion}
+"""The synthetic tasks by name."""
+
+
 def _validated(rows: int, cols: int, rank: int, measurements: int | None, seed: int) -> tuple[int, int, int, int, int]:
     rows, cols = positive_integer("rows", rows), positive_integer("cols", cols)
     rank = integer_in("rank", rank, 1, min(rows, cols))

@@ -1,0 +1,211 @@
+"""The flat options of one inference: their names, types, defaults and help, and what they stand for.
+
+The command line and sweeps read them from here, so an option that is added here is there in both. An option is given
+or left open; what is open takes the default, which may depend on the task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bayesgc.validate import InputError, integer_in, one_of, positive_integer, real_in
+
+if TYPE_CHECKING:  # torch is imported when the objects are made, so that help need not wait for it
+    from bayesgc.inference import GradientDescent
+    from bayesgc.models import Model
+    from bayesgc.task import Task
+
+MODEL, TASK, RUN, DESCENT = "Model", "Task", "Conditioning", "Gradient descent"
+
+_OF_SYNTHETIC_TASKS = ("task", "rows", "cols", "rank", "measurements", "task_seed")
+_OF_TABLES = ("index", "standardize")
+_OF_DESCENT = (
+    "gd_optimizer",
+    "gd_lr",
+    "gd_momentum",
+    "gd_steps",
+    "gd_init",
+    "gd_init_scale",
+    "gd_tol",
+    "restarts",
+)
+
+
+@dataclass(frozen=True)
+class About:
+    """What the help says of an option.
+
+    ``shown`` is the default in words where it is left open; ``typed`` the type on the command line where that differs.
+    """
+
+    help: str
+    panel: str
+    shown: str | None = None
+    typed: type | None = None
+
+
+class Options(BaseModel):
+    """The options of ``bayesgc infer``, by their names in Python; on the command line they have dashes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    depth: Annotated[int, About("Weight matrices.", MODEL)] = 2
+    width: Annotated[int | None, About("Hidden width.", MODEL, "max(5, min(rows, cols))")] = None
+    activation: Annotated[str, About("linear, tanh, leaky-relu or relu.", MODEL)] = "linear"
+    prior: Annotated[str, About("gaussian or uniform, with options as gaussian:mean=0.5.", MODEL)] = "gaussian"
+    scaling: Annotated[str, About("Scale of a layer: fan-out, fan-in or unit.", MODEL)] = "fan-out"
+    normalize: Annotated[
+        bool | None, About("Divide the end-to-end matrix by its norm.", MODEL, "yes; no for --data")
+    ] = None
+
+    task: Annotated[str, About("sensing or completion.", TASK)] = "sensing"
+    rows: Annotated[int, About("Rows of the matrix.", TASK)] = 5
+    cols: Annotated[int, About("Columns of the matrix.", TASK)] = 5
+    rank: Annotated[int, About("Rank of the truth.", TASK)] = 1
+    measurements: Annotated[int | None, About("Number of measurements.", TASK, "60 % of the entries")] = None
+    task_seed: Annotated[int, About("Seed of the task.", TASK)] = 0
+    data: Annotated[
+        Path | None,
+        Field(strict=False),
+        About("Your own task: .npz or .nc with A, y and maybe truth; or a .csv table with empty cells.", TASK),
+    ] = None
+    index: Annotated[
+        bool | None, About("Whether the first column of a .csv holds labels.", TASK, "when it is text")
+    ] = None
+    standardize: Annotated[bool, About("Centre and scale the columns of a .csv.", TASK)] = True
+
+    eps: Annotated[
+        float | str,
+        About("Threshold on the training loss; 5% is of the zero predictor's, 0 an exact fit.", RUN, typed=str),
+    ] = 0.0035
+    method: Annotated[str, About("auto, splitting, importance, nuts or rejection.", RUN)] = "auto"
+    chains: Annotated[int | None, About("Independent islands or chains.", RUN, "the method's")] = None
+    draws: Annotated[int | None, About("Draws kept in each chain.", RUN, "1000")] = None
+    precision: Annotated[float | None, About("Relative standard error of E[L_gen] to reach.", RUN, "the method's")] = (
+        None
+    )
+    max_seconds: Annotated[float, About("Wall time for conditioning.", RUN)] = 600.0
+    max_evaluations: Annotated[int | None, About("Training losses to evaluate at most.", RUN)] = None
+    seed: Annotated[int, About("Seed of every random stream but the task's.", RUN)] = 0
+    device: Annotated[str, About("auto, cpu, cuda, cuda:i or mps.", RUN)] = "auto"
+    dtype: Annotated[str, About("float32 or float64.", RUN)] = "float32"
+
+    gd: Annotated[bool, About("Run gradient descent beside.", DESCENT)] = True
+    gd_optimizer: Annotated[str, About("group-rmsprop, gd, momentum or adam.", DESCENT)] = "group-rmsprop"
+    gd_lr: Annotated[float, About("Step size.", DESCENT)] = 1e-2
+    gd_momentum: Annotated[float | None, About("Momentum.", DESCENT, "the optimizer's")] = None
+    gd_steps: Annotated[int | None, About("Most steps.", DESCENT, "the paper's")] = None
+    gd_init: Annotated[str, About("small or prior.", DESCENT)] = "small"
+    gd_init_scale: Annotated[float | None, About("Scale of a small start.", DESCENT, "the paper's for the depth")] = (
+        None
+    )
+    gd_tol: Annotated[float, About("Stop at this share of the zero predictor's loss.", DESCENT)] = 1e-6
+    restarts: Annotated[int, About("Independent starts.", DESCENT)] = 32
+    map: Annotated[bool | None, About("Find the mode at an exact fit beside.", DESCENT, "where it is quick")] = None
+
+    @classmethod
+    def checked(cls, given: Mapping[str, Any]) -> Options:
+        """The options that are ``given``, and the defaults of the others.
+
+        Raises:
+            InputError: naming an option that does not exist, is of the wrong type, or could have no effect.
+        """
+        for name in given:
+            if name not in cls.model_fields:
+                near = get_close_matches(str(name), cls.model_fields, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(cls.model_fields)}."
+                raise InputError(f"there is no option {name!r}; {hint}")
+        try:
+            options = cls(**given)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            expected = fault["msg"].removeprefix("Input should be ")
+            raise InputError(f"{fault['loc'][0]} is {fault['input']!r}; it must be {expected}.") from None
+        options.check()
+        return options
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The options that were named, with the default's value or not."""
+        return frozenset(self.model_fields_set)
+
+    def check(self) -> None:
+        """Refuse options that contradict each other, so that none is ever silently ignored.
+
+        Raises:
+            InputError: naming the first option that could have no effect, and why.
+        """
+        if self.data is not None:
+            self._refuse(_OF_SYNTHETIC_TASKS, f"describes a synthetic task; --data {self.data} brings its own")
+        if not self._is_table:
+            held = "there is no --data" if self.data is None else f"--data is {str(self.data)!r}"
+            self._refuse(_OF_TABLES, f"is for a .csv table; {held}")
+        if not self.gd:
+            self._refuse(_OF_DESCENT, "is for gradient descent, which --no-gd turns off")
+        if self.gd_init == "prior":
+            self._refuse(("gd_init_scale",), "is for a small start; --gd-init is 'prior'")
+        integer_in("--task-seed", self.task_seed, 0)
+        real_in("--max-seconds", self.max_seconds, 0, open_low=True)
+        if self.max_evaluations is not None:
+            positive_integer("--max-evaluations", self.max_evaluations)
+
+    def _refuse(self, options: tuple[str, ...], reason: str) -> None:
+        for name in options:
+            if name in self.given:
+                raise InputError(f"--{name.replace('_', '-')} {reason}; leave it out.")
+
+    @property
+    def _is_table(self) -> bool:
+        return self.data is not None and self.data.suffix.lower() == ".csv"
+
+    def make_task(self) -> Task:
+        """The synthetic task, or the one in the user's file."""
+        from bayesgc.task import SYNTHETIC, load
+
+        if self.data is not None:
+            return load(self.data, standardize=self.standardize, index=self.index if self._is_table else None)
+        make = SYNTHETIC[one_of("task", self.task, SYNTHETIC)]
+        return make(self.rows, self.cols, self.rank, self.measurements, self.task_seed)
+
+    def make_model(self, task: Task) -> Model:
+        """The factorisation that the options describe, with defaults that fit the task."""
+        from bayesgc.models import MatrixFactorization
+
+        return MatrixFactorization(
+            depth=self.depth,
+            width=max(5, min(task.shape)) if self.width is None else self.width,
+            activation=self.activation,
+            prior=self.prior,
+            scaling=self.scaling,
+            normalize=self.data is None if self.normalize is None else self.normalize,
+        )
+
+    def make_descent(self) -> GradientDescent | None:
+        """Gradient descent as described, unless it is turned off."""
+        from bayesgc.inference import GradientDescent
+
+        if not self.gd:
+            return None
+        return GradientDescent(
+            optimizer=self.gd_optimizer,
+            lr=self.gd_lr,
+            momentum=self.gd_momentum,
+            steps=self.gd_steps,
+            init=self.gd_init,
+            init_scale=self.gd_init_scale,
+            tol=self.gd_tol,
+            restarts=self.restarts,
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments of `bayesgc.infer` beside model and task."""
+        names = ("eps", "method", "map", "seed", "chains", "draws", "precision", "max_seconds", "max_evaluations")
+        return {"gd": self.make_descent() or False} | {
+            name: getattr(self, name) for name in (*names, "device", "dtype")
+        }

@@ -1,0 +1,80 @@
+"""The declared options: types, what is given and what is open, and the objects that they stand for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import bayesgc as gc
+from bayesgc.options import About, Options
+
+
+def test_without_options_the_papers_depth_experiment():
+    options = Options.checked({})
+    task = options.make_task()
+    assert (task.kind, task.shape, task.measurements.count) == ("sensing", (5, 5), 15)
+    assert options.make_model(task) == gc.MatrixFactorization()
+    assert options.settings() == {
+        "gd": gc.GradientDescent(),
+        "eps": 0.0035,
+        "method": "auto",
+        "map": None,
+        "seed": 0,
+        "chains": None,
+        "draws": None,
+        "precision": None,
+        "max_seconds": 600.0,
+        "max_evaluations": None,
+        "device": "auto",
+        "dtype": "float32",
+    }
+
+
+def test_every_option_reaches_the_object_it_belongs_to():
+    given = {"task": "completion", "rows": 6, "cols": 8, "rank": 2, "measurements": 20, "task_seed": 3, "depth": 3}
+    given |= {"activation": "tanh", "prior": "uniform", "scaling": "fan-in", "normalize": False, "eps": "5%"}
+    given |= {"gd_optimizer": "momentum", "gd_lr": 0.1, "gd_momentum": 0.8, "gd_steps": 10, "gd_init_scale": 0.5}
+    given |= {"gd_tol": 0.1, "restarts": 3}
+    options = Options.checked(given)
+    task = options.make_task()
+    same = gc.completion(6, 8, 2, 20, 3)
+    assert (task.targets == same.targets).all()
+    assert options.make_model(task) == gc.MatrixFactorization(3, 6, "tanh", "uniform", "fan-in", False)
+    assert options.make_descent() == gc.GradientDescent("momentum", 0.1, 0.8, 10, "small", 0.5, 0.1, 3)
+    assert options.settings()["eps"] == "5%"
+    assert options.given == set(given)
+
+
+def test_data_brings_its_own_task(tmp_path: Path):
+    file = tmp_path / "table.csv"
+    file.write_text("a,b\n1,2\n3,\n2,5\n", encoding="utf-8")
+    options = Options.checked({"data": str(file)})
+    task = options.make_task()
+    assert task.shape == (3, 2)
+    assert options.make_model(task) == gc.MatrixFactorization(normalize=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"dept": 2}, "there is no option 'dept'; did you mean depth"),
+        ({"zzz": 2}, "choose one of depth, width"),
+        ({"depth": "2"}, "depth is '2'; it must be a valid integer"),
+        ({"depth": 2.0}, "depth is 2.0; it must be a valid integer"),
+        ({"depth": True}, "depth is True; it must be a valid integer"),
+        ({"activation": 3}, "activation is 3; it must be a valid string"),
+        ({"normalize": "yes"}, "normalize is 'yes'; it must be a valid boolean"),
+        ({"eps": [1]}, r"eps is \[1\]; it must be"),
+        ({"gd": False, "restarts": 32}, "--restarts is for gradient descent"),
+        ({"task_seed": -1}, "task-seed is -1"),
+    ],
+)
+def test_a_wrong_option_is_named(given, said):
+    with pytest.raises(gc.InputError, match=said):
+        Options.checked(given)
+
+
+def test_every_option_says_what_it_is():
+    for name, field in Options.model_fields.items():
+        assert [each.help for each in field.metadata if isinstance(each, About)], name
