@@ -49,7 +49,7 @@ class CollapsedCriterion:
     @property
     def chunk(self) -> int:
         """Draws evaluated at once; a fixed rule, so that it changes no bit from run to run."""
-        rows, cols = self.task.shape
+        rows, cols = self.task.unfolding
         count = self.task.measurements.count
         numbers = max(count * count, count * rows * cols, rows * cols * cols, self.latent_size)
         if self.task.observed_cells:
@@ -116,7 +116,7 @@ class CollapsedCriterion:
     ) -> Harvest:
         """Exact draws of W given each column, with E[L_gen] given the column beside them."""
         share = normals.shape[1] // len(generators)
-        rows, features = self.task.shape[0], self.collapsed.feature_count
+        rows, features = self.task.unfolding[0], self.collapsed.feature_count
         free = [
             torch.randn(rows, features, share, generator=each, device=self.device, dtype=self.dtype)
             for each in generators
@@ -175,7 +175,7 @@ def condition_last_layer(
     """
     missing = values - task.measurements.apply(product(free, features).flatten(0, 1)).T
     multipliers = system_given(task, features).solve(missing)
-    back = task.measurements.adjoint(multipliers.T).unflatten(0, task.shape)
+    back = task.measurements.adjoint(multipliers.T).unflatten(0, task.unfolding)
     shifted = free + product(back, features.transpose(0, 1))
     return product(shifted, features).flatten(0, 1), shifted
 
@@ -214,7 +214,7 @@ def why_no_density(task: Task, collapsed: Collapsed, eps: float) -> str | None:
 
 def why_singular(task: Task, collapsed: Collapsed) -> str | None:
     """Why S is singular whatever the hidden layers, in a few words; None where it is not."""
-    rows, cols = task.shape
+    rows, cols = task.unfolding
     count, rank = task.measurements.count, min(collapsed.feature_count, cols)
     if task.measurements.rank < count:
         return f"the measurements are dependent ({count} of rank {task.measurements.rank})"

@@ -99,7 +99,7 @@ class MeasurementLaw(dist.TorchDistribution):
         shape = self._extended_shape(sample_shape)
         features = _draws_last(self.features.expand(*shape[:-1], *self.features.shape[-2:]))
         free = torch.randn(
-            self.task.shape[0], features.shape[0], features.shape[2], dtype=features.dtype, device=features.device
+            self.task.unfolding[0], features.shape[0], features.shape[2], dtype=features.dtype, device=features.device
         )
         return self.task.measurements.apply(product(free, features).flatten(0, 1)).T.reshape(shape)
 
@@ -125,8 +125,7 @@ class _Conditioned:
         values = self._values(residual, batch)
         law = MeasurementLaw(self.task, features.movedim(-1, 0).reshape(*batch, *features.shape[:2]))
         pyro.sample("y", law, obs=values.reshape(*batch, -1))
-        mean = system_given(self.task, features).mean(values).reshape(*batch, *self.task.shape)
-        pyro.deterministic("mean", mean, event_dim=2)
+        mean = self._array("mean", system_given(self.task, features).mean(values), batch)
         return mean if free is None else self._end_to_end(features, free, values)
 
     def _residual(self) -> Float[Tensor, "*batch latent"] | None:
@@ -141,7 +140,7 @@ class _Conditioned:
     def _free(self) -> Float[Tensor, "*batch row feature"] | None:
         if not self.complete:
             return None
-        return pyro.sample("free", _standard_normal((self.task.shape[0], self.collapsed.feature_count)))
+        return pyro.sample("free", _standard_normal((self.task.unfolding[0], self.collapsed.feature_count)))
 
     def _features(self, hidden: list[Tensor], batch: torch.Size) -> Float[Tensor, "feature col draw"]:
         if not hidden:
@@ -154,13 +153,17 @@ class _Conditioned:
             return y
         return y + residual_in_ball(residual.expand(*batch, -1).reshape(-1, residual.shape[-1]).T, self.eps)
 
-    def _end_to_end(self, features: Tensor, free: Tensor, values: Tensor) -> Float[Tensor, "*batch row col"]:
+    def _end_to_end(self, features: Tensor, free: Tensor, values: Tensor) -> Float[Tensor, "*array"]:
         batch = free.shape[:-2]
         vectors, last = condition_last_layer(self.task, features, _draws_last(free), values)
         weights = (self.collapsed.scale * last).movedim(-1, 0).reshape(free.shape)
         pyro.deterministic(f"W{len(self.laws)}", weights, event_dim=2)
-        matrix: Tensor = pyro.deterministic("end_to_end", vectors.T.reshape(*batch, *self.task.shape), event_dim=2)
-        return matrix
+        return self._array("end_to_end", vectors.T, batch)
+
+    def _array(self, name: str, values: Float[Tensor, "draw *entry"], batch: torch.Size) -> Float[Tensor, "*array"]:
+        shape = self.task.shape
+        array: Tensor = pyro.deterministic(name, values.reshape(*batch, *shape), event_dim=len(shape))
+        return array
 
 
 def _standard_normal(shape: tuple[int, ...]) -> dist.Distribution:

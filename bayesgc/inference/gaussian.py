@@ -61,7 +61,7 @@ class GaussianSystem(ABC):
 
     def lift(self, multipliers: Float[Tensor, "draw n"]) -> Float[Tensor, "draw row col"]:
         """C Āᵀ λ as a matrix."""
-        rows = self.task.measurements.adjoint(multipliers.T).T.unflatten(1, self.task.shape)
+        rows = self.task.measurements.adjoint(multipliers.T).T.unflatten(1, self.task.unfolding)
         return rows @ self.gram
 
     def mean(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw row col"]:
@@ -88,7 +88,7 @@ class DenseSystem(GaussianSystem):
 
     @cached_property
     def _seen(self) -> Float[Tensor, "n row col"]:
-        return self.gram.new_tensor(self.task.measurements.dense()).unflatten(1, self.task.shape)
+        return self.gram.new_tensor(self.task.measurements.dense()).unflatten(1, self.task.unfolding)
 
     @cached_property
     def _images(self) -> Float[Tensor, "draw n entry"]:
@@ -116,7 +116,7 @@ class DenseSystem(GaussianSystem):
         return torch.cholesky_solve(values[..., None], self._factor[0])[..., 0]
 
     def held_out_variance(self) -> Float[Tensor, " draw"]:
-        held_out = self.gram.new_tensor(self.task.held_out.dense()).unflatten(1, self.task.shape)
+        held_out = self.gram.new_tensor(self.task.held_out.dense()).unflatten(1, self.task.unfolding)
         inner = torch.einsum("mrc,mrd->cd", held_out, held_out)
         cross = self._images @ held_out.flatten(1).T
         explained = torch.linalg.solve_triangular(self._factor[0], cross, upper=False)
@@ -133,7 +133,7 @@ class CellSystem(GaussianSystem):
     def _mask(self) -> Bool[Tensor, "row col"]:
         observed = torch.zeros(self.task.measurements.entries, dtype=torch.bool, device=self.gram.device)
         observed[self._cells] = True
-        return observed.view(self.task.shape)
+        return observed.view(self.task.unfolding)
 
     @cached_property
     def _cells(self) -> Tensor:
@@ -158,7 +158,7 @@ class CellSystem(GaussianSystem):
         return 2 * self._factor[0].diagonal(dim1=2, dim2=3).log().sum((1, 2))
 
     def _table(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw row col one"]:
-        return self.task.measurements.adjoint(values.T).T.unflatten(1, self.task.shape)[..., None]
+        return self.task.measurements.adjoint(values.T).T.unflatten(1, self.task.unfolding)[..., None]
 
     def whiten(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw row col"]:
         return torch.linalg.solve_triangular(self._factor[0], self._table(values), upper=False)[..., 0]

@@ -38,7 +38,7 @@ def _refresh(
 ) -> Float[Tensor, "latent draw"]:
     collapsed, task = exact.collapsed, exact.task
     hidden = normals[: collapsed.size]
-    last = normals[collapsed.size :].unflatten(0, (task.shape[0], collapsed.feature_count))
+    last = normals[collapsed.size :].unflatten(0, (task.unfolding[0], collapsed.feature_count))
     values = task.measurements.apply(product(last, collapsed.features(hidden)).flatten(0, 1)).T
     hidden = _move_hidden(exact, hidden, values, generator)
     free = torch.randn(last.shape, generator=generator, device=last.device, dtype=last.dtype)

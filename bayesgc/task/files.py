@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from bayesgc.task.measurements import DenseMeasurements, Measurements, ObservedCells
 from bayesgc.task.tables import read_table
-from bayesgc.task.task import Task
+from bayesgc.task.task import Task, dimension_names
 from bayesgc.validate import InputError
 
 _NAMES = ("A", "y", "truth")
@@ -89,9 +89,8 @@ def _array_task(arrays: dict[str, Any], name: str) -> Task:
     stack, targets, truth = numbers["A"], numbers["y"], numbers.get("truth")
     _check_shapes(stack, targets, truth)
     shape = stack.shape[1:]
-    dims = ("row", "col") if len(shape) == 2 else tuple(f"mode_{axis}" for axis in range(len(shape)))
     measurements = _measurements(stack, arrays["A"].dtype)
-    return Task("data", shape, measurements, targets, truth, {"file": name}, dims)
+    return Task("data", shape, measurements, targets, truth, {"file": name}, dimension_names(len(shape)))
 
 
 def _finite(name: str, array: Any) -> Float[np.ndarray, "*array"]:
@@ -114,7 +113,8 @@ def _check_shapes(
     truth: Float[np.ndarray, "*truth"] | None,
 ) -> None:
     if stack.ndim < 3 or stack.size == 0:
-        raise InputError(f"A has shape {stack.shape}; it must be (n, rows, cols), with n, rows and cols at least 1.")
+        allowed = "(n, rows, cols), or (n, *shape) for tensors, with every number at least 1"
+        raise InputError(f"A has shape {stack.shape}; it must be {allowed}.")
     count, shape = stack.shape[0], stack.shape[1:]
     entries = stack[0].size
     if count > entries:

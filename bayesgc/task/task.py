@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,6 +15,11 @@ from bayesgc.task.measurements import DeviceCopies, Measurements, ObservedCells
 from bayesgc.validate import InputError, one_of
 
 KINDS = ("sensing", "completion", "data")
+
+
+def dimension_names(order: int) -> tuple[str, ...]:
+    """Names for the axes of an array without names of its own: row and col, or mode1, mode2 and so on."""
+    return ("row", "col") if order == 2 else tuple(f"mode{axis}" for axis in range(1, order + 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +70,14 @@ class Task:
             raise InputError(f"The truth is of shape {self.truth.shape}; the task's is {self.shape}.")
         if len(self.dims) != len(self.shape):
             raise InputError(f"dims is {self.dims}; it must name the {len(self.shape)} axes of the task.")
+
+    @property
+    def unfolding(self) -> tuple[int, int]:
+        """(rows, cols) of the array as a matrix: its first axis against all the others; ``shape`` itself for a matrix.
+
+        Row-major vectors of the array and of the matrix are the same.
+        """
+        return self.shape[0], math.prod(self.shape[1:])
 
     @property
     def held_out(self) -> Measurements:

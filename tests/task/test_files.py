@@ -98,7 +98,7 @@ def test_dependence_is_judged_at_the_precision_of_the_file(tmp_path: Path) -> No
 def test_arrays_of_higher_order(tmp_path: Path) -> None:
     stack = np.random.default_rng(0).standard_normal((5, 2, 3, 4))
     task = load(write(tmp_path, A=stack, y=np.ones(5), truth=np.ones((2, 3, 4))))
-    assert (task.shape, task.dims) == ((2, 3, 4), ("mode_0", "mode_1", "mode_2"))
+    assert (task.shape, task.dims) == ((2, 3, 4), ("mode1", "mode2", "mode3"))
 
 
 def test_single_cells_are_recognised_in_their_order(tmp_path: Path) -> None:

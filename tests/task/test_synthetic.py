@@ -48,6 +48,44 @@ def test_truth_and_measurements_come_from_streams_of_their_own() -> None:
     assert set(fewer.measurements.cells) < set(more.measurements.cells)
 
 
+def stream(seed: int, number: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence([seed, number]))
+
+
+@pytest.mark.parametrize("named", [{"rows": 4, "cols": 6}, {"shape": (4, 6)}])
+def test_the_bits_of_a_matrix_task_are_those_of_its_streams(named: dict) -> None:
+    source = stream(3, 1)
+    product = source.standard_normal((4, 2)) @ source.standard_normal((2, 6))
+    matrix = stream(3, 2).standard_normal((14, 24))
+    task = sensing(rank=2, seed=3, **named)
+    assert np.array_equal(task.truth, product / np.linalg.norm(product))
+    assert np.array_equal(task.measurements.dense(), matrix / np.linalg.norm(matrix, axis=1, keepdims=True))
+    cells = completion(rank=2, seed=3, **named).measurements.cells
+    assert np.array_equal(cells, np.sort(stream(3, 2).permutation(24)[:14]))
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize(("shape", "rank"), [((3, 4, 5), 1), ((4, 4, 4), 2), ((2, 3, 2, 4), 2)])
+def test_a_tensor_is_a_sum_of_outer_products_of_norm_one(make: Maker, shape: tuple[int, ...], rank: int) -> None:
+    task = make(shape=shape, rank=rank, seed=7)
+    assert task.shape == shape
+    assert task.dims == tuple(f"mode{axis + 1}" for axis in range(len(shape)))
+    assert task.unfolding == (shape[0], np.prod(shape[1:]))
+    assert task.measurements.count == round(0.6 * np.prod(shape))
+    assert np.linalg.norm(task.truth) == pytest.approx(1.0, abs=1e-14)
+    np.testing.assert_allclose(task.targets, task.measurements.dense() @ task.truth.ravel(), atol=1e-14)
+    # Every unfolding of a generic sum of as many outer products has that rank.
+    for axis, side in enumerate(shape):
+        unfolded = np.moveaxis(task.truth, axis, 0).reshape(side, -1)
+        assert np.linalg.matrix_rank(unfolded) == rank
+    source = stream(7, 1)
+    vectors = [source.standard_normal((shape[0], rank)).T]
+    vectors += [source.standard_normal((rank, side)) for side in shape[1:]]
+    letters = "abcd"[: len(shape)]
+    product = np.einsum(f"{','.join(f'r{letter}' for letter in letters)}->{letters}", *vectors)
+    np.testing.assert_allclose(task.truth, product / np.linalg.norm(product), atol=1e-14)
+
+
 def test_cells_are_sorted_and_distinct() -> None:
     cells = completion(7, 8, seed=0).measurements.cells
     assert np.all(np.diff(cells) > 0)
@@ -100,6 +138,10 @@ def test_targets_of_sensing_have_mean_square_one_over_the_entries() -> None:
         ({"rows": 3, "cols": 4, "measurements": 13}, "measurements is 13; it must be a whole number from 1 to 12"),
         ({"measurements": 0}, "measurements is 0"),
         ({"seed": -1}, "seed is -1; it must be a whole number at least 0"),
+        ({"shape": (4, 4, 4), "rank": 17}, "rank is 17; it must be a whole number from 1 to 16"),
+        ({"shape": (4, 4, 4), "rows": 4}, r"shape is \(4, 4, 4\), which takes the place of rows and cols"),
+        ({"shape": (4,)}, r"shape is \(4,\); it must be two or more whole numbers"),
+        ({"shape": (4, 0, 4)}, "side of shape is 0; it must be a whole number at least 1"),
     ],
 )
 def test_impossible_sizes_are_refused(make: Maker, options: dict, message: str) -> None:
