@@ -27,8 +27,10 @@ if TYPE_CHECKING:
         Tempering,
     )
     from bayesgc.models import (
+        CPFactorization,
         MatrixFactorization,
         ProgramModel,
+        TensorTrain,
         register_activation,
         register_prior,
         register_transport,
@@ -54,8 +56,10 @@ _HOMES = {
         "Tempering",
     ],
     "bayesgc.models": [
+        "CPFactorization",
         "MatrixFactorization",
         "ProgramModel",
+        "TensorTrain",
         "register_activation",
         "register_prior",
         "register_transport",
@@ -68,6 +72,7 @@ _RENAMED = {"load_result": ("bayesgc.analysis.storage", "load"), "save_result": 
 
 __all__ = [
     "NUTS",
+    "CPFactorization",
     "GradientDescent",
     "Importance",
     "InferenceFailed",
@@ -81,6 +86,7 @@ __all__ = [
     "Splitting",
     "Task",
     "Tempering",
+    "TensorTrain",
     "__version__",
     "completion",
     "conditioned",

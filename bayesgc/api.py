@@ -37,7 +37,7 @@ from bayesgc.inference import (
     why_not_by_default,
 )
 from bayesgc.inference.methods import hyperparameters
-from bayesgc.models import MatrixFactorization, Model, ProgramModel, as_model
+from bayesgc.models import Factorization, MatrixFactorization, Model, ProgramModel, as_model
 from bayesgc.models.collapse import collapse, why_not_collapsible
 from bayesgc.models.whitening import Program
 from bayesgc.task import Task
@@ -75,7 +75,8 @@ def infer(
     """Condition a model on fitting a task, with the prior, gradient descent and reference points beside it.
 
     Args:
-        model: a `MatrixFactorization`, or a Pyro program without arguments that returns one matrix of ``task.shape``.
+        model: a `MatrixFactorization`, `CPFactorization` or `TensorTrain`; or a Pyro program without arguments that
+            returns one array of ``task.shape``.
         task: what was measured.
         eps: the threshold on the training loss; or a share of the zero predictor's, such as ``"5%"``.
         method: ``auto``, a method's name, or a method object with its hyperparameters.
@@ -123,7 +124,7 @@ def conditioned(model: Model | Program, task: Task, *, eps: float | str, complet
     last layer is integrated out and ``y`` observed under what is then its law. ``mean`` is E[W | hidden layers, fit].
 
     Args:
-        model: an unnormalised `MatrixFactorization` with a Gaussian last layer.
+        model: an unnormalised factorisation with a Gaussian last layer.
         task: what was measured.
         eps: the threshold on the training loss, or a share of the zero predictor's such as ``"5%"``; 0 for an
             exact fit.
@@ -316,13 +317,13 @@ def _check_exact(method: Method, model: Model, task: Task) -> None:
 
 
 def _describe(model: Model) -> dict[str, Any]:
-    if isinstance(model, MatrixFactorization):
+    if isinstance(model, Factorization):
         values = asdict(model)
         if callable(model.prior):
             values["prior"] = getattr(model.prior, "__name__", type(model.prior).__name__)
         if isinstance(model.width, tuple):
             values["width"] = list(model.width)
-        return {"family": "matrix-factorization", **values}
+        return {"family": model.family, **values}
     source = model.source if isinstance(model, ProgramModel) else model
     name = getattr(source, "__name__", type(source).__name__)
     return {"family": "program", "name": name, "normalize": model.normalize}

@@ -206,7 +206,7 @@ def why_no_density(task: Task, collapsed: Collapsed, eps: float) -> str | None:
     is constant on an interval gives networks of a lower rank with positive probability, whose measurements lie in a
     subspace and yet can fit. At exactly zero loss those do not count, their density at y is zero.
     """
-    activation = collapsed.whitened.activation
+    activation = collapsed.whitened.network.activation
     if eps > 0 and len(collapsed.whitened.shapes) > 1 and activation.has_plateau:
         return f"with {activation.name} hidden units can die, so that a share of the weights that fit has no density"
     return why_singular(task, collapsed)

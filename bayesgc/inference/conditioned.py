@@ -27,7 +27,7 @@ from bayesgc.inference.collapsed import (
     residual_in_ball,
     system_given,
 )
-from bayesgc.models import MatrixFactorization, Model
+from bayesgc.models import Factorization, Model
 from bayesgc.models.collapse import Collapsed, collapse, why_not_collapsible
 from bayesgc.models.products import product
 from bayesgc.models.whitening import Program
@@ -38,13 +38,14 @@ from bayesgc.validate import InputError
 def conditioned_program(model: Model, task: Task, *, eps: float, complete: bool = False) -> Program:
     """A Pyro program without arguments whose posterior is the model given L_train < ε, or L_train = 0 at ε = 0.
 
-    Sites, in double precision: the hidden layers ``W1`` … ``W{d−1}`` under the model's prior; at ε > 0 ``residual``,
-    n + 2 standard normals that place the residual in the ball; ``y``, observed. The evidence of the program is that of
-    the fit: log P(L_train < ε), or the log density of y at ε = 0. Deterministic: ``mean``, E[W | hidden layers, fit].
+    Sites, in double precision: the hidden layers (``W1`` … ``W{d−1}`` of a matrix) under the model's prior; at ε > 0
+    ``residual``, n + 2 standard normals that place the residual in the ball; ``y``, observed. The evidence of the
+    program is that of the fit: log P(L_train < ε), or the log density of y at ε = 0. Deterministic: ``mean``,
+    E[W | hidden layers, fit].
 
     With ``complete`` there are also ``free``, standard normals independent of all the others, and deterministic
-    ``W{d}`` and ``end_to_end``: exact draws given the hidden layers and the fit. Sample the hidden layers from the
-    program without, then hand them to ``pyro.infer.Predictive`` of the program with ``complete``.
+    last layer (``W{d}``) and ``end_to_end``: exact draws given the hidden layers and the fit. Sample the hidden layers
+    from the program without, then hand them to ``pyro.infer.Predictive`` of the program with ``complete``.
 
     The program returns ``end_to_end`` if there is one, else ``mean``. Leading batch dimensions pass through it.
 
@@ -52,7 +53,7 @@ def conditioned_program(model: Model, task: Task, *, eps: float, complete: bool 
         InputError: where the model given the fit has no such density.
     """
     reason = why_not_collapsible(model, task.shape)
-    if reason is not None or not isinstance(model, MatrixFactorization):
+    if reason is not None or not isinstance(model, Factorization):
         raise InputError(
             f"conditioned needs a density of the fit given the hidden layers, and here is none: {reason}. "
             "The event L_train < eps itself has no gradient: condition on it with --method splitting or rejection."
@@ -157,7 +158,7 @@ class _Conditioned:
         batch = free.shape[:-2]
         vectors, last = condition_last_layer(self.task, features, _draws_last(free), values)
         weights = (self.collapsed.scale * last).movedim(-1, 0).reshape(free.shape)
-        pyro.deterministic(f"W{len(self.laws)}", weights, event_dim=2)
+        pyro.deterministic(list(self.laws)[-1], weights, event_dim=2)
         return self._array("end_to_end", vectors.T, batch)
 
     def _array(self, name: str, values: Float[Tensor, "draw *entry"], batch: torch.Size) -> Float[Tensor, "*array"]:

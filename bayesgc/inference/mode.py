@@ -25,7 +25,7 @@ from bayesgc.inference.functionals import quantities
 from bayesgc.inference.quasi_newton import Descended, minimise
 from bayesgc.inference.records import Descent
 from bayesgc.inference.streams import Stream, generator
-from bayesgc.models import MatrixFactorization, Model
+from bayesgc.models import Factorization, Model
 from bayesgc.models.density import peak, why_no_mode
 from bayesgc.task import Task
 from bayesgc.validate import InputError, positive_integer, real_in
@@ -130,8 +130,8 @@ def why_no_map(model: Model, task: Task) -> str | None:
 def why_not_by_default(model: Model, shape: tuple[int, ...]) -> str | None:
     """Why the mode is left out unless it is asked for: where it may take longer than a few seconds."""
     weights = depth = 0
-    smooth = isinstance(model, MatrixFactorization) and model.activation == "linear"
-    if isinstance(model, MatrixFactorization):
+    smooth = isinstance(model, Factorization) and model.activation == "linear"
+    if isinstance(model, Factorization):
         weights = sum(rows * cols for rows, cols in model.layer_shapes(shape))
         depth, smooth = model.depth, smooth and str(model.prior).startswith("gaussian")
     if smooth and weights <= _CHEAP_WEIGHTS and depth <= _CHEAP_DEPTH:

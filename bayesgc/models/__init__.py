@@ -1,9 +1,10 @@
-"""Generative programs: factorised weights, their priors and activations, and whitening."""
+"""Generative programs: factorised weights of matrices and tensors, their priors and activations, and whitening."""
 
 from bayesgc.models.activations import ACTIVATIONS, Activation, register_activation
-from bayesgc.models.factorization import MatrixFactorization, WhitenedFactors
+from bayesgc.models.factorization import Factorization, MatrixFactorization, WhitenedFactors
 from bayesgc.models.priors import PRIORS, SCALING_SUMMARIES, SCALINGS, register_prior
 from bayesgc.models.program import Model, ProgramModel, as_model
+from bayesgc.models.tensors import CPFactorization, TensorTrain
 from bayesgc.models.transports import register_transport
 from bayesgc.models.triangular import TriangularFactors
 from bayesgc.models.whitening import Whitened, WhitenedProgram, WhiteningMessenger
@@ -14,9 +15,12 @@ __all__ = [
     "SCALINGS",
     "SCALING_SUMMARIES",
     "Activation",
+    "CPFactorization",
+    "Factorization",
     "MatrixFactorization",
     "Model",
     "ProgramModel",
+    "TensorTrain",
     "TriangularFactors",
     "Whitened",
     "WhitenedFactors",

@@ -1,7 +1,8 @@
 """Collapse: where the last layer is Gaussian given the rest, the rows of W are Gaussian given the hidden layers.
 
 With W = W_d H, H = σ(W_{d−1} … σ(W_1)), and entries of W_d independent N(0, s_d²), the rows of W are independent
-N(0, K) given H, with K = s_d² HᵀH (Alexander et al. 2025, section 4; the starting point of their Theorem 1).
+N(0, K) given H, with K = s_d² HᵀH (Alexander et al. 2025, section 4; the starting point of their Theorem 1). Tensors
+are the same: unfolded with the first mode as rows they are W_last H, with H made of the factors of the other modes.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bayesgc.models.factorization import MatrixFactorization, WhitenedFactors
-from bayesgc.models.products import forward
+from bayesgc.models.factorization import Factorization, WhitenedFactors
 from bayesgc.models.triangular import TriangularFactors, centred_gaussian_scale
 
 
@@ -22,7 +22,8 @@ from bayesgc.models.triangular import TriangularFactors, centred_gaussian_scale
 class Collapsed:
     """The hidden layers of a factorisation as a function of standard normals, the draw axis last.
 
-    The last weight matrix is W_d = ``scale``·Z with Z standard normal, (rows, features).
+    The last weight matrix is ``scale``·Z with Z standard normal, (rows, features). A tensor's rows are the indices of
+    its first mode, its columns those of all the others.
     """
 
     whitened: WhitenedFactors | TriangularFactors
@@ -46,16 +47,15 @@ class Collapsed:
         return self.features_of(self.whitened.layers(normals))
 
     def features_of(self, hidden: list[Float[Tensor, "_ _ draw"]]) -> Float[Tensor, "feature col draw"]:
-        """F of hidden layers W_1, …, W_{d−1}, at least one."""
-        value = forward(hidden, self.whitened.activation, normalize=False)
-        return self.scale * self.whitened.activation(value)
+        """F of hidden layers, at least one."""
+        return self.scale * self.whitened.network.features(hidden)
 
     def weights(
         self, normals: Float[Tensor, "latent draw"], last: Float[Tensor, "row feature draw"]
     ) -> dict[str, Float[Tensor, "draw _ _"]]:
-        """W1, …, Wd of each draw, given the standard normals Z of the last layer after conditioning."""
+        """The weight matrices of each draw, given the standard normals Z of the last layer after conditioning."""
         layers = [*self.whitened.layers(normals), self.scale * last]
-        return {f"W{j}": layer.movedim(-1, 0) for j, layer in enumerate(layers, start=1)}
+        return {name: layer.movedim(-1, 0) for name, layer in zip(self.whitened.names, layers, strict=True)}
 
 
 def collapse(model: object, shape: tuple[int, ...], *, weights: bool = False) -> Collapsed | None:
@@ -63,7 +63,7 @@ def collapse(model: object, shape: tuple[int, ...], *, weights: bool = False) ->
 
     With ``weights`` its hidden layers are the model's own, else they may be those of the width-free form.
     """
-    if why_not_collapsible(model, shape) is not None or not isinstance(model, MatrixFactorization):
+    if why_not_collapsible(model, shape) is not None or not isinstance(model, Factorization):
         return None
     whitened = model.whiten(shape, weights=weights)
     scale = centred_gaussian_scale(list(model.laws(shape).values())[-1])
@@ -76,8 +76,8 @@ def collapse(model: object, shape: tuple[int, ...], *, weights: bool = False) ->
 
 def why_not_collapsible(model: object, shape: tuple[int, ...]) -> str | None:
     """Why a model has no collapsed form, in a few words; None where it has one."""
-    if not isinstance(model, MatrixFactorization):
-        return "it is not a matrix factorisation"
+    if not isinstance(model, Factorization):
+        return "it is not a factorisation"
     if model.normalize:
         return "its output is normalised"
     if centred_gaussian_scale(list(model.laws(shape).values())[-1]) is None:

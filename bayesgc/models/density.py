@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import transform_to
 
-from bayesgc.models.factorization import MatrixFactorization
+from bayesgc.models.factorization import Factorization
 from bayesgc.models.program import Model, ProgramModel
 from bayesgc.models.whitening import Program
 
@@ -39,7 +39,7 @@ def why_no_mode(model: Model, shape: tuple[int, ...]) -> str | None:
     for name, law in sites.items():
         if _unbounded(law):
             return f"the density of site {name!r} ({_family(law)}) is unbounded, so there is no mode"
-    if not isinstance(model, MatrixFactorization) and _scale_free(model.program(shape), sites):
+    if not isinstance(model, Factorization) and _scale_free(model.program(shape), sites):
         return "halving all weights leaves the output as it is, so they can shrink for free and there is no mode"
     return _why_no_batch(model, sites)
 
@@ -57,7 +57,7 @@ def _why_no_batch(model: Model, sites: dict[str, Any]) -> str | None:
 
 def peak(model: Model, shape: tuple[int, ...]) -> float:
     """The greatest log prior density of all weights, which energies are counted from; 0 where it is not known."""
-    if not isinstance(model, MatrixFactorization):
+    if not isinstance(model, Factorization):
         return 0.0
     try:
         return sum(float(law.log_prob(law.mode)) for law in model.laws(shape).values())
@@ -67,11 +67,11 @@ def peak(model: Model, shape: tuple[int, ...]) -> float:
 
 def _sites(model: Model, shape: tuple[int, ...]) -> dict[str, Any]:
     """The distribution of each latent site, at one draw of those before it."""
-    if isinstance(model, MatrixFactorization):
-        prior = model.layer_prior()
+    if isinstance(model, Factorization):
         # Of a huge layer a corner says as much about bounds.
         sizes = [size if math.prod(size) <= _LARGE else (4, 4) for size in model.layer_shapes(shape)]
-        return {f"W{j}": prior(*size) for j, size in enumerate(sizes, start=1)}
+        layers = zip(model.layer_names(shape), model.layer_priors(shape), sizes, strict=True)
+        return {name: prior(*size) for name, prior, size in layers}
     trace = _one_run(model.program(shape))
     nodes = {name: trace.nodes[name]["fn"] for name in trace.stochastic_nodes}
     return {name: law for name, law in nodes.items() if type(law).__name__ != "_Subsample"}

@@ -1,14 +1,16 @@
-"""Deep matrix factorisation: W = W_d σ(W_{d−1} σ(… σ(W_1))) with a prior on each weight matrix.
+"""Factorisations: arrays made of independent weight matrices, with a prior on each; here of matrices.
 
-Source: Alexander, Slutzky, Ran-Milo and Cohen 2025, section 2 (model) and section 5 (normalised prior).
+Deep matrix factorisation is W = W_d σ(W_{d−1} σ(… σ(W_1))). Source: Alexander, Slutzky, Ran-Milo and Cohen 2025,
+section 2 (model) and section 5 (normalised prior). Tensors are in `tensors`.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import pyro
 import pyro.distributions as dist
@@ -17,31 +19,22 @@ from jaxtyping import Float
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor
 
-from bayesgc.models.activations import Activation, activation_named
+from bayesgc.models.activations import activation_named
+from bayesgc.models.networks import ChainNetwork, Network
 from bayesgc.models.priors import SCALINGS, Prior, prior_named
-from bayesgc.models.products import forward
 from bayesgc.models.transports import transport_of
 from bayesgc.models.triangular import triangular_factors
 from bayesgc.models.whitening import Program, Whitened
 from bayesgc.validate import InputError, one_of, positive_integer
 
+Size = tuple[int, int]
+
 
 @dataclass(frozen=True)
-class MatrixFactorization:
-    """A deep matrix factorisation with independent weights.
+class Factorization(ABC):
+    """What all factorisations share: independent weight matrices, and a network that makes an array of them.
 
-    Args:
-        depth: number of weight matrices d, at least 1; with one there is no activation and no width.
-        width: columns shared by all hidden layers, or one number for each of the d − 1 of them.
-        activation: ``linear``, ``tanh``, ``leaky-relu``, ``relu`` or a registered name.
-        prior: a registered name with options, such as ``"gaussian"`` or ``"uniform:mean=0.5"``, or a function
-            (rows, cols) → Pyro distribution, which is then the final law of that matrix.
-        scaling: how shipped priors scale a layer: ``fan-out`` divides by √rows (the paper), ``fan-in`` by √cols,
-            ``unit`` not at all.
-        normalize: divide the end-to-end matrix by its Frobenius norm.
-
-    Raises:
-        InputError: for a value outside of these.
+    The fields are documented in each family.
     """
 
     depth: int = 2
@@ -50,6 +43,7 @@ class MatrixFactorization:
     prior: str | Prior = "gaussian"
     scaling: str = "fan-out"
     normalize: bool = True
+    family: ClassVar[str]
 
     def __post_init__(self) -> None:
         positive_integer("depth", self.depth)
@@ -69,12 +63,25 @@ class MatrixFactorization:
         """The width of each hidden layer, from the input on."""
         return self.width if isinstance(self.width, tuple) else (self.width,) * (self.depth - 1)
 
-    def layer_shapes(self, shape: tuple[int, ...]) -> list[tuple[int, int]]:
-        """(rows, cols) of W_1, …, W_d for an end-to-end matrix of ``shape``."""
-        if len(shape) != 2:
-            raise InputError(f"the task has the shape {shape}; a matrix factorisation needs (rows, cols).")
-        rows, cols = shape
-        return [(after, before) for before, after in pairwise((cols, *self.hidden, rows))]
+    @abstractmethod
+    def layer_shapes(self, shape: tuple[int, ...]) -> list[Size]:
+        """(rows, cols) of every weight matrix for an array of ``shape``, in the order in which they act."""
+
+    @abstractmethod
+    def layer_names(self, shape: tuple[int, ...]) -> list[str]:
+        """Their names."""
+
+    @abstractmethod
+    def network(self, shape: tuple[int, ...]) -> Network:
+        """What they make."""
+
+    @abstractmethod
+    def program(self, shape: tuple[int, ...]) -> Program:
+        """The generative model as a Pyro program without arguments; a leading batch dimension passes through it."""
+
+    def whiten(self, shape: tuple[int, ...], *, weights: bool = False) -> Whitened:
+        """The same law as a fast function of standard normals."""
+        return WhitenedFactors(self, shape)
 
     def layer_prior(self) -> Prior:
         """The prior of one layer, as a function of its shape."""
@@ -84,15 +91,54 @@ class MatrixFactorization:
             raise InputError(f"prior is {self.prior!r}; give a name or a function (rows, cols) → Pyro distribution.")
         return self.prior
 
+    def layer_priors(self, shape: tuple[int, ...]) -> list[Prior]:
+        """The prior of each layer."""
+        return [self.layer_prior()] * len(self.layer_shapes(shape))
+
     def laws(self, shape: tuple[int, ...]) -> dict[str, dist.Distribution]:
-        """The distribution of each weight matrix W1, …, Wd.
+        """The distribution of each weight matrix, by name.
 
         Raises:
             InputError: where a prior gives something else than a distribution over matrices of the layer's shape.
         """
-        prior = self.layer_prior()
-        sizes = self.layer_shapes(shape)
-        return {f"W{j}": _checked_law(prior(*size), f"W{j}", size) for j, size in enumerate(sizes, start=1)}
+        layers = zip(self.layer_names(shape), self.layer_priors(shape), self.layer_shapes(shape), strict=True)
+        return {name: _checked_law(prior(*size), name, size) for name, prior, size in layers}
+
+
+@dataclass(frozen=True)
+class MatrixFactorization(Factorization):
+    """A deep matrix factorisation with independent weights.
+
+    Args:
+        depth: number of weight matrices d, at least 1; with one there is no activation and no width.
+        width: columns shared by all hidden layers, or one number for each of the d − 1 of them.
+        activation: ``linear``, ``tanh``, ``leaky-relu``, ``relu`` or a registered name.
+        prior: a registered name with options, such as ``"gaussian"`` or ``"uniform:mean=0.5"``, or a function
+            (rows, cols) → Pyro distribution, which is then the final law of that matrix.
+        scaling: how shipped priors scale a layer: ``fan-out`` divides by √rows (the paper), ``fan-in`` by √cols,
+            ``unit`` not at all.
+        normalize: divide the end-to-end matrix by its Frobenius norm.
+
+    Raises:
+        InputError: for a value outside of these.
+    """
+
+    family: ClassVar[str] = "matrix-factorization"
+
+    def layer_shapes(self, shape: tuple[int, ...]) -> list[Size]:
+        """(rows, cols) of W_1, …, W_d for an end-to-end matrix of ``shape``."""
+        if len(shape) != 2:
+            raise InputError(f"the task has the shape {shape}; a matrix factorisation needs (rows, cols).")
+        rows, cols = shape
+        return [(after, before) for before, after in pairwise((cols, *self.hidden, rows))]
+
+    def layer_names(self, shape: tuple[int, ...]) -> list[str]:
+        """W1, …, Wd."""
+        return [f"W{j}" for j in range(1, self.depth + 1)]
+
+    def network(self, shape: tuple[int, ...]) -> Network:
+        """W_d σ(W_{d−1} σ(… σ(W_1)))."""
+        return ChainNetwork(activation_named(self.activation))
 
     def program(self, shape: tuple[int, ...]) -> Program:
         """The generative model as a Pyro program without arguments; a leading batch dimension passes through it."""
@@ -134,23 +180,23 @@ def _checked_law(law: Any, name: str, size: tuple[int, int]) -> dist.Distributio
 
 
 class WhitenedFactors:
-    """`MatrixFactorization` as a function of standard normals, with the draw axis last throughout.
+    """A factorisation as a function of standard normals, with the draw axis last throughout.
 
     It draws and multiplies exactly as the Pyro program run under the whitening handler does, only faster; long
     products of a homogeneous activation are rescaled on the way.
     """
 
-    def __init__(self, model: MatrixFactorization, shape: tuple[int, ...]) -> None:
+    def __init__(self, model: Factorization, shape: tuple[int, ...]) -> None:
         self.shapes = model.layer_shapes(shape)
-        self.activation: Activation = activation_named(model.activation)
+        self.network = model.network(shape)
         self.normalize = model.normalize
         laws = model.laws(shape)
-        self._laws = list(laws.values())
+        self.names, self._laws = list(laws), list(laws.values())
         self._transports = [transport_of(law, name) for name, law in laws.items()]
         self.size = sum(math.prod(size) for size in self.shapes)
 
     def layers(self, normals: Float[Tensor, "latent draw"]) -> list[Float[Tensor, "_ _ draw"]]:
-        """W_1, …, W_d of each draw; only the first of them when the normals are theirs alone."""
+        """The weight matrices of each draw; only the first of them when the normals are theirs alone."""
         layers, start = [], 0
         for transport, law, size in zip(self._transports, self._laws, self.shapes, strict=True):
             end = start + math.prod(size)
@@ -163,9 +209,9 @@ class WhitenedFactors:
         return layers
 
     def vectors(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "entry draw"]:
-        """The end-to-end matrices, vectorised row by row."""
-        return forward(self.layers(normals), self.activation, normalize=self.normalize).flatten(0, 1)
+        """The end-to-end arrays, vectorised row-major."""
+        return self.network.forward(self.layers(normals), normalize=self.normalize).flatten(0, 1)
 
     def weights(self, normals: Float[Tensor, "latent draw"]) -> dict[str, Float[Tensor, "draw row col"]]:
-        """W1, …, Wd of each draw."""
-        return {f"W{j}": layer.movedim(-1, 0) for j, layer in enumerate(self.layers(normals), start=1)}
+        """The weight matrices of each draw, by name."""
+        return {name: layer.movedim(-1, 0) for name, layer in zip(self.names, self.layers(normals), strict=True)}

@@ -15,7 +15,10 @@ from bayesgc.validate import InputError, one_of, real_in
 Prior = Callable[[int, int], dist.Distribution]
 PriorFactory = Callable[..., dist.Distribution]
 
-SCALINGS: dict[str, Callable[[int, int], float]] = {
+Scaling = Callable[[int, int], float]
+"""From the rows and columns of a matrix to the scale of its entries."""
+
+SCALINGS: dict[str, Scaling] = {
     "fan-out": lambda rows, cols: rows**-0.5,
     "fan-in": lambda rows, cols: cols**-0.5,
     "unit": lambda rows, cols: 1.0,
@@ -72,12 +75,12 @@ def uniform(rows: int, cols: int, *, scale: float, mean: float = 0.0) -> dist.Di
     return dist.Uniform(scale * (mean - 1), scale * (mean + 1)).expand([rows, cols]).to_event(2)
 
 
-def prior_named(spec: str, scaling: str) -> Prior:
+def prior_named(spec: str, scaling: str | Scaling) -> Prior:
     """The prior that a specification names, such as ``"gaussian"`` or ``"gaussian:mean=0.5"``.
 
     Args:
         spec: a registered name, then options as ``:key=value,key=value``; the values are numbers.
-        scaling: the rule for the scale of each layer, for priors that take one.
+        scaling: the rule for the scale of each layer, or its name, for priors that take one.
 
     Raises:
         InputError: for an unknown name or option, or a value that is not a finite number.
@@ -85,7 +88,7 @@ def prior_named(spec: str, scaling: str) -> Prior:
     name, _, text = spec.partition(":")
     prior = PRIORS[one_of("prior", name, PRIORS)]
     options = _options(spec, text, prior.options)
-    rule = SCALINGS[one_of("scaling", scaling, SCALINGS)]
+    rule = SCALINGS[one_of("scaling", scaling, SCALINGS)] if isinstance(scaling, str) else scaling
     if not prior.scaled:
         return functools.partial(prior.factory, **options)
     return lambda rows, cols: prior.factory(rows, cols, scale=rule(rows, cols), **options)

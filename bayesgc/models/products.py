@@ -14,6 +14,9 @@ from torch import Tensor
 
 from bayesgc.models.activations import Activation
 
+Scaled = tuple[Float[Tensor, "_ _ draw"], Float[Tensor, " draw"] | None]
+"""A matrix of each draw over e^(log scale), and the log scale; None for none."""
+
 RESCALE_EVERY = 8
 """Layers between rescalings of a long product, which would under- or overflow otherwise."""
 
@@ -46,17 +49,26 @@ def forward(
     Long products are rescaled on the way where the activation allows it, with the log of the scale kept aside.
     A zero matrix, as dead ReLU networks give, stays zero.
     """
-    remaining = iter(layers)
-    value = next(remaining)
-    log_scale: Tensor | None = None
-    for depth, layer in enumerate(remaining, start=2):
+    first, *rest = layers
+    value, log_scale = chain(first, rest, activation)
+    if normalize:
+        return unit_norm(value)[0]
+    return value if log_scale is None else value * log_scale.exp()
+
+
+def chain(
+    value: Float[Tensor, "_ _ draw"],
+    layers: Iterable[Float[Tensor, "_ _ draw"]],
+    activation: Activation,
+    log_scale: Float[Tensor, " draw"] | None = None,
+) -> Scaled:
+    """… σ(W_3 σ(W_2 σ(value))) of each draw, for a value and a result over e^(log scale) each; see `forward`."""
+    for depth, layer in enumerate(layers, start=2):
         value = product(layer, activation.at_scale(value, log_scale))
         if activation.rescalable and depth % RESCALE_EVERY == 0:
             value, norm = unit_norm(value)
             log_scale = norm.log() if log_scale is None else log_scale + norm.log()
-    if normalize:
-        return unit_norm(value)[0]
-    return value if log_scale is None else value * log_scale.exp()
+    return value, log_scale
 
 
 def unit_norm(value: Float[Tensor, "row col draw"]) -> tuple[Float[Tensor, "row col draw"], Float[Tensor, " draw"]]:

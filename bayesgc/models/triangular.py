@@ -21,7 +21,7 @@ from torch import Tensor
 
 from bayesgc.models.activations import activation_named
 from bayesgc.models.chi import ChiTransport
-from bayesgc.models.products import forward
+from bayesgc.models.networks import ChainNetwork
 from bayesgc.validate import InputError
 
 Size = tuple[int, int]
@@ -85,7 +85,8 @@ class TriangularFactors:
     def __init__(self, layers: Sequence[ReducedLayer], *, normalize: bool) -> None:
         self.reduced = tuple(layers)
         self.shapes = [layer.shape for layer in layers]
-        self.activation = activation_named("linear")
+        self.names = [f"W{j}" for j in range(1, len(layers) + 1)]
+        self.network = ChainNetwork(activation_named("linear"))
         self.normalize = normalize
         self.size = sum(layer.size for layer in layers)
 
@@ -107,7 +108,7 @@ class TriangularFactors:
 
     def vectors(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "entry draw"]:
         """The end-to-end matrices, vectorised row by row."""
-        return forward(self.layers(normals), self.activation, normalize=self.normalize).flatten(0, 1)
+        return self.network.forward(self.layers(normals), normalize=self.normalize).flatten(0, 1)
 
     def weights(self, normals: Float[Tensor, "latent draw"]) -> dict[str, Float[Tensor, "draw row col"]]:
         """Refused: the draws are made without the model's weights.

@@ -127,7 +127,7 @@ def test_the_last_layer_makes_the_matrix(name):
     weights = target.collapsed.weights(normals.expand(-1, DRAWS), last)
     value = weights["W1"]
     for layer in list(weights.values())[1:]:
-        value = layer @ target.collapsed.whitened.activation(value)
+        value = layer @ target.collapsed.whitened.network.activation(value)
     torch.testing.assert_close(value.flatten(1).T, vectors)
 
 

@@ -52,7 +52,7 @@ def test_cases_with_known_answers(name, cases):
 def test_weights_on_request_make_the_matrices_and_fit(activation, eps):
     model = unnormalised(3, 5, activation)
     draws = run(IMPORTANCE, collapsed_problem(model, SENSING, eps, weights=True), draws=20, weights=True).posterior
-    act = torch.nn.Identity() if activation == "linear" else collapsed_target(model).collapsed.whitened.activation
+    act = collapsed_target(model).collapsed.whitened.network.activation
     value = draws.weights["W1"]
     for name in ("W2", "W3"):
         value = draws.weights[name] @ act(value)
