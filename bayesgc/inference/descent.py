@@ -8,19 +8,19 @@ paper the raw product is fitted, never the normalised one.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from bayesgc.inference.backpropagation import Factors
-from bayesgc.inference.control import Control, Progress, one_thread_each
+from bayesgc.inference.control import Control, one_thread_each
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.functionals import quantities
-from bayesgc.inference.optimizers import OPTIMIZERS, Optimizer
+from bayesgc.inference.optimizers import OPTIMIZERS
 from bayesgc.inference.records import Descent
+from bayesgc.inference.steps import Descending
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.models import MatrixFactorization, Whitened
 from bayesgc.validate import InputError, one_of, positive_integer, real_in
@@ -33,8 +33,6 @@ MOST_NUMBERS = 2**28
 """Weights × restarts held at once; with gradients, products and the optimizer's state some 5 GiB in float32."""
 MOST_WORK = 10**11
 """Weights × restarts × steps; on two cores each takes 10 to 60 ns, so that this is about an hour."""
-_LOOK_EVERY = 100
-"""Steps between looks at whether all restarts are done: each look waits for the device."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +85,9 @@ class GradientDescent:
         }
         return GradientDescent(**(asdict(self) | chosen))
 
-    def why_too_large(self, model: MatrixFactorization, shape: tuple[int, ...]) -> str | None:
+    def why_too_large(self, model: MatrixFactorization, shape: tuple[int, ...], tasks: int = 1) -> str | None:
         """Why these restarts are beyond memory or patience, and what to ask for instead; None where they are not."""
-        weights = sum(math.prod(size) for size in model.layer_shapes(shape))
+        weights = tasks * sum(math.prod(size) for size in model.layer_shapes(shape))
         steps = int(self.resolved(model).steps or 0)
         if weights * self.restarts <= MOST_NUMBERS and weights * self.restarts * steps <= MOST_WORK:
             return None
@@ -106,64 +104,66 @@ class GradientDescent:
         Raises:
             InputError: where `why_too_large` has something to say.
         """
-        if reason := self.why_too_large(model, criterion.task.shape):
+        [found] = self.run_together(model, [criterion], seed, control)
+        return found
+
+    def run_together(
+        self, model: MatrixFactorization, criteria: Sequence[Criterion], seed: int, control: Control
+    ) -> list[Descent]:
+        """`run` on several tasks of one shape in one batch; a restart begins at the same weights on each of them."""
+        shape = criteria[0].task.shape
+        if reason := self.why_too_large(model, shape, len(criteria)):
             raise InputError(f"{reason}.")
         method = self.resolved(model)
         with torch.no_grad(), one_thread_each():
-            factors = method.start(model, criterion, seed)
-            steps = method.descend(factors, criterion, control)
-            vectors = factors.vectors()
-            found = quantities(criterion.task, vectors)
+            factors = method.start(model, criteria, seed)
+            rule = OPTIMIZERS[method.optimizer].build(method.lr, float(method.momentum or 0.0), factors.flat)
+            zero = torch.tensor([criterion.task.zero_train_loss for criterion in criteria]).to(factors.flat)
+            descending = Descending(factors, rule, (method.tol * zero).repeat_interleave(self.restarts))
+            descending.descend(int(method.steps or 0), control)
+            return [method._ended(descending, i, criterion, control) for i, criterion in enumerate(criteria)]
+
+    def _ended(self, descending: Descending, index: int, criterion: Criterion, control: Control) -> Descent:
+        """The record of the restarts on one task."""
+        own = slice(index * self.restarts, (index + 1) * self.restarts)
+        vectors = descending.vectors[own]
+        found = quantities(criterion.task, vectors.T)
         return Descent(
-            configuration={key: value for key, value in asdict(method).items() if value is not None},
-            end_to_end=vectors.T.unflatten(-1, criterion.task.shape).cpu(),
+            configuration={key: value for key, value in asdict(self).items() if value is not None},
+            end_to_end=vectors.unflatten(-1, criterion.task.shape).cpu(),
             quantities={name: values.cpu() for name, values in found.items()},
             converged=(found["train_loss"] < fitted_below(criterion)).cpu(),
-            steps=steps.cpu(),
+            steps=descending.steps[own].cpu(),
             seconds=control.seconds,
+            trace={step: losses[own] for step, losses in descending.trace},
         )
 
-    def start(self, model: MatrixFactorization, criterion: Criterion, seed: int) -> Factors:
+    def start(self, model: MatrixFactorization, criteria: Sequence[Criterion], seed: int) -> Factors:
         """The initial weights; those of one restart depend on the seed and its index alone."""
-        factors = Factors.zeros(model, criterion, self.restarts)
+        tasks, device = [criterion.task for criterion in criteria], criteria[0].device
+        factors = Factors.zeros(model, tasks, self.restarts, device, criteria[0].dtype)
         # Whitened with all its weights, which the criterion's form may not have.
-        prior = model.whiten(criterion.task.shape, weights=True) if self.init == "prior" else None
+        prior = model.whiten(tasks[0].shape, weights=True) if self.init == "prior" else None
         for restart in range(self.restarts):
-            source = generator(seed, Stream.DESCENT, restart, criterion.device)
+            source = generator(seed, Stream.DESCENT, restart, device)
+            starts = slice(restart, None, self.restarts)
             if prior is not None:
-                self._start_at_prior(factors, prior, source, restart)
+                self._start_at_prior(factors, prior, source, starts)
             else:
-                self._start_small(factors, source, restart)
+                self._start_small(factors, source, starts)
         return factors
 
-    def _start_small(self, factors: Factors, source: torch.Generator, restart: int) -> None:
+    def _start_small(self, factors: Factors, source: torch.Generator, starts: slice) -> None:
         for layer in factors.layers:
-            bound = float(self.init_scale or 1.0) * layer.shape[1] ** -0.5
-            layer[..., restart] = torch.empty_like(layer[..., 0]).uniform_(-bound, bound, generator=source)
+            bound = float(self.init_scale or 1.0) * layer.shape[2] ** -0.5
+            layer[starts] = torch.empty_like(layer[0]).uniform_(-bound, bound, generator=source)
 
     @staticmethod
-    def _start_at_prior(factors: Factors, prior: Whitened, source: torch.Generator, restart: int) -> None:
+    def _start_at_prior(factors: Factors, prior: Whitened, source: torch.Generator, starts: slice) -> None:
         like = factors.flat
         normals = torch.randn(prior.size, 1, generator=source, device=like.device, dtype=like.dtype)
         for layer, draw in zip(factors.layers, prior.weights(normals).values(), strict=True):
-            layer[..., restart] = draw[0]
-
-    def descend(self, factors: Factors, criterion: Criterion, control: Control) -> Int[Tensor, " restart"]:
-        """Step until every restart is below the tolerance or the steps are spent; returns the steps each one made."""
-        rule: Optimizer = OPTIMIZERS[self.optimizer].build(self.lr, float(self.momentum or 0.0), factors.flat)
-        goal = self.tol * criterion.task.zero_train_loss
-        going: Bool[Tensor, " restart"] = torch.ones(self.restarts, dtype=torch.bool, device=criterion.device)
-        made = torch.zeros(self.restarts, dtype=torch.int64, device=criterion.device)
-        for step in range(1, int(self.steps or 0) + 1):
-            loss: Float[Tensor, " restart"] = factors.backpropagate()
-            going = going & (loss > goal)
-            made += going
-            factors.flat.sub_(rule.update(factors.gradient, step) * going)
-            if step % _LOOK_EVERY == 0:
-                control.report(Progress("gradient descent", step, self.steps, detail=f"{int((~going).sum())} fitted"))
-                if control.interrupted or not going.any():
-                    break
-        return made
+            layer[starts] = draw[0]
 
 
 def fitted_below(criterion: Criterion) -> float:

@@ -1,4 +1,4 @@
-"""Update rules of gradient descent for all restarts at once: weights are (weight, restart), restarts independent."""
+"""Update rules of gradient descent for all starts at once: weights are (start, weight), starts independent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 
@@ -15,12 +15,26 @@ from torch import Tensor
 class Optimizer(Protocol):
     """A rule that turns gradients into steps."""
 
-    def update(self, gradient: Float[Tensor, "weight restart"], step: int) -> Float[Tensor, "weight restart"]:
+    def update(self, gradient: Float[Tensor, "start weight"], step: int) -> Float[Tensor, "start weight"]:
         """What to subtract from the weights; ``step`` counts from 1."""
         ...
 
+    def keep(self, starts: Bool[Tensor, " start"]) -> None:
+        """Forget all but some of the starts."""
+        ...
 
-class GroupRMSprop:
+
+class _PerStart:
+    """Every tensor of an optimizer has one row for each start."""
+
+    def keep(self, starts: Bool[Tensor, " start"]) -> None:
+        """Forget all but some of the starts."""
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(self, name, value[starts])
+
+
+class GroupRMSprop(_PerStart):
     """RMSprop with one average of the squared gradient norm for all weights, bias-corrected.
 
     Source: the optimizer of Arora, Cohen, Hu and Luo 2019 that Alexander et al. 2025 use (α = 0.99, ε = 1e-6);
@@ -29,12 +43,13 @@ class GroupRMSprop:
 
     def __init__(self, lr: float, momentum: float, like: Tensor, alpha: float = 0.99, eps: float = 1e-6) -> None:
         self.lr, self.momentum, self.alpha, self.eps = lr, momentum, alpha, eps
-        self.average = like.new_zeros(like.shape[1])
+        self.average = like.new_zeros(like.shape[0], 1)
         self.velocity = torch.zeros_like(like)
 
-    def update(self, gradient: Float[Tensor, "weight restart"], step: int) -> Float[Tensor, "weight restart"]:
+    def update(self, gradient: Float[Tensor, "start weight"], step: int) -> Float[Tensor, "start weight"]:
         """What to subtract from the weights."""
-        self.average.mul_(self.alpha).add_(gradient.square().sum(0), alpha=1 - self.alpha)
+        norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+        self.average.mul_(self.alpha).addcmul_(norm, norm, value=1 - self.alpha)
         scale = self.lr / ((self.average / (1 - self.alpha**step)).sqrt_() + self.eps)
         if self.momentum == 0:
             return gradient * scale
@@ -42,27 +57,27 @@ class GroupRMSprop:
         return self.velocity
 
 
-class HeavyBall:
+class HeavyBall(_PerStart):
     """Gradient descent with Polyak's momentum; plain at momentum 0."""
 
     def __init__(self, lr: float, momentum: float, like: Tensor) -> None:
         self.lr, self.momentum = lr, momentum
         self.velocity = torch.zeros_like(like)
 
-    def update(self, gradient: Float[Tensor, "weight restart"], step: int) -> Float[Tensor, "weight restart"]:
+    def update(self, gradient: Float[Tensor, "start weight"], step: int) -> Float[Tensor, "start weight"]:
         """What to subtract from the weights."""
         self.velocity.mul_(self.momentum).add_(gradient, alpha=self.lr)
         return self.velocity
 
 
-class Adam:
+class Adam(_PerStart):
     """Adam (Kingma and Ba 2015) with its usual constants; ``momentum`` is not used."""
 
     def __init__(self, lr: float, momentum: float, like: Tensor) -> None:
         self.lr = lr
         self.first, self.second = torch.zeros_like(like), torch.zeros_like(like)
 
-    def update(self, gradient: Float[Tensor, "weight restart"], step: int) -> Float[Tensor, "weight restart"]:
+    def update(self, gradient: Float[Tensor, "start weight"], step: int) -> Float[Tensor, "start weight"]:
         """What to subtract from the weights."""
         self.first.lerp_(gradient, 0.1)
         self.second.lerp_(gradient.square(), 0.001)

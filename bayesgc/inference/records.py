@@ -123,7 +123,8 @@ class Run:
 class Descent:
     """The record of gradient descent or of the mode: one end point a restart, a spread and not a posterior.
 
-    ``energy`` is −log prior density of the weights, counted from the density's peak where that is known.
+    ``energy`` is −log prior density of the weights, counted from the density's peak where that is known; ``trace`` the
+    training losses before some of the steps, by their number.
     """
 
     configuration: dict[str, float | int | str]
@@ -133,6 +134,7 @@ class Descent:
     steps: Int[Tensor, " restart"]
     seconds: float
     energy: Float[Tensor, " restart"] | None = None
+    trace: dict[int, Float[np.ndarray, " restart"]] | None = None
 
 
 @dataclass(frozen=True)

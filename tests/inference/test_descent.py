@@ -23,7 +23,7 @@ MODEL = MatrixFactorization(depth=2, width=5)
 
 
 def random_factors(model, task, restarts=3, seed=0):
-    factors = Factors.zeros(model, criterion(model, task, dtype=torch.float64), restarts)
+    factors = Factors.zeros(model, [task], restarts, torch.device("cpu"), torch.float64)
     factors.flat.normal_(generator=torch.Generator().manual_seed(seed))
     return factors
 
@@ -40,8 +40,8 @@ def loss_by_autograd(layers, task, activation):
     """The training loss of every restart, from matrix products that torch can differentiate."""
     value = layers[0]
     for layer in layers[1:]:
-        value = torch.einsum("ijr,jkr->ikr", layer, activation(value))
-    return task.train_loss(value.flatten(0, 1))
+        value = torch.einsum("rij,rjk->rik", layer, activation(value))
+    return task.train_loss(value.flatten(1).T)
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
@@ -56,7 +56,7 @@ def test_gradient_is_that_of_autograd(name, depth, task):
     torch.testing.assert_close(factors.backpropagate(), expected.detach())
     for ours, theirs in zip(factors.gradients, gradients, strict=True):
         torch.testing.assert_close(ours, theirs)
-    torch.testing.assert_close(task.train_loss(factors.vectors()), expected.detach())
+    torch.testing.assert_close(task.train_loss(factors.vectors().T), expected.detach())
 
 
 # --- the update rules -------------------------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ def test_gradient_is_that_of_autograd(name, depth, task):
 
 def gradients(steps=40, weights=6, restarts=3):
     source = torch.Generator().manual_seed(1)
-    return torch.randn(steps, weights, restarts, generator=source, dtype=torch.float64)
+    return torch.randn(steps, restarts, weights, generator=source, dtype=torch.float64)
 
 
 def path(name, lr=0.05, momentum=0.0):
@@ -109,12 +109,12 @@ def test_group_rmsprop_by_its_formula(momentum):
     positions = []
     for restart in range(3):
         position, velocity, average = np.zeros(6), np.zeros(6), 0.0
-        for step, gradient in enumerate(gradients()[:, :, restart].numpy(), start=1):
+        for step, gradient in enumerate(gradients()[:, restart].numpy(), start=1):
             average = 0.99 * average + 0.01 * np.sum(gradient**2)
             velocity = momentum * velocity + 0.05 * gradient / (math.sqrt(average / (1 - 0.99**step)) + 1e-6)
             position = position - velocity
             positions.append(position)
-    expected = torch.from_numpy(np.array(positions)).reshape(3, 40, 6).permute(1, 2, 0)
+    expected = torch.from_numpy(np.array(positions)).reshape(3, 40, 6).permute(1, 0, 2)
     torch.testing.assert_close(path("group-rmsprop", momentum=momentum), expected)
 
 
@@ -138,12 +138,12 @@ def test_momentum_changes_the_iterates():
 def test_small_starts_are_uniform_within_their_bound(scale):
     model = MatrixFactorization(depth=3, width=(6, 2))
     method = GradientDescent(init_scale=scale, restarts=200)
-    factors = method.start(model, criterion(model, TASK, dtype=torch.float64), 0)
+    factors = method.start(model, [criterion(model, TASK, dtype=torch.float64)], 0)
     for layer in factors.layers:
-        bound = scale / math.sqrt(layer.shape[1])
+        bound = scale / math.sqrt(layer.shape[2])
         assert stats.kstest(layer.flatten().numpy() / bound, stats.uniform(-1, 2).cdf).pvalue > 1e-3
         # Negative control: bounds by the rows, as the prior's scaling has them, are seen.
-        wrong = scale / math.sqrt(layer.shape[0])
+        wrong = scale / math.sqrt(layer.shape[1])
         assert stats.kstest(layer.flatten().numpy() / wrong, stats.uniform(-1, 2).cdf).pvalue < 1e-3
 
 
@@ -153,9 +153,9 @@ def test_small_starts_are_uniform_within_their_bound(scale):
 def test_starts_at_the_prior_have_its_law(prior, law):
     model = MatrixFactorization(depth=3, width=(6, 2), prior=prior, normalize=True)
     method = GradientDescent(init="prior", restarts=60)
-    factors = method.start(model, criterion(model, TASK, dtype=torch.float64), 0)
+    factors = method.start(model, [criterion(model, TASK, dtype=torch.float64)], 0)
     for layer in factors.layers:
-        assert stats.kstest(layer.flatten().numpy() * math.sqrt(layer.shape[0]), law.cdf).pvalue > 1e-3
+        assert stats.kstest(layer.flatten().numpy() * math.sqrt(layer.shape[1]), law.cdf).pvalue > 1e-3
 
 
 @pytest.mark.parametrize("init", ["small", "prior"])
@@ -169,6 +169,44 @@ def test_seeds_differ_and_repeat():
     first, same, other = (descend(seed=seed, init_scale=0.1).end_to_end for seed in (0, 0, 1))
     assert torch.equal(first, same)
     assert not torch.isclose(first, other).any()
+
+
+# --- several tasks ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [sensing, completion])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_tasks_together_end_as_they_do_apart(make, optimizer):
+    # Starts on three tasks stop at different steps, so that some leave the batch before others.
+    model = MatrixFactorization(depth=3, width=4, activation="tanh")
+    criteria = [criterion(model, make(3, 4, 1, 7, seed=seed), 0.01, torch.float64) for seed in range(3)]
+    lr = 0.2 if optimizer in ("gd", "momentum") else 0.02
+    method = GradientDescent(optimizer=optimizer, lr=lr, steps=1500, init_scale=0.3, tol=1e-3, restarts=3)
+    together = method.run_together(model, criteria, 0, Control())
+    steps = torch.stack([found.steps for found in together])
+    assert len(steps.unique()) > 3
+    for found, problem in zip(together, criteria, strict=True):
+        apart = method.run(model, problem, 0, Control())
+        # Rounding differs between batch shapes, and a path of many steps magnifies it.
+        assert (found.steps - apart.steps).abs().max() <= 1
+        torch.testing.assert_close(found.end_to_end, apart.end_to_end, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            found.quantities["train_loss"], problem.task.train_loss(found.end_to_end.flatten(1).T)
+        )
+
+
+def test_the_trace_leads_to_the_end():
+    found = descend(steps=3000, init_scale=0.5, lr=0.02, restarts=5, tol=0.01)
+    assert found.trace is not None
+    steps = list(found.trace)
+    assert steps[:4] == [1, 2, 3, 4]
+    assert (found.trace[1] > 0.01).all()
+    # The last note lies at most a factor 10^(1/8) before the end; the starts that left by then are where they ended.
+    assert found.steps.max() / 10 ** (1 / 8) - 1 < steps[-1] <= found.steps.max() + 100
+    goal = 0.01 * TASK.zero_train_loss
+    ended = (found.steps < steps[-1]).numpy()
+    assert ended.any()
+    assert (found.trace[steps[-1]][ended] <= goal).all()
 
 
 # --- stops ------------------------------------------------------------------------------------------------------------
