@@ -63,7 +63,7 @@ class Importance:
 
     def _sample(self, criterion: Criterion, request: Request) -> _Sample:
         if criterion.collapsed is None:
-            raise InputError("importance needs an unnormalised matrix factorisation with a Gaussian last layer.")
+            raise InputError("importance needs an unnormalised factorisation with a Gaussian last layer.")
         refuse_without_density(criterion.task, criterion.collapsed, criterion.eps, self.name)
         target = CollapsedCriterion(criterion.task, criterion.collapsed, criterion.eps, criterion.device)
         return _Sample(target, request.filled(self.defaults))

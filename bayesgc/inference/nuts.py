@@ -78,7 +78,7 @@ class NUTS:
 def _target(criterion: Criterion) -> CollapsedCriterion:
     if criterion.collapsed is None:
         raise InputError(
-            "nuts needs an unnormalised matrix factorisation with a Gaussian last layer; use splitting at some eps > 0."
+            "nuts needs an unnormalised factorisation with a Gaussian last layer; use splitting at some eps > 0."
         )
     refuse_without_density(criterion.task, criterion.collapsed, criterion.eps, NUTS.name)
     # One chain is far too little work for an accelerator.

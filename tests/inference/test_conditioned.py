@@ -170,7 +170,7 @@ def test_pyro_samples_it(eps):
         (gc.MatrixFactorization(normalize=True), 0.01, "its output is normalised.*splitting or rejection"),
         (gc.MatrixFactorization(normalize=True), 0, "its output is normalised"),
         (gc.MatrixFactorization(prior="uniform", normalize=False), 0, "its last layer is not"),
-        (lambda: pyro.sample("w", dist.Normal(0.0, 1.0).expand([3, 4]).to_event(2)), 0.1, "not a matrix factorisation"),
+        (lambda: pyro.sample("w", dist.Normal(0.0, 1.0).expand([3, 4]).to_event(2)), 0.1, "not a factorisation"),
         (model_of(activation="relu"), 0.01, "hidden units can die"),
         (gc.MatrixFactorization(2, 1, normalize=False), 0.01, "conditioned cannot condition"),
         (model_of(), -1, "eps is -1"),
