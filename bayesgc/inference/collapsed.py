@@ -84,6 +84,32 @@ class CollapsedCriterion:
         parts = normals.split(self.chunk, dim=1)
         return torch.cat([self.system(part).log_density(self.targets(part)) for part in parts]) + self.log_ball
 
+    def gradient(
+        self, normals: Float[Tensor, "latent draw"]
+    ) -> tuple[Float[Tensor, " draw"], Float[Tensor, "latent draw"]]:
+        """Score of each draw and its gradient: in closed form up to features and targets, from there by autograd.
+
+        The gradient is zero where the score is −∞.
+        """
+        parts = [self._gradient(part) for part in normals.split(self.chunk, dim=1)]
+        return torch.cat([score for score, _ in parts]) + self.log_ball, torch.cat([slope for _, slope in parts], dim=1)
+
+    def _gradient(
+        self, normals: Float[Tensor, "latent draw"]
+    ) -> tuple[Float[Tensor, " draw"], Float[Tensor, "latent draw"]]:
+        with torch.enable_grad():
+            leaf = normals.detach().requires_grad_(True)
+            features, targets = self.collapsed.features(leaf[: self.collapsed.size]), self.targets(leaf)
+        with torch.no_grad():
+            system = system_given(self.task, features)
+            score = system.log_density(targets)
+            # K = FᵀF, and the gradient with respect to K is symmetric.
+            slope = product(features, 2 * system.gram_gradient(targets).movedim(0, -1))
+            downstream = {features: slope, targets: -system.solve(targets)}
+        known = {value: grad for value, grad in downstream.items() if value.requires_grad}
+        gradient = torch.autograd.grad(list(known), leaf, list(known.values()))[0]
+        return score, torch.where(score.isfinite(), gradient, 0.0)
+
     def gen_loss(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"] | None:
         """E[L_gen | hidden layers, fit] of each draw, or None where L_gen is not defined."""
         return self.evaluate(normals)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,10 +16,15 @@ from bayesgc.inference.refresh import refresh_at_fixed_values
 from bayesgc.inference.target import Harvest
 from bayesgc.models import Whitened
 from bayesgc.models.collapse import Collapsed
+from bayesgc.models.factorization import WhitenedFactors
+from bayesgc.models.triangular import TriangularFactors
 from bayesgc.task import Task
 
 _CHUNK_ENTRIES = {"cpu": 2**18, "cuda": 2**28, "mps": 2**26}
 """Latent entries evaluated at once: on a CPU what its cache holds, on a GPU what its memory holds."""
+
+_LIVE_LAYERS = 8
+"""Layers of a network that count as in use at the same time."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,11 @@ class Criterion:
     @property
     def chunk(self) -> int:
         """Draws evaluated at once; a fixed rule, so that it changes no bit from run to run."""
-        return max(64, _CHUNK_ENTRIES[self.device.type] // self.latent_size)
+        numbers = self.latent_size
+        if isinstance(self.whitened, WhitenedFactors | TriangularFactors):
+            # Layers act one after another, so of a deep network only a few need be in the cache at once.
+            numbers = min(numbers, _LIVE_LAYERS * max(math.prod(shape) for shape in self.whitened.shapes))
+        return max(64, _CHUNK_ENTRIES[self.device.type] // numbers)
 
     def draw(self, generator: torch.Generator, count: int) -> Float[Tensor, "latent draw"]:
         """Normals of ``count`` draws from the prior."""

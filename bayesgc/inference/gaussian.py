@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from bayesgc.task import ObservedCells, Task
+from bayesgc.task import Measurements, ObservedCells, Task
 
 
 class GaussianSystem(ABC):
@@ -59,6 +60,10 @@ class GaussianSystem(ABC):
         usable = ~self.singular & density.isfinite()
         return torch.where(usable, density, -torch.inf)
 
+    @abstractmethod
+    def gram_gradient(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw col col"]:
+        """∂ log N(v; 0, S)/∂K, symmetric: the sum over i, j of G_ij A_iᵀ A_j with G = (S⁻¹ v vᵀ S⁻¹ − S⁻¹)/2."""
+
     def lift(self, multipliers: Float[Tensor, "draw n"]) -> Float[Tensor, "draw row col"]:
         """C Āᵀ λ as a matrix."""
         rows = self.task.measurements.adjoint(multipliers.T).T.unflatten(1, self.task.unfolding)
@@ -83,12 +88,29 @@ def _without_digits(factor: Float[Tensor, "*batch n n"], matrix: Float[Tensor, "
 _SMALLEST_PIVOT = 1e-13
 
 
+def _covariance_gradient(
+    solved: Float[Tensor, "*batch n"], factor: Float[Tensor, "*batch n n"]
+) -> Float[Tensor, "*batch n n"]:
+    """G = (S⁻¹ v vᵀ S⁻¹ − S⁻¹)/2, from S⁻¹ v and the factor of S."""
+    # Not by torch.cholesky_inverse, which raises for the whole batch where one factor is singular.
+    eye = torch.eye(factor.shape[-1], dtype=factor.dtype, device=factor.device)
+    inverse = torch.cholesky_solve(eye.expand_as(factor), factor)
+    return (solved[..., :, None] * solved[..., None, :] - inverse) / 2
+
+
+@lru_cache(maxsize=4)
+def _constant(measurements: Measurements, device: torch.device, dtype: torch.dtype) -> Float[Tensor, "n entry"]:
+    """Ā, kept from one batch to the next: for few draws making it would take longer than the algebra."""
+    return torch.tensor(measurements.dense(), device=device, dtype=dtype)
+
+
 class DenseSystem(GaussianSystem):
     """Measurements of any kind: one n × n covariance for each draw."""
 
     @cached_property
     def _seen(self) -> Float[Tensor, "n row col"]:
-        return self.gram.new_tensor(self.task.measurements.dense()).unflatten(1, self.task.unfolding)
+        seen = _constant(self.task.measurements, self.gram.device, self.gram.dtype)
+        return seen.unflatten(1, self.task.unfolding)
 
     @cached_property
     def _images(self) -> Float[Tensor, "draw n entry"]:
@@ -115,12 +137,37 @@ class DenseSystem(GaussianSystem):
     def solve(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw n"]:
         return torch.cholesky_solve(values[..., None], self._factor[0])[..., 0]
 
+    def gram_gradient(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw col col"]:
+        slope = _covariance_gradient(self.solve(values), self._factor[0])
+        combined = (slope @ self._seen.flatten(1)).unflatten(2, self.task.unfolding)
+        return torch.einsum("nrc,bnrd->bcd", self._seen, combined)
+
     def held_out_variance(self) -> Float[Tensor, " draw"]:
-        held_out = self.gram.new_tensor(self.task.held_out.dense()).unflatten(1, self.task.unfolding)
+        held_out = _constant(self.task.held_out, self.gram.device, self.gram.dtype).unflatten(1, self.task.unfolding)
         inner = torch.einsum("mrc,mrd->cd", held_out, held_out)
         cross = self._images @ held_out.flatten(1).T
         explained = torch.linalg.solve_triangular(self._factor[0], cross, upper=False)
         return torch.einsum("bcd,cd->b", self.gram, inner) - explained.square().sum((1, 2))
+
+
+class _Pattern(NamedTuple):
+    """Which cells were observed: their indices, each cell, each pair in one row, and ones on the diagonal elsewhere."""
+
+    cells: Int[Tensor, " n"]
+    mask: Bool[Tensor, "row col"]
+    both: Bool[Tensor, "row col col"]
+    idle: Float[Tensor, "row col col"]
+
+
+@lru_cache(maxsize=4)
+def _pattern(task: Task, device: torch.device, dtype: torch.dtype) -> _Pattern:
+    if not isinstance(task.measurements, ObservedCells):
+        raise TypeError("a CellSystem needs observed cells")
+    cells = torch.tensor(task.measurements.cells, device=device)
+    observed = torch.zeros(task.measurements.entries, dtype=torch.bool, device=device)
+    observed[cells] = True
+    mask = observed.view(task.unfolding)
+    return _Pattern(cells, mask, mask[:, :, None] & mask[:, None, :], torch.diag_embed((~mask).to(dtype)))
 
 
 class CellSystem(GaussianSystem):
@@ -130,22 +177,12 @@ class CellSystem(GaussianSystem):
     """
 
     @cached_property
-    def _mask(self) -> Bool[Tensor, "row col"]:
-        observed = torch.zeros(self.task.measurements.entries, dtype=torch.bool, device=self.gram.device)
-        observed[self._cells] = True
-        return observed.view(self.task.unfolding)
-
-    @cached_property
-    def _cells(self) -> Tensor:
-        if not isinstance(self.task.measurements, ObservedCells):
-            raise TypeError("a CellSystem needs observed cells")
-        return torch.tensor(self.task.measurements.cells, device=self.gram.device)
+    def _pattern(self) -> _Pattern:
+        return _pattern(self.task, self.gram.device, self.gram.dtype)
 
     @cached_property
     def _factor(self) -> tuple[Float[Tensor, "draw row col col"], Bool[Tensor, " draw"]]:
-        both = self._mask[:, :, None] & self._mask[:, None, :]
-        idle = torch.diag_embed((~self._mask).to(self.gram.dtype))
-        blocks = self.gram[:, None] * both + idle
+        blocks = self.gram[:, None] * self._pattern.both + self._pattern.idle
         factor, info = torch.linalg.cholesky_ex(blocks)
         return factor, ((info > 0) | _without_digits(factor, blocks)).any(1)
 
@@ -164,10 +201,17 @@ class CellSystem(GaussianSystem):
         return torch.linalg.solve_triangular(self._factor[0], self._table(values), upper=False)[..., 0]
 
     def solve(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw n"]:
-        return torch.cholesky_solve(self._table(values), self._factor[0])[..., 0].flatten(1)[:, self._cells]
+        return self._solved(values).flatten(1)[:, self._pattern.cells]
+
+    def _solved(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw row col"]:
+        return torch.cholesky_solve(self._table(values), self._factor[0])[..., 0]
+
+    def gram_gradient(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw col col"]:
+        return (_covariance_gradient(self._solved(values), self._factor[0]) * self._pattern.both).sum(1)
 
     def held_out_variance(self) -> Float[Tensor, " draw"]:
-        seen = self.gram[:, None] * self._mask[:, :, None]
+        mask = self._pattern.mask
+        seen = self.gram[:, None] * mask[:, :, None]
         explained = torch.linalg.solve_triangular(self._factor[0], seen, upper=False).square().sum(2)
         left = self.gram.diagonal(dim1=1, dim2=2)[:, None] - explained
-        return torch.where(self._mask, 0.0, left).sum((1, 2))
+        return torch.where(mask, 0.0, left).sum((1, 2))

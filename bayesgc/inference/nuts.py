@@ -41,8 +41,8 @@ class NUTS:
         most_divergent: the share of divergent transitions above which the draws are not to be trusted.
     """
 
-    warmup: int = 300
-    target_accept: float = 0.95
+    warmup: int = 150
+    target_accept: float = 0.9
     max_tree_depth: int = 8
     most_divergent: float = 0.01
     name: ClassVar[str] = "nuts"

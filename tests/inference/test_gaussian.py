@@ -48,6 +48,25 @@ def test_the_algebra_is_that_of_full_matrices(name, task):
         assert float(system.log_det[i]) == pytest.approx(np.linalg.slogdet(twin.covariance)[1], **close)
 
 
+@pytest.mark.parametrize("eps", [0.0, 0.01])
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "depth one"])
+def test_the_gradient_in_closed_form_is_that_of_autograd(name, task, eps):
+    target = collapsed_target(MODELS[name], task, eps)
+    normals = target.draw(source(), 6).requires_grad_(True)
+    score = target.score(normals)
+    expected = torch.autograd.grad(score.sum(), normals)[0]
+    known, gradient = target.gradient(normals)
+    torch.testing.assert_close(known, score.detach(), rtol=0, atol=0)
+    torch.testing.assert_close(gradient, expected, rtol=1e-8, atol=1e-8)
+
+
+def test_the_gradient_of_a_singular_draw_is_zero():
+    target = collapsed_target(unnormalised(2, 4, "relu"), SENSING)
+    score, gradient = target.gradient(torch.full((target.latent_size, 2), -1.0, dtype=torch.float64))
+    assert score.tolist() == [-math.inf] * 2
+    assert not gradient.any()
+
+
 def test_the_system_suits_the_task(task):
     system = gaussian_system(task, torch.eye(4, dtype=torch.float64)[None])
     assert isinstance(system, CellSystem if task is COMPLETION else DenseSystem)
