@@ -10,6 +10,8 @@ import importlib.metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bayesgc.analysis.compare import Comparison, compare
+    from bayesgc.analysis.diagnose import Diagnosis, diagnose
     from bayesgc.analysis.plots import plot_curve, plot_losses, plot_result
     from bayesgc.analysis.storage import load as load_result
     from bayesgc.analysis.storage import save as save_result
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 __version__ = importlib.metadata.version("bayesgc")
 
 _HOMES = {
+    "bayesgc.analysis.compare": ["Comparison", "compare"],
+    "bayesgc.analysis.diagnose": ["Diagnosis", "diagnose"],
     "bayesgc.analysis.plots": ["plot_curve", "plot_losses", "plot_result"],
     "bayesgc.analysis.summary": ["result_object"],
     "bayesgc.api": ["InferenceFailed", "conditioned", "infer"],
@@ -73,6 +77,8 @@ _RENAMED = {"load_result": ("bayesgc.analysis.storage", "load"), "save_result": 
 __all__ = [
     "NUTS",
     "CPFactorization",
+    "Comparison",
+    "Diagnosis",
     "GradientDescent",
     "Importance",
     "InferenceFailed",
@@ -88,8 +94,10 @@ __all__ = [
     "Tempering",
     "TensorTrain",
     "__version__",
+    "compare",
     "completion",
     "conditioned",
+    "diagnose",
     "infer",
     "load",
     "load_result",

@@ -1,4 +1,4 @@
-"""The JSON Schema of the result object, as it ships with the package."""
+"""The JSON Schemas of what the commands print with ``--json``, as they ship with the package."""
 
 from __future__ import annotations
 
@@ -6,8 +6,18 @@ import json
 from importlib.resources import files
 from typing import Any
 
+from bayesgc.validate import one_of
+
+_FILES = {"result": "schema.json", "comparison": "comparison.schema.json", "diagnosis": "diagnosis.schema.json"}
+
 
 def result_schema() -> dict[str, Any]:
     """The schema (JSON Schema, draft 2020-12) that every ``--json`` result obeys."""
-    schema: dict[str, Any] = json.loads(files("bayesgc.analysis").joinpath("schema.json").read_text(encoding="utf-8"))
-    return schema
+    return schema("result")
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The schema of a ``result``, a ``comparison`` or a ``diagnosis``."""
+    file = _FILES[one_of("schema", name, _FILES)]
+    found: dict[str, Any] = json.loads(files("bayesgc.analysis").joinpath(file).read_text(encoding="utf-8"))
+    return found

@@ -15,6 +15,14 @@ from bayesgc.validate import InputError
 CREATOR = "bayesgc"
 SCHEMA = 1
 
+OLDEST_SCHEMA = 1
+_MAGIC = b"\x89HDF\r\n\x1a\n"
+_GROUPS = ("prior", "observed_data", "constant_data")
+_ATTRIBUTES = (
+    "configuration", "method", "outcome", "message", "eps", "held_out", "seeds", "evaluations", "seconds",
+    "diagnostics", "reasons", "versions",
+)  # fmt: skip
+
 # A damaged file raises in whichever layer of HDF5, h5netcdf or xarray meets the damage first.
 _DAMAGE = (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError)
 
@@ -43,6 +51,7 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
     source = Path(path)
     if not source.is_file():
         raise InputError(f"{source} is not a file; give the .nc file of a bayesgc result.")
+    _check_signature(source)
     try:
         with xr.open_datatree(source, engine="h5netcdf") as lazy:
             _check_origin(lazy.attrs, source)
@@ -50,15 +59,42 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
     except InputError:
         raise
     except _DAMAGE as error:
-        raise InputError(f"{source} cannot be read as a bayesgc result: it is damaged or of another format.") from error
+        raise InputError(
+            f"{source} cannot be read as a bayesgc result: it is damaged or cut short; copy it again, or run again."
+        ) from error
+    _check_contents(tree, source)
     _plain_attributes(tree)
     return tree
+
+
+def _check_signature(source: Path) -> None:
+    try:
+        with source.open("rb") as stream:
+            start = stream.read(len(_MAGIC))
+    except OSError as error:
+        raise InputError(f"{source} cannot be read: {error.strerror or error}.") from error
+    if start != _MAGIC:
+        kind = "empty" if not start else "of another format, not netCDF-4"
+        raise InputError(f"{source} cannot be read as a bayesgc result: it is {kind}; give the .nc file of a result.")
+
+
+def _check_contents(tree: xr.DataTree, source: Path) -> None:
+    """Refuse a file that lacks what every result has, by the name of what is missing."""
+    missing = [f"the group {name!r}" for name in _GROUPS if name not in tree.children]
+    missing += [f"the attribute {name!r}" for name in _ATTRIBUTES if name not in tree.attrs]
+    if missing:
+        raise InputError(f"{source} is no whole bayesgc result: {missing[0]} is missing; run again.")
 
 
 def _check_origin(attributes: dict[Any, Any], source: Path) -> None:
     version = attributes.get("schema")
     if attributes.get("creation_library") != CREATOR or not isinstance(version, int | np.integer):
         raise InputError(f"{source} was not written by bayesgc; give the .nc file of a bayesgc result.")
+    if version < OLDEST_SCHEMA:
+        raise InputError(
+            f"{source} has result schema {version}; this bayesgc reads schemas from {OLDEST_SCHEMA} on: "
+            "run again, or use the bayesgc that wrote it."
+        )
     if version > SCHEMA:
         raise InputError(
             f"{source} has result schema {version}; this bayesgc reads schemas up to {SCHEMA}: upgrade bayesgc."

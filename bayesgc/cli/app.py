@@ -18,7 +18,7 @@ from bayesgc import __version__
 from bayesgc.cli.infer import INTERRUPTED, infer
 from bayesgc.validate import InputError
 
-WRONG_INPUT, BROKEN_PIPE = 2, 141
+WRONG_INPUT, NOT_CONVERGED, BROKEN_PIPE = 2, 3, 141
 
 app = typer.Typer(
     name="bayesgc",
@@ -60,6 +60,29 @@ def show(
     from bayesgc.cli.show import show as print_saved
 
     print_saved(file, as_json=as_json, plot=plot)
+
+
+@app.command()
+def compare(
+    files: Annotated[list[Path], typer.Argument(help="Results saved by infer (.nc); differences are from the first.")],
+    delta: Annotated[str, typer.Option(help="For P(L_gen < delta): a loss, or a share of the zero matrix's.")] = "10%",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare saved results: losses, rarity, where gradient descent stands, mechanisms, differences."""
+    from bayesgc.cli.show import print_comparison
+
+    print_comparison(files, delta=delta, as_json=as_json)
+
+
+@app.command()
+def diagnose(
+    file: Annotated[Path, typer.Argument(help="A result saved by infer (.nc).")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check whether a saved result can be relied on; exits with 3 when something is wrong."""
+    from bayesgc.cli.show import print_diagnosis
+
+    raise typer.Exit(0 if print_diagnosis(file, as_json=as_json) else NOT_CONVERGED)
 
 
 @app.command(name="list")

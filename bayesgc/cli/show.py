@@ -1,9 +1,10 @@
-"""``bayesgc show FILE``: print a saved result again."""
+"""The commands that read saved results and print: ``show``, ``compare``, ``diagnose``."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -31,6 +32,30 @@ def show(file: Path, *, as_json: bool = False, plot: Path | None = None, console
     from bayesgc.cli.render import print_result
 
     print_result(Console() if console is None else console, result)
+
+
+def print_comparison(files: list[Path], *, delta: str, as_json: bool = False) -> None:
+    """Print the saved results side by side."""
+    from bayesgc.analysis.compare import compare
+
+    comparison = compare(*files, delta=delta)
+    _print(comparison, as_json=as_json)
+
+
+def print_diagnosis(file: Path, *, as_json: bool = False) -> bool:
+    """Print the checks of a saved result; whether nothing is wrong."""
+    from bayesgc.analysis.diagnose import diagnose
+
+    diagnosis = diagnose(file)
+    _print(diagnosis, as_json=as_json)
+    return diagnosis.healthy
+
+
+def _print(found: Any, *, as_json: bool) -> None:
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        Console().print(found)
 
 
 def print_json(result: dict[str, object]) -> None:

@@ -124,17 +124,25 @@ def test_unusable_files_get_one_clear_line(tmp_path: Path) -> None:
     for share in (10, 50, 99):
         (tmp_path / f"cut{share}.nc").write_bytes(good[: len(good) * share // 100])
     xr.Dataset({"x": 1.0}).to_netcdf(tmp_path / "foreign.nc", engine="h5netcdf")
+    part = tree()
+    del part["constant_data"], part.attrs["reasons"]
+    save(part, tmp_path / "part.nc")
+    older = tree()
+    older.attrs["schema"] = 0
+    save(older, tmp_path / "older.nc")
     newer = tree()
     newer.attrs["schema"] = 99
     save(newer, tmp_path / "newer.nc")
     messages = {
         "absent.nc": "is not a file",
-        "text.nc": "damaged",
-        "empty.nc": "damaged",
+        "text.nc": "of another format",
+        "empty.nc": "is empty",
         "cut10.nc": "damaged",
         "cut50.nc": "damaged",
         "cut99.nc": "damaged",
         "foreign.nc": "not written by bayesgc",
+        "part.nc": "the group 'constant_data' is missing",
+        "older.nc": "schema 0; .* from 1 on",
         "newer.nc": "schema 99.*up to 1",
     }
     for name, message in messages.items():

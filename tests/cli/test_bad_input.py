@@ -105,7 +105,7 @@ def test_a_device_that_is_absent(command):
         (["infer", "--bogus"], "--bogus"),
         (["infer", "--depth"], "--depth"),
         (["infer", "extra"], "extra"),
-        (["bogus"], "infer, show, list"),
+        (["bogus"], "infer, show, compare"),
         (["--depth", "8"], "--depth"),
         (["show"], "bayesgc show --help"),
         (["show", "missing.nc"], "missing.nc"),

@@ -1,0 +1,107 @@
+"""The checks of each method: what its own theory says must hold before its errors can be believed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import xarray as xr
+
+from bayesgc.analysis.groups import values
+from bayesgc.analysis.uncertainty import diagnostics, from_islands, island_shares
+from bayesgc.analysis.verification import Check, at_least, at_most
+
+FEWEST_ACCEPTED = 100
+"""Accepted draws of rejection from which quantiles at 5 and 95 % mean something."""
+FEWEST_EFFECTIVE = 100
+"""Effective draws that weights must leave."""
+HIGHEST_R_HAT = 1.01
+LEAST_SIZE = 100
+"""Effective draws, in bulk and tails, that each chain must bring (Vehtari et al. 2021)."""
+MOST_DIVERGENT = 0.01
+FEWEST_ISLANDS = 8
+"""Islands from whose spread an error can be read; their effective number, as larger ones weigh more."""
+LEAST_ACCEPTANCE = 0.05
+"""Accepted moves below which particles hardly leave the places they were copied to."""
+FEWEST_ANCESTORS = 10
+"""Particles of the prior that the particles of an island must descend from, on average."""
+WIDEST_SPREAD = 1.0
+"""The standard deviation between islands of the log volume, in nats, from which its mean rests on a lucky few."""
+
+
+def method_checks(tree: xr.DataTree) -> Iterator[Check]:
+    """The checks that suit the method which made the posterior."""
+    if "posterior" not in tree.children:
+        return
+    if tree.attrs["method"] == "rejection":
+        yield from _rejection(tree)
+    elif from_islands(tree):
+        yield from _islands(tree)
+    elif tree.attrs["method"] == "nuts":
+        yield from _chains(tree)
+    else:
+        yield from _weights(tree)
+
+
+def _rejection(tree: xr.DataTree) -> Iterator[Check]:
+    accepted = float(diagnostics(tree)["accepted"])
+    advice = "Give it more time, or use --method splitting, which does not wait for luck."
+    yield at_least("accepted draws", accepted, FEWEST_ACCEPTED, advice, caution=accepted >= FEWEST_ACCEPTED / 4)
+
+
+def _weights(tree: xr.DataTree) -> Iterator[Check]:
+    found = diagnostics(tree)
+    advice = "A few draws carry the weight: give it more time, or use --method splitting."
+    yield at_least(
+        "effective sample size of the weights", _number(found, "effective_sample_size"), FEWEST_EFFECTIVE, advice
+    )
+    advice = "The weights have too heavy a tail for their error to be believed: use --method splitting, or tempering."
+    yield at_most("Pareto k̂ of the weights", _number(found, "pareto_k"), _number(found, "pareto_k_limit"), advice)
+
+
+def _chains(tree: xr.DataTree) -> Iterator[Check]:
+    """On the end-to-end matrix alone: weights have symmetries that make R̂ on them meaningless."""
+    found, chains = diagnostics(tree), tree["posterior"].sizes["chain"]
+    advice = "The chains have not found the same law: more draws, or --method importance."
+    yield at_most("R̂, the worst", _number(found, "r_hat"), HIGHEST_R_HAT, advice)
+    for name, words in (("ess_bulk", "in the bulk"), ("ess_tail", "in the tails")):
+        advice = "The draws are too few or too alike: more --draws or --chains."
+        yield at_least(f"effective sample size {words}", _number(found, name), LEAST_SIZE * chains, advice)
+    share = _number(found, "divergences") / max(_number(found, "draws") * chains, 1)
+    yield at_most("share of divergent transitions", share, MOST_DIVERGENT, "Raise target_accept of NUTS(…).")
+
+
+def _islands(tree: xr.DataTree) -> Iterator[Check]:
+    """Particles of an island share ancestors, so only islands are compared, and what happened on their way."""
+    found, shares = diagnostics(tree), island_shares(tree)
+    advice = "A few islands hold the volume: more --chains, or more particles or moves in Splitting(…)."
+    yield at_least("effective number of islands", float(1 / np.sum(shares**2)), FEWEST_ISLANDS, advice)
+    yield at_most(
+        "islands lost", _number(found, "islands_lost"), 0, "Some islands died out: more particles.", caution=True
+    )
+    if len(shares) > 1:
+        spread = float(np.log(shares).std(ddof=1))
+        advice = "The islands disagree on the volume: more moves or particles in Splitting(…)."
+        yield at_most("spread of the log volume between islands", spread, WIDEST_SPREAD, advice)
+    yield at_least(
+        "accepted moves on the worst level", _worst(tree, "acceptance"), LEAST_ACCEPTANCE,
+        "Particles hardly move: more moves in Splitting(…), a larger --eps, or --method importance where it applies.",
+    )  # fmt: skip
+    yield at_least(
+        "ancestors of an island", _worst(tree, "ancestors"), FEWEST_ANCESTORS,
+        "The particles descend from too few: more particles in Splitting(…), or fewer levels by a larger --eps.",
+        caution=True,
+    )  # fmt: skip
+
+
+def _worst(tree: xr.DataTree, name: str) -> float:
+    """The least over the levels, or what the last one had where levels were not kept."""
+    if "levels" in tree.children:
+        return float(np.nanmin(values(tree, "levels", name)))
+    return _number(diagnostics(tree), name)
+
+
+def _number(found: dict[str, object], name: str) -> float:
+    value = found.get(name)
+    return math.nan if value is None else float(value)  # type: ignore[arg-type]

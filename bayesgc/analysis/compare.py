@@ -1,0 +1,198 @@
+"""Saved results side by side: what each says, and how much they differ, all with standard errors."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayesgc.analysis.contrast import difference, paired_differences
+from bayesgc.analysis.dependence import loss_dependence
+from bayesgc.analysis.distance import distances
+from bayesgc.analysis.groups import fitted, values
+from bayesgc.analysis.spectra import spectrum
+from bayesgc.analysis.standing import standing
+from bayesgc.analysis.storage import load
+from bayesgc.analysis.summary import result_object
+from bayesgc.analysis.uncertainty import mean_and_error
+from bayesgc.validate import InputError, real_in
+
+Json = dict[str, Any]
+
+SCHEMA = 1
+_SPEAK_FOR_THEMSELVES = ("kind", "shape", "method", "activation", "prior", "scaling", "family", "file", "name")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What :func:`compare` found, as plain values; ``table()`` prints well, ``to_dict()`` is JSON.
+
+    ``results`` has one entry for each result; ``differences`` one for each after the first, against the first;
+    ``paired`` one for each configuration after the first that shares at least two tasks with it, over those tasks.
+    """
+
+    results: list[Json]
+    differences: list[Json]
+    paired: list[Json]
+
+    def to_dict(self) -> Json:
+        """One JSON object, described by the schema ``comparison``."""
+        return {"schema": SCHEMA, "results": self.results, "differences": self.differences, "paired": self.paired}
+
+    def to_dataset(self) -> xr.Dataset:
+        """The numbers of each result along the dimension ``result``, NaN where there is none."""
+        labels = [each["label"] for each in self.results]
+        columns = {name: [_reach(each, path) for each in self.results] for name, path in _COLUMNS.items()}
+        return xr.Dataset({name: ("result", values) for name, values in columns.items()}, coords={"result": labels})
+
+    def __rich__(self) -> Any:
+        """What ``rich.print`` and the command line show."""
+        from bayesgc.analysis.tables import comparison_tables
+
+        return comparison_tables(self)
+
+    def __str__(self) -> str:
+        from bayesgc.analysis.tables import as_text
+
+        return as_text(self.__rich__())
+
+
+_COLUMNS = {
+    "prior_gen_loss": ("prior", "gen_loss", "mean"),
+    "prior_gen_loss_mcse": ("prior", "gen_loss", "mcse"),
+    "posterior_gen_loss": ("posterior", "gen_loss", "mean"),
+    "posterior_gen_loss_mcse": ("posterior", "gen_loss", "mcse"),
+    "gd_gen_loss": ("gd", "gen_loss", "median"),
+    "gd_quantile": ("standing", "gd", "gen_loss", "quantile"),
+    "gd_quantile_mcse": ("standing", "gd", "gen_loss", "mcse"),
+    "prior_below": ("below", "prior", "estimate"),
+    "posterior_below": ("below", "posterior", "estimate"),
+    "posterior_below_mcse": ("below", "posterior", "mcse"),
+    "bits": ("rarity", "bits"),
+    "bits_mcse": ("rarity", "mcse"),
+}
+
+
+def compare(
+    *results: xr.DataTree | str | os.PathLike[str], labels: Sequence[str] | None = None, delta: float | str = "10%"
+) -> Comparison:
+    """Compare saved or fresh results: each by itself, each with the first, and configurations over shared tasks.
+
+    Args:
+        results: DataTrees of ``infer``, or their files.
+        labels: a name for each; by default what its configuration has that the others' have not.
+        delta: for P(L_gen < delta): a loss, or a share of the zero matrix's such as ``"10%"``.
+
+    Raises:
+        InputError: without results, for a number of labels that is not theirs, for a delta that is no loss.
+    """
+    if not results:
+        raise InputError("compare got no result; give at least one DataTree or file.")
+    trees = [each if isinstance(each, xr.DataTree) else load(each) for each in results]
+    names = distinguishing_labels(trees) if labels is None else list(labels)
+    if len(names) != len(trees):
+        raise InputError(f"labels has {len(names)} names; it must have one for each of the {len(trees)} results.")
+    entries = [_entry(name, tree, delta) for name, tree in zip(names, trees, strict=True)]
+    first = entries[0], trees[0]
+    pairs = zip(entries[1:], trees[1:], strict=True)
+    return Comparison(
+        entries, [difference((entry, tree), first) for entry, tree in pairs], paired_differences(entries, trees)
+    )
+
+
+def distinguishing_labels(trees: Sequence[xr.DataTree]) -> list[str]:
+    """For each result the parts of its configuration in which the results differ: ``depth 8, seed 1``."""
+    settings = [_settings(tree) for tree in trees]
+    names = list(dict.fromkeys(name for each in settings for name in each))
+    varying = [name for name in names if len({each.get(name, "") for each in settings}) > 1]
+    labels = [", ".join(_phrase(name, each[name]) for name in varying if name in each) for each in settings]
+    if len(set(labels)) == len(labels) and all(labels):
+        return labels
+    numbers = count(1)
+    return [f"{label} #{next(numbers)}" if label else f"result {next(numbers)}" for label in labels]
+
+
+def _phrase(name: str, value: str) -> str:
+    return value if name in _SPEAK_FOR_THEMSELVES else f"{name} {value}"
+
+
+def _settings(tree: xr.DataTree) -> dict[str, str]:
+    """The settings that tell one result from another, by the names of the command's options."""
+    configuration = json.loads(tree.attrs["configuration"])
+    task = {f"task {name}" if name == "seed" else name: value for name, value in configuration["task"].items()}
+    chosen = {**configuration["model"], **task, "ε =": f"{tree.attrs['eps']:g}", "method": tree.attrs["method"]}
+    chosen["seed"] = json.loads(tree.attrs["seeds"])["seed"]
+    return {name.replace("_", " "): _short(value) for name, value in chosen.items() if value is not None}
+
+
+def _short(value: Any) -> str:
+    return "×".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _entry(label: str, tree: xr.DataTree, delta: float | str) -> Json:
+    """All that one result says by itself."""
+    result = result_object(tree)
+    kept = ("task", "model", "method", "eps", "seed", "outcome", "prior", "posterior", "gd", "map", "baselines")
+    return {
+        "label": label,
+        **{name: result[name] for name in kept},
+        "log_volume": result["log_volume"],
+        "log_evidence": result["log_evidence"],
+        "rarity": _rarity(result),
+        "below": _below(tree, result, delta),
+        "distance_from_prior": distances(tree, "posterior", tree, "prior"),
+        "standing": {group: standing(tree, group) for group in ("gd", "map")},
+        "dependence": loss_dependence(tree),
+        "spectrum": spectrum(tree),
+    }
+
+
+def _rarity(result: Json) -> Json | None:
+    """How many bits of luck a fit takes: −log₂ P(L_train < ε)."""
+    volume = result["log_volume"]
+    if volume is None or volume["estimate"] is None:
+        return None
+    error = volume["mcse"]
+    return {"bits": -volume["estimate"] / math.log(2), "mcse": None if error is None else error / math.log(2)}
+
+
+def _below(tree: xr.DataTree, result: Json, delta: float | str) -> Json | None:
+    """P(L_gen < δ) under prior and posterior, and the share of the fitted restarts below δ."""
+    zero = (result["baselines"]["zero"] or {}).get("gen_loss")
+    if result["prior"]["gen_loss"] is None:
+        return None
+    bound = _bound(delta, zero)
+    laws = {law: _share(tree, law, bound) for law in ("prior", "posterior") if law in tree.children}
+    gd = None
+    if result["gd"] is not None and result["gd"]["converged"]:
+        gd = float((values(tree, "gd", "gen_loss")[fitted(tree, "gd")] < bound).mean())
+    return {"delta": bound, "prior": laws["prior"], "posterior": laws.get("posterior"), "gd": gd}
+
+
+def _share(tree: xr.DataTree, law: str, bound: float) -> Json:
+    estimate, error = mean_and_error(tree, law, values(tree, law, "gen_loss") < bound)
+    return {"estimate": estimate, "mcse": error}
+
+
+def _bound(delta: float | str, zero: float | None) -> float:
+    """δ as a loss; a percentage is of the zero matrix's."""
+    if isinstance(delta, str) and delta.strip().endswith("%"):
+        share = real_in("delta", delta.strip().removesuffix("%"), 0, open_low=True) / 100
+        if not zero:
+            raise InputError(f"delta is {delta!r}; the zero matrix has no loss to take a share of, give a number.")
+        return share * zero
+    return real_in("delta", delta, 0, open_low=True)
+
+
+def _reach(entry: Mapping[str, Any], path: Sequence[str]) -> float:
+    value: Any = entry
+    for step in path:
+        value = None if value is None else value[step]
+    return math.nan if value is None else float(np.float64(value))

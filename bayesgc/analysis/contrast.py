@@ -1,0 +1,122 @@
+"""Differences between results: two on one task with independent errors, configurations paired over shared tasks."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from bayesgc.analysis.distance import distances
+from bayesgc.analysis.groups import values
+
+Json = dict[str, Any]
+Result = tuple[Json, xr.DataTree]
+
+CONTRASTED = ("gen_loss", "gen_loss_relative", "bits")
+
+
+def difference(result: Result, first: Result) -> Json:
+    """``result`` minus ``first``; runs draw independent random numbers, so their squared errors add."""
+    (entry, tree), (base, base_tree) = result, first
+    gaps = {name: _minus(_value(entry, name), _value(base, name)) for name in CONTRASTED}
+    return {
+        "label": entry["label"],
+        "against": base["label"],
+        "same_task": _same_task(tree, base_tree),
+        "same_eps": entry["eps"] == base["eps"],
+        **gaps,
+        "distance": distances(tree, "posterior", base_tree, "posterior"),
+    }
+
+
+def paired_differences(entries: Sequence[Json], trees: Sequence[xr.DataTree]) -> list[Json]:
+    """Each configuration against the first, over the tasks that both have: the tasks are the replications.
+
+    The standard error is that of the mean of the differences over tasks, which holds the variation between tasks and
+    the runs' own errors; the interval is Student's t. Only where at least two tasks are shared.
+    """
+    groups: dict[str, dict[bytes, Json]] = {}
+    for entry, tree in zip(entries, trees, strict=True):
+        groups.setdefault(_configuration(entry, relative=_relative_eps(entries)), {})[_task_key(tree)] = entry
+    if len(groups) < 2:
+        return []
+    (base_name, base), *others = groups.items()
+    return [found for name, group in others if (found := _paired(name, group, base_name, base)) is not None]
+
+
+def _paired(name: str, group: dict[bytes, Json], base_name: str, base: dict[bytes, Json]) -> Json | None:
+    shared = [key for key in group if key in base]
+    if len(shared) < 2:
+        return None
+    mine, theirs = _apart(name, base_name)
+    gaps = {each: _mean_difference([(group[key], base[key]) for key in shared], each) for each in CONTRASTED}
+    return {"label": mine, "against": theirs, "tasks": len(shared), **gaps}
+
+
+def _mean_difference(pairs: Sequence[tuple[Json, Json]], name: str) -> Json | None:
+    """The mean over tasks, its standard error and 95 % interval."""
+    found = [(_value(ours, name), _value(theirs, name)) for ours, theirs in pairs]
+    gaps = np.array([ours[0] - theirs[0] for ours, theirs in found if ours is not None and theirs is not None])
+    if len(gaps) < 2:
+        return None
+    mean, error = float(gaps.mean()), float(gaps.std(ddof=1) / math.sqrt(len(gaps)))
+    half = float(stats.t.ppf(0.975, len(gaps) - 1)) * error
+    return {"difference": mean, "mcse": error, "ci95": [mean - half, mean + half], "tasks": len(gaps)}
+
+
+def _value(entry: Json, name: str) -> tuple[float, float | None] | None:
+    if name == "bits":
+        return None if entry["rarity"] is None else (entry["rarity"]["bits"], entry["rarity"]["mcse"])
+    summary = None if entry["posterior"] is None else entry["posterior"][name]
+    return None if summary is None or summary["mean"] is None else (summary["mean"], summary["mcse"])
+
+
+def _minus(ours: tuple[float, float | None] | None, theirs: tuple[float, float | None] | None) -> Json | None:
+    if ours is None or theirs is None:
+        return None
+    known = ours[1] is not None and theirs[1] is not None
+    return {"difference": ours[0] - theirs[0], "mcse": math.hypot(ours[1], theirs[1]) if known else None}  # type: ignore[arg-type]
+
+
+def _task_key(tree: xr.DataTree) -> bytes:
+    """The same for two results on the same measurements of the same numbers."""
+    constants = tree["constant_data"].to_dataset()
+    measured = constants["A"] if "A" in constants else constants.get("cells")
+    parts = [values(tree, "observed_data", "y")] + ([] if measured is None else [measured.values])
+    shape = json.loads(tree.attrs["configuration"])["task"]["shape"]
+    return repr(shape).encode() + b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+
+
+def _same_task(tree: xr.DataTree, other: xr.DataTree) -> bool:
+    return _task_key(tree) == _task_key(other)
+
+
+def _relative_eps(entries: Sequence[Json]) -> bool:
+    """Whether the thresholds were meant as shares of the zero matrix's loss: those then vary less than themselves."""
+    return len({_eps(entry, relative=True) for entry in entries}) < len(
+        {_eps(entry, relative=False) for entry in entries}
+    )
+
+
+def _eps(entry: Json, *, relative: bool) -> str:
+    zero = (entry["baselines"]["zero"] or {}).get("train_loss")
+    return f"{100 * entry['eps'] / zero:.4g}% of zero" if relative and zero else f"{entry['eps']:.6g}"
+
+
+def _configuration(entry: Json, *, relative: bool) -> str:
+    """Everything that was chosen but for the task's and the run's seed."""
+    task = {name: value for name, value in entry["task"].items() if name != "seed"}
+    chosen = {**entry["model"], **task, "ε =": _eps(entry, relative=relative)}
+    return json.dumps({name: str(value) for name, value in chosen.items() if value is not None}, sort_keys=True)
+
+
+def _apart(name: str, base_name: str) -> tuple[str, str]:
+    """Two configurations by what tells them apart."""
+    ours, theirs = json.loads(name), json.loads(base_name)
+    varying = [key for key in ours if ours[key] != theirs.get(key)] or ["family"]
+    return tuple(", ".join(f"{key} {side.get(key, '-')}" for key in varying) for side in (ours, theirs))  # type: ignore[return-value]

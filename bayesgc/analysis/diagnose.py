@@ -1,0 +1,125 @@
+"""Whether a result can be relied on: the checks that suit its method, each with its limit and advice in words.
+
+Rejection: accepted draws. Importance: effective sample size and Pareto k̂. Splitting and tempering: islands, levels,
+acceptance, ancestors; never a chain diagnostic on particles. NUTS: rank-normalised R̂, effective sample sizes and
+divergences, on function-space quantities. Gradient descent and MAP: how many restarts fitted, and no more than that.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import xarray as xr
+
+from bayesgc.analysis.checks import method_checks
+from bayesgc.analysis.storage import load
+from bayesgc.analysis.summary import result_object
+from bayesgc.analysis.verification import Check, at_least, at_most
+
+Json = dict[str, Any]
+
+SCHEMA = 1
+LOG_VOLUME_ERROR = 0.15
+"""The standard error of the log volume or evidence at which it is known well enough."""
+_LOOSE_VOLUME = 0.5
+"""Above this share of the prior, fitting asks for next to nothing."""
+_FITTED = 0.5
+"""The share of restarts that should fit; fewer leave a biased few."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The checks of one result; ``healthy`` where none of them says ``wrong``."""
+
+    method: str
+    outcome: str
+    checks: tuple[Check, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is wrong; a caution alone does not make it so."""
+        return all(check.status != "wrong" for check in self.checks)
+
+    def to_dict(self) -> Json:
+        """One JSON object, described by the schema ``diagnosis``."""
+        checks = [asdict(check) for check in self.checks]
+        return {
+            "schema": SCHEMA,
+            "method": self.method,
+            "outcome": self.outcome,
+            "healthy": self.healthy,
+            "checks": checks,
+        }
+
+    def __rich__(self) -> Any:
+        """What ``rich.print`` and the command line show."""
+        from bayesgc.analysis.tables import diagnosis_table
+
+        return diagnosis_table(self)
+
+    def __str__(self) -> str:
+        from bayesgc.analysis.tables import as_text
+
+        return as_text(self.__rich__())
+
+
+def diagnose(result: xr.DataTree | str | os.PathLike[str]) -> Diagnosis:
+    """Check a fresh or saved result by the rules of its method."""
+    tree = result if isinstance(result, xr.DataTree) else load(result)
+    found = result_object(tree)
+    checks = (_outcome(found), *_errors(tree, found), *method_checks(tree), *_question(found), *_restarts(found))
+    return Diagnosis(found["method"], found["outcome"], checks)
+
+
+def _outcome(result: Json) -> Check:
+    status = "fine" if result["outcome"] == "converged" else "wrong"
+    return Check("outcome", result["outcome"], "converged", status, "" if status == "fine" else result["message"])
+
+
+def _errors(tree: xr.DataTree, result: Json) -> Iterator[Check]:
+    """How well E[L_gen] and the volume or evidence are known."""
+    posterior = result["posterior"]
+    loss = None if posterior is None else posterior["gen_loss"]
+    if loss is not None:
+        asked = json.loads(tree.attrs["configuration"]).get("precision") or (
+            0.01 if result["method"] == "importance" else 0.05
+        )
+        share = math.inf if loss["mcse"] is None else loss["mcse"] / max(abs(loss["mean"]), 1e-300)
+        yield at_most("relative error of E[L_gen]", share, asked, "Give it more time (--max-seconds) or --precision.")
+    for name in ("log_volume", "log_evidence"):
+        if result[name] is not None:
+            error = result[name]["mcse"]
+            advice = "Give it more time (--max-seconds), or a larger --eps."
+            value = math.inf if error is None else error
+            yield at_most(f"error of the {name.replace('_', ' ')}", value, LOG_VOLUME_ERROR, advice)
+
+
+def _question(result: Json) -> Iterator[Check]:
+    """Whether the threshold asks for anything: no fault of the sampler, so a caution at most."""
+    zero = (result["baselines"]["zero"] or {}).get("train_loss")
+    if zero is not None and result["model"].get("normalize") is not True:
+        advice = "The zero matrix passes, so fitting means little: lower --eps, for instance to 5% of its loss."
+        yield at_most(
+            "ε relative to the zero matrix's loss",
+            result["eps"] / zero if zero else math.inf,
+            1.0,
+            advice,
+            caution=True,
+        )
+    volume = result["log_volume"]
+    if volume is not None and volume["estimate"] is not None:
+        advice = "Most draws of the prior fit, so the posterior is hardly more than the prior: lower --eps."
+        yield at_most("share of the prior that fits", math.exp(volume["estimate"]), _LOOSE_VOLUME, advice, caution=True)
+
+
+def _restarts(result: Json) -> Iterator[Check]:
+    for group, name, option in (("gd", "gradient descent", "--gd-steps"), ("map", "MAP", "--restarts")):
+        if result[group] is not None:
+            share = result[group]["converged"] / result[group]["restarts"]
+            advice = f"The restarts that fitted are a biased few: raise {option}, or try another --gd-lr."
+            yield at_least(f"share of the restarts of {name} that fitted", share, _FITTED, advice, caution=True)

@@ -1,0 +1,48 @@
+"""Where gradient descent's solutions stand among the draws that fit: are they typical of the posterior?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayesgc.analysis.uncertainty import mean_and_error
+
+Json = dict[str, Any]
+
+QUANTITIES = ("gen_loss", "effective_rank", "nuclear_norm")
+"""Functions of the end-to-end matrix by which laws are compared."""
+
+
+def standing(tree: xr.DataTree, group: str) -> Json | None:
+    """For each quantity, the posterior's distribution function at the solutions of ``gd`` or ``map``.
+
+    ``quantile`` is that of the median over the restarts that fitted, with its standard error; ``q25`` and ``q75`` are
+    the quartiles over restarts of their own quantiles. Ties count half. None where there is nothing to compare.
+    """
+    if group not in tree.children or "posterior" not in tree.children:
+        return None
+    found, posterior = tree[group].to_dataset(), tree["posterior"].to_dataset()
+    fitted = found["converged"].values.astype(bool)
+    if not fitted.any():
+        return None
+    return {
+        name: _place(tree, posterior[name].values, found[name].values[fitted])
+        if name in found and name in posterior
+        else None
+        for name in QUANTITIES
+    }
+
+
+def _place(tree: xr.DataTree, draws: np.ndarray, solutions: np.ndarray) -> Json:
+    below = _mid_distribution(draws, float(np.median(solutions)))
+    quantile, error = mean_and_error(tree, "posterior", below)
+    each = [float(_mid_distribution(draws, float(value)).mean()) for value in solutions]
+    low, high = np.quantile(each, [0.25, 0.75])
+    return {"quantile": quantile, "mcse": error, "q25": float(low), "q75": float(high)}
+
+
+def _mid_distribution(draws: np.ndarray, value: float) -> np.ndarray:
+    """1 for each draw below the value, ½ for each at it."""
+    return (draws < value) + 0.5 * (draws == value)

@@ -1,0 +1,207 @@
+"""Comparison and diagnosis as tables for a terminal of eighty columns and for notebooks, made with rich."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from bayesgc.analysis.numerals import quartiles, rounded, with_error
+
+if TYPE_CHECKING:
+    from bayesgc.analysis.compare import Comparison
+    from bayesgc.analysis.diagnose import Diagnosis
+
+Json = dict[str, Any]
+
+WIDTH = 80
+_CLEAR = 1.96
+_LABEL_WIDTH = 12
+
+
+def as_text(renderable: RenderableType, width: int = WIDTH) -> str:
+    """The plain text of ``renderable``, as a terminal of that width shows it."""
+    console = Console(file=io.StringIO(), width=width, record=True, force_terminal=False)
+    console.print(renderable)
+    return console.export_text(clear=True).rstrip() + "\n"
+
+
+def comparison_tables(comparison: Comparison) -> RenderableType:
+    """Losses, rarity, mechanisms and differences, each in a table with one row a result."""
+    names = _names(comparison.results)
+    results = comparison.results
+    parts = [_losses(results, names), _standings(results, names), _mechanisms(results, names)]
+    parts += [_differences(comparison.differences, names)] if comparison.differences else []
+    parts += [_paired(comparison.paired)] if comparison.paired else []
+    sentences = [Text(_sentence(each), style="bold") for each in comparison.paired or comparison.differences]
+    key = [] if names[0] == results[0]["label"] else [*_key(results, names), Text()]
+    return Group(*key, *(each for part in parts for each in (*part, Text())), *sentences)
+
+
+def simple_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """Text in the first column, numbers in the others; nothing is read as markup."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False, show_edge=False)
+    for place, heading in enumerate(headings):
+        table.add_column(escape(heading), justify="right" if place else "left", no_wrap=bool(place))
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def _names(results: Sequence[Json]) -> list[str]:
+    """The labels where they are short; else numbers, which a key explains."""
+    labels = [each["label"] for each in results]
+    return labels if max(map(len, labels)) <= _LABEL_WIDTH else [str(i + 1) for i in range(len(labels))]
+
+
+def _key(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
+    return [Text(f"{name:>2}  {each['label']}") for name, each in zip(names, results, strict=True)]
+
+
+def _losses(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
+    rows = [
+        (name, _loss(each["prior"]), _loss(each["posterior"]), _descent(each["gd"]))
+        for name, each in zip(names, results, strict=True)
+    ]
+    note = "E[L_gen] ± standard error; GD: median [quartiles] of the restarts that fitted"
+    return [simple_table(("L_gen", "prior", "G&C posterior", "gradient descent"), rows), Text(note, style="dim")]
+
+
+def _standings(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
+    rows = [
+        (
+            name,
+            _estimate(each["rarity"], "bits", 1),
+            _below(each["below"]),
+            *(_quantile(each["standing"]["gd"], which) for which in ("gen_loss", "effective_rank", "nuclear_norm")),
+        )
+        for name, each in zip(names, results, strict=True)
+    ]
+    deltas = {rounded(each["below"]["delta"], 2) for each in results if each["below"]}
+    shown = f" Here δ = {' or '.join(sorted(deltas))}." if deltas else ""
+    note = f"bits: −log₂ P(fit). GD in L_gen …: the posterior's share below GD's median; 0.5 is typical.{shown}"
+    headings = ("rarity", "bits", "P(L_gen<δ|fit)", "GD in L_gen", "in rank", "in nuc. norm")
+    return [simple_table(headings, rows), Text(note, style="dim")]
+
+
+def _mechanisms(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
+    rows = []
+    for name, each in zip(names, results, strict=True):
+        dependence, spectrum = each["dependence"], each["spectrum"]
+        gap, limit = spectrum["prior"] and spectrum["prior"]["gap_per_layer"], spectrum["lyapunov"]
+        rows.append((
+            name,
+            "-" if dependence is None else with_error(dependence["spearman"], dependence["spearman_mcse"], 1),
+            "-" if dependence is None else rounded(dependence["p_value"], 2),
+            *(_ratio(spectrum[law]) for law in ("prior", "posterior")),
+            "-" if gap is None else with_error(gap["mean"], gap["mcse"], 1),
+            "-" if limit is None else rounded(limit["gap"]),
+        ))  # fmt: skip
+    note = (
+        "ρ: Spearman of training and held-out loss under the prior; p: of their independence. "
+        "σ₂/σ₁: median. gap: prior mean of log(σ₁/σ₂) a layer; limit: as d → ∞, linear."
+    )
+    headings = ("mechanisms", "ρ", "p", "σ₂/σ₁ prior", "G&C", "gap", "limit")
+    return [simple_table(headings, rows), Text(note, style="dim")]
+
+
+def _differences(differences: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
+    rows = []
+    for name, each in zip(names[1:], differences, strict=True):
+        apart = (each["distance"] or {}).get("gen_loss") or {}
+        rows.append((
+            name + ("" if each["same_task"] else " (another task)"),
+            _estimate(each["gen_loss"], "difference"),
+            _estimate(each["bits"], "difference"),
+            rounded(apart.get("wasserstein"), 2),
+            rounded(apart.get("kl"), 2),
+        ))  # fmt: skip
+    note = "W₁ and KL (nats): how far apart the posteriors of L_gen are."
+    headings = (f"minus {names[0]}", "ΔE[L_gen]", "Δ bits", "W₁", "KL")
+    return [simple_table(headings, rows), Text(note, style="dim")]
+
+
+def _paired(paired: Sequence[Json]) -> list[RenderableType]:
+    rows = [
+        (
+            f"{each['label']} − {each['against']}",
+            str(each["tasks"]),
+            *(_estimate(each[name], "difference") for name in ("gen_loss", "gen_loss_relative", "bits")),
+        )
+        for each in paired
+    ]
+    headings = ("paired over tasks", "tasks", "ΔE[L_gen]", "× zero", "Δ bits")
+    return [simple_table(headings, rows), Text("± standard error, from the spread over tasks", style="dim")]
+
+
+def _sentence(each: Json) -> str:
+    """Which of two generalises better, or that it cannot be told."""
+    gap, pair = each["gen_loss"], f"{each['label']} and {each['against']}"
+    if gap is None:
+        return f"Of {pair} the generalisation is not known for both."
+    tasks = f" over {each['tasks']} tasks" if "tasks" in each else ""
+    numbers = f"ΔE[L_gen] = {with_error(gap['difference'], gap['mcse'])}{tasks}"
+    if gap["mcse"] is None or abs(gap["difference"]) <= _CLEAR * gap["mcse"]:
+        return f"Generalise alike, within error: {pair} ({numbers})."
+    better = "better" if gap["difference"] < 0 else "worse"
+    caution = "" if each.get("same_task", True) else ", though on another task"
+    return f"Generalises {better}: {each['label']}, than {each['against']}{caution} ({numbers})."
+
+
+def _loss(law: Json | None) -> str:
+    return "none found" if law is None else "-" if law["gen_loss"] is None else _estimate(law["gen_loss"], "mean")
+
+
+def _descent(gd: Json | None) -> str:
+    if gd is None or not gd["converged"] or gd["gen_loss"] is None:
+        return "-"
+    return f"{rounded(gd['gen_loss']['median'], 2)} {quartiles(gd['gen_loss']['q25'], gd['gen_loss']['q75'])}"
+
+
+def _below(below: Json | None) -> str:
+    if below is None or below["posterior"] is None:
+        return "-"
+    share = below["posterior"]["estimate"]
+    return {0.0: "none seen", 1.0: "all"}.get(share, _estimate(below["posterior"], "estimate", 1))
+
+
+def _estimate(found: Json | None, name: str, digits: int = 2) -> str:
+    return "-" if found is None else with_error(found[name], found["mcse"], digits)
+
+
+def _quantile(place: Json | None, name: str) -> str:
+    if place is None or place[name] is None:
+        return "-"
+    share = place[name]["quantile"]
+    return {0.0: "below all", 1.0: "above all"}.get(share, with_error(share, place[name]["mcse"], 1))
+
+
+def _ratio(law: Json | None) -> str:
+    return "-" if law is None else rounded(law["ratio"]["median"], 2)
+
+
+def diagnosis_table(diagnosis: Diagnosis) -> RenderableType:
+    """One row a check, then the advice of those that are not fine."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False, show_edge=False)
+    for place, heading in enumerate(("", "check", "found", "wanted")):
+        table.add_column(heading, justify="right" if place > 1 else "left", no_wrap=place != 1)
+    for check in diagnosis.checks:
+        found = rounded(check.found) if isinstance(check.found, float) else escape(str(check.found or "-"))
+        style, mark = _MARKS[check.status]
+        table.add_row(Text(mark, style=style), escape(check.name), found, escape(str(check.limit)))
+    advice = [Text(f"{_MARKS[each.status][1]} {each.name}: {each.advice}", style=_MARKS[each.status][0])
+              for each in diagnosis.checks if each.advice]  # fmt: skip
+    healthy = (
+        "Nothing is wrong with this result" if diagnosis.healthy else "This result is not to be relied on as it is"
+    )
+    verdict = Text(f"{healthy} ({diagnosis.method}).", style="bold")
+    return Group(table, Text(), *advice, *([Text()] if advice else []), verdict)
+
+
+_MARKS = {"fine": ("green", "✓"), "caution": ("yellow", "!"), "wrong": ("red", "✗")}

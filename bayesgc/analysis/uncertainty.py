@@ -1,0 +1,87 @@
+"""The standard error of any average over saved draws, by the rule of the method that made them.
+
+Independent draws for rejection and the prior; the effective sample size of the weights for importance; the spread over
+islands for splitting and tempering, whose particles share ancestors; autocorrelation for the chains of NUTS.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float, Shaped
+
+_FEWEST_ISLANDS = 3
+"""With fewer islands than this carrying the weight, their spread says nothing about the error."""
+
+
+def mean_and_error(
+    tree: xr.DataTree, group: str, values: Shaped[np.ndarray, "chain draw"]
+) -> tuple[float, float | None]:
+    """The mean of ``values`` over the draws of ``group`` and its standard error, None where that is not known.
+
+    Where all draws say the same, as of an event that none or all of them saw, their spread is no measure of the error.
+    """
+    numbers = values.astype(np.float64)
+    if np.ptp(numbers) == 0:
+        return float(numbers.flat[0]), None
+    error = _error(tree, group, numbers)
+    return float(numbers.mean()), error if math.isfinite(error) else None
+
+
+def diagnostics(tree: xr.DataTree) -> dict[str, Any]:
+    """What the method found out about itself."""
+    found: dict[str, Any] = json.loads(tree.attrs["diagnostics"])
+    return found
+
+
+def from_islands(tree: xr.DataTree) -> bool:
+    """Whether the posterior is made of particles on islands, of which no chain diagnostic may be taken."""
+    return "sample_stats" in tree.children and "island" in tree["sample_stats"].data_vars
+
+
+def _error(tree: xr.DataTree, group: str, values: Float[np.ndarray, "chain draw"]) -> float:
+    if group != "posterior":
+        return _independent(values, values.size)
+    if from_islands(tree):
+        return _over_islands(tree, values)
+    if tree.attrs["method"] == "nuts":
+        return _over_chains(values)
+    size = diagnostics(tree).get("effective_sample_size", values.size)
+    return _independent(values, min(values.size, size))
+
+
+def _independent(values: Float[np.ndarray, "chain draw"], size: float) -> float:
+    return float(values.std() / math.sqrt(size - 1)) if size > 1 else math.inf
+
+
+def _over_islands(tree: xr.DataTree, values: Float[np.ndarray, "chain draw"]) -> float:
+    """A ratio of two means over islands, linearised: an island counts by its volume, a lost one as zero."""
+    stats = tree["sample_stats"].to_dataset()
+    island = stats["island"].values.ravel().astype(np.int64)
+    counts = np.bincount(island)
+    alive = counts > 0
+    means = np.bincount(island, weights=values.ravel())[alive] / counts[alive]
+    share = island_shares(tree)
+    if 1 / np.sum(share**2) < _FEWEST_ISLANDS:
+        return math.inf
+    number = int(diagnostics(tree).get("islands", len(share)))
+    return float(np.sqrt(np.sum((share * (means - np.sum(share * means))) ** 2) * number / (number - 1)))
+
+
+def island_shares(tree: xr.DataTree) -> Float[np.ndarray, " island"]:
+    """The share that each island which has draws holds of the whole volume."""
+    stats = tree["sample_stats"].to_dataset()
+    _, first = np.unique(stats["island"].values.ravel(), return_index=True)
+    logs = stats["island_log_volume"].values.ravel()[first].astype(np.float64)
+    volumes = np.exp(logs - logs.max())
+    return volumes / volumes.sum()
+
+
+def _over_chains(values: Float[np.ndarray, "chain draw"]) -> float:
+    from arviz_stats.base import array_stats  # type: ignore[attr-defined]
+
+    return float(array_stats.mcse(values, method="mean"))

@@ -1,0 +1,274 @@
+"""Every number of a comparison, recomputed from the DataTree by other means."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from jsonschema import Draft202012Validator
+from records_for_tests import CHAINS, DRAWS, configuration, draws, run, sensing_task, table_task, tree
+from scipy import stats
+
+import bayesgc as gc
+import bayesgc.task as tasks
+from bayesgc.analysis.compare import compare, distinguishing_labels
+from bayesgc.analysis.schema import schema
+from bayesgc.analysis.theory import expected_log_determinant, lyapunov_exponents
+from bayesgc.inference.records import Estimate
+from bayesgc.validate import InputError
+
+
+def weighted(seed: int = 1, **changes: Any) -> xr.DataTree:
+    """A result of plain importance weights, with 120 effective draws among 240."""
+    task = changes.pop("task", sensing_task())
+    spread = changes.pop("spread", 0.08)
+    depth = changes.pop("depth", 8)
+    settings = configuration(task)
+    settings["model"] = {**settings["model"], "family": "matrix-factorization", "depth": depth}
+    record = dataclasses.replace(
+        run(task, posterior=draws(task, spread, seed)),
+        method="importance",
+        diagnostics={"effective_sample_size": 120.0, "pareto_k": 0.2, "pareto_k_limit": 0.6},
+    )
+    return tree(task, run=record, configuration=settings, **changes)
+
+
+def islands(log_volumes: list[float]) -> xr.DataTree:
+    """A result whose chains are islands of these log volumes."""
+    task = sensing_task()
+    posterior = draws(task, 0.08, 11)
+    index = torch.arange(CHAINS)[:, None].expand(CHAINS, DRAWS)
+    posterior.sample_stats.update(island=index, island_log_volume=torch.tensor(log_volumes).double()[index])
+    record = dataclasses.replace(run(task, posterior=posterior), diagnostics={"islands": CHAINS})
+    return tree(task, run=record)
+
+
+def test_the_json_obeys_its_schema_and_survives_strict_json() -> None:
+    results = [weighted(), tree(accepted=False), tree(table_task()), tree(with_gd=False), islands([0.0, 0.1, 0.2, 0.0])]
+    found = compare(*results, delta=0.05).to_dict()
+    Draft202012Validator(schema("comparison")).validate(json.loads(json.dumps(found, allow_nan=False)))
+
+
+def test_losses_rarity_and_shares_are_those_of_the_draws() -> None:
+    result = weighted()
+    (entry,) = compare(result, delta="50%").results
+    posterior, prior = (result[law]["gen_loss"] for law in ("posterior", "prior"))
+    assert entry["posterior"]["gen_loss"]["mean"] == pytest.approx(posterior.attrs["mean"])
+    assert entry["rarity"]["bits"] == pytest.approx(8.4 * math.log2(math.e))
+    assert entry["rarity"]["mcse"] == pytest.approx(0.08 * math.log2(math.e))
+    zero = float(result["constant_data"]["reference_gen_loss"].sel(reference="zero"))
+    below = (posterior.values < zero / 2).mean()
+    assert entry["below"]["delta"] == pytest.approx(zero / 2)
+    assert entry["below"]["posterior"]["estimate"] == pytest.approx(below)
+    assert 0 < below < 1
+    assert entry["below"]["posterior"]["mcse"] == pytest.approx(math.sqrt(below * (1 - below) / 119))
+    share = (prior.values < zero / 2).mean()
+    assert entry["below"]["prior"]["mcse"] == pytest.approx(math.sqrt(share * (1 - share) / (prior.size - 1)))
+    assert entry["below"]["gd"] == pytest.approx(float((result["gd"]["gen_loss"] < zero / 2).mean()))
+
+
+def test_an_event_that_no_draw_saw_has_no_error() -> None:
+    (entry,) = compare(weighted(), delta=1e-12).results
+    assert entry["below"]["posterior"] == {"estimate": 0.0, "mcse": None}
+
+
+def test_the_error_over_islands_is_that_of_a_ratio_of_two_means() -> None:
+    logs = [0.0, 0.5, -0.3, 0.2]
+    result = islands(logs)
+    bound = float(result["posterior"]["gen_loss"].median())
+    (entry,) = compare(result, delta=bound).results
+    # Jackknife over islands of Σ V p / Σ V, where the draws already count every island alike here: so V only weighs.
+    means = (result["posterior"]["gen_loss"].values < bound).mean(1)
+    volumes = np.exp(logs)
+    left_out = [np.delete(volumes, i) @ np.delete(means, i) / np.delete(volumes, i).sum() for i in range(CHAINS)]
+    jackknife = math.sqrt((CHAINS - 1) * np.var(left_out))
+    assert entry["below"]["posterior"]["mcse"] == pytest.approx(jackknife, rel=0.25)
+    # A negative control: taking particles for independent draws gives another error.
+    share = means.mean()
+    assert entry["below"]["posterior"]["mcse"] != pytest.approx(math.sqrt(share * (1 - share) / 240), rel=0.05)
+
+
+def test_differences_add_the_errors_of_independent_runs() -> None:
+    first, other = weighted(1), weighted(2, spread=0.2)
+    (gap,) = compare(first, other).differences
+    ours, theirs = (each["posterior"]["gen_loss"].attrs for each in (other, first))
+    assert gap["same_task"]
+    assert gap["gen_loss"]["difference"] == pytest.approx(ours["mean"] - theirs["mean"])
+    assert gap["gen_loss"]["mcse"] == pytest.approx(math.sqrt(ours["mcse"] ** 2 + theirs["mcse"] ** 2))
+    assert gap["bits"] == {"difference": 0.0, "mcse": pytest.approx(0.08 * math.sqrt(2) / math.log(2))}
+    flat = [np.sort(each["posterior"]["gen_loss"].values.ravel()) for each in (other, first)]
+    # Of two samples of one size, W₁ is the mean distance of the order statistics.
+    assert gap["distance"]["gen_loss"]["wasserstein"] == pytest.approx(np.abs(flat[0] - flat[1]).mean())
+
+
+def test_divergence_is_near_that_of_two_normals_and_zero_of_a_law_from_itself() -> None:
+    from bayesgc.analysis.distance import _distance
+
+    source = np.random.default_rng(0)
+    first, second = source.normal(0, 1, (1, 4000)), source.normal(1, 2, (1, 4000))
+    exact = math.log(2) + (1 + 1) / 8 - 0.5
+    # The nearest-neighbour estimate has an error of about 1/√N per draw of a log ratio of spread near 1.5.
+    assert _distance(first, second)["kl"] == pytest.approx(exact, abs=4 * 1.5 / math.sqrt(4000))
+    assert _distance(first, source.normal(0, 1, (1, 4000)))["kl"] < 0.1
+    assert _distance(first, first[:, :5]) is None
+    # Copies that resampling made change nothing.
+    assert _distance(np.repeat(first, 3, axis=1), second)["kl"] == pytest.approx(
+        _distance(first, second)["kl"], abs=0.01
+    )
+
+
+def test_descent_stands_where_the_draws_say() -> None:
+    result = weighted()
+    (entry,) = compare(result).results
+    for name in ("gen_loss", "effective_rank", "nuclear_norm"):
+        restarts, values = result["gd"][name].values, result["posterior"][name].values.ravel()
+        place = entry["standing"]["gd"][name]
+        assert place["quantile"] == pytest.approx(stats.percentileofscore(values, np.median(restarts), "mean") / 100)
+        each = [stats.percentileofscore(values, restart, "mean") / 100 for restart in restarts]
+        assert [place["q25"], place["q75"]] == pytest.approx(np.quantile(each, [0.25, 0.75]).tolist())
+
+
+def test_dependence_is_seen_where_it_is_and_not_where_it_is_not() -> None:
+    result = weighted()
+    (entry,) = compare(result).results
+    pair = [result["prior"][name].values.ravel() for name in ("train_loss", "gen_loss")]
+    assert entry["dependence"]["spearman"] == pytest.approx(stats.spearmanr(*pair).statistic)
+    assert entry["dependence"]["p_value"] < 1e-3  # a common scale makes both losses large or small
+    result["prior"]["gen_loss"].values[:] = np.random.default_rng(3).permutation(pair[1]).reshape(CHAINS, DRAWS)
+    (entry,) = compare(result).results
+    assert entry["dependence"]["p_value"] > 1e-3
+    assert entry["dependence"]["mutual_information_bits"] < 0.05
+
+
+def test_mutual_information_of_a_known_law() -> None:
+    from bayesgc.analysis.dependence import loss_dependence
+
+    source, rho, size = np.random.default_rng(1), 0.6, 40_000
+    x = source.normal(size=(1, size))
+    y = rho * x + math.sqrt(1 - rho**2) * source.normal(size=(1, size))
+    prior = xr.Dataset({name: (("chain", "draw"), v) for name, v in (("train_loss", x), ("gen_loss", y))})
+    found = loss_dependence(xr.DataTree.from_dict({"prior": prior}))
+    assert found is not None
+    # Binning into twelve classes loses a few percent of −½ log₂(1 − ρ²).
+    assert found["mutual_information_bits"] == pytest.approx(-0.5 * math.log2(1 - rho**2), rel=0.08)
+    assert found["spearman"] == pytest.approx(6 / math.pi * math.asin(rho / 2), abs=4 * found["spearman_mcse"])
+
+
+def test_the_spectrum_is_that_of_the_matrices() -> None:
+    result = weighted()
+    spectrum = compare(result).results[0]["spectrum"]
+    singular = np.linalg.svd(result["posterior"]["end_to_end"].values.reshape(-1, 4, 3), compute_uv=False)
+    assert spectrum["posterior"]["singular_value"] == pytest.approx(singular.mean(0).tolist(), rel=1e-4)
+    assert spectrum["posterior"]["ratio"]["median"] == pytest.approx(
+        np.median(singular[:, 1] / singular[:, 0]), rel=1e-4
+    )
+    gap = np.log(singular[:, 0] / singular[:, 1]) / 8
+    assert spectrum["posterior"]["gap_per_layer"]["mean"] == pytest.approx(gap.mean(), rel=1e-4)
+    assert spectrum["posterior"]["gap_per_layer"]["mcse"] == pytest.approx(gap.std() / math.sqrt(119), rel=1e-4)
+    assert spectrum["truth"]["ratio"]["median"] == pytest.approx(0, abs=1e-12)
+
+
+def test_exponents_and_determinants_are_the_known_values() -> None:
+    assert lyapunov_exponents(5) == pytest.approx([0.69815, 0.55797, 0.36482, 0.05797, -0.63518], abs=1e-5)
+    scales = [1 / math.sqrt(rows) for rows in (7, 4, 3)]
+    assert expected_log_determinant(3, 5, [7, 4], scales) == pytest.approx(-3.2805, abs=1e-4)
+    assert expected_log_determinant(3, 5, [7, 2], scales) is None
+
+
+def test_long_products_collapse_at_the_rate_of_the_exponents() -> None:
+    """The growth of E log(σ₁/σ₂) between two depths is the gap of the exponents; the start of it drops out."""
+    source, gaps = np.random.default_rng(5), {}
+    for depth in (12, 24):
+        product = source.normal(size=(4000, 5, 5))
+        for _ in range(depth - 1):
+            product = source.normal(size=product.shape) @ product
+            product /= np.linalg.norm(product, axis=(1, 2), keepdims=True)
+        singular = np.linalg.svd(product, compute_uv=False)
+        gaps[depth] = np.log(singular[:, 0] / singular[:, 1])
+    growth = (gaps[24].mean() - gaps[12].mean()) / 12
+    error = math.hypot(*(each.std() / math.sqrt(4000) for each in gaps.values())) / 12
+    exponents = lyapunov_exponents(5)
+    assert growth == pytest.approx(
+        exponents[0] - exponents[1], abs=4 * error + 0.004
+    )  # 0.004: depth 12 is no limit yet
+    assert abs(growth - (exponents[1] - exponents[2])) > 4 * error + 0.004
+
+
+def test_a_real_prior_has_the_determinant_that_theory_gives() -> None:
+    task = gc.sensing(rows=3, cols=4, rank=1, measurements=6, seed=0)
+    model = gc.MatrixFactorization(depth=3, width=5, normalize=False)
+    result = gc.infer(model, task, eps="80%", method="rejection", gd=False, map=False, chains=4, draws=1000)
+    found = compare(result).results[0]["spectrum"]["log_determinant"]
+    assert found["prior"]["mean"] == pytest.approx(found["exact"], abs=4 * found["prior"]["mcse"])
+
+
+def test_configurations_are_paired_over_the_tasks_they_share() -> None:
+    all_tasks = [tasks.sensing(rows=4, cols=3, rank=1, measurements=7, seed=seed) for seed in range(3)]
+    shallow = [weighted(10 + i, task=task, depth=2, spread=0.3) for i, task in enumerate(all_tasks)]
+    deep = [weighted(20 + i, task=task, depth=9, spread=0.05) for i, task in enumerate(all_tasks[:2])]
+    (pair,) = compare(*shallow, *deep).paired
+    means = [[each["posterior"]["gen_loss"].attrs["mean"] for each in side] for side in (deep, shallow[:2])]
+    gaps = np.subtract(*means)
+    assert (pair["label"], pair["against"], pair["tasks"]) == ("depth 9", "depth 2", 2)
+    low, high = stats.ttest_1samp(gaps, 0).confidence_interval()
+    assert pair["gen_loss"]["difference"] == pytest.approx(gaps.mean())
+    assert pair["gen_loss"]["mcse"] == pytest.approx(stats.sem(gaps))
+    assert pair["gen_loss"]["ci95"] == pytest.approx([low, high])
+
+
+def test_nothing_is_paired_without_shared_tasks() -> None:
+    other = tasks.sensing(rows=4, cols=3, rank=1, measurements=7, seed=9)
+    comparison = compare(weighted(1, depth=2), weighted(2, task=other, depth=3))
+    assert comparison.paired == []
+    assert not comparison.differences[0]["same_task"]
+
+
+def test_labels_say_what_differs_and_are_told_apart_in_the_end() -> None:
+    assert distinguishing_labels([weighted(depth=2), weighted(depth=8)]) == ["depth 2", "depth 8"]
+    assert distinguishing_labels([weighted(), weighted()]) == ["result 1", "result 2"]
+
+
+def test_the_table_fits_eighty_columns_and_takes_labels_for_text() -> None:
+    text = str(compare(weighted(depth=2), weighted(depth=8, spread=0.3), labels=["[red]x[/red]", "<b>"]))
+    assert max(map(len, text.splitlines())) <= 80
+    assert "[red]x[/red]" in text
+    assert "…" not in text.replace("GD in L_gen …", "")
+    assert "Generalises worse: <b>, than [red]x[/red]" in text
+
+
+def test_a_dataset_has_a_row_for_each_result_and_nan_for_what_is_absent() -> None:
+    dataset = compare(weighted(), tree(accepted=False), labels=["a", "b"]).to_dataset()
+    assert dataset["posterior_gen_loss"].sel(result="a") == pytest.approx(
+        weighted()["posterior"]["gen_loss"].attrs["mean"]
+    )
+    assert math.isnan(dataset["posterior_gen_loss"].sel(result="b"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ([], {}, "no result"),
+        ([tree()], {"labels": ["a", "b"]}, "labels has 2 names"),
+        ([tree()], {"delta": "-1"}, "delta is '-1'"),
+        ([tree(references={})], {"delta": "10%"}, "no loss to take a share of"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(arguments: list[Any], options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        compare(*arguments, **options)
+
+
+def test_an_unknown_volume_stays_unknown() -> None:
+    task = sensing_task()
+    record = dataclasses.replace(
+        run(task, posterior=draws(task, 0.1, 3)), log_volume=Estimate(None, None, (None, -3.0))
+    )
+    comparison = compare(weighted(), tree(task, run=record))
+    assert comparison.results[1]["rarity"] is None
+    assert comparison.differences[0]["bits"] is None

@@ -1,0 +1,125 @@
+"""Each method's own checks: healthy results pass, each fault is named, and particles get no chain diagnostics."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import pytest
+import torch
+import xarray as xr
+from jsonschema import Draft202012Validator
+from records_for_tests import CHAINS, DRAWS, descent, draws, levels, run, sensing_task, tree
+
+from bayesgc.analysis import checks
+from bayesgc.analysis.diagnose import LOG_VOLUME_ERROR, diagnose
+from bayesgc.analysis.schema import schema
+from bayesgc.inference import NUTS, mixing, request
+from bayesgc.inference.records import Estimate, Outcome, Summary
+
+CHAIN_WORDS = ("R̂", "effective sample size", "divergent", "autocorrelation")
+
+
+def made_by(method: str, diagnostics: dict[str, Any], **changes: Any) -> xr.DataTree:
+    task = sensing_task()
+    posterior = changes.pop("posterior", draws(task, 0.08, 11))
+    posterior.summaries["gen_loss"] = Summary(0.01, 0.01, changes.pop("mcse", 1e-4), 0.001, 0.01, 0.02)
+    record = dataclasses.replace(run(task, posterior=posterior), method=method, diagnostics=diagnostics, **changes)
+    return tree(task, run=record)
+
+
+def from_islands(log_volumes: list[float], **changes: Any) -> xr.DataTree:
+    posterior = draws(sensing_task(), 0.08, 11)
+    count = len(log_volumes)
+    island = torch.arange(CHAINS * DRAWS).reshape(CHAINS, DRAWS) % count
+    posterior.sample_stats.update(island=island, island_log_volume=torch.tensor(log_volumes).double()[island])
+    found = {"islands": count, "islands_lost": changes.pop("lost", 0), "acceptance": 0.25, "ancestors": 200.0}
+    return made_by("splitting", found, posterior=posterior, **changes)
+
+
+WEIGHTS = {"effective_sample_size": 800.0, "pareto_k": 0.3, "pareto_k_limit": 0.7}
+FEW = WEIGHTS | {"effective_sample_size": 40.0}
+CHAINED = {"draws": 250, "r_hat": 1.002, "ess_bulk": 900.0, "ess_tail": 700.0, "divergences": 0}
+EVEN = [0.1 * (i % 4) for i in range(16)]
+
+
+def wrong(result: xr.DataTree) -> list[str]:
+    return [check.name for check in diagnose(result).checks if check.status == "wrong"]
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        made_by("importance", WEIGHTS),
+        made_by("nuts", CHAINED),
+        made_by("rejection", {"accepted": 500, "draws": 10**6}),
+        from_islands(EVEN),
+    ],
+)
+def test_healthy_results_pass_and_obey_the_schema(result: xr.DataTree) -> None:
+    diagnosis = diagnose(result)
+    assert diagnosis.healthy, diagnosis
+    assert all(not check.advice for check in diagnosis.checks if check.status == "fine")
+    Draft202012Validator(schema("diagnosis")).validate(json.loads(json.dumps(diagnosis.to_dict(), allow_nan=False)))
+    assert max(map(len, str(diagnosis).splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("result", "name", "advice"),
+    [
+        (made_by("importance", WEIGHTS | {"pareto_k": 0.71}), "Pareto k̂ of the weights", "splitting"),
+        (made_by("importance", FEW), "effective sample size of the weights", "few"),
+        (made_by("nuts", CHAINED | {"r_hat": 1.03}), "R̂, the worst", "importance"),
+        (made_by("nuts", CHAINED | {"r_hat": math.nan}), "R̂, the worst", "importance"),
+        (made_by("nuts", CHAINED | {"ess_tail": 399.0}), "effective sample size in the tails", "--draws"),
+        (made_by("nuts", CHAINED | {"divergences": 11}), "share of divergent transitions", "target_accept"),
+        (made_by("rejection", {"accepted": 20, "draws": 10**6}), "accepted draws", "splitting"),
+        (from_islands([0.0] * 6), "effective number of islands", "--chains"),
+        (from_islands([3.0, *[0.0] * 15]), "effective number of islands", "--chains"),
+        (from_islands([1.5 * (i % 3) for i in range(60)]), "spread of the log volume between islands", "moves"),
+        (from_islands(EVEN, mcse=1e-3), "relative error of E[L_gen]", "--max-seconds"),
+        (from_islands(EVEN, log_volume=Estimate(-8.0, 0.2, (-8.4, -7.6))), "error of the log volume", "--max-seconds"),
+        (from_islands(EVEN, outcome=Outcome.EXHAUSTED, message="Raise the budget."), "outcome", "Raise the budget"),
+    ],
+)  # fmt: skip
+def test_each_fault_is_wrong_and_says_what_to_do(result: xr.DataTree, name: str, advice: str) -> None:
+    assert wrong(result) == [name]
+    assert advice in next(check.advice for check in diagnose(result).checks if check.name == name)
+    assert not diagnose(result).healthy
+
+
+def test_stuck_particles_and_few_ancestors_are_seen_at_the_worst_level() -> None:
+    still = levels(sensing_task(), 0.0035)
+    still.acceptance[3] = 0.01
+    still.ancestors[-1] = 2
+    found = {check.name: check.status for check in diagnose(from_islands(EVEN, levels=still)).checks}
+    assert found["accepted moves on the worst level"] == "wrong"
+    assert found["ancestors of an island"] == "caution"
+
+
+def test_no_chain_diagnostics_on_particles() -> None:
+    names = [check.name for check in diagnose(from_islands(EVEN)).checks]
+    assert not [name for name in names if any(word in name for word in CHAIN_WORDS)]
+
+
+def test_cautions_do_not_make_a_result_wrong() -> None:
+    loose = from_islands(EVEN, lost=1, log_volume=Estimate(-0.1, 0.01, (-0.12, -0.08)))
+    assert {c.name for c in diagnose(loose).checks if c.status == "caution"} == {
+        "islands lost",
+        "share of the prior that fits",
+    }
+    assert diagnose(loose).healthy
+
+
+def test_restarts_are_counted_and_nothing_else_is_said_of_them() -> None:
+    result = tree(gd=descent(sensing_task(), 0.01, converged=3))
+    found = [check for check in diagnose(result).checks if "restarts" in check.name]
+    assert [(check.found, check.status) for check in found] == [(0.25, "caution")]
+
+
+def test_limits_are_those_that_the_methods_themselves_use() -> None:
+    assert (checks.HIGHEST_R_HAT, checks.LEAST_SIZE) == (mixing.HIGHEST_R_HAT, mixing.LEAST_SIZE)
+    assert NUTS().most_divergent == checks.MOST_DIVERGENT
+    assert LOG_VOLUME_ERROR == request.LOG_VOLUME_ERROR
