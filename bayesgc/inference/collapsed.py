@@ -20,7 +20,7 @@ from bayesgc.inference.functionals import quantities
 from bayesgc.inference.gaussian import GaussianSystem, gaussian_system
 from bayesgc.inference.target import Harvest
 from bayesgc.models.collapse import Collapsed
-from bayesgc.models.products import product
+from bayesgc.models.products import product, row_product
 from bayesgc.task import ObservedCells, Task
 from bayesgc.validate import InputError
 
@@ -51,9 +51,10 @@ class CollapsedCriterion:
         """Draws evaluated at once; a fixed rule, so that it changes no bit from run to run."""
         rows, cols = self.task.unfolding
         count = self.task.measurements.count
-        numbers = max(count * count, count * rows * cols, rows * cols * cols, self.latent_size)
-        if self.task.observed_cells:
-            numbers = max(rows * cols * cols, self.latent_size)
+        numbers = max(rows * cols * cols, rows * cols * self.collapsed.feature_count * self.collapsed.per_row)
+        if not self.task.observed_cells:
+            numbers = max(numbers, count * count, count * rows * cols)
+        numbers = max(numbers, self.latent_size)
         return max(16, min(4096, _CHUNK_NUMBERS // numbers))
 
     @cached_property
@@ -104,7 +105,9 @@ class CollapsedCriterion:
             system = system_given(self.task, features)
             score = system.log_density(targets)
             # K = FᵀF, and the gradient with respect to K is symmetric.
-            slope = product(features, 2 * system.gram_gradient(targets).movedim(0, -1))
+            towards = 2 * system.gram_gradient(targets).movedim(0, -1)
+            per_row = self.collapsed.per_row
+            slope = torch.einsum("rfcb,rcdb->rfdb", features, towards) if per_row else product(features, towards)
             downstream = {features: slope, targets: -system.solve(targets)}
         known = {value: grad for value, grad in downstream.items() if value.requires_grad}
         gradient = torch.autograd.grad(list(known), leaf, list(known.values()))[0]
@@ -184,14 +187,16 @@ class CollapsedCriterion:
         return torch.cat(ends, dim=1), torch.cat(lasts, dim=2)
 
 
-def system_given(task: Task, features: Float[Tensor, "feature col draw"]) -> GaussianSystem:
-    """The Gaussian system of each draw, given its features F: K = FᵀF."""
-    return gaussian_system(task, product(features.transpose(0, 1), features).movedim(-1, 0))
+def system_given(task: Task, features: Float[Tensor, "*row feature col draw"]) -> GaussianSystem:
+    """The Gaussian system of each draw, given its features F, of all rows or of each: K = FᵀF."""
+    if features.ndim == 3:
+        return gaussian_system(task, product(features.transpose(0, 1), features).movedim(-1, 0))
+    return gaussian_system(task, torch.einsum("rfcb,rfdb->brcd", features, features))
 
 
 def condition_last_layer(
     task: Task,
-    features: Float[Tensor, "feature col draw"],
+    features: Float[Tensor, "*row feature col draw"],
     free: Float[Tensor, "row feature draw"],
     values: Float[Tensor, "draw n"],
 ) -> tuple[Float[Tensor, "entry draw"], Float[Tensor, "row feature draw"]]:
@@ -199,11 +204,11 @@ def condition_last_layer(
 
     Matheron's rule: draw W and its measurements from the prior, then shift both by what the measurements miss.
     """
-    missing = values - task.measurements.apply(product(free, features).flatten(0, 1)).T
+    missing = values - task.measurements.apply(row_product(free, features).flatten(0, 1)).T
     multipliers = system_given(task, features).solve(missing)
     back = task.measurements.adjoint(multipliers.T).unflatten(0, task.unfolding)
-    shifted = free + product(back, features.transpose(0, 1))
-    return product(shifted, features).flatten(0, 1), shifted
+    shifted = free + row_product(back, features.transpose(-3, -2))
+    return row_product(shifted, features).flatten(0, 1), shifted
 
 
 def residual_in_ball(normals: Float[Tensor, "latent draw"], eps: float) -> Float[Tensor, "draw n"]:
@@ -235,6 +240,8 @@ def why_no_density(task: Task, collapsed: Collapsed, eps: float) -> str | None:
     activation = collapsed.whitened.network.activation
     if eps > 0 and len(collapsed.whitened.shapes) > 1 and activation.has_plateau:
         return f"with {activation.name} hidden units can die, so that a share of the weights that fit has no density"
+    if eps > 0 and collapsed.has_atoms:
+        return "weights with atoms can be of low rank, so that a share of the weights that fit has no density"
     return why_singular(task, collapsed)
 
 

@@ -29,7 +29,7 @@ from bayesgc.inference.collapsed import (
 )
 from bayesgc.models import Factorization, Model
 from bayesgc.models.collapse import Collapsed, collapse, why_not_collapsible
-from bayesgc.models.products import product
+from bayesgc.models.products import row_product
 from bayesgc.models.whitening import Program
 from bayesgc.task import Task
 from bayesgc.validate import InputError
@@ -38,7 +38,8 @@ from bayesgc.validate import InputError
 def conditioned_program(model: Model, task: Task, *, eps: float, complete: bool = False) -> Program:
     """A Pyro program without arguments whose posterior is the model given L_train < ε, or L_train = 0 at ε = 0.
 
-    Sites, in double precision: the hidden layers (``W1`` … ``W{d−1}`` of a matrix) under the model's prior; at ε > 0
+    Sites, in double precision: the hidden layers (``W1`` … ``W{d−1}`` of a matrix) under the model's prior; ``scales``
+    where the last layer is a mixture of Gaussians, standard normals that its scales are functions of; at ε > 0
     ``residual``, n + 2 standard normals that place the residual in the ball; ``y``, observed. The evidence of the
     program is that of the fit: log P(L_train < ε), or the log density of y at ε = 0. Deterministic: ``mean``,
     E[W | hidden layers, fit].
@@ -73,24 +74,24 @@ class MeasurementLaw(dist.TorchDistribution):
     Args:
         task: what is measured, n values.
         features: F of each draw, (*batch, feature, col); S follows from K = FᵀF.
+        per_row: each row of W has an F of its own, (*batch, row, feature, col).
     """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
     support = constraints.real_vector
 
-    def __init__(self, task: Task, features: Float[Tensor, "*batch feature col"]) -> None:
-        self.task, self.features = task, features
-        super().__init__(features.shape[:-2], (task.measurements.count,), validate_args=False)
+    def __init__(self, task: Task, features: Float[Tensor, "*batch feature col"], *, per_row: bool = False) -> None:
+        self.task, self.features, self._axes = task, features, 3 if per_row else 2
+        super().__init__(features.shape[: -self._axes], (task.measurements.count,), validate_args=False)
 
     def expand(self, batch_shape: Sequence[int], _instance: object = None) -> MeasurementLaw:
         """The same for a larger batch."""
-        return MeasurementLaw(self.task, self.features.expand(*batch_shape, *self.features.shape[-2:]))
+        return MeasurementLaw(self.task, self._for(batch_shape), per_row=self._axes == 3)
 
     def log_prob(self, value: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
         """log N(value; 0, S)."""
         batch = torch.broadcast_shapes(self.batch_shape, value.shape[:-1])
-        features = self.features.expand(*batch, *self.features.shape[-2:])
-        density = system_given(self.task, _draws_last(features)).log_density(
+        density = system_given(self.task, _draws_last(self._for(batch), self._axes)).log_density(
             value.expand(*batch, -1).reshape(-1, *self.event_shape)
         )
         return density.reshape(batch)
@@ -98,11 +99,15 @@ class MeasurementLaw(dist.TorchDistribution):
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Float[Tensor, "*batch n"]:  # noqa: B008
         """Measurements of draws from the prior."""
         shape = self._extended_shape(sample_shape)
-        features = _draws_last(self.features.expand(*shape[:-1], *self.features.shape[-2:]))
+        features = _draws_last(self._for(shape[:-1]), self._axes)
         free = torch.randn(
-            self.task.unfolding[0], features.shape[0], features.shape[2], dtype=features.dtype, device=features.device
+            self.task.unfolding[0], features.shape[-3], features.shape[-1], dtype=features.dtype, device=features.device
         )
-        return self.task.measurements.apply(product(free, features).flatten(0, 1)).T.reshape(shape)
+        return self.task.measurements.apply(row_product(free, features).flatten(0, 1)).T.reshape(shape)
+
+    def _for(self, batch: Sequence[int]) -> Float[Tensor, "*batch feature col"]:
+        """The features for a larger batch."""
+        return self.features.expand(*batch, *self.features.shape[-self._axes :])
 
 
 @dataclass(frozen=True)
@@ -118,16 +123,22 @@ class _Conditioned:
     def __call__(self) -> Tensor:
         """One run of the program."""
         hidden = [pyro.sample(name, law).double() for name, law in list(self.laws.items())[:-1]]
-        residual, free = self._residual(), self._free()
-        present = [each.shape[:-1] for each in (residual,) if each is not None]
+        scales, residual, free = self._scales(), self._residual(), self._free()
+        present = [each.shape[:-1] for each in (scales, residual) if each is not None]
         present += [each.shape[:-2] for each in [*hidden, free] if each is not None]
         batch = torch.broadcast_shapes(*present) if present else torch.Size()
-        features = self._features(hidden, batch)
+        scales = _draws_last(scales.expand(*batch, -1), 1)
+        features = self.collapsed.features_of([_draws_last(each.expand(*batch, -1, -1)) for each in hidden], scales)
         values = self._values(residual, batch)
-        law = MeasurementLaw(self.task, features.movedim(-1, 0).reshape(*batch, *features.shape[:2]))
+        each = features.movedim(-1, 0).reshape(*batch, *features.shape[:-1])
+        law = MeasurementLaw(self.task, each, per_row=self.collapsed.per_row)
         pyro.sample("y", law, obs=values.reshape(*batch, -1))
         mean = self._array("mean", system_given(self.task, features).mean(values), batch)
-        return mean if free is None else self._end_to_end(features, free, values)
+        return mean if free is None else self._end_to_end(features, scales, free, values)
+
+    def _scales(self) -> Float[Tensor, "*batch latent"]:
+        size = self.collapsed.scales.size
+        return pyro.sample("scales", _standard_normal((size,))) if size else torch.zeros(0, dtype=torch.float64)
 
     def _residual(self) -> Float[Tensor, "*batch latent"] | None:
         if self.eps == 0:
@@ -143,21 +154,16 @@ class _Conditioned:
             return None
         return pyro.sample("free", _standard_normal((self.task.unfolding[0], self.collapsed.feature_count)))
 
-    def _features(self, hidden: list[Tensor], batch: torch.Size) -> Float[Tensor, "feature col draw"]:
-        if not hidden:
-            return self.collapsed.features(torch.zeros(0, math.prod(batch), dtype=torch.float64))
-        return self.collapsed.features_of([_draws_last(each.expand(*batch, *each.shape[-2:])) for each in hidden])
-
     def _values(self, residual: Tensor | None, batch: torch.Size) -> Float[Tensor, "draw n"]:
         y = torch.as_tensor(self.task.targets, dtype=torch.float64).expand(math.prod(batch), -1)
         if residual is None:
             return y
         return y + residual_in_ball(residual.expand(*batch, -1).reshape(-1, residual.shape[-1]).T, self.eps)
 
-    def _end_to_end(self, features: Tensor, free: Tensor, values: Tensor) -> Float[Tensor, "*array"]:
+    def _end_to_end(self, features: Tensor, scales: Tensor, free: Tensor, values: Tensor) -> Float[Tensor, "*array"]:
         batch = free.shape[:-2]
         vectors, last = condition_last_layer(self.task, features, _draws_last(free), values)
-        weights = (self.collapsed.scale * last).movedim(-1, 0).reshape(free.shape)
+        weights = self.collapsed.last_layer(scales, last).movedim(-1, 0).reshape(free.shape)
         pyro.deterministic(list(self.laws)[-1], weights, event_dim=2)
         return self._array("end_to_end", vectors.T, batch)
 
@@ -171,8 +177,9 @@ def _standard_normal(shape: tuple[int, ...]) -> dist.Distribution:
     return dist.Normal(torch.zeros(shape, dtype=torch.float64), 1.0).to_event(len(shape))
 
 
-def _draws_last(matrices: Float[Tensor, "*batch row col"]) -> Float[Tensor, "row col draw"]:
-    return matrices.reshape(-1, *matrices.shape[-2:]).movedim(0, -1)
+def _draws_last(values: Float[Tensor, "*batch"], axes: int = 2) -> Float[Tensor, "*axis draw"]:
+    """The batch of arrays with that many axes as one last axis."""
+    return values.reshape(math.prod(values.shape[: values.ndim - axes]), *values.shape[-axes:]).movedim(0, -1)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Gaussian conditioning given the Gram matrix K: vec W ~ N(0, I ⊗ K), measured as y = Ā vec W.
 
+The rows of W are independent; each may have a K of its own, and I ⊗ K then stands for the matrix with these blocks.
 Two systems with one face. The measurements have covariance S = Ā (I ⊗ K) Āᵀ, S_ij = tr(A_i K A_jᵀ); where single cells
 are observed it falls into one block for each row. Here the draw axis comes first, as LAPACK wants it.
 """
@@ -23,12 +24,14 @@ class GaussianSystem(ABC):
 
     Args:
         task: what was measured.
-        gram: K of each draw, in double precision.
+        gram: K of each draw, in double precision, for all rows or one for each.
     """
 
-    def __init__(self, task: Task, gram: Float[Tensor, "draw col col"]) -> None:
+    def __init__(self, task: Task, gram: Float[Tensor, "draw *row col col"]) -> None:
         self.task = task
-        self.gram = gram
+        self._shared = gram.ndim == 3
+        # With an axis of rows, of length one where they share K.
+        self.gram = gram if gram.ndim == 4 else gram[:, None]
 
     @property
     @abstractmethod
@@ -61,20 +64,23 @@ class GaussianSystem(ABC):
         return torch.where(usable, density, -torch.inf)
 
     @abstractmethod
-    def gram_gradient(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw col col"]:
-        """∂ log N(v; 0, S)/∂K, symmetric: the sum over i, j of G_ij A_iᵀ A_j with G = (S⁻¹ v vᵀ S⁻¹ − S⁻¹)/2."""
+    def gram_gradient(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw *row col col"]:
+        """∂ log N(v; 0, S)/∂K, symmetric: the sum over i, j of G_ij A_iᵀ A_j with G = (S⁻¹ v vᵀ S⁻¹ − S⁻¹)/2.
+
+        Where each row has a K of its own, the terms of each row.
+        """
 
     def lift(self, multipliers: Float[Tensor, "draw n"]) -> Float[Tensor, "draw row col"]:
         """C Āᵀ λ as a matrix."""
         rows = self.task.measurements.adjoint(multipliers.T).T.unflatten(1, self.task.unfolding)
-        return rows @ self.gram
+        return torch.einsum("brc,brcd->brd", rows, self.gram)
 
     def mean(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw row col"]:
         """E[W | K, Ā vec W = v] = C Āᵀ S⁻¹ v."""
         return self.lift(self.solve(values))
 
 
-def gaussian_system(task: Task, gram: Float[Tensor, "draw col col"]) -> GaussianSystem:
+def gaussian_system(task: Task, gram: Float[Tensor, "draw *row col col"]) -> GaussianSystem:
     """The system that suits the task's measurements."""
     return CellSystem(task, gram) if isinstance(task.measurements, ObservedCells) else DenseSystem(task, gram)
 
@@ -115,7 +121,7 @@ class DenseSystem(GaussianSystem):
     @cached_property
     def _images(self) -> Float[Tensor, "draw n entry"]:
         """A_i K, so that inner products with it are covariances."""
-        return torch.einsum("nrc,bcd->bnrd", self._seen, self.gram).flatten(2)
+        return torch.einsum("nrc,brcd->bnrd", self._seen, self.gram).flatten(2)
 
     @cached_property
     def _factor(self) -> tuple[Float[Tensor, "draw n n"], Bool[Tensor, " draw"]]:
@@ -137,17 +143,17 @@ class DenseSystem(GaussianSystem):
     def solve(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw n"]:
         return torch.cholesky_solve(values[..., None], self._factor[0])[..., 0]
 
-    def gram_gradient(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw col col"]:
+    def gram_gradient(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw *row col col"]:
         slope = _covariance_gradient(self.solve(values), self._factor[0])
         combined = (slope @ self._seen.flatten(1)).unflatten(2, self.task.unfolding)
-        return torch.einsum("nrc,bnrd->bcd", self._seen, combined)
+        return torch.einsum("nrc,bnrd->bcd" if self._shared else "nrc,bnrd->brcd", self._seen, combined)
 
     def held_out_variance(self) -> Float[Tensor, " draw"]:
         held_out = _constant(self.task.held_out, self.gram.device, self.gram.dtype).unflatten(1, self.task.unfolding)
-        inner = torch.einsum("mrc,mrd->cd", held_out, held_out)
+        inner = torch.einsum("mrc,mrd->rcd", held_out, held_out)
         cross = self._images @ held_out.flatten(1).T
         explained = torch.linalg.solve_triangular(self._factor[0], cross, upper=False)
-        return torch.einsum("bcd,cd->b", self.gram, inner) - explained.square().sum((1, 2))
+        return torch.einsum("brcd,rcd->b", self.gram, inner) - explained.square().sum((1, 2))
 
 
 class _Pattern(NamedTuple):
@@ -182,7 +188,7 @@ class CellSystem(GaussianSystem):
 
     @cached_property
     def _factor(self) -> tuple[Float[Tensor, "draw row col col"], Bool[Tensor, " draw"]]:
-        blocks = self.gram[:, None] * self._pattern.both + self._pattern.idle
+        blocks = self.gram * self._pattern.both + self._pattern.idle
         factor, info = torch.linalg.cholesky_ex(blocks)
         return factor, ((info > 0) | _without_digits(factor, blocks)).any(1)
 
@@ -206,12 +212,13 @@ class CellSystem(GaussianSystem):
     def _solved(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw row col"]:
         return torch.cholesky_solve(self._table(values), self._factor[0])[..., 0]
 
-    def gram_gradient(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw col col"]:
-        return (_covariance_gradient(self._solved(values), self._factor[0]) * self._pattern.both).sum(1)
+    def gram_gradient(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw *row col col"]:
+        slope = _covariance_gradient(self._solved(values), self._factor[0]) * self._pattern.both
+        return slope.sum(1) if self._shared else slope
 
     def held_out_variance(self) -> Float[Tensor, " draw"]:
         mask = self._pattern.mask
-        seen = self.gram[:, None] * mask[:, :, None]
+        seen = self.gram * mask[:, :, None]
         explained = torch.linalg.solve_triangular(self._factor[0], seen, upper=False).square().sum(2)
-        left = self.gram.diagonal(dim1=1, dim2=2)[:, None] - explained
+        left = self.gram.diagonal(dim1=2, dim2=3) - explained
         return torch.where(mask, 0.0, left).sum((1, 2))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bayesgc.inference.collapsed import CollapsedCriterion
 from bayesgc.models.collapse import Collapsed
-from bayesgc.models.products import product
+from bayesgc.models.products import row_product
 from bayesgc.task import Task
 
 _HIDDEN_MOVES = 1
@@ -37,14 +37,13 @@ def _refresh(
     exact: CollapsedCriterion, normals: Float[Tensor, "latent draw"], generator: torch.Generator
 ) -> Float[Tensor, "latent draw"]:
     collapsed, task = exact.collapsed, exact.task
-    hidden = normals[: collapsed.size]
-    last = normals[collapsed.size :].unflatten(0, (task.unfolding[0], collapsed.feature_count))
-    values = task.measurements.apply(product(last, collapsed.features(hidden)).flatten(0, 1)).T
+    hidden, last = collapsed.split(normals)
+    values = task.measurements.apply(row_product(last, collapsed.features(hidden)).flatten(0, 1)).T
     hidden = _move_hidden(exact, hidden, values, generator)
     free = torch.randn(last.shape, generator=generator, device=last.device, dtype=last.dtype)
     _, last = exact.complete(hidden, free, values)
     usable = last.isfinite().all(0).all(0)
-    return torch.where(usable, torch.cat([hidden, last.flatten(0, 1)]), normals)
+    return torch.where(usable, collapsed.join(hidden, last), normals)
 
 
 def _move_hidden(

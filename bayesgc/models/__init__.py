@@ -1,7 +1,12 @@
 """Generative programs: factorised weights of matrices and tensors, their priors and activations, and whitening."""
 
+# isort: off
+from bayesgc.models import univariate, multivariate  # noqa: F401 - they register the transports
+# isort: on
+
 from bayesgc.models.activations import ACTIVATIONS, Activation, register_activation
 from bayesgc.models.factorization import Factorization, MatrixFactorization, WhitenedFactors
+from bayesgc.models.laws import Haar, LowRankGaussian, ScaleMixture
 from bayesgc.models.priors import PRIORS, SCALING_SUMMARIES, SCALINGS, register_prior
 from bayesgc.models.program import Model, ProgramModel, as_model
 from bayesgc.models.tensors import CPFactorization, TensorTrain
@@ -17,9 +22,12 @@ __all__ = [
     "Activation",
     "CPFactorization",
     "Factorization",
+    "Haar",
+    "LowRankGaussian",
     "MatrixFactorization",
     "Model",
     "ProgramModel",
+    "ScaleMixture",
     "TensorTrain",
     "TriangularFactors",
     "Whitened",

@@ -191,19 +191,20 @@ class WhitenedFactors:
         self.network = model.network(shape)
         self.normalize = model.normalize
         laws = model.laws(shape)
-        self.names, self._laws = list(laws), list(laws.values())
+        self.names, self.laws = list(laws), list(laws.values())
         self._transports = [transport_of(law, name) for name, law in laws.items()]
-        self.size = sum(math.prod(size) for size in self.shapes)
+        self._normals = [each.normals(law) for each, law in zip(self._transports, self.laws, strict=True)]
+        self.size = sum(math.prod(normals) for normals in self._normals)
 
     def layers(self, normals: Float[Tensor, "latent draw"]) -> list[Float[Tensor, "_ _ draw"]]:
         """The weight matrices of each draw; only the first of them when the normals are theirs alone."""
         layers, start = [], 0
-        for transport, law, size in zip(self._transports, self._laws, self.shapes, strict=True):
-            end = start + math.prod(size)
+        for transport, law, own in zip(self._transports, self.laws, self._normals, strict=True):
+            end = start + math.prod(own)
             if end > normals.shape[0]:
                 break
             # A view with the draws in front for the transport; the memory stays as it is.
-            piece = normals[start:end].unflatten(0, size).movedim(-1, 0)
+            piece = normals[start:end].unflatten(0, own).movedim(-1, 0)
             layers.append(transport.push(law, piece).movedim(0, -1))
             start = end
         return layers

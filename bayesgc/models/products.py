@@ -41,6 +41,13 @@ def product(
     return out
 
 
+def row_product(
+    left: Float[Tensor, "row inner draw"], right: Float[Tensor, "*row inner col draw"]
+) -> Float[Tensor, "row col draw"]:
+    """The matrix product of each draw, where ``right`` is one matrix for all rows of ``left`` or one for each."""
+    return product(left, right) if right.ndim == 3 else (left.unsqueeze(2) * right).sum(1)
+
+
 def forward(
     layers: Iterable[Float[Tensor, "_ _ draw"]], activation: Activation, *, normalize: bool
 ) -> Float[Tensor, "row col draw"]:

@@ -1,98 +1,148 @@
-"""Transports: how a distribution is drawn as a map of standard normals, in a registry that plug-ins can add to."""
+"""Transports: how a distribution is drawn as a map of standard normals, in a registry that plug-ins can add to.
+
+The registered maps themselves are in `univariate`, `multivariate` and `mixtures`.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import pyro.distributions as dist
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
+from bayesgc.models.tails import tail
 from bayesgc.validate import InputError
 
-Push = Callable[[dist.Distribution, Float[Tensor, "*batch"]], Float[Tensor, "*batch"]]
+# Not Pyro's own base class: what stands inside of others is often a plain distribution of torch.
+if TYPE_CHECKING:
+    Law: TypeAlias = Any
+else:
+    Law = torch.distributions.Distribution
+Push = Callable[[Law, Tensor], Tensor]
+Normals = Callable[[Law], tuple[int, ...]]
+
+
+def as_many_as_entries(fn: Law) -> tuple[int, ...]:
+    """One normal for each entry of a draw."""
+    return tuple(fn.event_shape)
 
 
 @dataclass(frozen=True)
 class Transport:
     """A map that turns standard normals into draws.
 
-    ``push(fn, z)`` gets as many normals as the site has entries, in the site's shape after any batch dimensions,
-    and returns the draw in the same shape.
+    ``normals(fn)`` is the shape of the normals that make one event of ``fn``, by default the event's own.
+    ``push(fn, z)`` gets them as ``(*batch, *normals)``, where ``batch`` ends in the batch shape of ``fn``, and returns
+    ``(*batch, *event)``. It must pass batch dimensions through and run inside ``torch.func.vmap``.
+
+    ``scales`` is there for a Gaussian scale mixture, whose draws are loc + scales(fn, z)·N with one N(0, 1) an entry.
+    Its map is then that product: the last axis of the normals holds N first and after it what ``scales`` takes.
     """
 
     push: Push
+    normals: Normals = as_many_as_entries
+    scales: Push | None = None
 
 
-TRANSPORTS: dict[type[dist.Distribution], Transport] = {}
+TRANSPORTS: dict[type[Law], Transport] = {}
 
 
-def register_transport(family: type[dist.Distribution]) -> Callable[[Push], Push]:
-    """Decorator: use the function as the transport of a distribution class and of its subclasses."""
+def register_transport(family: type[Law], *, normals: Normals = as_many_as_entries) -> Callable[[Push], Push]:
+    """Decorator: use the function as the transport of a distribution class and of its subclasses.
+
+    Args:
+        family: the class.
+        normals: the shape of the normals that make one event, where it is not the event's own.
+    """
 
     def decorate(push: Push) -> Push:
-        TRANSPORTS[family] = Transport(push)
+        TRANSPORTS[_key(family)] = Transport(push, normals)
         return push
 
     return decorate
 
 
-def transport_of(fn: dist.Distribution, site: str) -> Transport:
-    """The transport for a distribution: registered for its class or a base class, else by its inverse CDF.
+def register_scales(family: type[Law], *, normals: Callable[[Law], int]) -> Callable[[Push], Push]:
+    """Decorator: the law of a location family is a Gaussian scale mixture, and the function gives the scale.
 
-    Raises:
-        InputError: where there is neither, naming the site.
+    Args:
+        family: a class of univariate distributions with a parameter ``loc``.
+        normals: how many normals the scale of one entry takes.
     """
+
+    def decorate(scales: Push) -> Push:
+        def push(fn: Law, z: Tensor) -> Tensor:
+            return fn.loc + scales(fn, z[..., 1:]) * z[..., 0]
+
+        TRANSPORTS[_key(family)] = Transport(push, lambda fn: (1 + normals(fn),), scales)
+        return scales
+
+    return decorate
+
+
+def _key(family: type[Law]) -> type[Law]:
+    """The class itself, or torch's own of the same name, which Pyro's extends."""
+    return next((base for base in family.__mro__ if base.__name__ == family.__name__ and _of_torch(base)), family)
+
+
+def _of_torch(family: type[Law]) -> bool:
+    return family.__module__.startswith("torch.distributions")
+
+
+def find_transport(fn: Law) -> Transport | None:
+    """The transport for a distribution: registered for its class or a base class, else by its inverse CDF."""
     for family in type(fn).__mro__:
         if family in TRANSPORTS:
-            return TRANSPORTS[family]
-    if _has_icdf(fn):
-        return Transport(_inverse_cdf)
-    raise InputError(
-        f"site {site!r} has the distribution {type(fn).__name__}, which has no transport from standard normals; "
-        "register one with bayesgc.register_transport, or write the site with a Normal or Uniform."
-    )
+            found = TRANSPORTS[family]
+            return found if _reaches(fn) else None
+    return Transport(_inverse_cdf) if _has_icdf(fn) else None
 
 
-@register_transport(dist.Normal)
-def _normal(fn: dist.Distribution, z: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-    return fn.loc + fn.scale * z
+def transport_of(fn: Law, site: str) -> Transport:
+    """The same for a site that must have one.
+
+    Raises:
+        InputError: where there is none, naming the site.
+    """
+    transport = find_transport(fn)
+    if transport is None:
+        raise InputError(
+            f"site {site!r} has the distribution {family_name(fn)}, which has no transport from standard normals; "
+            "register one with bayesgc.register_transport."
+        )
+    return transport
 
 
-@register_transport(dist.Uniform)
-def _uniform(fn: dist.Distribution, z: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-    # By the odd function erf and not by Φ, which is exact in one tail only.
-    half = (fn.high - fn.low) / 2
-    return fn.low + half + half * torch.erf(z * math.sqrt(0.5))
+def family_name(fn: Law) -> str:
+    """The class of a distribution, without what stands around it."""
+    return type(innermost(fn)).__name__
 
 
-@register_transport(dist.MultivariateNormal)
-def _multivariate_normal(fn: dist.Distribution, z: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-    return fn.loc + (fn.scale_tril @ z[..., None])[..., 0]
+def innermost(fn: Law) -> Law:
+    """The distribution inside of any number of ``Independent``."""
+    while isinstance(fn, torch.distributions.Independent):
+        fn = fn.base_dist
+    return fn
 
 
-@register_transport(dist.Independent)
-def _independent(fn: dist.Distribution, z: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-    return transport_of(fn.base_dist, "inside Independent").push(fn.base_dist, z)
+def _reaches(fn: Law) -> bool:
+    """Whether a distribution that is made of others has a transport all the way down."""
+    parts = [getattr(fn, name, None) for name in ("base_dist", "component_distribution", "mixing")]
+    return all(find_transport(part) is not None for part in parts if isinstance(part, torch.distributions.Distribution))
 
 
-@register_transport(dist.TransformedDistribution)
-def _transformed(fn: dist.Distribution, z: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-    value = transport_of(fn.base_dist, "inside TransformedDistribution").push(fn.base_dist, z)
-    for transform in fn.transforms:
-        value = transform(value)
-    return value
+def _inverse_cdf(fn: Law, z: Tensor) -> Tensor:
+    # In float32 Φ(z) rounds to 1 beyond z ≈ 5.4, which would cut heavy tails off; in double precision beyond 8.2.
+    share = tail(-z.double()).clamp(_SMALLEST, 1 - _RESOLUTION)
+    return fn.icdf(share).to(z.dtype)
 
 
-def _inverse_cdf(fn: dist.Distribution, z: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-    # In float32 Φ(z) rounds to 1 beyond z ≈ 5.4, which would cut heavy tails off.
-    return fn.icdf(torch.special.ndtr(z.double())).to(z.dtype)
+_SMALLEST, _RESOLUTION = 1e-300, 2.0**-53
 
 
-def _has_icdf(fn: dist.Distribution) -> bool:
+def _has_icdf(fn: Law) -> bool:
     try:
         fn.icdf(torch.tensor(0.5))
     except NotImplementedError:

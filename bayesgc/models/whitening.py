@@ -48,7 +48,7 @@ class WhiteningMessenger(Messenger):
     Sites take their normals in the order in which they are first met; observed and subsample sites pass through.
     """
 
-    def __init__(self, normals: Float[Tensor, "*draw latent"], layout: dict[str, tuple[int, torch.Size]]) -> None:
+    def __init__(self, normals: Float[Tensor, "*draw latent"], layout: dict[str, tuple[int, tuple[int, ...]]]) -> None:
         super().__init__()
         self.normals = normals
         self.layout = layout
@@ -100,7 +100,7 @@ class WhitenedProgram:
         return value, {name: tracer.trace.nodes[name]["value"] for name in self.layout}
 
 
-def _layout(program: Program, shape: tuple[int, ...]) -> dict[str, tuple[int, torch.Size]]:
+def _layout(program: Program, shape: tuple[int, ...]) -> dict[str, tuple[int, tuple[int, ...]]]:
     """One plain run of the program: checks its contract and gives each latent site its place in z."""
     with torch.random.fork_rng():
         trace = pyro.poutine.trace(program).get_trace()
@@ -114,9 +114,9 @@ def _layout(program: Program, shape: tuple[int, ...]) -> dict[str, tuple[int, to
             continue
         if type(site["fn"]).__name__ == "_Subsample":
             continue
-        transport_of(site["fn"], name)
-        layout[name] = (start, site["value"].shape)
-        start += site["value"].numel()
+        own = (*site["fn"].batch_shape, *transport_of(site["fn"], name).normals(site["fn"]))
+        layout[name] = (start, own)
+        start += math.prod(own)
     if not layout:
         raise InputError("the model has no latent sample site; there is nothing to condition.")
     return layout
