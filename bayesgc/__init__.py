@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bayesgc.analysis.compare import Comparison, compare
     from bayesgc.analysis.diagnose import Diagnosis, diagnose
-    from bayesgc.analysis.plots import plot_curve, plot_losses, plot_result
+    from bayesgc.analysis.plots import (
+        plot_cells,
+        plot_curve,
+        plot_forest,
+        plot_joint,
+        plot_levels,
+        plot_losses,
+        plot_ranks,
+        plot_result,
+        plot_spectrum,
+    )
     from bayesgc.analysis.storage import load as load_result
     from bayesgc.analysis.storage import save as save_result
     from bayesgc.analysis.summary import result_object
@@ -45,7 +55,17 @@ __version__ = importlib.metadata.version("bayesgc")
 _HOMES = {
     "bayesgc.analysis.compare": ["Comparison", "compare"],
     "bayesgc.analysis.diagnose": ["Diagnosis", "diagnose"],
-    "bayesgc.analysis.plots": ["plot_curve", "plot_losses", "plot_result"],
+    "bayesgc.analysis.plots": [
+        "plot_cells",
+        "plot_curve",
+        "plot_forest",
+        "plot_joint",
+        "plot_levels",
+        "plot_losses",
+        "plot_ranks",
+        "plot_result",
+        "plot_spectrum",
+    ],
     "bayesgc.analysis.summary": ["result_object"],
     "bayesgc.api": ["InferenceFailed", "conditioned", "infer"],
     "bayesgc.inference": [
@@ -101,9 +121,15 @@ __all__ = [
     "infer",
     "load",
     "load_result",
+    "plot_cells",
     "plot_curve",
+    "plot_forest",
+    "plot_joint",
+    "plot_levels",
     "plot_losses",
+    "plot_ranks",
     "plot_result",
+    "plot_spectrum",
     "register_activation",
     "register_prior",
     "register_transport",

@@ -12,7 +12,18 @@ import xarray as xr
 from records_for_tests import RESTARTS, descent, draws, run, sensing_task, table_task, tree
 
 import bayesgc.task as tasks
-from bayesgc.analysis.plots import plot_curve, plot_losses, plot_result, save_figure
+from bayesgc.analysis.plots import (
+    plot_cells,
+    plot_curve,
+    plot_forest,
+    plot_joint,
+    plot_levels,
+    plot_losses,
+    plot_ranks,
+    plot_result,
+    plot_spectrum,
+    save_figure,
+)
 from bayesgc.inference.records import Outcome
 from bayesgc.validate import InputError
 
@@ -37,8 +48,11 @@ CASES: dict[str, Callable[[], xr.DataTree]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_every_result_can_be_drawn_without_touching_global_settings(case: str) -> None:
     before = dict(mpl.rcParams)
-    figures = [plot(CASES[case]()) for plot in (plot_losses, plot_curve, plot_result)]
-    figures[-1].canvas.draw()
+    result = CASES[case]()
+    plots = (plot_losses, plot_curve, plot_cells, plot_joint, plot_spectrum, plot_levels, plot_forest, plot_result)
+    figures = [plot(result) for plot in plots]
+    for figure in figures:
+        figure.canvas.draw()
     assert all(figure.axes for figure in figures)
     assert dict(mpl.rcParams) == before
 
@@ -70,6 +84,58 @@ def test_the_curve_shows_every_finite_level_with_its_band() -> None:
         lowest = levels[name] - 1.96 * levels[f"{name}_mcse"]
         assert band.min() == pytest.approx(float(lowest.min()))
     assert {text.get_text() for text in top.texts} == {"prior", "zero", "gradient descent"}
+
+
+def test_the_joint_plot_has_every_restart_and_the_threshold() -> None:
+    result = tree(gd=descent(sensing_task(), 0.01, converged=5))
+    (axes,) = plot_joint(result).axes
+    offsets = axes.collections[2].get_offsets()
+    np.testing.assert_allclose(offsets[:, 0], result["gd"]["train_loss"].values[:5], rtol=1e-6)
+    np.testing.assert_allclose(offsets[:, 1], result["gd"]["gen_loss"].values[:5], rtol=1e-6)
+    assert axes.lines[0].get_xdata()[0] == 0.0035
+    assert "draws that fit better\ngeneralise better" in axes.get_title(loc="left")
+
+
+def test_the_spectrum_shows_medians_of_shares_of_the_largest() -> None:
+    result = tree()
+    (axes,) = plot_spectrum(result).axes
+    singular = np.linalg.svd(result["posterior"]["end_to_end"].values.reshape(-1, 4, 3), compute_uv=False)
+    drawn = {container.get_label(): container[0].get_ydata() for container in axes.containers}
+    assert list(drawn) == ["prior", "G&C posterior", "gradient descent", "truth"]
+    np.testing.assert_allclose(drawn["G&C posterior"], np.median(singular / singular[:, :1], axis=0), rtol=1e-4)
+
+
+def test_the_forest_has_medians_from_top_to_bottom_and_says_which_is_better() -> None:
+    task = sensing_task()
+    worse = tree(task, run=run(task, posterior=draws(task, 0.4, 12)))
+    (axes,) = plot_forest(tree(), worse, labels=["depth 8", "depth 2"]).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["depth 8", "depth 2"]
+    medians = {
+        float(line.get_ydata()[0]): float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == "o"
+    }
+    assert medians[-1.0] == pytest.approx(float(worse["posterior"]["gen_loss"].median()))
+    assert axes.get_title(loc="left") == "Weights that fit generalise worse\nat depth 2 than at depth 8"
+    with pytest.raises(InputError, match="no result"):
+        plot_forest()
+
+
+def test_levels_are_drawn_with_the_least_that_a_diagnosis_accepts() -> None:
+    result = tree()
+    acceptance, ancestors = plot_levels(result).axes
+    np.testing.assert_allclose(acceptance.lines[0].get_ydata(), result["levels"]["acceptance"].values[1:])
+    assert ancestors.lines[1].get_ydata()[0] == 10
+    assert acceptance.get_title(loc="left") == "Particles move and have many ancestors"
+
+
+def test_rank_plots_are_for_chains_alone() -> None:
+    task = sensing_task()
+    mixed = {"draws": 60, "r_hat": 1.004, "ess_bulk": 900.0, "ess_tail": 900.0, "divergences": 0}
+    chained = dataclasses.replace(run(task, posterior=draws(task, 0.08, 11)), method="nuts", diagnostics=mixed)
+    figure = plot_ranks(tree(task, run=chained))
+    assert "The chains agree (R̂ = 1.004)" in figure.get_suptitle()
+    assert len([axes for axes in figure.axes if axes.lines]) == 3
+    with pytest.raises(InputError, match="method is 'splitting'"):
+        plot_ranks(tree())
 
 
 def test_unknown_truth_shows_the_missing_cells_in_standard_deviations() -> None:

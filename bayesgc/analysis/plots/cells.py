@@ -1,0 +1,72 @@
+"""A completed table: what weights that fit say of the cells that were not observed."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bayesgc.analysis.groups import values
+from bayesgc.analysis.numerals import quartiles, rounded
+from bayesgc.analysis.plots.look import COLOURS, NAMES, above, column, in_the_look, say_absent
+from bayesgc.analysis.summary import Json, result_object
+
+CELLS_SHOWN = 16
+NAME_LENGTH = 22
+
+
+@in_the_look
+def plot_cells(tree: xr.DataTree) -> Figure:
+    """Mean and 90 % interval of the missing cells, before and after the fit, in the table's units beside them."""
+    cells = result_object(tree)["unobserved"]
+    figure = column(1.0 + 0.16 * min(len(cells or []), CELLS_SHOWN) + 0.4)
+    axes = figure.add_subplot()
+    if cells:
+        draw_cells(axes, tree, cells)
+    else:
+        say_absent(axes, "no cell is to be predicted here")
+    return figure
+
+
+def draw_cells(axes: Axes, tree: xr.DataTree, cells: list[Json]) -> None:
+    """Mean and 90 % interval of the first missing cells, before and after the fit.
+
+    Columns may have units of their own, so the axis is in standard deviations and the numbers beside it in the units.
+    """
+    constants = tree["constant_data"].to_dataset()
+    shape = tree["prior"]["end_to_end"].shape[2:]
+    missing = np.setdiff1d(np.arange(np.prod(shape)), constants["cells"].values)[:CELLS_SHOWN]
+    scaled = "scale" in constants
+    center, scale = (
+        (constants[name].values.reshape(-1)[missing] for name in ("center", "scale")) if scaled else (0.0, 1.0)
+    )
+    heights = np.arange(len(missing))[::-1]
+    for law, width in (("prior", 7.0), ("posterior", 3.0)):
+        draws = values(tree, law, "end_to_end").reshape(-1, np.prod(shape))[:, missing]
+        low, high = (np.quantile(draws, [0.05, 0.95], axis=0) - center) / scale
+        axes.hlines(
+            heights, low, high, color=COLOURS[law], lw=width, alpha=0.25 if law == "prior" else 0.9, label=NAMES[law]
+        )
+        if law == "posterior":
+            axes.plot((draws.mean(0) - center) / scale, heights, "o", ms=4.5, color=COLOURS[law], mec="white", mew=0.6)
+    for height, cell in zip(heights, cells, strict=False):
+        text = f"{rounded(cell['mean'])} {quartiles(cell['q05'], cell['q95'])}"
+        axes.annotate(text, (1.01, height), xycoords=("axes fraction", "data"), va="center", fontsize=6.5)
+    axes.set_yticks(heights, [cell_name(cell) for cell in cells[:CELLS_SHOWN]])
+    axes.set_ylim(-0.7, len(missing) - 0.3)
+    axes.set_xlabel("value, in standard deviations of its column" if scaled else "value")
+    above(axes, columns=2)
+    axes.set_title(_cells_title(len(missing), len(cells)), pad=15)
+
+
+def cell_name(cell: Json) -> str:
+    """Its labels, cut where they are long."""
+    statistics = {"mean", "sd", "q05", "q50", "q95"}
+    name = " · ".join(str(part) for key, part in cell.items() if key not in statistics)
+    return name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 1]}…"
+
+
+def _cells_title(shown: int, count: int) -> str:
+    which = "the missing cells" if shown == count else f"the first {shown} of {count} missing cells"
+    return f"What weights that fit say of {which}\n(mean and 90 % interval)"

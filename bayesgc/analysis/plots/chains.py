@@ -1,0 +1,45 @@
+"""Rank plots of chains, by arviz-plots; for NUTS alone, since particles of islands are no chains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from bayesgc.analysis.diagnose import diagnose
+from bayesgc.analysis.plots.forest import LABELS
+from bayesgc.analysis.plots.look import PAGE, in_the_look
+from bayesgc.validate import InputError
+
+_QUANTITIES = ("gen_loss", "effective_rank", "nuclear_norm")
+
+
+@in_the_look
+def plot_ranks(tree: xr.DataTree) -> Figure:
+    """The ranks of each chain's draws among all, as ECDFs from which a uniform law's is subtracted.
+
+    Raises:
+        InputError: for a result that was not made by chains.
+    """
+    if tree.attrs["method"] != "nuts" or "posterior" not in tree.children:
+        raise InputError(f"the method is {tree.attrs['method']!r}; rank plots are for the chains of nuts.")
+    from arviz_base.labels import MapLabeller
+    from arviz_plots import plot_rank
+
+    names = [name for name in _QUANTITIES if name in tree["posterior"].data_vars]
+    shown = MapLabeller(var_name_map={name: LABELS[name] for name in names})
+    options: dict[str, Any] = {"figure_kwargs": {"figsize": (PAGE, 2.8), "figsize_units": "inches"}, "labeller": shown}
+    collection = plot_rank(tree, var_names=names, backend="matplotlib", **options)
+    figure: Figure = collection.viz["figure"].item()
+    figure.set_layout_engine("constrained")
+    figure.suptitle(ranks_title(tree), x=0.01, ha="left", fontsize=8, fontweight="bold")
+    return figure
+
+
+def ranks_title(tree: xr.DataTree) -> str:
+    """Whether the chains agree."""
+    worst = next(check for check in diagnose(tree).checks if check.name.startswith("R̂"))
+    agree = "agree" if worst.status == "fine" else "do not agree"
+    found = "" if worst.found is None else f" (R̂ = {worst.found:.3f})"
+    return f"The chains {agree}{found}: lines inside the band are as a uniform law's"

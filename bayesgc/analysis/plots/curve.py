@@ -1,0 +1,85 @@
+"""The ε-curve: how generalisation and volume change as the fit is made tighter."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
+
+from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, say_absent
+from bayesgc.analysis.summary import Json, result_object
+
+
+@in_the_look
+def plot_curve(tree: xr.DataTree) -> Figure:
+    """E[L_gen | L_train < ε] and the log volume of the fits against ε, with 95 % bands."""
+    figure = column()
+    draw_curve(figure, figure.add_gridspec(1, 1)[0], tree, result_object(tree))
+    return figure
+
+
+def draw_curve(figure: Figure, place: SubplotSpec, tree: xr.DataTree, result: Json) -> None:
+    """The same in one place of a larger figure."""
+    if "levels" not in tree.children:
+        say_absent(figure.add_subplot(place), "this method visits no other ε")
+        return
+    levels = tree["levels"].to_dataset()
+    finite = np.isfinite(levels["threshold"].values) & (levels["threshold"].values > 0)
+    eps = levels["threshold"].values[finite]
+    judged = bool(np.isfinite(levels["gen_loss"].values[finite]).any())
+    grid = place.subgridspec(2 if judged else 1, 1, hspace=0.08)
+    volume = figure.add_subplot(grid[-1])
+    _band(volume, eps, levels["log_volume"].values[finite], levels["log_volume_mcse"].values[finite])
+    volume.set_ylabel("log volume")
+    volume.set_xlabel("threshold ε on the training loss")
+    volume.set_xscale("log")
+    top = volume
+    if judged:
+        top = figure.add_subplot(grid[0], sharex=volume)
+        _band(top, eps, levels["gen_loss"].values[finite], levels["gen_loss_mcse"].values[finite])
+        _levels_to_compare(top, result)
+        top.set_ylabel("E[$L_{gen}$ | $L_{train}$ < ε]")
+        top.set_yscale("log")
+        top.margins(y=0.14)
+        top.tick_params(labelbottom=False)
+    top.set_title(curve_title(levels) if judged else "The tighter the fit,\nthe rarer it is")
+
+
+def _band(axes: Axes, eps: np.ndarray, value: np.ndarray, error: np.ndarray) -> None:
+    colour = COLOURS["posterior"]
+    reach = 1.96 * np.nan_to_num(error, nan=0.0, posinf=0.0)
+    axes.fill_between(eps, value - reach, value + reach, color=colour, alpha=0.25, lw=0)
+    axes.plot(eps, value, color=colour, marker="o", ms=2.4, label=NAMES["posterior"])
+
+
+def _levels_to_compare(axes: Axes, result: Json) -> None:
+    """Horizontal lines at the prior's mean and at descent's median, each with its name at the right end."""
+    zero = result["baselines"]["zero"]
+    lines = {
+        NAMES["prior"]: (result["prior"]["gen_loss"] and result["prior"]["gen_loss"]["mean"], COLOURS["prior"]),
+        "zero": (zero and zero["gen_loss"], COLOURS["reference"]),
+        NAMES["gd"]: (
+            result["gd"] and result["gd"]["gen_loss"] and result["gd"]["gen_loss"]["median"],
+            COLOURS["gd"],
+        ),
+    }
+    for name, (value, colour) in lines.items():
+        if value:
+            axes.axhline(value, color=colour, lw=1, ls=(0, (4, 2)), zorder=1)
+            axes.annotate(
+                name, (1, value), xycoords=("axes fraction", "data"), xytext=(-2, 1.5), textcoords="offset points",
+                ha="right", va="bottom", fontsize=6.2, color=colour,
+            )  # fmt: skip
+
+
+def curve_title(levels: xr.Dataset) -> str:
+    """Whether the loss at the last threshold is clearly below that at the first, above it, or neither."""
+    value, error = levels["gen_loss"].values, np.nan_to_num(levels["gen_loss_mcse"].values, nan=np.inf, posinf=np.inf)
+    known = np.flatnonzero(np.isfinite(value))
+    first, last = known[0], known[-1]
+    change, reach = value[last] - value[first], 1.96 * np.hypot(error[first], error[last])
+    if abs(change) <= reach:
+        return "A tighter fit changes nothing"
+    return f"The tighter the fit,\nthe {'better' if change < 0 else 'worse'} it generalises"

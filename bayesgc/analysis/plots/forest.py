@@ -1,0 +1,89 @@
+"""Many results under one another: posteriors over depth, width or whatever they differ in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bayesgc.analysis.compare import distinguishing_labels
+from bayesgc.analysis.groups import fitted, has, values
+from bayesgc.analysis.plots.look import COLOURS, NAMES, above, column, in_the_look, positive
+from bayesgc.analysis.storage import load
+from bayesgc.analysis.summary import result_object
+from bayesgc.validate import InputError
+
+LABELS = {
+    "gen_loss": "generalisation loss $L_{gen}$",
+    "effective_rank": "effective rank",
+    "nuclear_norm": "nuclear norm",
+}
+_TREND = 1.96
+_SHORT = 14
+
+
+@in_the_look
+def plot_forest(
+    *results: xr.DataTree | str | os.PathLike[str], labels: Sequence[str] | None = None, quantity: str = "gen_loss"
+) -> Figure:
+    """50 and 90 % intervals and the median of each result's prior and posterior, and the restarts that fitted.
+
+    Args:
+        results: DataTrees or files, from top to bottom.
+        labels: a name for each; by default what the results differ in.
+        quantity: ``gen_loss``, ``effective_rank`` or ``nuclear_norm``.
+    """
+    trees = [each if isinstance(each, xr.DataTree) else load(each) for each in results]
+    if not trees:
+        raise InputError("plot_forest got no result; give at least one DataTree or file.")
+    names = distinguishing_labels(trees) if labels is None else list(labels)
+    figure = column(1.3 + 0.4 * len(trees))
+    axes = figure.add_subplot()
+    for row, tree in enumerate(trees):
+        for law, offset in (("prior", 0.2), ("posterior", 0.0)):
+            if has(tree, law, quantity):
+                _interval(axes, positive(values(tree, law, quantity)), -row + offset, law, first=row == 0)
+        if has(tree, "gd", quantity) and fitted(tree, "gd").any():
+            found = positive(values(tree, "gd", quantity)[fitted(tree, "gd")])
+            axes.plot(
+                found, np.full(found.size, -row - 0.2), "|", ms=6, color=COLOURS["gd"],
+                label=NAMES["gd"] if row == 0 else "_",
+            )  # fmt: skip
+    axes.set_yticks(-np.arange(len(trees)), [name.replace(", ", ",\n") for name in names])
+    axes.set_ylim(-len(trees) + 0.5, 0.5)
+    axes.set(xscale="log" if quantity == "gen_loss" else "linear", xlabel=LABELS.get(quantity, quantity))
+    above(axes)
+    axes.set_title(forest_title(trees, names, quantity), pad=15)
+    return figure
+
+
+def forest_title(trees: Sequence[xr.DataTree], names: Sequence[str], quantity: str) -> str:
+    """From the first result to the last: lower, higher, or no clear change."""
+    found = [(result_object(tree)["posterior"] or {}).get(quantity) for tree in trees]
+    if len(trees) < 2 or found[0] is None or found[-1] is None:
+        return "What draws of the prior and of the posterior have"
+    change, known = found[-1]["mean"] - found[0]["mean"], [each["mcse"] for each in (found[0], found[-1])]
+    what = {"gen_loss": "generalise", "effective_rank": "effective rank", "nuclear_norm": "nuclear norm"}[quantity]
+    last, first = (f"at {name}" if len(name) <= _SHORT else place for name, place in _ends(names))
+    if None in known or abs(change) <= _TREND * float(np.hypot(*known)):
+        return f"No clear change: {last} as {first}"
+    if quantity == "gen_loss":
+        return f"Weights that fit {what} {'better' if change < 0 else 'worse'}\n{last} than {first}"
+    return f"Weights that fit have a {'lower' if change < 0 else 'higher'} {what}\n{last} than {first}"
+
+
+def _ends(names: Sequence[str]) -> list[tuple[str, str]]:
+    return [(names[-1], "at the bottom"), (names[0], "at the top")]
+
+
+def _interval(axes: Axes, draws: np.ndarray, height: float, law: str, *, first: bool) -> None:
+    low, quarter, middle, upper, high = np.quantile(draws, [0.05, 0.25, 0.5, 0.75, 0.95])
+    options: dict[str, Any] = {"color": COLOURS[law]}
+    axes.hlines(height, low, high, lw=1.0, **options)
+    axes.hlines(height, quarter, upper, lw=3.0, label=NAMES[law] if first else "_", **options)
+    axes.plot(middle, height, "o", ms=3.5, mec="white", mew=0.5, **options)

@@ -1,0 +1,81 @@
+"""Training against held-out loss: does fitting say anything about what is held out, as in Theorem 1?"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bayesgc.analysis.dependence import loss_dependence
+from bayesgc.analysis.groups import fitted, has, values
+from bayesgc.analysis.plots.look import COLOURS, NAMES, above, column, in_the_look, say_absent
+
+_POINTS = 1500
+"""Draws shown of each law, spread evenly over it."""
+_NONE, _WEAK = 0.01, 0.1
+"""|ρ| below which ranks say nothing of one another, or little."""
+LEAST = 1e-8
+"""Losses below this are drawn at it: how exact an exact fit is, is of no interest."""
+
+
+@in_the_look
+def plot_joint(tree: xr.DataTree) -> Figure:
+    """Each draw of prior and posterior and each restart of gradient descent, by training and held-out loss."""
+    figure = column()
+    axes = figure.add_subplot()
+    if not has(tree, "prior", "gen_loss"):
+        say_absent(axes, "the held-out loss is not known here")
+        return figure
+    for law, size in (("prior", 3), ("posterior", 3), ("gd", 14), ("map", 14)):
+        if law in tree.children:
+            _scatter(axes, tree, law, size)
+    eps = float(tree.attrs["eps"])
+    if eps > 0:
+        axes.axvline(eps, color=COLOURS["reference"], lw=0.8, ls=(0, (4, 3)), zorder=1)
+        axes.annotate("ε", (eps, 1), xycoords=("data", "axes fraction"), xytext=(2, -8), textcoords="offset points")
+    axes.set(xscale="log", yscale="log", xlabel="training loss $L_{train}$", ylabel="generalisation loss $L_{gen}$")
+    _mark_least(axes)
+    above(axes)
+    axes.set_title(joint_title(tree), pad=15)
+    return figure
+
+
+def _mark_least(axes: Axes) -> None:
+    """Say on the axes where what is drawn at the least may be less."""
+    for ticks, (low, high) in ((axes.set_xticks, axes.get_xlim()), (axes.set_yticks, axes.get_ylim())):
+        if low < LEAST:
+            powers = range(-8, int(np.floor(np.log10(high))) + 1, 2)
+            ticks([10.0**power for power in powers], [f"$10^{{{p}}}$" if p > -8 else "≤$10^{-8}$" for p in powers])
+
+
+def joint_points(tree: xr.DataTree, law: str) -> tuple[np.ndarray, np.ndarray]:
+    """The losses of at most some hundreds of draws, spread evenly, or of the restarts that fitted."""
+    found = [values(tree, law, name).astype(np.float64) for name in ("train_loss", "gen_loss")]
+    if law in ("gd", "map"):
+        found = [each[fitted(tree, law)] for each in found]
+    train, gen = (each.ravel() for each in found)
+    shown = np.linspace(0, len(train) - 1, min(len(train), _POINTS)).astype(int)
+    return np.maximum(train[shown], LEAST), np.maximum(gen[shown], LEAST)
+
+
+def joint_title(tree: xr.DataTree) -> str:
+    """How closely the two losses go together under the prior."""
+    found = loss_dependence(tree)
+    if found is None:
+        return "Training and held-out loss"
+    rho = found["spearman"]
+    if found["p_value"] > _NONE and abs(rho) < _WEAK:
+        return f"Under the prior, fit and held-out loss\nare as good as independent (ρ = {rho:.2f})"
+    direction = "better" if rho > 0 else "worse"
+    strength = "slightly " if abs(rho) < _WEAK * 2 else ""
+    return f"Under the prior, draws that fit better\ngeneralise {strength}{direction} (ρ = {rho:.2f})"
+
+
+def _scatter(axes: Axes, tree: xr.DataTree, law: str, size: float) -> None:
+    train, gen = joint_points(tree, law)
+    if train.size:
+        axes.scatter(
+            train, gen, s=size, color=COLOURS[law], alpha=0.35 if law in ("prior", "posterior") else 0.9, lw=0,
+            label=NAMES[law], marker="*" if law == "map" else "o", rasterized=law in ("prior", "posterior"),
+        )  # fmt: skip

@@ -1,0 +1,47 @@
+"""How splitting got there: moves accepted and ancestors left at each level."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from bayesgc.analysis.checks import FEWEST_ANCESTORS, LEAST_ACCEPTANCE
+from bayesgc.analysis.plots.look import COLOURS, column, in_the_look, say_absent
+
+_SHOWN = {"acceptance": ("accepted moves", LEAST_ACCEPTANCE), "ancestors": ("ancestors of an island", FEWEST_ANCESTORS)}
+
+
+@in_the_look
+def plot_levels(tree: xr.DataTree) -> Figure:
+    """Acceptance and surviving ancestors against the threshold, with the least that a diagnosis accepts."""
+    figure = column()
+    levels = tree["levels"].to_dataset() if "levels" in tree.children else None
+    known = np.zeros(0, bool) if levels is None else np.isfinite(levels["threshold"].values)
+    if levels is None or known.sum() < 2:
+        say_absent(figure.add_subplot(), "this method climbs no levels")
+        return figure
+    panels = figure.subplots(2, 1, sharex=True)
+    for axes, (name, (label, least)) in zip(panels, _SHOWN.items(), strict=True):
+        eps, found = levels["threshold"].values[known], levels[name].values[known]
+        axes.plot(eps, found, color=COLOURS["posterior"], marker="o", ms=2.4)
+        axes.axhline(least, color=COLOURS["gd"], lw=0.8, ls=(0, (4, 3)))
+        axes.annotate(
+            "least", (1, least), xycoords=("axes fraction", "data"), xytext=(-2, 1.5), textcoords="offset points",
+            ha="right", fontsize=6.2, color=COLOURS["gd"],
+        )  # fmt: skip
+        axes.set_ylabel(label)
+        axes.set_ylim(0, 1.12 * max(found.max(), least))
+    panels[-1].set(xscale="log", xlabel="threshold ε on the training loss")
+    panels[-1].invert_xaxis()
+    panels[0].set_title(levels_title(levels.isel(level=known)))
+    return figure
+
+
+def levels_title(levels: xr.Dataset) -> str:
+    """Whether particles still moved, and came from many places, at the last level."""
+    stuck = float(levels["acceptance"].min()) < LEAST_ACCEPTANCE
+    few = float(levels["ancestors"][-1]) < FEWEST_ANCESTORS
+    if stuck:
+        return "The particles hardly move any more"
+    return "The particles descend from too few" if few else "Particles move and have many ancestors"

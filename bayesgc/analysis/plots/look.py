@@ -1,0 +1,120 @@
+"""The look of every figure: colour-blind safe (Okabe & Ito 2008), legible at a column's width, and one for all.
+
+A plot takes DataTrees and returns a matplotlib ``Figure``; nothing is shown and no global setting is left changed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec
+
+import matplotlib as mpl
+import numpy as np
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bayesgc.analysis.summary import Json
+from bayesgc.validate import InputError
+
+COLUMN, PAGE = 3.5, 7.2
+"""Inches: the width of a paper's column, and of its page."""
+COLOURS = {
+    "prior": "#8A8A8A",
+    "posterior": "#0072B2",
+    "gd": "#D55E00",
+    "map": "#009E73",
+    "reference": "#222222",
+    "truth": "#222222",
+}
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A8A8A")
+NAMES = {
+    "prior": "prior",
+    "posterior": "G&C posterior",
+    "gd": "gradient descent",
+    "map": "MAP",
+    "truth": "truth",
+}
+LOOK = {
+    "figure.dpi": 200,
+    "savefig.dpi": 200,
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "axes.prop_cycle": cycler(color=SERIES),
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+}
+FLOOR = 1e-16
+"""What is below this is drawn at it on a logarithmic axis."""
+
+Arguments = ParamSpec("Arguments")
+
+
+def in_the_look(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
+    """Draw with the project's settings and put back what was there."""
+
+    @wraps(draw)
+    def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
+        with mpl.rc_context(LOOK):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def column(height: float = 3.2) -> Figure:
+    """An empty figure of a column's width."""
+    return Figure(figsize=(COLUMN, height), layout="constrained")
+
+
+def above(axes: Axes, handles: tuple[list, list] | None = None, columns: int = 4) -> None:  # type: ignore[type-arg]
+    """A legend in one line between title and axes."""
+    found = axes.get_legend_handles_labels() if handles is None else handles
+    axes.legend(
+        *found, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0, borderpad=0.2,
+        handlelength=1.1, handletextpad=0.4, columnspacing=1.0,
+    )  # fmt: skip
+
+
+def say_absent(axes: Axes, words: str) -> None:
+    """In place of a plot, why there is none."""
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", wrap=True)
+    axes.set_axis_off()
+
+
+def positive(values: np.ndarray) -> np.ndarray:
+    """The finite ones in one row, floored for a logarithmic axis."""
+    flat = values.reshape(-1).astype(np.float64)
+    return np.maximum(flat[np.isfinite(flat)], FLOOR)
+
+
+def with_outcome(title: str, result: Json) -> str:
+    """The title, with the outcome where the run did not converge."""
+    return title if result["outcome"] == "converged" else f"{title} ({result['outcome']})"
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
+    """Write ``figure`` to ``path``, in the format that its ending names."""
+    target = Path(path)
+    formats = figure.canvas.get_supported_filetypes()
+    if target.suffix.lstrip(".").lower() not in formats:
+        raise InputError(f"The plot file is {str(target)!r}; its ending must be one of {', '.join(sorted(formats))}.")
+    try:
+        with mpl.rc_context(LOOK):
+            figure.savefig(target)
+    except OSError as error:
+        raise InputError(f"Cannot write {target}: {error.strerror or error}; give a writable folder.") from error
+    return target

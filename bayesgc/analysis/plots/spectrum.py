@@ -1,0 +1,60 @@
+"""Singular values under each law: do long products collapse to rank one, as in Theorem 2?"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from bayesgc.analysis.plots.look import COLOURS, NAMES, above, column, in_the_look, say_absent
+from bayesgc.analysis.spectra import LAWS, singular_values, spectrum
+
+LEAST = 1e-6
+"""Shares of the largest singular value below this are drawn at it."""
+_COLLAPSED = 0.05
+"""A median of σ₂/σ₁ below which a matrix is as good as of rank one."""
+
+
+@in_the_look
+def plot_spectrum(tree: xr.DataTree) -> Figure:
+    """The singular values relative to the largest: medians, and quartiles as bars, of each law."""
+    figure = column()
+    axes = figure.add_subplot()
+    bands = {law: band for law in LAWS if (band := spectrum_band(tree, law)) is not None}
+    if not bands:
+        say_absent(axes, "a tensor has no singular values")
+        return figure
+    for place, (law, (low, middle, high)) in enumerate(bands.items()):
+        index = np.arange(1, len(middle) + 1) + 0.08 * (place - (len(bands) - 1) / 2)
+        axes.errorbar(
+            index, middle, yerr=[middle - low, high - middle], color=COLOURS[law], label=NAMES[law], capsize=1.5,
+            marker="s" if law == "truth" else "o", ms=3.5, ls=":" if law == "truth" else "-", elinewidth=1,
+        )  # fmt: skip
+    axes.set(yscale="log", xlabel="singular value, by rank", ylabel="share of the largest, $σ_i/σ_1$")
+    axes.set_xticks(range(1, len(middle) + 1))
+    above(axes, columns=3 if len(bands) < 4 else 5)
+    axes.set_title(spectrum_title(tree), pad=15)
+    return figure
+
+
+def spectrum_band(tree: xr.DataTree, law: str) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Quartiles and median of each σ_i/σ₁, floored; None where the law has none."""
+    found = singular_values(tree, law)
+    if found is None or (found[:, 0] <= 0).all():
+        return None
+    found = found[found[:, 0] > 0]
+    low, middle, high = np.quantile(np.maximum(found / found[:, :1], LEAST), [0.25, 0.5, 0.75], axis=0)
+    return low, middle, high
+
+
+def spectrum_title(tree: xr.DataTree) -> str:
+    """Whether what fits is nearly of rank one."""
+    found = spectrum(tree)
+    law = found["posterior"] or found["prior"]
+    subject = "Weights that fit" if found["posterior"] else "Draws of the prior"
+    if law is None:
+        return "Singular values"
+    ratio = law["ratio"]["median"]
+    if ratio < _COLLAPSED:
+        return f"{subject} are nearly of rank one\n(median σ₂/σ₁ = {ratio:.2g})"
+    return f"{subject} are far from rank one\n(median σ₂/σ₁ = {ratio:.2g})"
