@@ -6,6 +6,7 @@ or left open; what is open takes the default, which may depend on the task.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -23,7 +24,7 @@ if TYPE_CHECKING:  # torch is imported when the objects are made, so that help n
 
 MODEL, TASK, RUN, DESCENT = "Model", "Task", "Conditioning", "Gradient descent"
 
-_OF_SYNTHETIC_TASKS = ("task", "rows", "cols", "rank", "measurements", "task_seed")
+_OF_SYNTHETIC_TASKS = ("task", "rows", "cols", "shape", "rank", "measurements", "task_seed")
 _OF_TABLES = ("index", "standardize")
 _OF_DESCENT = (
     "gd_optimizer",
@@ -55,8 +56,12 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    family: Annotated[str | None, About("matrix, cp or tensor-train.", MODEL, "matrix; cp for tensors")] = None
     depth: Annotated[int, About("Weight matrices.", MODEL)] = 2
-    width: Annotated[int | None, About("Hidden width.", MODEL, "max(5, min(rows, cols))")] = None
+    width: Annotated[
+        int | None,
+        About("Hidden width; of cp the number of outer products.", MODEL, "max(5, entries / longest side)"),
+    ] = None
     activation: Annotated[str, About("linear, tanh, leaky-relu or relu.", MODEL)] = "linear"
     prior: Annotated[str, About("gaussian or uniform, with options as gaussian:mean=0.5.", MODEL)] = "gaussian"
     scaling: Annotated[str, About("Scale of a layer: fan-out, fan-in or unit.", MODEL)] = "fan-out"
@@ -67,6 +72,7 @@ class Options(BaseModel):
     task: Annotated[str, About("sensing or completion.", TASK)] = "sensing"
     rows: Annotated[int, About("Rows of the matrix.", TASK)] = 5
     cols: Annotated[int, About("Columns of the matrix.", TASK)] = 5
+    shape: Annotated[str | None, About("Sides of a tensor, as 4x4x4.", TASK, "rows x cols")] = None
     rank: Annotated[int, About("Rank of the truth.", TASK)] = 1
     measurements: Annotated[int | None, About("Number of measurements.", TASK, "60 % of the entries")] = None
     task_seed: Annotated[int, About("Seed of the task.", TASK)] = 0
@@ -143,6 +149,8 @@ class Options(BaseModel):
         """
         if self.data is not None:
             self._refuse(_OF_SYNTHETIC_TASKS, f"describes a synthetic task; --data {self.data} brings its own")
+        if self.shape is not None:
+            self._refuse(("rows", "cols"), f"is for a matrix; --shape is {self.shape!r}")
         if not self._is_table:
             held = "there is no --data" if self.data is None else f"--data is {str(self.data)!r}"
             self._refuse(_OF_TABLES, f"is for a .csv table; {held}")
@@ -171,15 +179,23 @@ class Options(BaseModel):
         if self.data is not None:
             return load(self.data, standardize=self.standardize, index=self.index if self._is_table else None)
         make = SYNTHETIC[one_of("task", self.task, SYNTHETIC)]
-        return make(self.rows, self.cols, self.rank, self.measurements, self.task_seed)
+        if self.shape is None:
+            return make(self.rows, self.cols, self.rank, self.measurements, self.task_seed)
+        rank, count, seed = self.rank, self.measurements, self.task_seed
+        return make(rank=rank, measurements=count, seed=seed, shape=_sides(self.shape))
 
     def make_model(self, task: Task) -> Model:
         """The factorisation that the options describe, with defaults that fit the task."""
-        from bayesgc.models import MatrixFactorization
+        from bayesgc.models import FAMILIES
 
-        return MatrixFactorization(
+        order = len(task.shape)
+        family = ("matrix" if order == 2 else "cp") if self.family is None else one_of("family", self.family, FAMILIES)
+        if family == "matrix" and order > 2:
+            raise InputError(f"--family matrix is for matrices; the task has the shape {task.shape}: choose another.")
+        enough = math.prod(task.shape) // max(task.shape)  # for any array of this shape
+        return FAMILIES[family](
             depth=self.depth,
-            width=max(5, min(task.shape)) if self.width is None else self.width,
+            width=max(5, enough) if self.width is None else self.width,
             activation=self.activation,
             prior=self.prior,
             scaling=self.scaling,
@@ -209,3 +225,11 @@ class Options(BaseModel):
         return {"gd": self.make_descent() or False} | {
             name: getattr(self, name) for name in (*names, "device", "dtype")
         }
+
+
+def _sides(shape: str) -> tuple[int, ...]:
+    """The sides in a text such as ``4x4x4``."""
+    sides = shape.split("x")
+    if len(sides) < 2 or not all(side.isascii() and side.isdigit() and int(side) for side in sides):
+        raise InputError(f"--shape is {shape!r}; write two or more whole numbers, each at least 1, as 4x4x4.")
+    return tuple(int(side) for side in sides)

@@ -46,6 +46,26 @@ def test_every_option_reaches_the_object_it_belongs_to():
     assert options.given == set(given)
 
 
+def test_a_shape_makes_a_tensor_and_chooses_a_family_for_it():
+    options = Options.checked({"shape": "3x4x5", "rank": 2, "measurements": 20, "task_seed": 3, "depth": 3})
+    task = options.make_task()
+    same = gc.sensing(shape=(3, 4, 5), rank=2, measurements=20, seed=3)
+    assert (task.targets == same.targets).all()
+    # As wide as any tensor of this shape can need: all sides but the longest.
+    assert options.make_model(task) == gc.CPFactorization(3, 12)
+    train = Options.checked({"shape": "3x4x5", "family": "tensor-train", "width": 2})
+    assert train.make_model(task) == gc.TensorTrain(2, 2)
+    flat = Options.checked({"shape": "6x8"})
+    assert flat.make_model(flat.make_task()) == gc.MatrixFactorization(width=6)
+    assert (flat.make_task().targets == gc.sensing(6, 8).targets).all()
+
+
+def test_a_matrix_model_of_a_tensor_is_refused():
+    options = Options.checked({"shape": "3x4x5", "family": "matrix"})
+    with pytest.raises(gc.InputError, match=r"--family matrix is for matrices; the task has the shape \(3, 4, 5\)"):
+        options.make_model(options.make_task())
+
+
 def test_data_brings_its_own_task(tmp_path: Path):
     file = tmp_path / "table.csv"
     file.write_text("a,b\n1,2\n3,\n2,5\n", encoding="utf-8")
@@ -59,7 +79,7 @@ def test_data_brings_its_own_task(tmp_path: Path):
     ("given", "said"),
     [
         ({"dept": 2}, "there is no option 'dept'; did you mean depth"),
-        ({"zzz": 2}, "choose one of depth, width"),
+        ({"zzz": 2}, "choose one of family, depth, width"),
         ({"depth": "2"}, "depth is '2'; it must be a valid integer"),
         ({"depth": 2.0}, "depth is 2.0; it must be a valid integer"),
         ({"depth": True}, "depth is True; it must be a valid integer"),
@@ -68,6 +88,8 @@ def test_data_brings_its_own_task(tmp_path: Path):
         ({"eps": [1]}, r"eps is \[1\]; it must be"),
         ({"gd": False, "restarts": 32}, "--restarts is for gradient descent"),
         ({"task_seed": -1}, "task-seed is -1"),
+        ({"shape": "4x4x4", "rows": 4}, "--rows is for a matrix; --shape is '4x4x4'"),
+        ({"data": "a.npz", "shape": "4x4x4"}, "--shape describes a synthetic task"),
     ],
 )
 def test_a_wrong_option_is_named(given, said):

@@ -34,10 +34,11 @@ LONG_NAMES = {
     "train_loss_relative": "training loss relative to the zero predictor's",
     "gen_loss_relative": "generalisation loss relative to the zero predictor's",
     "error": "squared Frobenius distance to the truth",
-    "effective_rank": "exponential of the entropy of the normalised singular values",
-    "nuclear_norm": "sum of the singular values",
+    "effective_rank": "exponential of the entropy of the singular values as shares; a tensor's: mean over unfoldings",
+    "nuclear_norm": "sum of the singular values; a tensor's: mean over unfoldings",
     "singular_value": "singular values, largest first",
-    "end_to_end": "end-to-end matrix",
+    "mode_singular_value": "singular values of the unfolding of each mode, largest first",
+    "end_to_end": "end-to-end array",
     "energy": "negative log prior density of the weights, from its peak where that is known",
 }
 
@@ -88,7 +89,7 @@ def _draws(task: Task, draws: Draws) -> xr.Dataset:
         variables[name] = _array(weight)
         if weight.ndim == 4:
             dims[name] = [f"{name}_row", f"{name}_col"]
-    dataset = _dataset(variables, dims, ["chain", "draw"], task.coords)
+    dataset = _dataset(variables, dims, ["chain", "draw"], _labels(task))
     for name, summary in _with_relative(task, draws.summaries).items():
         if name in dataset:
             dataset[name].attrs.update(_known(vars(summary)))
@@ -100,7 +101,7 @@ def _descent(task: Task, gd: Descent) -> xr.Dataset:
     variables |= {"converged": _array(gd.converged), "steps": _array(gd.steps)}
     if gd.energy is not None:
         variables["energy"] = _array(gd.energy)
-    dataset = _dataset(variables, dims, ["restart"], task.coords)
+    dataset = _dataset(variables, dims, ["restart"], _labels(task))
     dataset.attrs["configuration"] = to_json(gd.configuration)
     dataset.attrs["seconds"] = float(gd.seconds)
     return dataset
@@ -114,7 +115,13 @@ def _law(
     for loss, zero in _zero_losses(task).items():
         if loss in variables:
             variables[f"{loss}_relative"] = variables[loss] / zero
-    return variables, {"end_to_end": list(task.dims), "singular_value": ["component"]}
+    spectra = {"singular_value": ["component"], "mode_singular_value": ["mode", "component"]}
+    return variables, {"end_to_end": list(task.dims), **spectra}
+
+
+def _labels(task: Task) -> dict[str, list[str]]:
+    """The labels of the dimensions of a law."""
+    return task.coords if len(task.shape) == 2 else {**task.coords, "mode": list(task.dims)}
 
 
 def _zero_losses(task: Task) -> dict[str, float]:

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from bayesgc.cli.show import print_json
 from bayesgc.inference import INITIALIZATIONS, METHODS, OPTIMIZERS, available_devices
-from bayesgc.models import ACTIVATIONS, PRIORS, SCALING_SUMMARIES
+from bayesgc.models import ACTIVATIONS, FAMILIES, PRIORS, SCALING_SUMMARIES
 from bayesgc.task import SYNTHETIC
 
 
@@ -16,6 +16,7 @@ def names() -> dict[str, dict[str, str]]:
     return {
         "task": {name: _first_line(make) for name, make in SYNTHETIC.items()},
         "method": {name: _first_line(method) for name, method in METHODS.items()},
+        "family": {name: _first_line(family) for name, family in FAMILIES.items()},
         "activation": {name: each.summary for name, each in ACTIVATIONS.items()},
         "prior": {name: _with_options(each.summary, each.options) for name, each in PRIORS.items()},
         "scaling": dict(SCALING_SUMMARIES),

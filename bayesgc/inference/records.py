@@ -71,7 +71,8 @@ class Draws:
 
     ``quantities`` holds ``train_loss``, ``error``, ``effective_rank``, ``nuclear_norm``, ``singular_value`` and, where
     something is held out and the truth is known, ``gen_loss``, each (chain, draw) but for ``singular_value``
-    (chain, draw, min(rows, cols)). ``summaries`` comes from every draw the method made, not from the kept ones alone.
+    (chain, draw, min(rows, cols)), in whose place a tensor has ``mode_singular_value`` (chain, draw, mode, component).
+    ``summaries`` comes from every draw the method made, not from the kept ones alone.
     """
 
     end_to_end: Float[Tensor, "chain draw *shape"]

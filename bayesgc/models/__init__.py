@@ -14,8 +14,16 @@ from bayesgc.models.transports import register_transport
 from bayesgc.models.triangular import TriangularFactors
 from bayesgc.models.whitening import Whitened, WhitenedProgram, WhiteningMessenger
 
+FAMILIES: dict[str, type[Factorization]] = {
+    "matrix": MatrixFactorization,
+    "cp": CPFactorization,
+    "tensor-train": TensorTrain,
+}
+"""The factorisations by the names they have on the command line."""
+
 __all__ = [
     "ACTIVATIONS",
+    "FAMILIES",
     "PRIORS",
     "SCALINGS",
     "SCALING_SUMMARIES",

@@ -8,7 +8,7 @@ import torch
 
 from bayesgc.inference import functionals
 from bayesgc.inference.functionals import quantities
-from bayesgc.task import ObservedCells, Task, completion, sensing
+from bayesgc.task import Task, completion, sensing
 
 TASK = sensing(3, 4, 1, 7, seed=0)
 
@@ -86,7 +86,29 @@ def test_unknown_truth_and_nothing_held_out():
     assert set(quantities(determined, torch.ones(6, 1))) == {"train_loss", "error"} | matrix_quantities
 
 
-def test_tensors_have_no_singular_values():
-    cells = ObservedCells((2, 3, 2), np.arange(5))
-    task = Task("data", (2, 3, 2), cells, np.ones(5), np.ones((2, 3, 2)), dims=("a", "b", "c"))
-    assert set(quantities(task, torch.ones(12, 2))) == {"train_loss", "gen_loss", "error"}
+def test_tensors_have_the_spectra_of_their_unfoldings():
+    shape = (2, 3, 7)
+    task = sensing(shape=shape, rank=1, measurements=4)
+    rng = np.random.default_rng(0)
+    rank_one = np.einsum("a,b,c->abc", *(rng.standard_normal(side) for side in shape))
+    anything = rng.standard_normal(shape)
+    found = quantities(task, vectorised(rank_one, anything))
+    assert set(found) == {"train_loss", "gen_loss", "error", "effective_rank", "nuclear_norm", "mode_singular_value"}
+    unfolded = [np.moveaxis(anything, mode, 0).reshape(side, -1) for mode, side in enumerate(shape)]
+    spectra = [np.linalg.svd(each, compute_uv=False) for each in unfolded]
+    for mode, spectrum in enumerate(spectra):
+        padded = np.r_[spectrum, np.zeros(6 - len(spectrum))]  # the third mode against the others is 7 × 6
+        np.testing.assert_allclose(found["mode_singular_value"][1, mode], padded, atol=1e-12)
+    np.testing.assert_allclose(found["nuclear_norm"][1], np.mean([each.sum() for each in spectra]))
+    shares = [each / each.sum() for each in spectra]
+    np.testing.assert_allclose(found["effective_rank"][1], np.mean([np.exp(-each @ np.log(each)) for each in shares]))
+    np.testing.assert_allclose(found["effective_rank"][0], 1.0)
+    np.testing.assert_allclose(found["nuclear_norm"][0], np.linalg.norm(rank_one))
+
+
+def test_the_means_over_unfoldings_are_those_of_the_matrix_for_a_matrix_with_one_more_side_of_one():
+    flat, thick = sensing(3, 4, measurements=4), sensing(shape=(3, 4, 1), measurements=4)
+    vectors = torch.randn(12, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    matrix, tensor = quantities(flat, vectors), quantities(thick, vectors)
+    torch.testing.assert_close(tensor["mode_singular_value"][:, 0, :3], matrix["singular_value"])
+    torch.testing.assert_close(tensor["mode_singular_value"][:, 1, :3], matrix["singular_value"])
