@@ -97,8 +97,8 @@ def _islands(tree: xr.DataTree) -> Iterator[Check]:
 
 def _worst(tree: xr.DataTree, name: str) -> float:
     """The least over the levels, or what the last one had where levels were not kept."""
-    if "levels" in tree.children:
-        return float(np.nanmin(values(tree, "levels", name)))
+    if "levels" in tree.children and np.isfinite(found := values(tree, "levels", name)).any():
+        return float(np.nanmin(found))
     return _number(diagnostics(tree), name)
 
 

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bayesgc.inference.curve import Profile, join, log_ball
 from bayesgc.inference.functionals import quantities
 from bayesgc.inference.gaussian import GaussianSystem, gaussian_system
 from bayesgc.inference.target import Harvest
@@ -60,10 +61,7 @@ class CollapsedCriterion:
     @cached_property
     def log_ball(self) -> float:
         """log of the volume of the n-ball of radius √(nε); 0 at ε = 0, where the evidence is a density."""
-        if self.eps == 0:
-            return 0.0
-        n = self.task.measurements.count
-        return n / 2 * math.log(math.pi * n * self.eps) - math.lgamma(n / 2 + 1)
+        return log_ball(self.task.measurements.count, self.eps)
 
     def draw(self, generator: torch.Generator, count: int) -> Float[Tensor, "latent draw"]:
         """Normals of ``count`` draws from the prior."""
@@ -128,6 +126,56 @@ class CollapsedCriterion:
             losses.append(self._gen_loss(system, targets))
         known = [loss for loss in losses if loss is not None]
         return torch.cat(evidence) + self.log_ball, torch.cat(known) if known else None
+
+    def profile(self, normals: Float[Tensor, "latent draw"], generators: list[torch.Generator]) -> Profile:
+        """Density and E[L_gen] of each draw at every radius of the ball; see `Profile`."""
+        share, count = normals.shape[1] // len(generators), self.task.measurements.count
+        sizes = (self.task.unfolding[0], self.collapsed.feature_count), (count + 2,)
+        free, ball = (
+            torch.cat(
+                [torch.randn(*size, share, generator=g, device=self.device, dtype=self.dtype) for g in generators], -1
+            )
+            for size in sizes
+        )
+        if self.eps > 0:
+            ball = normals[self.collapsed.size :]
+        parts = zip(*(each.split(self.chunk, dim=-1) for each in (normals, free, ball)), strict=True)
+        return join([self._profile(*part) for part in parts])
+
+    def _profile(
+        self,
+        normals: Float[Tensor, "latent draw"],
+        free: Float[Tensor, "row feature draw"],
+        ball: Float[Tensor, "n_and_two draw"],
+    ) -> Profile:
+        features, count = self.collapsed.features(normals[: self.collapsed.size]), self.task.measurements.count
+        system, direction = system_given(self.task, features), residual_in_ball(ball, 1 / count)
+        y = torch.as_tensor(self.task.targets, dtype=normals.dtype, device=normals.device).expand_as(direction)
+        at_zero, ours, theirs = system.log_density(y), system.whiten(y).flatten(1), system.whiten(direction).flatten(1)
+        density = torch.stack([at_zero, -(ours * theirs).sum(1), -0.5 * theirs.square().sum(1)])
+        usable = at_zero.isfinite()
+        guess = row_product(free, features).flatten(0, 1)
+        guessed = self.task.gen_loss(guess)
+        losses = [self.task.train_loss(guess), torch.full_like(at_zero, torch.nan) if guessed is None else guessed]
+        loss = self._loss_profile(system, y, direction)
+        return Profile(
+            torch.cat([at_zero[None], torch.where(usable, density[1:], 0.0)]).cpu().numpy(),
+            None if loss is None else torch.where(usable, loss, 0.0).cpu().numpy(),
+            torch.stack(losses).cpu().numpy(),
+        )
+
+    def _loss_profile(
+        self, system: GaussianSystem, y: Float[Tensor, "draw n"], direction: Float[Tensor, "draw n"]
+    ) -> Float[Tensor, "3 draw"] | None:
+        """Coefficients of 1, r and r² of E[L_gen | hidden layers, y + r b], by its values at r = 0, 1 and −1."""
+        middle, step = system.mean(y).flatten(1).T, system.mean(direction).flatten(1).T
+        found = [self.task.gen_loss(middle + sign * step) for sign in (0, 1, -1)]
+        known = [each for each in found if each is not None]
+        if not known:
+            return None
+        zero, plus, minus = known
+        constant = zero + system.held_out_variance() / self.task.held_out.count
+        return torch.stack([constant, (plus - minus) / 2, (plus + minus) / 2 - zero])
 
     def refresh(
         self, normals: Float[Tensor, "latent draw"], generator: torch.Generator

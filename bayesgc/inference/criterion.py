@@ -87,6 +87,9 @@ class Criterion:
             return False
         return why_no_density(self.task, self.collapsed, self.eps) is None
 
+    def profile(self, normals: Float[Tensor, "latent draw"], generators: list[torch.Generator]) -> None:
+        """Nothing: the thresholds of splitting are the curve."""
+
     def harvest(
         self,
         normals: Float[Tensor, "latent draw"],

@@ -19,8 +19,9 @@ from torch import Tensor
 from bayesgc.inference.collapsed import CollapsedCriterion, refuse_without_density
 from bayesgc.inference.control import Control, Progress, in_order
 from bayesgc.inference.criterion import Criterion
+from bayesgc.inference.curve import Profile, Stage, join, pool_curve
 from bayesgc.inference.estimates import log_mean, summarize, weighted_mean
-from bayesgc.inference.records import Draws, Estimate, Outcome, Run, Summary
+from bayesgc.inference.records import Draws, Estimate, Levels, Outcome, Run, Summary
 from bayesgc.inference.request import LOG_VOLUME_ERROR, Request
 from bayesgc.inference.smoothing import pareto_shape, shape_limit
 from bayesgc.inference.streams import Stream, generator
@@ -110,7 +111,7 @@ class Importance:
             posterior=sample.draws(),
             log_volume=None if exact else evidence or nothing,
             log_evidence=evidence if exact else None,
-            levels=None,
+            levels=sample.curve(),
             diagnostics={"path": "plain weights", **sample.diagnostics()},
             evaluations=sample.total,
             seconds=control.seconds,
@@ -120,17 +121,20 @@ class Importance:
 
 @dataclass(frozen=True)
 class _Block:
-    """The log weights of one block of draws, and E[L_gen] given each where it is defined."""
+    """The log weights of one block of draws, E[L_gen] given each where it is defined, and both at other thresholds."""
 
     log_weight: Float[np.ndarray, " draw"]
     gen_loss: Float[np.ndarray, " draw"] | None
+    profile: Profile
 
 
 @torch.no_grad()
 def _weigh_block(target: CollapsedCriterion, seed: int, index: int) -> _Block:
     normals = target.draw(generator(seed, Stream.IMPORTANCE, index, target.device), BLOCK)
-    log_weight, gen_loss = target.evaluate(normals)
-    return _Block(log_weight.cpu().numpy(), None if gen_loss is None else gen_loss.cpu().numpy())
+    profile = target.profile(normals, [generator(seed, Stream.CURVE, index, target.device)])
+    radius = (target.task.measurements.count * target.eps) ** 0.5
+    loss = None if profile.loss is None else profile.gen_loss(radius)
+    return _Block(profile.log_density(radius) + target.log_ball, loss, profile)
 
 
 class _Sample:
@@ -234,6 +238,16 @@ class _Sample:
         losses = np.stack([np.concatenate([self._loss(int(i)) for i in part[:size]]) for part in parts])
         share = np.where(np.isfinite(top)[:, None], np.exp(log_weight - top[:, None]), 0.0)
         return top - np.log(log_weight.shape[1]), (share * np.where(share > 0, losses, 0.0)).sum(1)
+
+    def curve(self) -> Levels | None:
+        """The ε-curve, with errors from the same batches; None where there are too few of them."""
+        if len(self.blocks) < _FIRST_CHECK:
+            return None
+        size = len(self.blocks) // min(_MOST_BATCHES, len(self.blocks)) * BLOCK
+        groups = self.total // size
+        whole = join([block.profile for block in self.blocks]).part(slice(groups * size))
+        stage = Stage(whole, np.zeros((groups, size)), np.zeros(groups))
+        return pool_curve([stage], self.target.task, self.target.eps)
 
     def _loss(self, index: int) -> Float[np.ndarray, " draw"]:
         loss = self.blocks[index].gen_loss

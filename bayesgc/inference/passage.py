@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from bayesgc.inference.control import Control, Progress, in_order
+from bayesgc.inference.curve import Profile
 from bayesgc.inference.islands import Islands
 from bayesgc.inference.pilot import Climb, Schedule
 from bayesgc.inference.pooling import IslandRecord, LevelRecord, precise_enough
@@ -82,7 +84,7 @@ class Passage:
     def _climb(self, blocks: list[int]) -> list[IslandRecord]:
         """One group of islands from the prior to the last rung; empty when it was told to stop on the way."""
         islands = Islands.from_prior(self.target, self.climb.particles, self.request.seed, Stream.ISLAND, blocks)
-        levels = [_measure(islands, [])]
+        levels, profiles = [_measure(islands, [])], [_profile(islands)]
         for rung, angle in zip(self.schedule.rungs, self.schedule.angles, strict=True):
             islands.select(rung)
             accepted = []
@@ -92,7 +94,8 @@ class Passage:
                 accepted.append(islands.move(rung, angle))
             islands.refresh(rung)
             levels.append(_measure(islands, accepted))
-        return _harvest(islands, torch.stack(levels), weights=self.request.weights)
+            profiles.append(_profile(islands))
+        return _harvest(islands, torch.stack(levels), profiles, weights=self.request.weights)
 
     def _report(self, done: int, total: int, last: IslandRecord) -> None:
         height = self.schedule.rungs[-1].height if self.schedule.rungs else None
@@ -109,7 +112,18 @@ def _measure(islands: Islands, accepted: list[Float[Tensor, ""]]) -> Float[Tenso
     return torch.stack([islands.log_volume, means, acceptance, islands.ancestors()])
 
 
-def _harvest(islands: Islands, levels: Float[Tensor, "level fact island"], *, weights: bool) -> list[IslandRecord]:
+Profiled = tuple[Profile, Float[np.ndarray, " column"]]
+
+
+def _profile(islands: Islands) -> Profiled | None:
+    """What the particles say of other thresholds, with their scores."""
+    profile = islands.target.profile(islands.normals, islands.generators)
+    return None if profile is None else (profile, islands.score.cpu().numpy())
+
+
+def _harvest(
+    islands: Islands, levels: Float[Tensor, "level fact island"], profiles: list[Profiled | None], *, weights: bool
+) -> list[IslandRecord]:
     """Take a finished group of islands off the device."""
     found = islands.target.harvest(islands.normals, islands.score, islands.generators, weights=weights)
     table = levels.cpu().tolist()
@@ -124,6 +138,7 @@ def _harvest(islands: Islands, levels: Float[Tensor, "level fact island"], *, we
                 quantities={name: value[own] for name, value in found.quantities.items()},
                 expected={name: value[own] for name, value in found.expected.items()},
                 weights=sites,
+                profiles=[(each[0].part(own), each[1][own]) for each in profiles if each is not None],
             )
         )
     return records

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from scipy.special import logsumexp
 from torch import Tensor
 
+from bayesgc.inference.curve import Profile, Stage, join
 from bayesgc.inference.estimates import log_mean, summarize, weighted_mean
 from bayesgc.inference.records import Draws, Estimate, Levels
 from bayesgc.inference.request import LOG_VOLUME_ERROR, Request
@@ -28,13 +29,17 @@ class LevelRecord:
 
 @dataclass(frozen=True)
 class IslandRecord:
-    """One finished island: its levels from the prior on, and its particles on the last rung."""
+    """One finished island: its levels from the prior on, and its particles on the last rung.
+
+    ``profiles`` holds, where the target has them, the profile and the scores of the particles on each level.
+    """
 
     levels: list[LevelRecord]
     vectors: Float[Tensor, "entry particle"]
     quantities: dict[str, Float[Tensor, "particle *rest"]]
     expected: dict[str, Float[Tensor, " particle"]]
     weights: dict[str, Float[Tensor, "particle *site"]] | None
+    profiles: list[tuple[Profile, Float[np.ndarray, " particle"]]] = field(default_factory=list)
 
     @property
     def log_volume(self) -> float:
@@ -62,6 +67,23 @@ def pool_levels(thresholds: list[float], islands: list[IslandRecord]) -> Levels:
         acceptance=table[:, :, 2].mean(0),
         ancestors=table[:, :, 3].mean(0),
     )
+
+
+def pool_stages(heights: list[float], islands: list[IslandRecord]) -> list[Stage]:
+    """The laws of the levels, prior first, for the ε-curve; ``heights`` are the powers of the density."""
+    stages = []
+    for level, height in enumerate(heights):
+        profiles, scores = zip(*(island.profiles[level] for island in islands), strict=True)
+        volumes = np.array([island.levels[level].log_volume for island in islands])
+        # A power of zero is the prior, also where the density is zero.
+        stages.append(
+            Stage(
+                join(profiles),
+                height * np.stack(scores) if height else np.zeros((len(islands), len(scores[0]))),
+                volumes,
+            )
+        )
+    return stages
 
 
 def pool_log_volume(islands: list[IslandRecord], *, reached: bool) -> Estimate:

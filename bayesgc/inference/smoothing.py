@@ -10,6 +10,9 @@ from jaxtyping import Float
 _HOPELESS = 30.0
 """Nats within the tail beyond which no fit is needed, nor possible in double precision: k̂ is then far above 1."""
 
+_ROUNDING = 1e-9
+"""Nats by which weights that are all the same may differ."""
+
 
 def pareto_shape(log_weight: Float[np.ndarray, " draw"]) -> float:
     """k̂ of the upper tail: below 0.5 the variance is finite, near 1 the mean is lost. −∞ weights count as zero."""
@@ -18,10 +21,11 @@ def pareto_shape(log_weight: Float[np.ndarray, " draw"]) -> float:
     if not np.isfinite(log_weight).any():
         return math.inf
     finite = np.where(np.isfinite(log_weight), log_weight, np.nanmin(log_weight[np.isfinite(log_weight)]) - 100.0)
-    if np.ptp(finite) == 0:
+    if np.ptp(finite) < _ROUNDING:
         return -math.inf
     tail = np.sort(finite)[-max(2, int(min(0.2 * len(finite), 3 * len(finite) ** 0.5))) :]
-    if tail[-1] - tail[len(tail) // 4] > _HOPELESS:
+    # Copies of one draw can fill a tail, which then tells nothing.
+    if tail[-1] - tail[len(tail) // 4] > _HOPELESS or np.ptp(tail) == 0:
         return math.inf
     # A tail of equal or vanishing weights leaves nothing to fit; that counts as the worst.
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -24,6 +24,7 @@ class Stream(IntEnum):
     MODE = 6
     IMPORTANCE = 7
     CHAIN = 8
+    CURVE = 9
 
 
 def generator(seed: int, stream: Stream, block: int, device: torch.device) -> torch.Generator:

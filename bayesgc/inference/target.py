@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bayesgc.inference.curve import Profile
 from bayesgc.task import Task
 
 
@@ -70,6 +71,10 @@ class Target(Protocol):
         self, normals: Float[Tensor, "latent draw"], generator: torch.Generator
     ) -> Float[Tensor, "latent draw"]:
         """The columns after moves that leave the prior and the score as they are; the same where there are none."""
+        ...
+
+    def profile(self, normals: Float[Tensor, "latent draw"], generators: list[torch.Generator]) -> Profile | None:
+        """What each column says of other thresholds; None where the ladder's own rungs are the thresholds."""
         ...
 
     def harvest(

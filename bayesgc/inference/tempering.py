@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from bayesgc.inference.collapsed import CollapsedCriterion
 from bayesgc.inference.control import Control
+from bayesgc.inference.curve import pool_curve
 from bayesgc.inference.ladders import PowerLadder
 from bayesgc.inference.passage import Passage
-from bayesgc.inference.pilot import Climb, run_pilot
-from bayesgc.inference.pooling import diagnose, pool_log_volume, pool_posterior
-from bayesgc.inference.records import Run
+from bayesgc.inference.pilot import Climb, Schedule, run_pilot
+from bayesgc.inference.pooling import IslandRecord, diagnose, pool_log_volume, pool_posterior, pool_stages
+from bayesgc.inference.records import Levels, Run
 from bayesgc.inference.request import Request
 from bayesgc.validate import integer_in, positive_integer, real_in
 
@@ -57,8 +58,16 @@ class Tempering:
             posterior=pool_posterior(target.task.shape, islands, request) if reached else None,
             log_volume=evidence if target.eps > 0 else None,
             log_evidence=evidence if target.eps == 0 and evidence.value is not None else None,
-            levels=None,
+            levels=self._curve(target, schedule, islands) if reached else None,
             diagnostics={"path": "tempering", **diagnose(islands)},
             evaluations=passage.evaluations(len(islands)),
             seconds=control.seconds,
         )
+
+    @staticmethod
+    def _curve(target: CollapsedCriterion, schedule: Schedule, islands: list[IslandRecord]) -> Levels | None:
+        """The ε-curve by way of all rungs; None where too few islands are left to tell."""
+        if not islands:
+            return None
+        stages = pool_stages([0.0, *(rung.height for rung in schedule.rungs)], islands)
+        return pool_curve(stages, target.task, target.eps)

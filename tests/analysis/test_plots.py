@@ -86,6 +86,17 @@ def test_the_curve_shows_every_finite_level_with_its_band() -> None:
     assert {text.get_text() for text in top.texts} == {"prior", "zero", "gradient descent"}
 
 
+def test_the_limit_of_exact_fits_is_a_line_and_no_point() -> None:
+    result = tree()
+    levels = result["levels"].to_dataset()
+    levels["threshold"].values[-1], levels["log_volume"].values[-1] = 0.0, np.nan
+    result["levels"] = levels
+    volume, top = plot_curve(result).axes
+    assert len(top.lines[0].get_xdata()) == len(volume.lines[0].get_xdata()) == levels.sizes["level"] - 2
+    assert top.lines[-1].get_ydata() == pytest.approx([float(levels["gen_loss"][-1])] * 2)
+    assert top.texts[-1].get_text() == "ε → 0"
+
+
 def test_the_joint_plot_has_every_restart_and_the_threshold() -> None:
     result = tree(gd=descent(sensing_task(), 0.01, converged=5))
     (axes,) = plot_joint(result).axes

@@ -40,6 +40,7 @@ def draw_curve(figure: Figure, place: SubplotSpec, tree: xr.DataTree, result: Js
         top = figure.add_subplot(grid[0], sharex=volume)
         _band(top, eps, levels["gen_loss"].values[finite], levels["gen_loss_mcse"].values[finite])
         _levels_to_compare(top, result)
+        _limit(top, levels)
         top.set_ylabel("E[$L_{gen}$ | $L_{train}$ < ε]")
         top.set_yscale("log")
         top.margins(y=0.14)
@@ -72,6 +73,18 @@ def _levels_to_compare(axes: Axes, result: Json) -> None:
                 name, (1, value), xycoords=("axes fraction", "data"), xytext=(-2, 1.5), textcoords="offset points",
                 ha="right", va="bottom", fontsize=6.2, color=colour,
             )  # fmt: skip
+
+
+def _limit(axes: Axes, levels: xr.Dataset) -> None:
+    """A line at the loss of exact fits, with its 95 % band, where the run found this limit of the curve."""
+    exact = levels.isel(level=levels["threshold"].values == 0)
+    for value, error in zip(exact["gen_loss"].values, exact["gen_loss_mcse"].values, strict=True):
+        axes.axhspan(value - 1.96 * error, value + 1.96 * error, color=COLOURS["posterior"], alpha=0.18, lw=0)
+        axes.axhline(value, color=COLOURS["posterior"], lw=1, ls=(0, (1, 1.5)), zorder=1)
+        axes.annotate(
+            "ε → 0", (0, value), xycoords=("axes fraction", "data"), xytext=(2, -2), textcoords="offset points",
+            ha="left", va="top", fontsize=6.2, color=COLOURS["posterior"],
+        )  # fmt: skip
 
 
 def curve_title(levels: xr.Dataset) -> str:

@@ -17,7 +17,9 @@ def plot_levels(tree: xr.DataTree) -> Figure:
     """Acceptance and surviving ancestors against the threshold, with the least that a diagnosis accepts."""
     figure = column()
     levels = tree["levels"].to_dataset() if "levels" in tree.children else None
-    known = np.zeros(0, bool) if levels is None else np.isfinite(levels["threshold"].values)
+    # The curve of importance has thresholds, but no moves below them.
+    seen = np.zeros(0) if levels is None else levels["threshold"].values + levels["acceptance"].values
+    known = np.isfinite(seen)
     if levels is None or known.sum() < 2:
         say_absent(figure.add_subplot(), "this method climbs no levels")
         return figure
