@@ -39,6 +39,7 @@ from bayesgc.inference import (
 from bayesgc.inference.methods import hyperparameters
 from bayesgc.models import Factorization, MatrixFactorization, Model, ProgramModel, as_model
 from bayesgc.models.collapse import collapse, why_not_collapsible
+from bayesgc.models.priors import label
 from bayesgc.models.whitening import Program
 from bayesgc.task import Task
 from bayesgc.validate import InputError, integer_in, one_of, positive_integer, real_in
@@ -319,8 +320,7 @@ def _check_exact(method: Method, model: Model, task: Task) -> None:
 def _describe(model: Model) -> dict[str, Any]:
     if isinstance(model, Factorization):
         values = asdict(model)
-        if callable(model.prior):
-            values["prior"] = getattr(model.prior, "__name__", type(model.prior).__name__)
+        values["prior"] = label(model.prior)
         if isinstance(model.width, tuple):
             values["width"] = list(model.width)
         return {"family": model.family, **values}

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # torch is imported when the objects are made, so that help n
 MODEL, TASK, RUN, DESCENT = "Model", "Task", "Conditioning", "Gradient descent"
 
 _OF_SYNTHETIC_TASKS = ("task", "rows", "cols", "shape", "rank", "measurements", "task_seed")
+_OF_FACTORISATIONS = ("family", "depth", "width", "activation", "prior", "scaling", "normalize")
 _OF_TABLES = ("index", "standardize")
 _OF_DESCENT = (
     "gd_optimizer",
@@ -56,6 +57,9 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    model: Annotated[
+        str | None, About("A Pyro program of your own, file.py:program or package.module:program.", MODEL, "none")
+    ] = None
     family: Annotated[str | None, About("matrix, cp or tensor-train.", MODEL, "matrix; cp for tensors")] = None
     depth: Annotated[int, About("Weight matrices.", MODEL)] = 2
     width: Annotated[
@@ -63,7 +67,10 @@ class Options(BaseModel):
         About("Hidden width; of cp the number of outer products.", MODEL, "max(5, entries / longest side)"),
     ] = None
     activation: Annotated[str, About("linear, tanh, leaky-relu or relu.", MODEL)] = "linear"
-    prior: Annotated[str, About("gaussian or uniform, with options as gaussian:mean=0.5.", MODEL)] = "gaussian"
+    prior: Annotated[
+        str,
+        About("A name as in `bayesgc list`, student-t:df=3 with options; file.py:function; a list by layer.", MODEL),
+    ] = "gaussian"
     scaling: Annotated[str, About("Scale of a layer: fan-out, fan-in or unit.", MODEL)] = "fan-out"
     normalize: Annotated[
         bool | None, About("Divide the end-to-end matrix by its norm.", MODEL, "yes; no for --data")
@@ -151,6 +158,8 @@ class Options(BaseModel):
             self._refuse(_OF_SYNTHETIC_TASKS, f"describes a synthetic task; --data {self.data} brings its own")
         if self.shape is not None:
             self._refuse(("rows", "cols"), f"is for a matrix; --shape is {self.shape!r}")
+        if self.model is not None:
+            self._refuse(_OF_FACTORISATIONS, f"describes a factorisation; --model {self.model} is a program of its own")
         if not self._is_table:
             held = "there is no --data" if self.data is None else f"--data is {str(self.data)!r}"
             self._refuse(_OF_TABLES, f"is for a .csv table; {held}")
@@ -185,9 +194,11 @@ class Options(BaseModel):
         return make(rank=rank, measurements=count, seed=seed, shape=_sides(self.shape))
 
     def make_model(self, task: Task) -> Model:
-        """The factorisation that the options describe, with defaults that fit the task."""
-        from bayesgc.models import FAMILIES
+        """The user's program, or the factorisation that the options describe, with defaults that fit the task."""
+        from bayesgc.models import FAMILIES, model_named
 
+        if self.model is not None:
+            return model_named(self.model)
         order = len(task.shape)
         family = ("matrix" if order == 2 else "cp") if self.family is None else one_of("family", self.family, FAMILIES)
         if family == "matrix" and order > 2:

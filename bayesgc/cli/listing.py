@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+
 from rich.console import Console
 from rich.table import Table
 
 from bayesgc.cli.show import print_json
 from bayesgc.inference import INITIALIZATIONS, METHODS, OPTIMIZERS, available_devices
-from bayesgc.models import ACTIVATIONS, FAMILIES, PRIORS, SCALING_SUMMARIES
+from bayesgc.models import ACTIVATIONS, FAMILIES, SCALING_SUMMARIES, available
+from bayesgc.models.priors import RegisteredPrior
 from bayesgc.task import SYNTHETIC
 
 
@@ -18,7 +21,7 @@ def names() -> dict[str, dict[str, str]]:
         "method": {name: _first_line(method) for name, method in METHODS.items()},
         "family": {name: _first_line(family) for name, family in FAMILIES.items()},
         "activation": {name: each.summary for name, each in ACTIVATIONS.items()},
-        "prior": {name: _with_options(each.summary, each.options) for name, each in PRIORS.items()},
+        "prior": {name: _prior(each) for name, each in available().items()},
         "scaling": dict(SCALING_SUMMARIES),
         "gd-optimizer": {name: each.summary for name, each in OPTIMIZERS.items()},
         "gd-init": dict(INITIALIZATIONS),
@@ -45,5 +48,10 @@ def _first_line(thing: object) -> str:
     return (thing.__doc__ or "").strip().split("\n")[0]
 
 
-def _with_options(summary: str, options: list[str]) -> str:
-    return summary if not options else f"{summary} Options: {', '.join(options)}."
+def _prior(prior: RegisteredPrior | str) -> str:
+    """What a prior is, with its options; for one that cannot be loaded, why."""
+    if isinstance(prior, str):
+        return f"not usable: {prior}"
+    defaults = prior.options.items()
+    options = [name if value is inspect.Parameter.empty else f"{name}={value}" for name, value in defaults]
+    return f"{prior.summary} Options: {', '.join(options)}." if options else prior.summary

@@ -133,7 +133,7 @@ def why_not_by_default(model: Model, shape: tuple[int, ...]) -> str | None:
     smooth = isinstance(model, Factorization) and model.activation == "linear"
     if isinstance(model, Factorization):
         weights = sum(rows * cols for rows, cols in model.layer_shapes(shape))
-        depth, smooth = model.depth, smooth and str(model.prior).startswith("gaussian")
+        depth, smooth = model.depth, smooth and all("gaussian" in each.label for each in model.layer_priors(shape))
     if smooth and weights <= _CHEAP_WEIGHTS and depth <= _CHEAP_DEPTH:
         return None
     return (

@@ -1,16 +1,16 @@
 """Generative programs: factorised weights of matrices and tensors, their priors and activations, and whitening."""
 
 # isort: off
-from bayesgc.models import univariate, multivariate  # noqa: F401 - they register the transports
+from bayesgc.models import univariate, multivariate, shipped  # noqa: F401 - they register transports and priors
 # isort: on
 
 from bayesgc.models.activations import ACTIVATIONS, Activation, register_activation
 from bayesgc.models.factorization import Factorization, MatrixFactorization, WhitenedFactors
 from bayesgc.models.laws import Haar, LowRankGaussian, ScaleMixture
-from bayesgc.models.priors import PRIORS, SCALING_SUMMARIES, SCALINGS, register_prior
-from bayesgc.models.program import Model, ProgramModel, as_model
+from bayesgc.models.priors import PRIORS, SCALING_SUMMARIES, SCALINGS, available, register_prior
+from bayesgc.models.program import Model, ProgramModel, as_model, model_named
 from bayesgc.models.tensors import CPFactorization, TensorTrain
-from bayesgc.models.transports import register_transport
+from bayesgc.models.transports import register_scales, register_transport
 from bayesgc.models.triangular import TriangularFactors
 from bayesgc.models.whitening import Whitened, WhitenedProgram, WhiteningMessenger
 
@@ -43,7 +43,10 @@ __all__ = [
     "WhitenedProgram",
     "WhiteningMessenger",
     "as_model",
+    "available",
+    "model_named",
     "register_activation",
     "register_prior",
+    "register_scales",
     "register_transport",
 ]

@@ -13,7 +13,9 @@ from torch import Tensor
 from torch.distributions import transform_to
 
 from bayesgc.models.factorization import Factorization
+from bayesgc.models.laws import ScaleMixture, has_atoms
 from bayesgc.models.program import Model, ProgramModel
+from bayesgc.models.transports import family_name, innermost
 from bayesgc.models.whitening import Program
 
 _LARGE = 10_000
@@ -31,14 +33,16 @@ def why_no_mode(model: Model, shape: tuple[int, ...]) -> str | None:
         return "a normalised output lets all weights shrink for free, so there is no mode"
     sites = _sites(model, shape)
     for name, law in sites.items():
-        if law.support.is_discrete:
-            return f"site {name!r} is discrete ({_family(law)}), so there is no density to maximise"
+        if has_atoms(law):
+            return f"site {name!r} is discrete ({family_name(law)}), so there is no density to maximise"
+        if not _has_density(law):
+            return f"site {name!r} ({family_name(law)}) has no density to maximise"
     if all(_flat(law) for law in sites.values()):
-        family = _family(next(iter(sites.values())))
+        family = family_name(next(iter(sites.values())))
         return f"the prior is flat ({family}), so no fit is more probable than another and there is no mode"
     for name, law in sites.items():
         if _unbounded(law):
-            return f"the density of site {name!r} ({_family(law)}) is unbounded, so there is no mode"
+            return f"the density of site {name!r} ({family_name(law)}) is unbounded, so there is no mode"
     if not isinstance(model, Factorization) and _scale_free(model.program(shape), sites):
         return "halving all weights leaves the output as it is, so they can shrink for free and there is no mode"
     return _why_no_batch(model, sites)
@@ -91,11 +95,12 @@ def _scale_free(program: Program, sites: dict[str, Any]) -> bool:
     return bool(value.any()) and torch.allclose(value, trace.nodes["_RETURN"]["value"], rtol=1e-4)
 
 
-def _family(law: dist.Distribution) -> str:
-    base = law
-    while isinstance(base, dist.Independent):
-        base = base.base_dist
-    return type(base).__name__
+def _has_density(law: dist.Distribution) -> bool:
+    try:
+        _height(law, 0.5)
+    except NotImplementedError:
+        return False
+    return True
 
 
 def _flat(law: dist.Distribution) -> bool:
@@ -105,7 +110,10 @@ def _flat(law: dist.Distribution) -> bool:
 
 
 def _unbounded(law: dist.Distribution) -> bool:
-    """Whether the density still grows far out on either side of the support."""
+    """Whether the density still grows far out on either side of the support, or at the centre of a scale mixture."""
+    inner = innermost(law)
+    if isinstance(inner, ScaleMixture) and inner.unbounded:
+        return True
     return any(bool(_height(law, side * _FAR) > _height(law, side * _NEAR) + 1) for side in (-1.0, 1.0))
 
 

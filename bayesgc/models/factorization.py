@@ -16,12 +16,11 @@ import pyro
 import pyro.distributions as dist
 import torch
 from jaxtyping import Float
-from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor
 
 from bayesgc.models.activations import activation_named
 from bayesgc.models.networks import ChainNetwork, Network
-from bayesgc.models.priors import SCALINGS, Prior, prior_named
+from bayesgc.models.priors import SCALINGS, LayerPrior, Prior, Scaling, each_layer, layer_prior, listed_priors
 from bayesgc.models.transports import transport_of
 from bayesgc.models.triangular import triangular_factors
 from bayesgc.models.whitening import Program, Whitened
@@ -40,7 +39,7 @@ class Factorization(ABC):
     depth: int = 2
     width: int | tuple[int, ...] = 5
     activation: str = "linear"
-    prior: str | Prior = "gaussian"
+    prior: str | Prior | tuple[Any, ...] = "gaussian"
     scaling: str = "fan-out"
     normalize: bool = True
     family: ClassVar[str]
@@ -56,7 +55,9 @@ class Factorization(ABC):
         one_of("scaling", self.scaling, SCALINGS)
         if not isinstance(self.normalize, bool):
             raise InputError(f"normalize is {self.normalize!r}; it must be True or False.")
-        self.layer_prior()
+        for prior in listed_priors(self.prior):
+            if prior is not ...:
+                layer_prior(prior, self.scaling)
 
     @property
     def hidden(self) -> tuple[int, ...]:
@@ -83,17 +84,18 @@ class Factorization(ABC):
         """The same law as a fast function of standard normals."""
         return WhitenedFactors(self, shape)
 
-    def layer_prior(self) -> Prior:
-        """The prior of one layer, as a function of its shape."""
-        if isinstance(self.prior, str):
-            return prior_named(self.prior, self.scaling)
-        if not callable(self.prior):
-            raise InputError(f"prior is {self.prior!r}; give a name or a function (rows, cols) → Pyro distribution.")
-        return self.prior
+    def layer_scalings(self, shape: tuple[int, ...]) -> list[Scaling]:
+        """The scale of each layer as a function of its shape, for priors that take it from the model."""
+        return [SCALINGS[self.scaling]] * len(self.layer_shapes(shape))
 
-    def layer_priors(self, shape: tuple[int, ...]) -> list[Prior]:
-        """The prior of each layer."""
-        return [self.layer_prior()] * len(self.layer_shapes(shape))
+    def layer_priors(self, shape: tuple[int, ...]) -> list[LayerPrior]:
+        """The prior of each layer.
+
+        Raises:
+            InputError: where as many priors are listed as there are no layers.
+        """
+        priors = each_layer(self.prior, self.layer_names(shape))
+        return [layer_prior(prior, rule) for prior, rule in zip(priors, self.layer_scalings(shape), strict=True)]
 
     def laws(self, shape: tuple[int, ...]) -> dict[str, dist.Distribution]:
         """The distribution of each weight matrix, by name.
@@ -102,7 +104,7 @@ class Factorization(ABC):
             InputError: where a prior gives something else than a distribution over matrices of the layer's shape.
         """
         layers = zip(self.layer_names(shape), self.layer_priors(shape), self.layer_shapes(shape), strict=True)
-        return {name: _checked_law(prior(*size), name, size) for name, prior, size in layers}
+        return {name: prior(*size, name) for name, prior, size in layers}
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,9 @@ class MatrixFactorization(Factorization):
         depth: number of weight matrices d, at least 1; with one there is no activation and no width.
         width: columns shared by all hidden layers, or one number for each of the d − 1 of them.
         activation: ``linear``, ``tanh``, ``leaky-relu``, ``relu`` or a registered name.
-        prior: a registered name with options, such as ``"gaussian"`` or ``"uniform:mean=0.5"``, or a function
-            (rows, cols) → Pyro distribution, which is then the final law of that matrix.
+        prior: a name with options, such as ``"gaussian"``, ``"student-t:df=4"`` or ``"mine.py:spiky:share=0.1"``; or a
+            function (rows, cols) → Pyro distribution, which is then the final law of that matrix; or a tuple with one
+            of these for each layer, in which ``...`` repeats the one before it as needed.
         scaling: how shipped priors scale a layer: ``fan-out`` divides by √rows (the paper), ``fan-in`` by √cols,
             ``unit`` not at all.
         normalize: divide the end-to-end matrix by its Frobenius norm.
@@ -169,14 +172,6 @@ class MatrixFactorization(Factorization):
                 self.layer_shapes(shape), list(self.laws(shape).values()), normalize=self.normalize
             )
         return WhitenedFactors(self, shape) if short is None else short
-
-
-def _checked_law(law: Any, name: str, size: tuple[int, int]) -> dist.Distribution:
-    if not isinstance(law, TorchDistributionMixin):
-        raise InputError(f"the prior gave {law!r} for {name}; it must give a Pyro distribution.")
-    if tuple(law.shape()) != size:
-        raise InputError(f"the prior gave {name} the shape {tuple(law.shape())}; the layer is {size}.")
-    return law
 
 
 class WhitenedFactors:

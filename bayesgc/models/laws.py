@@ -39,6 +39,11 @@ class ScaleMixture(dist.TorchDistribution):
         self.mixing, self.loc, self.scale = mixing.expand(shape), loc.expand(shape), scale.expand(shape)
         super().__init__(shape, torch.Size(), validate_args=validate_args)
 
+    @property
+    def unbounded(self) -> bool:
+        """Whether the density is infinite at the centre: E[1/τ] is, where τ has a density at zero."""
+        return bool((self.mixing.log_prob(torch.tensor(1e-9)) > -10).any())
+
     def expand(self, batch_shape: Sequence[int], _instance: object = None) -> ScaleMixture:
         """The same for a larger batch."""
         shape = torch.Size(batch_shape)

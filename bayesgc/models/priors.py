@@ -1,15 +1,25 @@
-"""Priors over one weight matrix: functions (rows, cols) → Pyro distribution, kept in a registry by name."""
+"""Priors over one weight matrix: functions (rows, cols) → Pyro distribution.
+
+A prior is registered by name, offered by an installed package as an entry point of the group ``bayesgc.priors``, or
+named where it lies, as ``package.module:function`` or ``file.py:function``. The shipped ones are in `shipped`.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from types import EllipsisType
 from typing import Any
 
 import pyro.distributions as dist
+import torch
+from pyro.distributions.torch_distribution import TorchDistributionMixin
 
+from bayesgc.models import plugins
 from bayesgc.validate import InputError, one_of, real_in
 
 Prior = Callable[[int, int], dist.Distribution]
@@ -28,6 +38,9 @@ SCALING_SUMMARIES = {
     "fan-in": "entries divided by the root of the columns",
     "unit": "entries as they are",
 }
+_BY_NAME = inspect.Parameter.POSITIONAL_OR_KEYWORD
+GROUP = "bayesgc.priors"
+"""The entry points by which installed packages offer priors."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +57,11 @@ class RegisteredPrior:
         return (inspect.getdoc(self.factory) or "").split("\n")[0]
 
     @property
-    def options(self) -> list[str]:
-        """The names of the keyword options a user may set."""
-        keywords = [p.name for p in inspect.signature(self.factory).parameters.values() if p.kind is p.KEYWORD_ONLY]
-        return [name for name in keywords if name != "scale"]
+    def options(self) -> dict[str, Any]:
+        """The keyword options a user may set, with their defaults; ``inspect.Parameter.empty`` for none."""
+        found = list(inspect.signature(self.factory).parameters.values())[2:]
+        keywords = {each.name: each.default for each in found if each.kind in (each.KEYWORD_ONLY, _BY_NAME)}
+        return {name: default for name, default in keywords.items() if not (self.scaled and name == "scale")}
 
 
 PRIORS: dict[str, RegisteredPrior] = {}
@@ -63,42 +77,188 @@ def register_prior(name: str, *, scaled: bool = False) -> Callable[[PriorFactory
     return decorate
 
 
-@register_prior("gaussian", scaled=True)
-def gaussian(rows: int, cols: int, *, scale: float, mean: float = 0.0) -> dist.Distribution:
-    """Independent entries scale·(mean + N(0, 1))."""
-    return dist.Normal(scale * mean, scale).expand([rows, cols]).to_event(2)
+@dataclass(frozen=True)
+class LayerPrior:
+    """The prior of one layer: what makes its distribution, and what messages call it.
+
+    ``trusted`` ones are the package's own, whose draws need no look.
+    """
+
+    label: str
+    make: Prior
+    trusted: bool = False
+
+    def __call__(self, rows: int, cols: int, layer: str = "a layer") -> dist.Distribution:
+        """The distribution over a matrix, as one event.
+
+        Raises:
+            InputError: where the prior fails, or gives something else than finite matrices of this shape.
+        """
+        who = f"prior {self.label}"
+        with plugins.blame(f"{who}, asked for {layer} of shape ({rows}, {cols}),"):
+            law = self.make(rows, cols)
+        if not isinstance(law, TorchDistributionMixin):
+            raise InputError(f"{who} gave {law!r} for {layer}; it must give a Pyro distribution.")
+        if tuple(law.shape()) != (rows, cols):
+            hint = "; .expand([rows, cols]) makes one of equal entries" if not law.shape() else ""
+            raise InputError(f"{who} gave {layer} the shape {tuple(law.shape())}; the layer is {(rows, cols)}{hint}.")
+        if law.batch_shape:
+            law = law.to_event(len(law.batch_shape))
+        if not self.trusted and rows * cols <= _LOOKED_AT:
+            self._look(law, layer)
+        return law
+
+    def _look(self, law: dist.Distribution, layer: str) -> None:
+        with plugins.blame(f"prior {self.label}, drawing {layer},"), torch.random.fork_rng(devices=[]):
+            value = law.sample()
+        if tuple(value.shape) != tuple(law.shape()):
+            raise InputError(f"prior {self.label} drew {layer} with the shape {tuple(value.shape)}.")
+        if not value.isfinite().all():
+            raise InputError(f"prior {self.label} drew {layer} with entries that are not finite.")
 
 
-@register_prior("uniform", scaled=True)
-def uniform(rows: int, cols: int, *, scale: float, mean: float = 0.0) -> dist.Distribution:
-    """Independent entries scale·(mean + U(−1, 1)); not rescaled to unit variance, as in the paper."""
-    return dist.Uniform(scale * (mean - 1), scale * (mean + 1)).expand([rows, cols]).to_event(2)
+_LOOKED_AT = 10_000
+"""The largest matrix that is drawn once to see what a prior gives."""
 
 
-def prior_named(spec: str, scaling: str | Scaling) -> Prior:
-    """The prior that a specification names, such as ``"gaussian"`` or ``"gaussian:mean=0.5"``.
+def prior_named(spec: str, scaling: str | Scaling) -> LayerPrior:
+    """The prior that a specification names.
 
     Args:
-        spec: a registered name, then options as ``:key=value,key=value``; the values are numbers.
+        spec: ``name``, ``file.py:function`` or ``package.module:function``, then options as ``:key=value,key=value``.
         scaling: the rule for the scale of each layer, or its name, for priors that take one.
 
     Raises:
-        InputError: for an unknown name or option, or a value that is not a finite number.
+        InputError: for an unknown name or option, or a value of the wrong kind.
     """
-    name, _, text = spec.partition(":")
-    prior = PRIORS[one_of("prior", name, PRIORS)]
-    options = _options(spec, text, prior.options)
     rule = SCALINGS[one_of("scaling", scaling, SCALINGS)] if isinstance(scaling, str) else scaling
+    prior, text = _found(spec)
+    options = _options(spec, text, prior.options)
+    shipped = prior.factory.__module__ == "bayesgc.models.shipped"
     if not prior.scaled:
-        return functools.partial(prior.factory, **options)
-    return lambda rows, cols: prior.factory(rows, cols, scale=rule(rows, cols), **options)
+        return LayerPrior(repr(spec), functools.partial(prior.factory, **options), shipped)
+    return LayerPrior(
+        repr(spec), lambda rows, cols: prior.factory(rows, cols, scale=rule(rows, cols), **options), shipped
+    )
 
 
-def _options(spec: str, text: str, allowed: list[str]) -> dict[str, Any]:
+def layer_prior(prior: Any, scaling: str | Scaling) -> LayerPrior:
+    """A prior as a model takes it: a specification, or a function whose distribution is the final one."""
+    if isinstance(prior, str):
+        return prior_named(prior, scaling)
+    if not callable(prior) or isinstance(prior, type):
+        raise InputError(f"prior is {prior!r}; give a name or a function (rows, cols) → Pyro distribution.")
+    return prior if isinstance(prior, LayerPrior) else LayerPrior(label(prior), prior)
+
+
+def label(prior: Any) -> str:
+    """What to call a prior that may be a function, or a list for the layers."""
+    if isinstance(prior, tuple):
+        return ",".join("..." if each is ... else label(each) for each in prior)
+    return prior if isinstance(prior, str) else getattr(prior, "__name__", type(prior).__name__)
+
+
+def each_layer(prior: Any, names: Sequence[str]) -> list[Any]:
+    """The prior of each layer from one for all or a list; in a list ``...`` repeats the one before it as needed.
+
+    Raises:
+        InputError: where the list is not as long as the layers are many.
+    """
+    listed = listed_priors(prior)
+    if len(listed) == 1:
+        return listed * len(names)
+    if listed.count(...) == 1 and listed[0] is not ...:
+        place, missing = listed.index(...), len(names) - len(listed) + 1
+        listed[place : place + 1] = [listed[place - 1]] * max(missing, 0)
+    if len(listed) != len(names) or ... in listed:
+        raise InputError(
+            f"prior is {prior!r}, which lists {len(listed)} layers; the model has {len(names)}: {', '.join(names)}."
+        )
+    return listed
+
+
+def listed_priors(prior: Any) -> list[Any]:
+    """The priors of one for all layers, or of a list by layer: a tuple, or a text with commas."""
+    if isinstance(prior, str):
+        return _split_list(prior)
+    return list(prior) if isinstance(prior, tuple) else [prior]
+
+
+def _split_list(text: str) -> list[str | EllipsisType]:
+    """A comma-separated list of specifications; ``key=value`` after a comma is an option of the one before."""
+    parts: list[str] = []
+    for item in text.split(","):
+        head, equals, _ = item.partition("=")
+        if parts and equals and ":" not in head:
+            parts[-1] += f",{item}"
+        else:
+            parts.append(item)
+    return [... if part == "..." else part for part in parts]
+
+
+def available() -> dict[str, RegisteredPrior | str]:
+    """Every prior that can be named; for an entry point that cannot be loaded, why."""
+    found: dict[str, RegisteredPrior | str] = dict(PRIORS)
+    for point in _offered():
+        if point.name not in found:
+            try:
+                found[point.name] = _loaded(point)
+            except InputError as error:
+                found[point.name] = str(error)
+    return found
+
+
+def _found(spec: str) -> tuple[RegisteredPrior, str]:
+    """The prior that a specification names, and the text of its options."""
+    name, _, text = spec.partition(":")
+    if name in PRIORS:
+        return PRIORS[name], text
+    for point in _offered():
+        if point.name == name:
+            return _loaded(point), text
+    _, function, options = plugins.split(spec)
+    if not function or "=" in function:
+        known = [*PRIORS, *(point.name for point in _offered())]
+        one_of("prior", name, [*known, "file.py:function", "package.module:function"])
+    factory = plugins.load("prior", spec)
+    if not callable(factory) or isinstance(factory, type):
+        raise InputError(f"prior {spec!r} is {factory!r}; it must be a function (rows, cols) → Pyro distribution.")
+    return _registered(factory, spec), options
+
+
+def _offered() -> list[EntryPoint]:
+    return sorted(entry_points(group=GROUP), key=lambda point: point.name)
+
+
+def _loaded(point: EntryPoint) -> RegisteredPrior:
+    with plugins.blame(f"prior {point.name!r}, the entry point {point.value},"):
+        factory = point.load()
+    if not callable(factory) or isinstance(factory, type):
+        raise InputError(f"prior {point.name!r}, the entry point {point.value}, is {factory!r}; it must be a function.")
+    return _registered(factory, point.name)
+
+
+def _registered(factory: PriorFactory, name: str) -> RegisteredPrior:
+    """The registration of a function by its own decorator; without one, a prior that takes no scale from the model."""
+    for prior in PRIORS.values():
+        if prior.factory is factory:
+            return prior
+    return RegisteredPrior(name, factory, scaled=False)
+
+
+def _options(spec: str, text: str, allowed: dict[str, Any]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for item in filter(None, text.split(",")):
         key, equals, value = item.partition("=")
         if not equals:
             raise InputError(f"prior is {spec!r}; options are written key=value, separated by commas.")
-        options[one_of(f"option of prior {spec!r}", key, allowed)] = real_in(f"prior option {key}", value, -1e6, 1e6)
+        if not allowed:
+            raise InputError(f"prior is {spec!r}; it takes no options.")
+        default = allowed[one_of(f"option of prior {spec!r}", key, allowed)]
+        options[key] = value if isinstance(default, str) else _number(f"prior option {key}", value)
     return options
+
+
+def _number(name: str, text: str) -> float | int:
+    value = real_in(name, text, -math.inf)
+    return int(text) if text.strip().lstrip("+-").isdigit() else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from bayesgc.models.plugins import load
 from bayesgc.models.whitening import Program, Whitened, WhitenedProgram
 from bayesgc.validate import InputError
 
@@ -51,6 +52,14 @@ class ProgramModel:
             InputError: when one plain run shows that it breaks the contract.
         """
         return WhitenedProgram(self.source, shape, batched=self.batched)
+
+
+def model_named(spec: str) -> Model:
+    """The model that ``file.py:program`` or ``package.module:program`` names: a Pyro program, or a model object."""
+    found = load("model", spec)
+    if isinstance(found, type) or not (callable(found) or isinstance(found, Model)):
+        raise InputError(f"model {spec!r} is {found!r}; it must be a Pyro program without arguments.")
+    return as_model(found)
 
 
 def as_model(value: Any) -> Model:

@@ -25,7 +25,7 @@ from torch import Tensor
 from bayesgc.models.activations import activation_named
 from bayesgc.models.factorization import Factorization, Size
 from bayesgc.models.networks import CPNetwork, TensorNetwork, TrainNetwork
-from bayesgc.models.priors import SCALINGS, Prior, prior_named
+from bayesgc.models.priors import SCALINGS, Scaling
 from bayesgc.models.whitening import Program
 from bayesgc.validate import InputError
 
@@ -108,17 +108,14 @@ class CPFactorization(TensorFactorization):
         """The side of the mode."""
         return shape[mode - 1]
 
-    def layer_priors(self, shape: tuple[int, ...]) -> list[Prior]:
-        """The prior of each layer; those that are multiplied entry by entry share the scale of one."""
-        priors = super().layer_priors(shape)
-        if isinstance(self.prior, str):
-            sizes, length = self.layer_shapes(shape), self.depth - 1
-            multiplied = slice(length - 1, -1, length)
-            rule, modes = SCALINGS[self.scaling], len(shape) - 1
-            cols = math.prod(cols for _, cols in sizes[multiplied])
-            share = rule(self.hidden[-1], cols) ** (1 / modes)
-            priors[multiplied] = [prior_named(self.prior, lambda *size: share)] * modes
-        return priors
+    def layer_scalings(self, shape: tuple[int, ...]) -> list[Scaling]:
+        """Layers that are multiplied entry by entry share the scale of one."""
+        rules, sizes, length = super().layer_scalings(shape), self.layer_shapes(shape), self.depth - 1
+        multiplied, modes = slice(length - 1, -1, length), len(shape) - 1
+        cols = math.prod(cols for _, cols in sizes[multiplied])
+        share = SCALINGS[self.scaling](self.hidden[-1], cols) ** (1 / modes)
+        rules[multiplied] = [lambda *size: share] * modes
+        return rules
 
     def network(self, shape: tuple[int, ...]) -> TensorNetwork:
         """The sum of outer products."""

@@ -72,7 +72,7 @@ def test_a_registered_prior_that_takes_the_scale_is_scaled():
         return dist.Normal(0.0, 2 * scale).expand([rows, cols]).to_event(2)
 
     assert prior_named("double", "fan-out")(4, 9).stddev.unique() == 1.0
-    with pytest.raises(InputError, match="is 'mean'; choose one of"):
+    with pytest.raises(InputError, match="is 'double:mean=1'; it takes no options"):
         prior_named("double:mean=1", "fan-out")
 
 
