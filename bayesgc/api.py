@@ -37,7 +37,7 @@ from bayesgc.inference import (
     why_not_by_default,
 )
 from bayesgc.inference.methods import hyperparameters
-from bayesgc.models import Factorization, MatrixFactorization, Model, ProgramModel, as_model
+from bayesgc.models import Factorization, Model, ProgramModel, as_model
 from bayesgc.models.collapse import collapse, why_not_collapsible
 from bayesgc.models.priors import label
 from bayesgc.models.whitening import Program
@@ -182,8 +182,8 @@ class _Settings:
     def configuration(self) -> dict[str, Any]:
         """All that makes the result what it is, as plain values."""
         gd = self.gd
-        if gd is not None and isinstance(self.model, MatrixFactorization):
-            gd = gd.resolved(self.model)
+        if gd is not None and isinstance(self.model, Factorization):
+            gd = gd.resolved(self.model, self.task.shape)
         return {
             "task": {**self.task.description, "kind": self.task.kind, "shape": list(self.task.shape)}
             | {"measurements": self.task.measurements.count},
@@ -249,8 +249,8 @@ def _descend(settings: _Settings, run: Run, control: Control) -> tuple[Descent |
     """Gradient descent, or the reason why there is none."""
     if settings.gd is None:
         return None, "gradient descent was turned off"
-    if not isinstance(settings.model, MatrixFactorization):
-        return None, "gradient descent needs a MatrixFactorization"
+    if not isinstance(settings.model, Factorization):
+        return None, "gradient descent needs a factorisation"
     if run.outcome in (Outcome.INFEASIBLE, Outcome.INTERRUPTED):
         return None, f"the run was {run.outcome}"
     if reason := settings.gd.why_too_large(settings.model, settings.task.shape):

@@ -1,4 +1,4 @@
-"""Factorised weights of many starts and the gradient of their training loss, written by hand.
+"""Weights of many starts and the gradient of their training loss: by hand for matrices, else by differentiation.
 
 Automatic differentiation records a graph at every step, which at the paper's sizes costs several times the
 arithmetic; the gradient of a product of matrices is short enough to write down. Starts are rows: there are tens of
@@ -8,7 +8,8 @@ them and not thousands of draws, and then batched matrix products serve every wi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -17,45 +18,55 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from bayesgc.inference.misfit import Misfit, misfit
-from bayesgc.models import Activation, MatrixFactorization
+from bayesgc.models import Activation, Factorization, MatrixFactorization
 from bayesgc.models.activations import activation_named
+from bayesgc.models.networks import Network
 from bayesgc.task import Task
+
+Layers = list[Float[Tensor, "start _ _"]]
 
 
 @dataclass(frozen=True)
-class Factors:
-    """W_1, …, W_d of every start; ``layers`` and ``gradients`` are views into ``flat`` and ``gradient``."""
+class Weights(ABC):
+    """The weights of every start; ``layers`` and ``gradients`` are views into ``flat`` and ``gradient``."""
 
     shapes: list[tuple[int, int]]
     misfit: Misfit
-    activation: Activation
     flat: Float[Tensor, "start weight"]
     gradient: Float[Tensor, "start weight"]
 
-    @classmethod
-    def zeros(
-        cls, model: MatrixFactorization, tasks: Sequence[Task], starts: int, device: torch.device, dtype: torch.dtype
-    ) -> Factors:
-        """All weights zero, for ``starts`` starts on each task, those of one task together."""
-        shapes = model.layer_shapes(tasks[0].shape)
-        size = sum(math.prod(shape) for shape in shapes)
-        flat = torch.zeros(starts * len(tasks), size, device=device, dtype=dtype)
-        fit = misfit(tasks, starts, flat)
-        return cls(shapes, fit, activation_named(model.activation), flat, torch.zeros_like(flat))
+    @abstractmethod
+    def vectors(self) -> Float[Tensor, "start entry"]:
+        """The raw end-to-end arrays, vectorised row-major."""
+
+    @abstractmethod
+    def backpropagate(self) -> Float[Tensor, " start"]:
+        """Fill ``gradient`` with that of the training loss; returns the loss."""
 
     @property
-    def layers(self) -> list[Float[Tensor, "start _ _"]]:
-        """W_1, …, W_d."""
+    def layers(self) -> Layers:
+        """The weight matrices, in the order in which they act."""
         return self._views(self.flat)
 
     @property
-    def gradients(self) -> list[Float[Tensor, "start _ _"]]:
-        """The gradient with respect to W_1, …, W_d."""
+    def gradients(self) -> Layers:
+        """The gradient with respect to each."""
         return self._views(self.gradient)
 
-    def keep(self, starts: Bool[Tensor, " start"]) -> Factors:
+    def keep(self, starts: Bool[Tensor, " start"]) -> Weights:
         """Some of the starts, as a copy."""
         return replace(self, misfit=self.misfit.keep(starts), flat=self.flat[starts], gradient=self.gradient[starts])
+
+    def _views(self, whole: Tensor) -> Layers:
+        sizes = [math.prod(shape) for shape in self.shapes]
+        return [part.unflatten(1, shape) for part, shape in zip(whole.split(sizes, 1), self.shapes, strict=True)]
+
+
+@dataclass(frozen=True)
+class Factors(Weights):
+    """W_1, …, W_d of a matrix factorisation, with its gradient written by hand."""
+
+    activation: Activation
 
     def vectors(self) -> Float[Tensor, "start entry"]:
         """The raw end-to-end matrices, vectorised row by row."""
@@ -75,7 +86,7 @@ class Factors:
         gradients[0].copy_(back)
         return residual.square().mean(1)
 
-    def _forward(self, layers: list[Tensor]) -> list[Float[Tensor, "start _ _"]]:
+    def _forward(self, layers: Layers) -> Layers:
         """σ(W_1), σ(W_2 σ(W_1)), …, and last the end-to-end matrix, which no activation follows."""
         values = [layers[0]]
         for _, layer in pairwise(layers):
@@ -83,6 +94,48 @@ class Factors:
             values.append(torch.bmm(layer, values[-1]))
         return values
 
-    def _views(self, whole: Tensor) -> list[Tensor]:
-        sizes = [math.prod(shape) for shape in self.shapes]
-        return [part.unflatten(1, shape) for part, shape in zip(whole.split(sizes, 1), self.shapes, strict=True)]
+
+@dataclass(frozen=True)
+class DifferentiatedWeights(Weights):
+    """The weights of any model, with the gradient by automatic differentiation.
+
+    ``assemble`` makes the raw end-to-end arrays of the weight matrices, differentiably and each start by itself.
+    """
+
+    assemble: Callable[[Layers], Float[Tensor, "start entry"]]
+
+    def vectors(self) -> Float[Tensor, "start entry"]:
+        """The raw end-to-end arrays, vectorised row-major."""
+        return self.assemble(self.layers)
+
+    def backpropagate(self) -> Float[Tensor, " start"]:
+        """Fill ``gradient`` with that of the training loss; returns the loss."""
+        with torch.enable_grad():
+            flat = self.flat.detach().requires_grad_()
+            vectors = self.assemble(self._views(flat))
+        residual = self.misfit.residual(vectors.detach())
+        back = self.misfit.adjoint(residual * (2 / residual.shape[1]))
+        self.gradient.copy_(torch.autograd.grad(vectors, flat, back)[0])
+        return residual.square().mean(1)
+
+
+def weights_of(
+    model: Factorization, tasks: Sequence[Task], starts: int, device: torch.device, dtype: torch.dtype
+) -> Weights:
+    """All weights zero, for ``starts`` starts on each task, those of one task together."""
+    shape = tasks[0].shape
+    shapes = model.layer_shapes(shape)
+    flat = torch.zeros(starts * len(tasks), sum(math.prod(size) for size in shapes), device=device, dtype=dtype)
+    parts = (shapes, misfit(tasks, starts, flat), flat, torch.zeros_like(flat))
+    if isinstance(model, MatrixFactorization):
+        return Factors(*parts, activation_named(model.activation))
+    return DifferentiatedWeights(*parts, _raw(model.network(shape)))
+
+
+def _raw(network: Network) -> Callable[[Layers], Float[Tensor, "start entry"]]:
+    """What a network makes, not normalised, with the starts in front."""
+
+    def assemble(layers: Layers) -> Float[Tensor, "start entry"]:
+        return network.forward([layer.movedim(0, -1) for layer in layers], normalize=False).flatten(0, 1).T
+
+    return assemble

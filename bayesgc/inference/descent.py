@@ -1,4 +1,4 @@
-"""Gradient descent on the same model and task, all restarts in one batch, with a hand-written gradient.
+"""Gradient descent on the same model and task, all restarts in one batch.
 
 Two laws of the initial weights: ``small``, the uniform small initialisation of the paper, and ``prior``, the prior's
 own draws, the cleanest test of the volume hypothesis since then only the search differs from Guess & Check. As in the
@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import torch
 
-from bayesgc.inference.backpropagation import Factors
+from bayesgc.inference.backpropagation import Weights, weights_of
 from bayesgc.inference.control import Control, one_thread_each
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.functionals import quantities
@@ -22,7 +22,7 @@ from bayesgc.inference.optimizers import OPTIMIZERS
 from bayesgc.inference.records import Descent
 from bayesgc.inference.steps import Descending
 from bayesgc.inference.streams import Stream, generator
-from bayesgc.models import MatrixFactorization, Whitened
+from bayesgc.models import Factorization, Whitened
 from bayesgc.validate import InputError, one_of, positive_integer, real_in
 
 INITIALIZATIONS = {
@@ -76,19 +76,23 @@ class GradientDescent:
             if self.optimizer == "adam" and self.momentum:
                 raise InputError("gd momentum does not apply to adam, which has its own; leave it out.")
 
-    def resolved(self, model: MatrixFactorization) -> GradientDescent:
-        """The same with every open choice filled in from the paper's table for this model."""
+    def resolved(self, model: Factorization, shape: tuple[int, ...]) -> GradientDescent:
+        """The same with every open choice filled in from the paper's table for this model of arrays of that shape.
+
+        Its depth there is the number of weights that are multiplied in an entry, for a tensor one for each of its
+        weight matrices.
+        """
         chosen = {
             "steps": self.steps or paper_steps(model.activation),
-            "init_scale": self.init_scale or paper_init_scale(model.depth, model.activation),
+            "init_scale": self.init_scale or paper_init_scale(len(model.layer_shapes(shape)), model.activation),
             "momentum": OPTIMIZERS[self.optimizer].momentum if self.momentum is None else self.momentum,
         }
         return GradientDescent(**(asdict(self) | chosen))
 
-    def why_too_large(self, model: MatrixFactorization, shape: tuple[int, ...], tasks: int = 1) -> str | None:
+    def why_too_large(self, model: Factorization, shape: tuple[int, ...], tasks: int = 1) -> str | None:
         """Why these restarts are beyond memory or patience, and what to ask for instead; None where they are not."""
         weights = tasks * sum(math.prod(size) for size in model.layer_shapes(shape))
-        steps = int(self.resolved(model).steps or 0)
+        steps = int(self.resolved(model, shape).steps or 0)
         if weights * self.restarts <= MOST_NUMBERS and weights * self.restarts * steps <= MOST_WORK:
             return None
         size = f"gradient descent over {weights:.3g} weights with {self.restarts} restarts and {steps} steps"
@@ -98,7 +102,7 @@ class GradientDescent:
         fewer = min(steps, MOST_WORK // (weights * restarts))
         return f"{size} is too much; --restarts {restarts} --gd-steps {fewer} is the most, or fewer restarts"
 
-    def run(self, model: MatrixFactorization, criterion: Criterion, seed: int, control: Control) -> Descent:
+    def run(self, model: Factorization, criterion: Criterion, seed: int, control: Control) -> Descent:
         """Descend from every start; a restart is converged when it ends below `fitted_below`.
 
         Raises:
@@ -108,13 +112,13 @@ class GradientDescent:
         return found
 
     def run_together(
-        self, model: MatrixFactorization, criteria: Sequence[Criterion], seed: int, control: Control
+        self, model: Factorization, criteria: Sequence[Criterion], seed: int, control: Control
     ) -> list[Descent]:
         """`run` on several tasks of one shape in one batch; a restart begins at the same weights on each of them."""
         shape = criteria[0].task.shape
         if reason := self.why_too_large(model, shape, len(criteria)):
             raise InputError(f"{reason}.")
-        method = self.resolved(model)
+        method = self.resolved(model, shape)
         with torch.no_grad(), one_thread_each():
             factors = method.start(model, criteria, seed)
             rule = OPTIMIZERS[method.optimizer].build(method.lr, float(method.momentum or 0.0), factors.flat)
@@ -138,10 +142,10 @@ class GradientDescent:
             trace={step: losses[own] for step, losses in descending.trace},
         )
 
-    def start(self, model: MatrixFactorization, criteria: Sequence[Criterion], seed: int) -> Factors:
+    def start(self, model: Factorization, criteria: Sequence[Criterion], seed: int) -> Weights:
         """The initial weights; those of one restart depend on the seed and its index alone."""
         tasks, device = [criterion.task for criterion in criteria], criteria[0].device
-        factors = Factors.zeros(model, tasks, self.restarts, device, criteria[0].dtype)
+        factors = weights_of(model, tasks, self.restarts, device, criteria[0].dtype)
         # Whitened with all its weights, which the criterion's form may not have.
         prior = model.whiten(tasks[0].shape, weights=True) if self.init == "prior" else None
         for restart in range(self.restarts):
@@ -153,13 +157,13 @@ class GradientDescent:
                 self._start_small(factors, source, starts)
         return factors
 
-    def _start_small(self, factors: Factors, source: torch.Generator, starts: slice) -> None:
+    def _start_small(self, factors: Weights, source: torch.Generator, starts: slice) -> None:
         for layer in factors.layers:
             bound = float(self.init_scale or 1.0) * layer.shape[2] ** -0.5
             layer[starts] = torch.empty_like(layer[0]).uniform_(-bound, bound, generator=source)
 
     @staticmethod
-    def _start_at_prior(factors: Factors, prior: Whitened, source: torch.Generator, starts: slice) -> None:
+    def _start_at_prior(factors: Weights, prior: Whitened, source: torch.Generator, starts: slice) -> None:
         like = factors.flat
         normals = torch.randn(prior.size, 1, generator=source, device=like.device, dtype=like.dtype)
         for layer, draw in zip(factors.layers, prior.weights(normals).values(), strict=True):

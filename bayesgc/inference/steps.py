@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from bayesgc.inference.backpropagation import Factors
+from bayesgc.inference.backpropagation import Weights
 from bayesgc.inference.control import Control, Progress
 from bayesgc.inference.optimizers import Optimizer
 
@@ -26,7 +26,7 @@ class Descending:
     ``goal`` is the training loss at which each start stops. A start's path depends on the batch only by rounding.
     """
 
-    factors: Factors
+    factors: Weights
     rule: Optimizer
     goal: Float[Tensor, " start"]
     _batch: Int[Tensor, " batch"] = field(init=False)

@@ -34,7 +34,7 @@ QUICK_NO_GD = (*FAST, "--no-gd")
         ("--eps", "150%", "--no-gd"),
         (*QUICK_NO_GD, "--width", 160, "--draws", 50),
         (*QUICK_NO_GD, "--depth", 1),
-        (*QUICK_NO_GD, "--shape", "3x4x2", "--measurements", 6),
+        (*QUICK, "--shape", "3x4x2", "--measurements", 6),
         (*QUICK_NO_GD, "--shape", "3x4x2", "--measurements", 6, "--family", "tensor-train", "--depth", 3, "--weights"),
         (*QUICK_NO_GD, "--dtype", "float64"),
         (*QUICK_NO_GD, "--chains", 1),
