@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         plot_result,
         plot_spectrum,
     )
+    from bayesgc.analysis.report import write_report
     from bayesgc.analysis.storage import load as load_result
     from bayesgc.analysis.storage import save as save_result
     from bayesgc.analysis.summary import result_object
@@ -70,6 +71,7 @@ _HOMES = {
         "plot_result",
         "plot_spectrum",
     ],
+    "bayesgc.analysis.report": ["write_report"],
     "bayesgc.analysis.summary": ["result_object"],
     "bayesgc.api": ["InferenceFailed", "conditioned", "infer"],
     "bayesgc.inference": [
@@ -148,6 +150,7 @@ __all__ = [
     "result_object",
     "save_result",
     "sensing",
+    "write_report",
 ]
 
 

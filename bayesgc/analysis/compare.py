@@ -27,6 +27,7 @@ from bayesgc.validate import InputError, real_in
 Json = dict[str, Any]
 
 SCHEMA = 1
+_DELTA = "10%"
 _SPEAK_FOR_THEMSELVES = ("kind", "shape", "method", "activation", "prior", "scaling", "family", "file", "name")
 
 
@@ -81,14 +82,16 @@ _COLUMNS = {
 
 
 def compare(
-    *results: xr.DataTree | str | os.PathLike[str], labels: Sequence[str] | None = None, delta: float | str = "10%"
+    *results: xr.DataTree | str | os.PathLike[str],
+    labels: Sequence[str] | None = None,
+    delta: float | str | None = None,
 ) -> Comparison:
     """Compare saved or fresh results: each by itself, each with the first, and configurations over shared tasks.
 
     Args:
         results: DataTrees of ``infer``, or their files.
         labels: a name for each; by default what its configuration has that the others' have not.
-        delta: for P(L_gen < delta): a loss, or a share of the zero matrix's such as ``"10%"``.
+        delta: for P(L_gen < delta): a loss, or a share of the zero matrix's such as ``"5%"``; by default 10 % of it.
 
     Raises:
         InputError: without results, for a number of labels that is not theirs, for a delta that is no loss.
@@ -136,7 +139,7 @@ def _short(value: Any) -> str:
     return "×".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _entry(label: str, tree: xr.DataTree, delta: float | str) -> Json:
+def _entry(label: str, tree: xr.DataTree, delta: float | str | None) -> Json:
     """All that one result says by itself."""
     result = result_object(tree)
     kept = ("task", "model", "method", "eps", "seed", "outcome", "prior", "posterior", "gd", "map", "baselines")
@@ -163,12 +166,12 @@ def _rarity(result: Json) -> Json | None:
     return {"bits": -volume["estimate"] / math.log(2), "mcse": None if error is None else error / math.log(2)}
 
 
-def _below(tree: xr.DataTree, result: Json, delta: float | str) -> Json | None:
+def _below(tree: xr.DataTree, result: Json, delta: float | str | None) -> Json | None:
     """P(L_gen < δ) under prior and posterior, and the share of the fitted restarts below δ."""
     zero = (result["baselines"]["zero"] or {}).get("gen_loss")
-    if result["prior"]["gen_loss"] is None:
+    if result["prior"]["gen_loss"] is None or (delta is None and not zero):
         return None
-    bound = _bound(delta, zero)
+    bound = _bound(_DELTA if delta is None else delta, zero)
     laws = {law: _share(tree, law, bound) for law in ("prior", "posterior") if law in tree.children}
     gd = None
     if result["gd"] is not None and result["gd"]["converged"]:

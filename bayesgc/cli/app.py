@@ -65,7 +65,10 @@ def show(
 @app.command()
 def compare(
     files: Annotated[list[Path], typer.Argument(help="Results saved by infer (.nc); differences are from the first.")],
-    delta: Annotated[str, typer.Option(help="For P(L_gen < delta): a loss, or a share of the zero matrix's.")] = "10%",
+    delta: Annotated[
+        str | None,
+        typer.Option(help="For P(L_gen < delta): a loss, or a share of the zero matrix's.", show_default="10%"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Compare saved results: losses, rarity, where gradient descent stands, mechanisms, differences."""
@@ -83,6 +86,20 @@ def diagnose(
     from bayesgc.cli.show import print_diagnosis
 
     raise typer.Exit(0 if print_diagnosis(file, as_json=as_json) else NOT_CONVERGED)
+
+
+@app.command()
+def report(
+    source: Annotated[Path, typer.Argument(help="A result saved by infer (.nc), or the folder of a sweep.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The page (.html).", show_default="named after the source")
+    ] = None,
+) -> None:
+    """Write one self-contained page: answer, tables, pictures to zoom and hover, diagnostics, how to run it again."""
+    from bayesgc.analysis.report import write_report
+
+    page = write_report(source, Path(f"{source.resolve().stem}.html") if out is None else out)
+    typer.echo(f"Written to {page}")
 
 
 @app.command(name="list")

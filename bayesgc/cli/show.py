@@ -34,7 +34,7 @@ def show(file: Path, *, as_json: bool = False, plot: Path | None = None, console
     print_result(Console() if console is None else console, result)
 
 
-def print_comparison(files: list[Path], *, delta: str, as_json: bool = False) -> None:
+def print_comparison(files: list[Path], *, delta: str | None, as_json: bool = False) -> None:
     """Print the saved results side by side."""
     from bayesgc.analysis.compare import compare
 

@@ -1,0 +1,216 @@
+"""The pictures of a result that can be zoomed and hovered, made with Bokeh from the numbers of the printed ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from bokeh.layouts import column
+from bokeh.models import ColumnDataSource, HoverTool, LogAxis, LogTicker
+from bokeh.models.annotations import Span
+from bokeh.plotting import figure
+
+from bayesgc.analysis.groups import fitted, has, values
+from bayesgc.analysis.numerals import rounded
+from bayesgc.analysis.plots.cells import cell_name
+from bayesgc.analysis.plots.joint import joint_points
+from bayesgc.analysis.plots.look import COLOURS, FLOOR, NAMES, positive
+from bayesgc.analysis.plots.losses import reference_marks
+from bayesgc.analysis.plots.spectrum import spectrum_band
+from bayesgc.analysis.spectra import LAWS
+from bayesgc.analysis.summary import Json
+
+HEIGHT = 330
+_CELLS = 60
+
+
+def empty_chart(**options: Any) -> Any:
+    """An empty chart in the report's look: zoom by wheel or box, reset, save; the wheel acts when it is chosen."""
+    defaults: dict[str, Any] = {
+        "height": HEIGHT,
+        "sizing_mode": "stretch_width",
+        "tools": "pan,box_zoom,wheel_zoom,zoom_in,zoom_out,reset,save",
+        "toolbar_location": "above",
+        "output_backend": "canvas",
+    }
+    plot = figure(**(defaults | options))
+    for axis in plot.axis:
+        if isinstance(axis, LogAxis):
+            axis.ticker = LogTicker(mantissas=[1, 2, 5], desired_num_ticks=5, num_minor_ticks=0)
+    plot.toolbar.logo = None
+    plot.toolbar.active_drag = None
+    plot.xgrid.grid_line_color = None
+    plot.ygrid.grid_line_alpha = 0.4
+    plot.outline_line_color = None
+    plot.axis.axis_label_text_font_style = "normal"
+    return plot
+
+
+def add_legend(plot: Any) -> None:
+    """A legend above the axes whose entries hide and show what they name."""
+    if not plot.legend:
+        return
+    legend = plot.legend[0]
+    legend.orientation, legend.click_policy, legend.border_line_color = "horizontal", "hide", None
+    legend.label_text_font_size, legend.spacing, legend.padding = "11px", 8, 2
+    legend.background_fill_alpha = 0
+    plot.add_layout(legend, "above")
+
+
+def hover(plot: Any, renderer: Any, tips: list[tuple[str, str]]) -> None:
+    """Show ``tips`` over what ``renderer`` drew; what comes from files is escaped by Bokeh."""
+    plot.add_tools(HoverTool(renderers=[renderer], tooltips=tips, visible=False))
+
+
+def losses_chart(tree: xr.DataTree, result: Json) -> Any:
+    """Densities of the loss under prior and posterior, the restarts below them, and the reference points."""
+    loss = "gen_loss" if has(tree, "prior", "gen_loss") else "train_loss"
+    plot = empty_chart(x_axis_type="log", x_axis_label=_axis(loss), y_axis_label="density of log₁₀ loss")
+    top = max(_histogram(plot, tree, law, loss) for law in ("prior", "posterior") if law in tree.children)
+    for group in ("gd", "map"):
+        if group in tree.children:
+            _restarts(plot, tree, group, loss, top)
+    for value, name in reference_marks(result["baselines"], loss):
+        plot.add_layout(Span(location=value, dimension="height", line_dash="dashed", line_color=COLOURS["reference"]))
+        data = ColumnDataSource({"x": [value], "y": [1.04 * top], "name": [name], "loss": [rounded(value)]})
+        mark = plot.scatter("x", "y", source=data, marker="inverted_triangle", size=9, color=COLOURS["reference"])
+        hover(plot, mark, [("reference", "@name"), ("loss", "@loss")])
+    plot.yaxis.major_label_text_font_size = "0px"
+    add_legend(plot)
+    return plot
+
+
+def _axis(loss: str) -> str:
+    return {"gen_loss": "generalisation loss L_gen", "train_loss": "training loss L_train"}[loss]
+
+
+def _histogram(plot: Any, tree: xr.DataTree, law: str, loss: str) -> float:
+    logs = np.log10(positive(values(tree, law, loss)))
+    heights, edges = np.histogram(logs, bins=int(np.clip(np.sqrt(logs.size), 8, 45)), density=True)
+    share = 100 * heights * np.diff(edges)
+    data = ColumnDataSource({"left": 10 ** edges[:-1], "right": 10 ** edges[1:], "top": heights, "share": share})
+    bars = plot.quad(
+        left="left", right="right", top="top", bottom=0, source=data, fill_alpha=0.35, line_alpha=0.7,
+        color=COLOURS[law], legend_label=NAMES[law],
+    )  # fmt: skip
+    hover(plot, bars, [("law", NAMES[law]), ("loss", "@left{0.00e+0} to @right{0.00e+0}"), ("draws", "@share{0.0} %")])
+    return float(heights.max())
+
+
+def _restarts(plot: Any, tree: xr.DataTree, group: str, loss: str, top: float) -> None:
+    found, good = values(tree, group, loss).astype(np.float64), fitted(tree, group)
+    known = np.isfinite(found)
+    height = -top * (0.05 + 0.1 * (np.arange(found.size) * 0.618034 % 1.0))
+    data = ColumnDataSource({
+        "x": np.maximum(found[known], FLOOR), "y": height[known], "restart": np.flatnonzero(known) + 1,
+        "loss": found[known], "fill": np.where(good[known], 0.8, 0.0), "fitted": np.where(good[known], "yes", "no"),
+    })  # fmt: skip
+    points = plot.scatter(
+        "x", "y", source=data, size=7 if group == "gd" else 11, marker="circle" if group == "gd" else "star",
+        fill_alpha="fill", color=COLOURS[group], legend_label=NAMES[group],
+    )  # fmt: skip
+    hover(plot, points, [("restart", "@restart"), ("loss", "@loss{0.00e+0}"), ("fitted", "@fitted")])
+
+
+def curve_chart(tree: xr.DataTree) -> Any:
+    """E[L_gen | L_train < ε] and the log volume against ε, with bands of 1.96 standard errors."""
+    levels = tree["levels"].to_dataset()
+    known = np.isfinite(levels["threshold"].values) & (levels["threshold"].values > 0)
+    levels = levels.isel(level=known)
+    names = {"gen_loss": "E[L_gen | L_train < ε]", "log_volume": "log volume"}
+    shown = {name: label for name, label in names.items() if np.isfinite(levels[name].values).any()}
+    plots: list[Any] = []
+    for name, label in shown.items():
+        options = {"x_range": plots[0].x_range} if plots else {}
+        scale = "log" if name == "gen_loss" else "linear"
+        plot = empty_chart(
+            height=HEIGHT // len(shown) + 20, x_axis_type="log", y_axis_type=scale, y_axis_label=label, **options
+        )
+        _band(plot, levels, name)
+        plots.append(plot)
+    plots[-1].xaxis.axis_label = "threshold ε on the training loss"
+    return column(*plots, sizing_mode="stretch_width")
+
+
+def _band(plot: Any, levels: xr.Dataset, name: str) -> None:
+    found = levels[name].values.astype(np.float64)
+    error = np.nan_to_num(levels[f"{name}_mcse"].values, nan=0.0, posinf=0.0)
+    low = np.maximum(found - 1.96 * error, FLOOR) if name == "gen_loss" else found - 1.96 * error
+    eps = levels["threshold"].values
+    data = ColumnDataSource({"eps": eps, "found": found, "error": error, "low": low, "high": found + 1.96 * error})
+    plot.varea("eps", "low", "high", source=data, color=COLOURS["posterior"], alpha=0.2)
+    plot.line("eps", "found", source=data, color=COLOURS["posterior"], line_width=2)
+    points = plot.scatter("eps", "found", source=data, color=COLOURS["posterior"], size=6)
+    hover(
+        plot, points, [("ε", "@eps{0.0000}"), (name.replace("_", " "), "@found{0.0000}"), ("error", "@error{0.0000}")]
+    )
+
+
+def joint_chart(tree: xr.DataTree) -> Any:
+    """Each draw and each restart by training and held-out loss."""
+    plot = empty_chart(
+        x_axis_type="log", y_axis_type="log", x_axis_label="training loss L_train", y_axis_label=_axis("gen_loss")
+    )
+    for law in ("prior", "posterior", "gd", "map"):
+        if law not in tree.children:
+            continue
+        train, gen = joint_points(tree, law)
+        single = law in ("gd", "map")
+        points = plot.scatter(
+            "x", "y", source=ColumnDataSource({"x": train, "y": gen}), size=8 if single else 3,
+            color=COLOURS[law], alpha=0.9 if single else 0.4, legend_label=NAMES[law],
+        )  # fmt: skip
+        hover(plot, points, [("law", NAMES[law]), ("L_train", "@x{0.00e+0}"), ("L_gen", "@y{0.00e+0}")])
+    if float(tree.attrs["eps"]) > 0:
+        plot.add_layout(Span(location=float(tree.attrs["eps"]), dimension="height", line_dash="dashed"))
+    add_legend(plot)
+    return plot
+
+
+def spectrum_chart(tree: xr.DataTree) -> Any:
+    """Medians and quartiles of the singular values relative to the largest."""
+    plot = empty_chart(y_axis_type="log", x_axis_label="singular value, by rank", y_axis_label="share of the largest")
+    for law in LAWS:
+        band = spectrum_band(tree, law)
+        if band is None:
+            continue
+        low, middle, high = band
+        data = ColumnDataSource({"i": np.arange(1, len(middle) + 1), "low": low, "middle": middle, "high": high})
+        plot.segment("i", "low", "i", "high", source=data, color=COLOURS[law], legend_label=NAMES[law])
+        plot.line("i", "middle", source=data, color=COLOURS[law], line_width=2, legend_label=NAMES[law])
+        points = plot.scatter("i", "middle", source=data, color=COLOURS[law], size=7, legend_label=NAMES[law])
+        tips = [("law", NAMES[law]), ("σ_i/σ_1", "@middle{0.00e+0}"), ("quartiles", "@low{0.00e+0} to @high{0.00e+0}")]
+        hover(plot, points, tips)
+    plot.xaxis.ticker = list(range(1, 1 + min(tree["prior"]["end_to_end"].shape[2:])))
+    add_legend(plot)
+    return plot
+
+
+def levels_chart(tree: xr.DataTree) -> Any:
+    """Accepted moves and ancestors on each level."""
+    levels = tree["levels"].to_dataset()
+    levels = levels.isel(level=np.isfinite(levels["threshold"].values))
+    data = ColumnDataSource({name: levels[name].values for name in ("threshold", "acceptance", "ancestors")})
+    plots: list[Any] = []
+    for name, label in (("acceptance", "accepted moves"), ("ancestors", "ancestors of an island")):
+        options = {"x_range": plots[0].x_range} if plots else {}
+        plot = empty_chart(height=HEIGHT // 2 + 20, x_axis_type="log", y_axis_label=label, **options)
+        plot.line("threshold", name, source=data, color=COLOURS["posterior"], line_width=2)
+        points = plot.scatter("threshold", name, source=data, color=COLOURS["posterior"], size=6)
+        hover(plot, points, [("ε", "@threshold{0.0000}"), (label, f"@{name}{{0.00}}")])
+        plots.append(plot)
+    plots[-1].xaxis.axis_label = "threshold ε on the training loss"
+    return column(*plots, sizing_mode="stretch_width")
+
+
+def cells_chart(cells: list[Json]) -> Any:
+    """Mean and 90 % interval of the missing cells, in the table's units."""
+    shown = cells[:_CELLS]
+    names = [f"{place + 1}. {cell_name(cell)}" for place, cell in enumerate(shown)]
+    data = ColumnDataSource({"name": names} | {key: [cell[key] for cell in shown] for key in ("mean", "q05", "q95")})
+    plot = empty_chart(height=max(HEIGHT, 60 + 22 * len(shown)), y_range=names[::-1], x_axis_label="value")
+    plot.segment("q05", "name", "q95", "name", source=data, color=COLOURS["posterior"], line_width=3, line_alpha=0.5)
+    points = plot.scatter("mean", "name", source=data, color=COLOURS["posterior"], size=8)
+    hover(plot, points, [("cell", "@name"), ("mean", "@mean{0.000}"), ("90 %", "@q05{0.000} to @q95{0.000}")])
+    return plot

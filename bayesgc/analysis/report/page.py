@@ -1,0 +1,120 @@
+"""Assemble the page: a template, what it says of a result or a sweep, pictures that move and pictures that print."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import bokeh.embed
+from bokeh.resources import Resources
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from bayesgc.validate import InputError
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture in two forms: ``live`` is a Bokeh layout or None, ``still`` an image as a data URI.
+
+    ``title`` says what one sees, ``words`` how to read it; ``alternative`` says it to those who do not see it.
+    """
+
+    key: str
+    title: str
+    words: str
+    alternative: str
+    still: str
+    live: Any = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with its caption. A row's first cell names it; the columns from ``first`` to ``last`` hold numbers.
+
+    ``marks`` gives rows a class by their place.
+    """
+
+    caption: str
+    headings: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    marks: dict[int, str] = field(default_factory=dict)
+    first: int = 1
+    last: int = 99
+
+    def numeric(self, column: int) -> bool:
+        """Whether a column holds numbers, which are set to the right."""
+        return self.first <= column <= self.last
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: words, tables, pictures and literal text to copy, in this order."""
+
+    key: str
+    title: str
+    words: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    code: tuple[tuple[str, str], ...] = ()
+    folded: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the template needs."""
+
+    title: str
+    question: str
+    answer: str
+    facts: tuple[tuple[str, str], ...]
+    warning: str
+    sections: tuple[Section, ...]
+    made_by: str
+
+
+def write_report(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> Path:
+    """Write the page about ``source``, a saved result or the folder of a sweep, to ``target`` and return its path.
+
+    Raises:
+        InputError: for a source that is neither, or a target that cannot be written.
+    """
+    from bayesgc.analysis.report.result import result_page
+    from bayesgc.analysis.report.sweep import sweep_page
+    from bayesgc.analysis.storage import load
+
+    origin, path = Path(source), Path(target)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"the report is {str(path)!r}; its name must end in .html.")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"Cannot write {path}: there is no folder {str(path.parent)!r}; give a writable folder.")
+    page = sweep_page(origin) if origin.is_dir() else result_page(load(origin), origin)
+    text = rendered(page)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"Cannot write {path}: {error.strerror or error}; give a writable folder.") from error
+    return path
+
+
+def rendered(page: Page) -> str:
+    """The page as HTML. Everything but the pictures' own code is escaped, so labels from files stay text."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    layouts = {picture.key: picture.live for section in page.sections for picture in section.pictures if picture.live}
+    script, divisions = bokeh.embed.components(layouts) if layouts else ("", {})
+    library = Resources(mode="inline", components=["bokeh"]).render_js() if layouts else ""
+    template, style = (_shipped(name) for name in ("page.html.jinja", "page.css"))
+    return environment.from_string(template).render(
+        page=page,
+        style=Markup(style),
+        library=Markup(library),
+        script=Markup(script),
+        divisions={key: Markup(each) for key, each in divisions.items()},
+    )
+
+
+def _shipped(name: str) -> str:
+    return files("bayesgc.analysis.report").joinpath(name).read_text(encoding="utf-8")

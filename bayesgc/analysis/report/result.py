@@ -1,0 +1,222 @@
+"""The page about one result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from bayesgc.analysis import plots
+from bayesgc.analysis.compare import compare
+from bayesgc.analysis.diagnose import Diagnosis, diagnose
+from bayesgc.analysis.groups import has, values
+from bayesgc.analysis.numerals import rounded, with_error
+from bayesgc.analysis.plots.chains import ranks_title
+from bayesgc.analysis.plots.curve import curve_title
+from bayesgc.analysis.plots.joint import joint_title
+from bayesgc.analysis.plots.levels import levels_title
+from bayesgc.analysis.plots.losses import losses_title
+from bayesgc.analysis.plots.spectrum import spectrum_title
+from bayesgc.analysis.report import charts
+from bayesgc.analysis.report.page import Page, Picture, Section, Table
+from bayesgc.analysis.report.rerun import rerun_command
+from bayesgc.analysis.report.stills import data_uri
+from bayesgc.analysis.summary import Json, result_object
+from bayesgc.analysis.wording import HEADINGS, judged, law_rows, legend_line, model_line, run_line, task_line
+from bayesgc.analysis.wording import volume_lines as volume_sentences
+
+_MOST_CELLS = 400
+"""Cells listed one by one; a larger table is in the file."""
+
+
+def result_page(tree: xr.DataTree, origin: Path) -> Page:
+    """What the result says, how it looks, whether to rely on it, and how to run it again."""
+    result, diagnosis = result_object(tree), diagnose(tree)
+    return Page(
+        title=_kind(result),
+        question=_question(result),
+        answer=result["verdict"],
+        facts=_facts(result, origin),
+        warning=_warning(diagnosis),
+        sections=tuple(_sections(tree, result, diagnosis, origin)),
+        made_by=f"bayesgc {result['version']}",
+    )
+
+
+_STANDING = "Where gradient descent stands among what fits, and why fitting helps or does not."
+
+
+def _sections(tree: xr.DataTree, result: Json, diagnosis: Diagnosis, origin: Path) -> Iterator[Section]:
+    yield Section("numbers", "Numbers", tables=(_laws(result), *_mechanisms(tree, judged(result))))
+    if result["unobserved"]:
+        yield _cells(tree, result)
+    yield Section("pictures", "Pictures", pictures=tuple(_pictures(tree, result)))
+    yield Section("diagnostics", "Can it be relied on?", tables=(_checks(diagnosis),))
+    yield _again(tree, result, origin)
+
+
+def _kind(result: Json) -> str:
+    return "A completed table" if result["unobserved"] else "Do weights that merely fit generalise?"
+
+
+def _question(result: Json) -> str:
+    where = f"{task_line(result['task'])}; {model_line(result['model'])}"
+    if result["unobserved"]:
+        return f"What do weights that fit the observed cells say of the missing ones? ({where})"
+    return (
+        f"Of all weights that fit, drawn from the prior, how well do they generalise beside gradient descent? ({where})"
+    )
+
+
+def _warning(diagnosis: Diagnosis) -> str:
+    grave = [check for check in diagnosis.checks if check.status == "wrong"]
+    return " ".join(f"{check.name}: {check.advice}" for check in grave)
+
+
+def _facts(result: Json, origin: Path) -> tuple[tuple[str, str], ...]:
+    lines = {"Task": task_line(result["task"]), "Model": model_line(result["model"]), "Run": run_line(result)}
+    facts = [("File", origin.name), *lines.items()]
+    return (*facts, *(("How rare a fit is", line) for line in volume_sentences(result)))
+
+
+def _laws(result: Json) -> Table:
+    rows = list(law_rows(result))
+    shown = slice(None) if judged(result) else slice(2, None)
+    return Table(
+        caption=f"Losses under each law and of the reference points. {legend_line(result)}.",
+        headings=("Law", *HEADINGS[shown]),
+        rows=[(row.name, *row.cells[shown]) for row in rows],
+        marks={place: row.kind for place, row in enumerate(rows)},
+    )
+
+
+def _mechanisms(tree: xr.DataTree, known: bool) -> Iterator[Table]:
+    """Where gradient descent stands, and the two mechanisms, as the comparison of this one result says."""
+    if not known:
+        return
+    (entry,) = compare(tree).results
+    rows: list[tuple[str, ...]] = [*_standing_rows(entry), *_dependence_rows(entry), *_spectrum_rows(entry)]
+    if rows:
+        yield Table(_STANDING, ("Quantity", "Value", "Meaning"), rows, last=1)
+
+
+def _standing_rows(entry: Json) -> Iterator[tuple[str, str, str]]:
+    names = {"gen_loss": "generalisation loss", "effective_rank": "effective rank", "nuclear_norm": "nuclear norm"}
+    for name, place in (entry["standing"]["gd"] or {}).items():
+        if place is not None:
+            value = {0.0: "below all", 1.0: "above all"}.get(
+                place["quantile"], with_error(place["quantile"], place["mcse"], 1)
+            )
+            yield f"GD's {names[name]}", value, "share of the posterior below; 0.5 is typical"
+    if entry["below"] is not None and entry["below"]["posterior"] is not None:
+        share, bound = entry["below"]["posterior"], rounded(entry["below"]["delta"], 2)
+        value = {0.0: "none seen", 1.0: "all"}.get(share["estimate"], with_error(share["estimate"], share["mcse"], 1))
+        yield f"P(L_gen < {bound} | fit)", value, "δ is a tenth of the zero matrix's loss"
+
+
+def _dependence_rows(entry: Json) -> Iterator[tuple[str, str, str]]:
+    found = entry["dependence"]
+    if found is not None:
+        value = with_error(found["spearman"], found["spearman_mcse"], 1)
+        p_value = rounded(found["p_value"], 2)
+        yield "Spearman's ρ under the prior", value, "of training and held-out loss; 0 where fitting teaches nothing"
+        yield "p of their independence", p_value, "a G-test on classes of the ranks"
+
+
+def _spectrum_rows(entry: Json) -> Iterator[tuple[str, str, str]]:
+    spectrum = entry["spectrum"]
+    for law, name in (("prior", "prior"), ("posterior", "G&C posterior"), ("gd", "GD")):
+        if spectrum[law] is not None:
+            yield f"σ₂/σ₁, {name}", rounded(spectrum[law]["ratio"]["median"], 2), "median; 0 is rank one"
+    gap, limit = spectrum["prior"] and spectrum["prior"]["gap_per_layer"], spectrum["lyapunov"]
+    if gap is not None and limit is not None:
+        value = with_error(gap["mean"], gap["mcse"], 1)
+        yield "log(σ₁/σ₂) a layer, prior", value, f"{rounded(limit['gap'])} as the depth grows (Newman 1986)"
+
+
+def _cells(tree: xr.DataTree, result: Json) -> Section:
+    """The missing cells with their intervals."""
+    cells = result["unobserved"]
+    statistics = {"mean", "sd", "q05", "q50", "q95"}
+    labels = tuple(key for key in cells[0] if key not in statistics)
+    rows = [
+        (*(str(cell[key]) for key in labels), *(rounded(cell[key], 4) for key in ("mean", "q05", "q95", "sd")))
+        for cell in cells[:_MOST_CELLS]
+    ]
+    shown = f"the first {_MOST_CELLS} of {len(cells)}" if len(cells) > _MOST_CELLS else f"all {len(cells)}"
+    caption = f"Missing cells in the table's own units ({shown}): mean, 90 % interval and standard deviation."
+    headings = (*labels, "mean", "5 %", "95 %", "sd")
+    picture = _picture(
+        "cells",
+        "What weights that fit say of the missing cells",
+        "Mean and 90 % interval, in the table's own units; zoom where scales differ.",
+        plots.plot_cells(tree),
+        lambda: charts.cells_chart(cells),
+    )
+    table = Table(caption, headings, rows, first=len(labels))
+    return Section("cells", "Missing cells", tables=(table,), pictures=(picture,))
+
+
+def _picture(key: str, title: str, words: str, still: Figure, live: Callable[[], Any] | None) -> Picture:
+    title = title.replace("\n", " ")
+    return Picture(key, f"{title}.", words, f"{title}. {words}", data_uri(still), None if live is None else live())
+
+
+def _pictures(tree: xr.DataTree, result: Json) -> Iterator[Picture]:
+    if not result["unobserved"]:
+        words = "Histograms of the draws, one point a restart, dashed lines at the reference points."
+        live = lambda: charts.losses_chart(tree, result)  # noqa: E731
+        yield _picture("losses", losses_title(result), words, plots.plot_losses(tree), live)
+    if _climbs(tree):
+        words = "The ε-curve, with bands of 1.96 standard errors: the estimate at every threshold on the way."
+        levels = tree["levels"].to_dataset()
+        known = bool(np.isfinite(levels["gen_loss"].values).any())
+        title = curve_title(levels) if known else "The tighter the fit, the rarer it is"
+        yield _picture("curve", title, words, plots.plot_curve(tree), lambda: charts.curve_chart(tree))
+    if has(tree, "prior", "gen_loss"):
+        words = "Each draw by both losses; if they were independent, fitting would teach nothing."
+        yield _picture("joint", joint_title(tree), words, plots.plot_joint(tree), lambda: charts.joint_chart(tree))
+    if has(tree, "prior", "singular_value"):
+        words = "Medians and quartiles of the singular values, relative to the largest."
+        live = lambda: charts.spectrum_chart(tree)  # noqa: E731
+        yield _picture("spectrum", spectrum_title(tree), words, plots.plot_spectrum(tree), live)
+    if _climbs(tree):
+        levels = tree["levels"].to_dataset()
+        title = levels_title(levels.isel(level=np.isfinite(levels["threshold"].values)))
+        words = "Moves accepted at each level, and particles of the prior that those of an island descend from."
+        yield _picture("levels", title, words, plots.plot_levels(tree), lambda: charts.levels_chart(tree))
+    if result["method"] == "nuts" and result["posterior"] is not None:
+        words = "Ranks of each chain's draws among all, as ECDFs less that of a uniform law."
+        yield _picture("ranks", ranks_title(tree), words, plots.plot_ranks(tree), None)
+
+
+def _climbs(tree: xr.DataTree) -> bool:
+    return "levels" in tree.children and int(np.isfinite(values(tree, "levels", "threshold")).sum()) > 1
+
+
+def _checks(diagnosis: Diagnosis) -> Table:
+    rows: list[tuple[str, ...]] = []
+    for check in diagnosis.checks:
+        found = rounded(check.found) if isinstance(check.found, float) else str(check.found or "-")
+        rows.append((check.name, found, str(check.limit), check.status, check.advice or "-"))
+    marks = {place: check.status for place, check in enumerate(diagnosis.checks)}
+    headings = ("Check", "Found", "Wanted", "Status", "What to do")
+    caption = f"The checks that suit {diagnosis.method}, with their limits."
+    return Table(caption, headings, rows, marks, first=1, last=2)
+
+
+def _again(tree: xr.DataTree, result: Json, origin: Path) -> Section:
+    command = rerun_command(tree)
+    look = f"bayesgc show {origin.name}\nbayesgc diagnose {origin.name}"
+    code = [("Run it again", command)] if command else []
+    words = () if command else ("The model was given in Python, so no command line runs it again.",)
+    versions = json.dumps(json.loads(tree.attrs["versions"]), indent=2)
+    configuration = json.dumps(json.loads(tree.attrs["configuration"]), indent=2)
+    facts = json.dumps({name: result[name] for name in ("diagnostics", "seconds", "reasons")}, indent=2)
+    folded = (("Full configuration", configuration), ("Diagnostics and times", facts), ("Versions", versions))
+    return Section("again", "Run it again", words, code=(*code, ("Look at it again", look)), folded=folded)

@@ -1,0 +1,94 @@
+"""Reading the folder of a sweep, as plain JSON and xarray."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayesgc.validate import InputError
+
+SCHEMA = 1
+TASK_AXIS = "task_seed"
+_NEEDED = ("outcome", "posterior_gen_loss", "posterior_gen_loss_mcse", "prior_gen_loss", "gd_gen_loss")
+# A damaged file raises in whichever layer meets the damage first.
+_DAMAGE = (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A sweep: what was asked, and one dataset over all its cells."""
+
+    folder: Path
+    sweep: dict[str, Any]
+    cells: xr.Dataset
+
+    @property
+    def title(self) -> str:
+        """The sweep's title, or its folder's name."""
+        return str(self.cells.attrs.get("title") or self.sweep.get("title") or self.folder.name)
+
+    @property
+    def axes(self) -> list[str]:
+        """The names of the axes in the order of the sweep."""
+        return [str(name) for name in self.cells["outcome"].dims]
+
+    @property
+    def main_axis(self) -> str:
+        """The first numeric axis with several values that is not the tasks': what is swept over."""
+        candidates = [name for name in self.axes if name != TASK_AXIS and self.cells.sizes[name] > 1]
+        numeric = [name for name in candidates if np.issubdtype(self.cells[name].dtype, np.number)]
+        return (numeric or candidates or self.axes)[0]
+
+    @property
+    def panel_axes(self) -> list[str]:
+        """The axes that are neither swept over nor the tasks'."""
+        return [name for name in self.axes if name not in (self.main_axis, TASK_AXIS)]
+
+    def strings(self, name: str) -> np.ndarray:
+        """A variable of strings over the axes; empty where it is absent."""
+        if name not in self.cells:
+            return np.full(self.cells["outcome"].shape, "", dtype=object)
+        found: np.ndarray = self.cells[name].transpose(*self.axes).values.astype(object)
+        return found
+
+
+def load_store(folder: Path) -> Store:
+    """The sweep in ``folder``.
+
+    Raises:
+        InputError: naming the file that is missing, damaged, foreign or of another version.
+    """
+    plan = folder / "sweep.json"
+    if not plan.is_file():
+        raise InputError(f"{folder} holds no sweep: {plan} is missing; give the folder that bayesgc sweep wrote.")
+    try:
+        sweep = json.loads(plan.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{plan} is damaged: it is not JSON; run the sweep again on that folder.") from error
+    version = sweep.get("schema") if isinstance(sweep, dict) else None
+    if version != SCHEMA:
+        raise InputError(
+            f"{plan} has store schema {version!r}; this bayesgc reads schema {SCHEMA}: run the sweep again."
+        )
+    return Store(folder, sweep, _cells(folder / "sweep.nc"))
+
+
+def _cells(file: Path) -> xr.Dataset:
+    if not file.is_file():
+        raise InputError(f"{file} is missing: the sweep has finished no cell yet; run it on.")
+    try:
+        with xr.open_dataset(file, engine="h5netcdf") as lazy:
+            cells = lazy.load().copy()
+    except _DAMAGE as error:
+        raise InputError(
+            f"{file} cannot be read: it is damaged or cut short; run the sweep again on that folder."
+        ) from error
+    missing = [name for name in _NEEDED if name not in cells]
+    if missing:
+        raise InputError(f"{file} is no table of a sweep: the variable {missing[0]!r} is missing; run the sweep again.")
+    return cells

@@ -1,0 +1,190 @@
+"""The page about a sweep."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from bokeh.models import ColumnDataSource
+from matplotlib.figure import Figure
+
+from bayesgc import __version__
+from bayesgc.analysis.numerals import quartiles, rounded, with_error
+from bayesgc.analysis.plots.look import COLOURS, NAMES, above, column, in_the_look
+from bayesgc.analysis.report import charts
+from bayesgc.analysis.report.page import Page, Picture, Section, Table
+from bayesgc.analysis.report.stills import data_uri
+from bayesgc.analysis.report.stores import Store, load_store
+from bayesgc.analysis.report.trends import LAWS, Panel, answer, change, direction, panels
+
+_BAND = 0.18
+_MOST_PICTURES = 24
+
+
+def sweep_page(folder: Path) -> Page:
+    """What the sweep says, its curves, every cell with its outcome, and how to run it on."""
+    store = load_store(folder)
+    outcomes = Counter(str(each) or "not run" for each in store.strings("outcome").ravel())
+    return Page(
+        title=store.title,
+        question=str(store.cells.attrs.get("question") or store.sweep.get("question") or _question(store)),
+        answer=answer(store),
+        facts=_facts(store, outcomes),
+        warning=_warning(store, outcomes),
+        sections=tuple(_sections(store)),
+        made_by=f"bayesgc {__version__}",
+    )
+
+
+def _question(store: Store) -> str:
+    return f"How does the generalisation of weights that merely fit change with {store.main_axis.replace('_', ' ')}?"
+
+
+def _facts(store: Store, outcomes: Counter[str]) -> tuple[tuple[str, str], ...]:
+    axes = "; ".join(f"{name}: {', '.join(map(str, store.cells[name].values.tolist()))}" for name in store.axes)
+    cells = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common())
+    facts = [("Axes", axes), ("Cells", f"{sum(outcomes.values())}: {cells}")]
+    if "seconds" in store.cells:
+        total = float(np.nansum(store.cells["seconds"].values))
+        facts.append(("Computing time", f"{total / 3600:.1f} h" if total > 3600 else f"{total:.0f} s"))
+    return tuple(facts)
+
+
+def _warning(store: Store, outcomes: Counter[str]) -> str:
+    short = sum(number for outcome, number in outcomes.items() if outcome != "converged")
+    flagged = int((store.strings("flag") != "").sum())
+    parts = [f"{short} of {sum(outcomes.values())} cells did not converge"] if short else []
+    parts += [f"{flagged} {'is' if flagged == 1 else 'are'} flagged"] if flagged else []
+    return f"{' and '.join(parts)}; the table of cells says which." if parts else ""
+
+
+def _sections(store: Store) -> Iterator[Section]:
+    found = list(panels(store))
+    yield Section("curves", "Curves", pictures=tuple(_picture(store, panel) for panel in found[:_MOST_PICTURES]))
+    yield Section("summary", "Summary over tasks", tables=(_changes(found), *(_summary(panel) for panel in found)))
+    yield Section("cells", "Every cell", tables=(_cells(store),))
+    yield _again(store)
+
+
+def _picture(store: Store, panel: Panel) -> Picture:
+    key = f"sweep-{[each.name for each in panels(store)].index(panel.name)}"
+    title = _picture_title(panel)
+    words = "Median and quartiles over tasks of each task's E[L_gen]; gradient descent's are medians over restarts."
+    return Picture(key, f"{title}.", words, f"{title}. {words}", data_uri(_still(panel, title)), _chart(panel))
+
+
+def _picture_title(panel: Panel) -> str:
+    gap = change(panel)
+    words = "too few cells to tell" if gap is None else f"{direction(gap)} with {panel.axis.replace('_', ' ')}"
+    return f"{panel.name}: {words}"
+
+
+@in_the_look
+def _still(panel: Panel, title: str) -> Figure:
+    figure = column()
+    axes = figure.add_subplot()
+    places = np.arange(len(panel.places)) if _words(panel) else np.array(panel.places, dtype=float)
+    for law, variable in LAWS.items():
+        low, middle, high = panel.band(variable)
+        axes.fill_between(places, low, high, color=COLOURS[law], alpha=_BAND, lw=0)
+        axes.plot(places, middle, color=COLOURS[law], marker="o", ms=3, label=NAMES[law])
+    axes.set(yscale="log", xlabel=panel.axis.replace("_", " "), ylabel="generalisation loss $L_{gen}$")
+    axes.set_xticks(places, [str(place) for place in panel.places])
+    above(axes, columns=3)
+    axes.set_title(title if len(title) < 48 else title.replace(": ", ":\n", 1), pad=15)
+    return figure
+
+
+def _words(panel: Panel) -> bool:
+    return not all(isinstance(place, int | float) for place in panel.places)
+
+
+def _chart(panel: Panel) -> object:
+    names = [str(place) for place in panel.places]
+    plot = charts.empty_chart(
+        y_axis_type="log", x_range=names, x_axis_label=panel.axis.replace("_", " "),
+        y_axis_label="generalisation loss L_gen",
+    )  # fmt: skip
+    for law, variable in LAWS.items():
+        low, middle, high = panel.band(variable)
+        known = np.isfinite(middle)
+        count = np.isfinite(panel.over_tasks(variable)).sum(axis=1)
+        parts = {"place": np.array(names)[known], "low": low[known], "middle": middle[known], "high": high[known]}
+        data = ColumnDataSource(parts | {"tasks": count[known]})
+        plot.varea("place", "low", "high", source=data, color=COLOURS[law], alpha=_BAND, legend_label=NAMES[law])
+        plot.line("place", "middle", source=data, color=COLOURS[law], line_width=2, legend_label=NAMES[law])
+        points = plot.scatter("place", "middle", source=data, color=COLOURS[law], size=7, legend_label=NAMES[law])
+        tips = [("law", NAMES[law]), (panel.axis, "@place"), ("median", "@middle{0.00e+0}")]
+        charts.hover(plot, points, [*tips, ("quartiles", "@low{0.00e+0} to @high{0.00e+0}"), ("tasks", "@tasks")])
+    charts.add_legend(plot)
+    return plot
+
+
+def _changes(found: list[Panel]) -> Table:
+    rows: list[tuple[str, ...]] = []
+    for panel in found:
+        gap = change(panel)
+        if gap is None:
+            rows.append((panel.name, "-", "-"))
+        else:
+            rows.append((panel.name, with_error(gap.difference, gap.mcse), str(gap.tasks)))
+    caption = "E[L_gen] at the last value minus that at the first, paired over tasks; ± from the spread over tasks."
+    return Table(caption, ("Panel", "ΔE[L_gen]", "tasks"), rows)
+
+
+def _summary(panel: Panel) -> Table:
+    """Medians and quartiles over tasks along the swept axis."""
+    bands = {law: panel.band(variable) for law, variable in LAWS.items()}
+    volume = panel.band("log_volume") if "log_volume" in panel.cells else None
+    rows: list[tuple[str, ...]] = []
+    for place, name in enumerate(panel.places):
+        losses = (_spread(band[:, place]) for band in bands.values())
+        rows.append((str(name), *losses, "-" if volume is None else rounded(volume[1, place])))
+    caption = f"{panel.name}: median [quartiles] over tasks of E[L_gen], and the median log volume."
+    return Table(caption, (panel.axis.replace("_", " "), "prior", "G&C posterior", "GD", "log volume"), rows)
+
+
+def _spread(band: np.ndarray) -> str:
+    return "-" if not np.isfinite(band[1]) else f"{rounded(float(band[1]))} {quartiles(float(band[0]), float(band[2]))}"
+
+
+def _cells(store: Store) -> Table:
+    """One row a cell, with its outcome and what is to be read with care."""
+    table = {name: store.strings(name) for name in ("outcome", "flag", "failure", "method")}
+    numbers = {name: store.cells[name].transpose(*store.axes).values for name in store.cells.data_vars
+               if store.cells[name].dtype.kind == "f" and set(store.cells[name].dims) == set(store.axes)}  # fmt: skip
+    rows: list[tuple[str, ...]] = []
+    marks: dict[int, str] = {}
+    for index in product(*(range(store.cells.sizes[name]) for name in store.axes)):
+        labels = [str(store.cells[name].values[place]) for name, place in zip(store.axes, index, strict=True)]
+        outcome, note = str(table["outcome"][index]) or "not run", str(table["failure"][index] or table["flag"][index])
+        if outcome != "converged" or note:
+            marks[len(rows)] = "caution"
+        pairs = (("posterior_gen_loss", "posterior_gen_loss_mcse"), ("log_volume", "log_volume_mcse"))
+        found = [_number(numbers, *pair, index) for pair in pairs]
+        gd = _number(numbers, "gd_gen_loss", None, index)
+        rows.append((*labels, found[0], gd, found[1], str(table["method"][index]), outcome, note or "-"))
+    axes = (name.replace("_", " ") for name in store.axes)
+    headings = (*axes, "E[L_gen | fit]", "GD", "log volume", "method", "outcome", "note")
+    first = len(store.axes)
+    return Table("Every cell of the sweep; ± one standard error.", headings, rows, marks, first, first + 2)
+
+
+def _number(numbers: dict[object, np.ndarray], name: str, error: str | None, index: tuple[int, ...]) -> str:
+    if name not in numbers or not np.isfinite(numbers[name][index]):
+        return "-"
+    value = float(numbers[name][index])
+    if error is None or error not in numbers:
+        return rounded(value)
+    found = float(numbers[error][index])
+    return with_error(value, found if np.isfinite(found) else None)
+
+
+def _again(store: Store) -> Section:
+    words = ("The same command on the same folder runs what is missing and leaves the rest as it is.",)
+    plan = json.dumps(store.sweep, indent=2)
+    return Section("again", "Run it again", words, folded=(("The sweep's plan", plan),))
