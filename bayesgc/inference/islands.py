@@ -86,7 +86,11 @@ class Islands:
         """One preconditioned Crank–Nicolson step of every particle; returns the share of accepted proposals."""
         noise = [self.target.draw(each, self.particles) for each in self.generators]
         proposal = noise[0] if len(noise) == 1 else torch.cat(noise, dim=1)
-        proposal.mul_(math.sin(angle)).add_(self.normals, alpha=math.cos(angle))
+        if rung.spread:
+            angles = (angle * (rung.spread * self._column_normals()).exp()).clamp(max=math.pi / 2).to(proposal.dtype)
+            proposal.mul_(angles.sin()).addcmul_(self.normals, angles.cos())
+        else:
+            proposal.mul_(math.sin(angle)).add_(self.normals, alpha=math.cos(angle))
         score = self.target.score(proposal)
         accept = rung.accept(score, self.score, self._column_uniforms)
         torch.where(accept, proposal, self.normals, out=self.normals)
@@ -117,6 +121,11 @@ class Islands:
 
     def _column_uniforms(self) -> Float[Tensor, " column"]:
         return torch.cat([self._uniforms(each) for each in self.generators])
+
+    def _column_normals(self) -> Float[Tensor, " column"]:
+        device = self.root.device
+        draws = [torch.randn(self.particles, generator=g, device=device, dtype=_exact(device)) for g in self.generators]
+        return torch.cat(draws)
 
     def _uniforms(self, each: torch.Generator) -> Float[Tensor, " particle"]:
         # Double precision where there is one: ties among short keys would be broken by position.
