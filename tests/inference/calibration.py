@@ -3,7 +3,7 @@
 Draw the truth from the prior, measure it, infer: the rank of a functional of the truth among independent posterior
 draws is uniform, for every prior, activation and exact method. At ε > 0 the method must be given the exact values plus
 a residual uniform in the ball of radius √(nε): given W the event {L_train < ε} is that of such a residual, so truth and
-draws are then exchangeable. A functional may use A, y and W, not the truth.
+draws are then exchangeable. A functional may use A, y and W, not the truth; a tensor is seen as its first unfolding.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from problems import CPU
 from scipy import stats
 
 from bayesgc.inference import NUTS, Control, Criterion, Request, Run
-from bayesgc.models import MatrixFactorization
+from bayesgc.models import Factorization
 from bayesgc.models.collapse import collapse
 from bayesgc.task import Task
 
@@ -44,7 +44,7 @@ FUNCTIONALS: dict[str, Functional] = {
 class Simulation:
     """A model and measurements to calibrate a method on. ``noise`` leaves the residual out when it is False."""
 
-    model: MatrixFactorization
+    model: Factorization
     task: Task
     eps: float
     noise: bool = True
@@ -66,7 +66,7 @@ class Simulation:
         collapsed = collapse(self.model, task.shape)
         whitened = whitened if collapsed is None else collapsed.whitened
         criterion = Criterion(task, whitened, self.eps, CPU, torch.float32, collapsed)
-        return criterion, truth.reshape(task.shape)
+        return criterion, truth.reshape(task.unfolding)
 
     def _residual(self, rng: np.random.Generator) -> np.ndarray:
         n = self.task.measurements.count
@@ -111,7 +111,7 @@ def ranks(simulation: Simulation, method: Any, replications: int, first: int = 0
         wanted = Request(seed=seed, precision=1.0, chains=DRAWS, draws=20)
         run = method.run(criterion, wanted, budget(method, 20))
         rng = np.random.default_rng([72, seed])
-        matrices = independent_draws(run, rng)
+        matrices = independent_draws(run, rng).reshape(DRAWS, *criterion.task.unfolding)
         for name, own in found.items():
             value = FUNCTIONALS[name]
             task = criterion.task

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+import mpmath
 import numpy as np
 from scipy import stats
 from scipy.special import digamma
@@ -85,3 +86,12 @@ def gaussian_log_volume(task, eps: float) -> float:
     """log P(L_train < ε) of a matrix of independent N(0, 1/rows) entries under orthonormal measurements."""
     n, variance = task.measurements.count, 1 / task.shape[0]
     return float(stats.ncx2.logcdf(n * eps / variance, n, float(np.sum(task.targets**2)) / variance))
+
+
+def meijer_evidence(square: float, count: int, widths: tuple[int, ...], rows: int) -> float:
+    """p(y) for orthonormal aᵢ, a unit shared vector and ‖y‖² = ``square``, with fan-out scaling."""
+    scale = math.prod(2 / width for width in (*widths, rows))
+    shifts = [0.0, *((width - count) / 2 for width in widths)]
+    gammas = math.prod(math.gamma(width / 2) for width in widths)
+    value = mpmath.meijerg([[], []], [shifts, []], square / scale)
+    return float(value) * (math.pi * scale) ** (-count / 2) / gammas

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-import mpmath
 import numpy as np
 import pytest
-from closed_forms import gaussian_log_volume
+from closed_forms import gaussian_log_volume, meijer_evidence
 from collapsed_problems import (
     COMPLETION,
     SENSING,
@@ -64,15 +63,6 @@ def test_small_volumes_tend_to_evidence_times_ball():
 
 
 # --- linear nets whose measurements share a left or a right vector: Meijer's G (Hanin and Zlokapa 2023) ---------------
-
-
-def meijer_evidence(square: float, count: int, widths: tuple[int, ...], rows: int) -> float:
-    """p(y) for orthonormal aᵢ, a unit shared vector and ‖y‖² = ``square``, with fan-out scaling."""
-    scale = math.prod(2 / width for width in (*widths, rows))
-    shifts = [0.0, *((width - count) / 2 for width in widths)]
-    gammas = math.prod(math.gamma(width / 2) for width in widths)
-    value = mpmath.meijerg([[], []], [shifts, []], square / scale)
-    return float(value) * (math.pi * scale) ** (-count / 2) / gammas
 
 
 def shared_vector_task(side: str):
