@@ -79,7 +79,7 @@ def test_data_brings_its_own_task(tmp_path: Path):
     ("given", "said"),
     [
         ({"dept": 2}, "there is no option 'dept'; did you mean depth"),
-        ({"zzz": 2}, "choose one of family, depth, width"),
+        ({"zzz": 2}, "choose one of model, family, depth, width"),
         ({"depth": "2"}, "depth is '2'; it must be a valid integer"),
         ({"depth": 2.0}, "depth is 2.0; it must be a valid integer"),
         ({"depth": True}, "depth is True; it must be a valid integer"),

@@ -150,7 +150,7 @@ def plot_ranks(cells: dict[str, dict[str, np.ndarray]], path: Path) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    from bayesgc.analysis.plots import COLOURS, LOOK
+    from bayesgc.analysis.plots.look import COLOURS, LOOK
 
     with mpl.rc_context(LOOK):
         figure = Figure(figsize=(7.2, 0.5 + 0.5 * len(cells)), layout="constrained")

@@ -295,10 +295,10 @@ def test_splitting_agrees_with_the_full_form():
 def test_descent_from_the_prior_takes_the_models_own_layers():
     model, task = MatrixFactorization(2, 160), sensing(4, 4, 1, 6, seed=3)
     problem = Criterion(task, model.whiten(task.shape), 0.02, CPU, torch.float64)
-    factors = GradientDescent(init="prior", restarts=3).start(model, problem, 0)
-    assert [layer.shape[:2] for layer in factors.layers] == [(160, 4), (4, 160)]
+    factors = GradientDescent(init="prior", restarts=3).start(model, [problem], 0)
+    assert [layer.shape[1:] for layer in factors.layers] == [(160, 4), (4, 160)]
     for layer in factors.layers:
-        assert stats.kstest(layer.flatten().numpy() * math.sqrt(layer.shape[0]), stats.norm.cdf).pvalue > 1e-3
+        assert stats.kstest(layer.flatten().numpy() * math.sqrt(layer.shape[1]), stats.norm.cdf).pvalue > 1e-3
 
 
 @pytest.mark.parametrize(
