@@ -39,8 +39,8 @@ from bayesgc.inference import (
 from bayesgc.inference.methods import hyperparameters
 from bayesgc.models import Factorization, Model, ProgramModel, as_model
 from bayesgc.models.collapse import collapse, why_not_collapsible
+from bayesgc.models.layout import Program
 from bayesgc.models.priors import label
-from bayesgc.models.whitening import Program
 from bayesgc.task import Task
 from bayesgc.validate import InputError, integer_in, one_of, positive_integer, real_in
 
@@ -324,6 +324,5 @@ def _describe(model: Model) -> dict[str, Any]:
         if isinstance(model.width, tuple):
             values["width"] = list(model.width)
         return {"family": model.family, **values}
-    source = model.source if isinstance(model, ProgramModel) else model
-    name = getattr(source, "__name__", type(source).__name__)
+    name = model.label if isinstance(model, ProgramModel) else type(model).__name__
     return {"family": "program", "name": name, "normalize": model.normalize}

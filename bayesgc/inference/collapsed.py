@@ -19,7 +19,7 @@ from torch import Tensor
 from bayesgc.inference.curve import Profile, join, log_ball
 from bayesgc.inference.functionals import quantities
 from bayesgc.inference.gaussian import GaussianSystem, gaussian_system
-from bayesgc.inference.target import Harvest
+from bayesgc.inference.target import Harvest, crank_nicolson
 from bayesgc.models.collapse import Collapsed
 from bayesgc.models.products import product, row_product
 from bayesgc.task import ObservedCells, Task
@@ -66,6 +66,15 @@ class CollapsedCriterion:
     def draw(self, generator: torch.Generator, count: int) -> Float[Tensor, "latent draw"]:
         """Normals of ``count`` draws from the prior."""
         return torch.randn(self.latent_size, count, generator=generator, device=self.device, dtype=self.dtype)
+
+    def propose(
+        self,
+        normals: Float[Tensor, "latent draw"],
+        angle: float | Float[Tensor, " draw"],
+        generators: list[torch.Generator],
+    ) -> Float[Tensor, "latent draw"]:
+        """Moves that leave the prior as it is; ``generators`` serve equal shares of the columns, in order."""
+        return crank_nicolson(self, normals, angle, generators)
 
     def system(self, normals: Float[Tensor, "latent draw"]) -> GaussianSystem:
         """The Gaussian system of each draw, given its hidden layers."""

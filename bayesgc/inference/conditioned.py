@@ -29,8 +29,8 @@ from bayesgc.inference.collapsed import (
 )
 from bayesgc.models import Factorization, Model
 from bayesgc.models.collapse import Collapsed, collapse, why_not_collapsible
+from bayesgc.models.layout import Program
 from bayesgc.models.products import row_product
-from bayesgc.models.whitening import Program
 from bayesgc.task import Task
 from bayesgc.validate import InputError
 

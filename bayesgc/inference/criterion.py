@@ -13,11 +13,12 @@ from torch import Tensor
 from bayesgc.inference.collapsed import why_no_density
 from bayesgc.inference.functionals import quantities
 from bayesgc.inference.refresh import refresh_at_fixed_values
-from bayesgc.inference.target import Harvest
-from bayesgc.models import Whitened
+from bayesgc.inference.target import Harvest, crank_nicolson
+from bayesgc.models import Whitened, WhitenedProgram
 from bayesgc.models.collapse import Collapsed
 from bayesgc.models.factorization import WhitenedFactors
 from bayesgc.models.triangular import TriangularFactors
+from bayesgc.models.whitening import draw_columns
 from bayesgc.task import Task
 
 _CHUNK_ENTRIES = {"cpu": 2**18, "cuda": 2**28, "mps": 2**26}
@@ -58,7 +59,19 @@ class Criterion:
 
     def draw(self, generator: torch.Generator, count: int) -> Float[Tensor, "latent draw"]:
         """Normals of ``count`` draws from the prior."""
-        return torch.randn(self.latent_size, count, generator=generator, device=self.device, dtype=self.dtype)
+        return draw_columns(self.whitened, generator, count, device=self.device, dtype=self.dtype)
+
+    def propose(
+        self,
+        normals: Float[Tensor, "latent draw"],
+        angle: float | Float[Tensor, " draw"],
+        generators: list[torch.Generator],
+    ) -> Float[Tensor, "latent draw"]:
+        """Moves that leave the prior as it is; ``generators`` serve equal shares of the columns, in order."""
+        if isinstance(self.whitened, WhitenedProgram) and self.whitened.carries:
+            parts = zip(normals.chunk(len(generators), dim=1), generators, strict=True)
+            return torch.cat([self.whitened.propose(part, float(angle), each) for part, each in parts], dim=1)
+        return crank_nicolson(self, normals, angle, generators)
 
     def vectors(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "entry draw"]:
         """The end-to-end matrices, vectorised row by row."""

@@ -83,14 +83,11 @@ class Islands:
         return torch.searchsorted(edges, places, right=True).minimum(last)
 
     def move(self, rung: Rung, angle: float) -> Float[Tensor, ""]:
-        """One preconditioned Crank–Nicolson step of every particle; returns the share of accepted proposals."""
-        noise = [self.target.draw(each, self.particles) for each in self.generators]
-        proposal = noise[0] if len(noise) == 1 else torch.cat(noise, dim=1)
+        """One step of every particle that leaves the prior as it is; returns the share of accepted proposals."""
+        size: float | Tensor = angle
         if rung.spread:
-            angles = (angle * (rung.spread * self._column_normals()).exp()).clamp(max=math.pi / 2).to(proposal.dtype)
-            proposal.mul_(angles.sin()).addcmul_(self.normals, angles.cos())
-        else:
-            proposal.mul_(math.sin(angle)).add_(self.normals, alpha=math.cos(angle))
+            size = (angle * (rung.spread * self._column_normals()).exp()).clamp(max=math.pi / 2).to(self.normals.dtype)
+        proposal = self.target.propose(self.normals, size, self.generators)
         score = self.target.score(proposal)
         accept = rung.accept(score, self.score, self._column_uniforms)
         torch.where(accept, proposal, self.normals, out=self.normals)

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import pyro
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from bayesgc.inference.annealing import AnnealedPosterior
@@ -110,7 +110,7 @@ class MaximumAPosteriori:
                 found.put(frozen, _annealed(AnnealedPosterior(program, task, chosen), colder, control))
         return found
 
-    def _starts(self, model: Model, task: Task, seed: int) -> dict[str, Float[Tensor, "restart *site"]]:
+    def _starts(self, model: Model, task: Task, seed: int) -> dict[str, Shaped[Tensor, "restart *site"]]:
         """Draws from the prior; that of one restart depends on the seed and its index alone."""
         cpu = torch.device("cpu")
         whitened = model.whiten(task.shape, weights=True)

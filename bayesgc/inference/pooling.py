@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from scipy.special import logsumexp
 from torch import Tensor
 
@@ -38,7 +38,7 @@ class IslandRecord:
     vectors: Float[Tensor, "entry particle"]
     quantities: dict[str, Float[Tensor, "particle *rest"]]
     expected: dict[str, Float[Tensor, " particle"]]
-    weights: dict[str, Float[Tensor, "particle *site"]] | None
+    weights: dict[str, Shaped[Tensor, "particle *site"]] | None
     profiles: list[tuple[Profile, Float[np.ndarray, " particle"]]] = field(default_factory=list)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from bayesgc.inference.control import Control, Progress, in_order
@@ -48,7 +48,7 @@ class _Chain:
 
     vectors: Float[Tensor, "entry draw"]
     quantities: dict[str, Float[Tensor, "draw *rest"]]
-    weights: dict[str, Float[Tensor, "draw *site"]]
+    weights: dict[str, Shaped[Tensor, "draw *site"]]
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 
@@ -79,7 +79,7 @@ class Draws:
     quantities: dict[str, Float[Tensor, "chain draw *rest"]]
     summaries: dict[str, Summary]
     sample_stats: dict[str, Tensor] = field(default_factory=dict)
-    weights: dict[str, Float[Tensor, "chain draw *site"]] | None = None
+    weights: dict[str, Shaped[Tensor, "chain draw *site"]] | None = None
 
 
 @dataclass(frozen=True)

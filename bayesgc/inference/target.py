@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from bayesgc.inference.curve import Profile
@@ -24,7 +25,7 @@ class Harvest:
     vectors: Float[Tensor, "entry particle"]
     quantities: dict[str, Float[Tensor, "particle *rest"]]
     expected: dict[str, Float[Tensor, " particle"]]
-    weights: dict[str, Float[Tensor, "particle *site"]] | None
+    weights: dict[str, Shaped[Tensor, "particle *site"]] | None
 
     def cpu(self) -> Harvest:
         """The same off the device."""
@@ -59,6 +60,18 @@ class Target(Protocol):
         """Columns of the prior."""
         ...
 
+    def propose(
+        self,
+        normals: Float[Tensor, "latent draw"],
+        angle: float | Float[Tensor, " draw"],
+        generators: list[torch.Generator],
+    ) -> Float[Tensor, "latent draw"]:
+        """Moves that leave the prior as it is, the larger the angle the farther; one angle for all columns or for each.
+
+        ``generators`` serve equal shares of the columns, in order.
+        """
+        ...
+
     def score(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"]:
         """What a ladder's rungs look at: the training loss, or the log evidence."""
         ...
@@ -87,3 +100,18 @@ class Target(Protocol):
     ) -> Harvest:
         """The finished draws of each column; ``generators`` serve equal shares of the columns, in order."""
         ...
+
+
+def crank_nicolson(
+    target: Target,
+    normals: Float[Tensor, "latent draw"],
+    angle: float | Float[Tensor, " draw"],
+    generators: list[torch.Generator],
+) -> Float[Tensor, "latent draw"]:
+    """The preconditioned Crank–Nicolson step of columns of standard normals (Neal 1999; Cotter et al. 2013)."""
+    share = normals.shape[1] // len(generators)
+    noise = [target.draw(each, share) for each in generators]
+    proposal = noise[0] if len(noise) == 1 else torch.cat(noise, dim=1)
+    if isinstance(angle, Tensor):
+        return proposal.mul_(angle.sin()).addcmul_(normals, angle.cos())
+    return proposal.mul_(math.sin(angle)).add_(normals, alpha=math.cos(angle))

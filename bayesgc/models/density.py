@@ -14,9 +14,9 @@ from torch.distributions import transform_to
 
 from bayesgc.models.factorization import Factorization
 from bayesgc.models.laws import ScaleMixture, has_atoms
+from bayesgc.models.layout import Program
 from bayesgc.models.program import Model, ProgramModel
 from bayesgc.models.transports import family_name, innermost
-from bayesgc.models.whitening import Program
 
 _LARGE = 10_000
 _NEAR, _FAR = 15.0, 30.0

@@ -19,11 +19,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesgc.models.activations import activation_named
+from bayesgc.models.layout import Program
 from bayesgc.models.networks import ChainNetwork, Network
 from bayesgc.models.priors import SCALINGS, LayerPrior, Prior, Scaling, each_layer, layer_prior, listed_priors
-from bayesgc.models.transports import transport_of
+from bayesgc.models.transports import find_transport, transport_of
 from bayesgc.models.triangular import triangular_factors
-from bayesgc.models.whitening import Program, Whitened
+from bayesgc.models.whitening import Whitened, WhitenedProgram
 from bayesgc.validate import InputError, one_of, positive_integer
 
 Size = tuple[int, int]
@@ -81,7 +82,9 @@ class Factorization(ABC):
         """The generative model as a Pyro program without arguments; a leading batch dimension passes through it."""
 
     def whiten(self, shape: tuple[int, ...], *, weights: bool = False) -> Whitened:
-        """The same law as a fast function of standard normals."""
+        """The same law as a fast function of standard normals, where every layer has a transport."""
+        if any(find_transport(law) is None for law in self.laws(shape).values()):
+            return WhitenedProgram(self.program(shape), shape, batched=True)
         return WhitenedFactors(self, shape)
 
     def layer_scalings(self, shape: tuple[int, ...]) -> list[Scaling]:
@@ -171,7 +174,7 @@ class MatrixFactorization(Factorization):
             short = triangular_factors(
                 self.layer_shapes(shape), list(self.laws(shape).values()), normalize=self.normalize
             )
-        return WhitenedFactors(self, shape) if short is None else short
+        return super().whiten(shape, weights=weights) if short is None else short
 
 
 class WhitenedFactors:

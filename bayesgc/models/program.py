@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from bayesgc.models.layout import Program
 from bayesgc.models.plugins import load
-from bayesgc.models.whitening import Program, Whitened, WhitenedProgram
+from bayesgc.models.whitening import Whitened, WhitenedProgram
 from bayesgc.validate import InputError
 
 
@@ -35,11 +36,19 @@ class ProgramModel:
     Args:
         source: the program; hierarchical priors and mixtures are welcome.
         batched: its operations carry a leading batch dimension through, so that one call makes many draws.
+        normalize: every array that it returns has Frobenius norm 1, which it sees to itself.
+        name: what messages and results call it; None for the program's own name.
     """
 
     source: Program
     batched: bool = False
     normalize: bool = False
+    name: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What messages and results call it."""
+        return self.name or str(getattr(self.source, "__name__", type(self.source).__name__))
 
     def program(self, shape: tuple[int, ...]) -> Program:
         """The user's program itself."""
@@ -51,7 +60,7 @@ class ProgramModel:
         Raises:
             InputError: when one plain run shows that it breaks the contract.
         """
-        return WhitenedProgram(self.source, shape, batched=self.batched)
+        return WhitenedProgram(self.source, shape, batched=self.batched, who=f"model {self.label!r}")
 
 
 def model_named(spec: str) -> Model:
@@ -59,7 +68,7 @@ def model_named(spec: str) -> Model:
     found = load("model", spec)
     if isinstance(found, type) or not (callable(found) or isinstance(found, Model)):
         raise InputError(f"model {spec!r} is {found!r}; it must be a Pyro program without arguments.")
-    return as_model(found)
+    return found if isinstance(found, Model) else ProgramModel(found, name=spec)
 
 
 def as_model(value: Any) -> Model:

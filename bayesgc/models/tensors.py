@@ -24,9 +24,9 @@ from torch import Tensor
 
 from bayesgc.models.activations import activation_named
 from bayesgc.models.factorization import Factorization, Size
+from bayesgc.models.layout import Program
 from bayesgc.models.networks import CPNetwork, TensorNetwork, TrainNetwork
 from bayesgc.models.priors import SCALINGS, Scaling
-from bayesgc.models.whitening import Program
 from bayesgc.validate import InputError
 
 

@@ -1,122 +1,281 @@
-"""Whitening: run a Pyro program from standard normals, so that every draw of a model is one normal vector z.
+"""Whitening: run a Pyro program from standard normals, so that every draw of a model is one column of numbers.
 
-All conditioning methods work on z alone; whatever the prior, they see a standard normal reference measure.
+All conditioning methods work on columns alone; whatever the prior, they see a standard normal reference measure, and
+beside it the values of those sites that are no function of normals.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import pyro
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Shaped
 from pyro.poutine.messenger import Messenger
+from pyro.poutine.util import site_is_subsample
 from torch import Tensor
 
+from bayesgc.models.layout import Layout, Program, Site, layout_of
+from bayesgc.models.plugins import blame
 from bayesgc.models.transports import transport_of
 from bayesgc.validate import InputError
 
-Program = Callable[[], Float[Tensor, "*shape"]]
 _ONE_AT_A_TIME = threading.Lock()
+_TRIED = 3
+"""Draws of the trial run."""
 
 
 @runtime_checkable
 class Whitened(Protocol):
-    """A generative program as a function of standard normals, the draw axis last."""
+    """A generative program as a function of columns, the draw axis last: of standard normals, unless it says more."""
 
     @property
     def size(self) -> int:
-        """The number of standard normals that make one draw."""
+        """The numbers that make one draw."""
         ...
 
     def vectors(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "entry draw"]:
         """The end-to-end matrices, vectorised row by row."""
         ...
 
-    def weights(self, normals: Float[Tensor, "latent draw"]) -> dict[str, Float[Tensor, "draw *site"]]:
+    def weights(self, normals: Float[Tensor, "latent draw"]) -> dict[str, Shaped[Tensor, "draw *site"]]:
         """The value of every latent site."""
         ...
 
 
 class WhiteningMessenger(Messenger):
-    """Effect handler that feeds the latent sites of a program from standard normals instead of a generator.
+    """Effect handler that feeds the latent sites of a program from a column instead of a generator.
 
-    ``normals`` is (latent) for one run, or (draw, latent) for a program that carries a leading batch dimension.
-    Sites take their normals in the order in which they are first met; observed and subsample sites pass through.
+    ``column`` is (latent) for one run, or (draw, latent) for a program that carries a leading batch dimension.
+    Observed sites pass through, and subsamples are those of the plain run. With ``redraw``, a mask over the column, the
+    carried sites that depend on others are drawn anew from Pyro's generator where it says so.
     """
 
-    def __init__(self, normals: Float[Tensor, "*draw latent"], layout: dict[str, tuple[int, tuple[int, ...]]]) -> None:
+    def __init__(
+        self, column: Float[Tensor, "*draw latent"], layout: Layout, redraw: Bool[Tensor, "*draw latent"] | None = None
+    ) -> None:
         super().__init__()
-        self.normals = normals
-        self.layout = layout
+        self.column, self.layout, self.redraw = column, layout, redraw
 
     def _pyro_sample(self, msg: Any) -> None:
-        if msg["name"] not in self.layout:
-            return
-        start, shape = self.layout[msg["name"]]
-        piece = self.normals[..., start : start + math.prod(shape)]
-        piece = piece.reshape((*self.normals.shape[:-1], *shape))
-        msg["value"] = transport_of(msg["fn"], msg["name"]).push(msg["fn"], piece)
+        name = msg["name"]
+        if name in self.layout.subsamples:
+            msg["value"] = self.layout.subsamples[name]
+        elif name in self.layout.sites:
+            msg["value"] = self._value(name, self.layout.sites[name], msg["fn"])
+        elif not (msg["is_observed"] or site_is_subsample(msg) or "_do_not_trace" in msg["infer"]):
+            raise InputError(f"site {name!r} is there in some runs of the program and not in others; draw it in all.")
+
+    def _value(self, name: str, site: Site, law: Any) -> Tensor:
+        piece = self._shaped(self.column, site)
+        if not site.carried:
+            value = transport_of(law, name).push(law, piece)
+            # Parameters that are single numbers do not lift it to their own precision, as sampling does.
+            both_float = site.dtype.is_floating_point and value.is_floating_point()
+            return value.to(torch.promote_types(site.dtype, value.dtype)) if both_float else value
+        value = piece if site.dtype.is_floating_point else piece.round().to(site.dtype)
+        if self.redraw is None or not site.depends:
+            return value
+        draws = self.column.shape[:-1] if len(law.shape()) == len(site.shape) else ()
+        fresh = law.sample(torch.Size(draws))
+        return torch.where(self._shaped(self.redraw, site), fresh, value)
+
+    @staticmethod
+    def _shaped(column: Tensor, site: Site) -> Tensor:
+        return column[..., site.rows].reshape((*column.shape[:-1], *site.shape))
 
 
 class WhitenedProgram:
     """Any Pyro program without arguments, whitened.
 
     Args:
-        program: returns one matrix of ``shape``.
+        program: returns one array of ``shape``.
         shape: the task's shape.
         batched: the program's operations carry a leading batch dimension through (faster); else it is mapped over
-            draws by ``torch.func.vmap``.
+            draws by ``torch.func.vmap``, or where that fails, as for a program that branches on drawn values, one draw
+            after the other.
+        who: what messages call it.
+
+    Raises:
+        InputError: where a plain run or a few draws show that it breaks the contract.
     """
 
-    def __init__(self, program: Program, shape: tuple[int, ...], *, batched: bool) -> None:
+    def __init__(self, program: Program, shape: tuple[int, ...], *, batched: bool, who: str = "the model") -> None:
         self.program, self.shape, self.batched = program, shape, batched
-        self.layout = _layout(program, shape)
-        self.size = sum(math.prod(site) for _, site in self.layout.values())
+        self.layout = layout_of(program, shape, who)
+        self.size = self.layout.size
+        self._units, self._unit_of_row = _units(self.layout)
+        self.one_by_one = False
+        self._try(who)
+
+    @property
+    def carries(self) -> bool:
+        """Whether some sites have no transport, so that their values are part of the column."""
+        return self.size > self.layout.normals
 
     def vectors(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "entry draw"]:
-        """The end-to-end matrices, vectorised row by row."""
+        """The end-to-end arrays, vectorised row-major."""
         value, _ = self._run(normals)
-        return value.reshape(normals.shape[1], -1).T
+        return value.reshape(normals.shape[1], -1).T.to(normals.dtype)
 
-    def weights(self, normals: Float[Tensor, "latent draw"]) -> dict[str, Float[Tensor, "draw *site"]]:
+    def weights(self, normals: Float[Tensor, "latent draw"]) -> dict[str, Shaped[Tensor, "draw *site"]]:
         """The value of every latent site."""
         return self._run(normals)[1]
 
-    def _run(self, normals: Float[Tensor, "latent draw"]) -> tuple[Tensor, dict[str, Tensor]]:
+    def draw(
+        self, generator: torch.Generator, count: int, *, device: torch.device, dtype: torch.dtype
+    ) -> Float[Tensor, "latent draw"]:
+        """Columns of the prior: standard normals and, below them, values of the carried sites."""
+        columns = self._independent(generator, count, device, dtype)
+        return self._redrawn(columns, torch.ones_like(columns, dtype=torch.bool), generator)
+
+    def propose(
+        self, columns: Float[Tensor, "latent draw"], angle: float, generator: torch.Generator
+    ) -> Float[Tensor, "latent draw"]:
+        """A move that leaves the prior as it is and is reversible under it.
+
+        Normals make a preconditioned Crank–Nicolson step by the angle; of the carried entries a share of sin² of it is
+        redrawn. What depends on something that moved cannot stay: so in every other column, by chance, those carried
+        sites that depend on others are redrawn whole, and in the rest they are all that moves, in part.
+        """
+        count, normals = columns.shape[1], self.layout.normals
+        fresh = self._independent(generator, count, columns.device, columns.dtype)
+        share = max(math.sin(angle) ** 2, 1 / max(self._units, 1))
+        uniforms = torch.rand(self._units, count, generator=generator, device=columns.device)
+        redraw = torch.zeros_like(columns, dtype=torch.bool)
+        redraw[normals:] = (uniforms < share)[self._unit_of_row.to(columns.device)]
+        moved = torch.where(redraw, fresh, columns)
+        moved[:normals] = math.sin(angle) * fresh[:normals] + math.cos(angle) * columns[:normals]
+        if not any(site.depends for site in self.layout.carried):
+            return moved
+        below = torch.rand(count, generator=generator, device=columns.device) < 0.5
+        for site in self.layout.carried:
+            if site.depends:
+                moved[site.rows] = columns[site.rows]
+                redraw[site.rows] |= ~below | site.follows
+        return self._redrawn(torch.where(below & ~self._dependent(columns), columns, moved), redraw, generator)
+
+    def _dependent(self, columns: Float[Tensor, "latent draw"]) -> Bool[Tensor, "latent one"]:
+        rows = torch.zeros(self.size, 1, dtype=torch.bool, device=columns.device)
+        for site in self.layout.carried:
+            rows[site.rows] = site.depends
+        return rows
+
+    def _independent(
+        self, generator: torch.Generator, count: int, device: torch.device, dtype: torch.dtype
+    ) -> Float[Tensor, "latent draw"]:
+        """Normals and fresh values of the carried sites that depend on no other; zeros for those that do."""
+        normals = torch.randn(self.layout.normals, count, generator=generator, device=device, dtype=dtype)
+        if not self.carries:
+            return normals
+        columns = torch.cat([normals, normals.new_zeros(self.size - len(normals), count)])
+        with _as_global(generator):
+            for site in self.layout.carried:
+                if not site.depends:
+                    columns[site.rows] = site.law.sample((count,)).reshape(count, -1).T.to(columns)
+        return columns
+
+    def _redrawn(
+        self, columns: Float[Tensor, "latent draw"], redraw: Bool[Tensor, "latent draw"], generator: torch.Generator
+    ) -> Float[Tensor, "latent draw"]:
+        """The columns with those carried sites that depend on others drawn anew, where the mask says so."""
+        dependent = {name: site for name, site in self.layout.sites.items() if site.depends}
+        if not dependent:
+            return columns
+        with _as_global(generator):
+            _, values = self._run(columns, redraw)
+        result = columns.clone()
+        for name, site in dependent.items():
+            result[site.rows] = values[name].reshape(columns.shape[1], -1).T.to(columns)
+        return result
+
+    def _run(
+        self, columns: Float[Tensor, "latent draw"], redraw: Bool[Tensor, "latent draw"] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        rows = (columns.T,) if redraw is None else (columns.T, redraw.T)
         # Pyro's validation reads values on the host, which neither vmap nor a hot loop allows.
         # Its handlers stand on one stack for all threads.
-        with _ONE_AT_A_TIME, pyro.validation_enabled(False):
+        with _ONE_AT_A_TIME if redraw is None else contextlib.nullcontext(), pyro.validation_enabled(False):
             if self.batched:
-                return self._once(normals.T)
-            return torch.func.vmap(self._once)(normals.T)
+                return self._once(*rows)
+            if not self.one_by_one:
+                return torch.func.vmap(self._once, randomness="different")(*rows)
+            runs = [self._once(*each) for each in zip(*rows, strict=True)]
+        values = {name: torch.stack([sites[name] for _, sites in runs]) for name in self.layout.sites}
+        return torch.stack([value for value, _ in runs]), values
 
-    def _once(self, normals: Float[Tensor, "*draw latent"]) -> tuple[Tensor, dict[str, Tensor]]:
-        with pyro.poutine.trace() as tracer, WhiteningMessenger(normals, self.layout):
+    def _once(
+        self, column: Float[Tensor, "*draw latent"], redraw: Bool[Tensor, "*draw latent"] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        with pyro.poutine.trace() as tracer, WhiteningMessenger(column, self.layout, redraw):
             value = self.program()
-        return value, {name: tracer.trace.nodes[name]["value"] for name in self.layout}
+        if missing := [name for name in self.layout.sites if name not in tracer.trace.nodes]:
+            raise InputError(f"site {missing[0]!r} is there in some runs of the program and not in others.")
+        return value, {name: tracer.trace.nodes[name]["value"] for name in self.layout.sites}
+
+    def _try(self, who: str) -> None:
+        """A few draws together and alone, to see how the program can be run and whether it gives the same then."""
+        generator = torch.Generator().manual_seed(0)
+        if not self.batched:
+            try:
+                self.vectors(self.draw(generator, _TRIED, device=_CPU, dtype=torch.float32))
+            except InputError:
+                raise
+            except Exception:  # noqa: BLE001 - whatever vmap refuses may still run alone, and else it says why
+                self.one_by_one = True
+        with blame(who):
+            columns = self.draw(generator, _TRIED, device=_CPU, dtype=torch.float32)
+            together = self._run(columns)[0]
+            with _ONE_AT_A_TIME, pyro.validation_enabled(False):
+                alone = torch.stack([self._once(column)[0] for column in columns.T])
+        if together.shape != (_TRIED, *self.shape):
+            got = tuple(together.shape)
+            raise InputError(
+                f"{who} is batched=True, but {_TRIED} draws at once gave {got}, not {(_TRIED, *self.shape)}."
+            )
+        if not torch.allclose(together, alone, rtol=1e-3, atol=1e-5, equal_nan=True):
+            raise InputError(f"{who} gives other draws in a batch than one by one; its operations mix draws.")
 
 
-def _layout(program: Program, shape: tuple[int, ...]) -> dict[str, tuple[int, tuple[int, ...]]]:
-    """One plain run of the program: checks its contract and gives each latent site its place in z."""
-    with torch.random.fork_rng():
-        trace = pyro.poutine.trace(program).get_trace()
-    value = trace.nodes["_RETURN"]["value"]
-    if not isinstance(value, Tensor) or tuple(value.shape) != shape:
-        got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-        raise InputError(f"the model returned {got}; it must return one tensor of the task's shape {shape}.")
-    layout, start = {}, 0
-    for name, site in trace.nodes.items():
-        if site["type"] != "sample" or site["is_observed"] or site["infer"].get("_do_not_trace"):
-            continue
-        if type(site["fn"]).__name__ == "_Subsample":
-            continue
-        own = (*site["fn"].batch_shape, *transport_of(site["fn"], name).normals(site["fn"]))
-        layout[name] = (start, own)
-        start += math.prod(own)
-    if not layout:
-        raise InputError("the model has no latent sample site; there is nothing to condition.")
-    return layout
+_CPU = torch.device("cpu")
+
+
+def draw_columns(
+    whitened: Whitened, generator: torch.Generator, count: int, *, device: torch.device, dtype: torch.dtype
+) -> Float[Tensor, "latent draw"]:
+    """Columns of the prior of any whitened model."""
+    if isinstance(whitened, WhitenedProgram):
+        return whitened.draw(generator, count, device=device, dtype=dtype)
+    return torch.randn(whitened.size, count, generator=generator, device=device, dtype=dtype)
+
+
+def _units(layout: Layout) -> tuple[int, Tensor]:
+    """The number of carried draws that are redrawn one by one, and which of them each carried row belongs to."""
+    owners: list[Tensor] = []
+    total = 0
+    for site in layout.carried:
+        entries = math.prod(site.shape)
+        owners.append(total + torch.arange(entries) // site.unit)
+        total += entries // site.unit
+    return total, torch.cat(owners) if owners else torch.zeros(0, dtype=torch.long)
+
+
+@contextlib.contextmanager
+def _as_global(generator: torch.Generator) -> Iterator[None]:
+    """Let torch's global generator, which Pyro draws from, go on where ``generator`` is, and then put both in place.
+
+    On an accelerator it takes 32 bits from ``generator`` instead.
+    """
+    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=[]):
+        if generator.device.type == "cpu":
+            torch.set_rng_state(generator.get_state())
+            yield
+            generator.set_state(torch.get_rng_state())
+        else:
+            key = torch.randint(2**32, (1,), generator=generator, device=generator.device)
+            torch.manual_seed(int(key))
+            yield

@@ -149,21 +149,95 @@ def returns(value):
     return program
 
 
+def raises():
+    raise KeyError("no such weight")
+
+
+def unfinite_sometimes():
+    scale = pyro.sample("scale", dist.Normal(1.0, 1.0))
+    return pyro.sample("w", dist.Normal(0.0, -scale.abs()).expand([3, 4]).to_event(2))
+
+
+def sometimes_there():
+    value = pyro.sample("w", dist.Normal(0.0, 1.0).expand([3, 4]).to_event(2))
+    if value[0, 0] > 0:
+        value = value + pyro.sample("extra", dist.Normal(0.0, 1.0))
+    return value
+
+
+def summed():
+    return pyro.sample("w", dist.Normal(0.0, 1.0).expand([3, 4]).to_event(2)).reshape(-1, 3, 4).sum(0)
+
+
+def mixing():
+    value = pyro.sample("w", dist.Normal(0.0, 1.0).expand([3, 4]).to_event(2))
+    return value - (value.mean(0, keepdim=True) if value.ndim == 3 else 0.0)
+
+
 @pytest.mark.parametrize(
     ("program", "message"),
     [
-        (returns(torch.zeros(4, 3)), r"the model returned \(4, 3\); it must return one tensor of .* \(3, 4\)"),
-        (returns(None), "the model returned NoneType; it must return one tensor"),
-        (lambda: torch.zeros(3, 4), "the model has no latent sample site"),
+        (returns(torch.zeros(4, 3)), r"model 'program' returned the shape \(4, 3\); it must return .* \(3, 4\)"),
+        (returns(None), "model 'program' returned NoneType; it must return one tensor"),
+        (lambda: torch.zeros(3, 4), "has no latent sample site"),
+        (returns(torch.zeros(3, 4).long()), "returned a tensor of torch.int64; it must be of a floating-point type"),
+        (returns(torch.full((3, 4), torch.nan)), "returned entries that are not finite"),
+        (raises, "model 'raises' failed with KeyError: 'no such weight'"),
+        (unfinite_sometimes, "model 'unfinite_sometimes' failed with ValueError"),
+        (sometimes_there, "site 'extra' is there in some runs of the program and not in others"),
         (
-            lambda: pyro.sample("spread", dist.Poisson(1.0)) * torch.ones(3, 4),
-            "site 'spread' has the distribution Poisson, which has no transport",
+            ProgramModel(summed, batched=True),
+            r"model 'summed' is batched=True, but 3 draws .* gave \(3, 4\), not \(3, 3, 4",
         ),
+        (ProgramModel(mixing, batched=True), "model 'mixing' gives other draws in a batch than one by one"),
     ],
 )
 def test_a_program_that_breaks_the_contract(program, message):
     with pytest.raises(InputError, match=message):
         as_model(program).whiten(SHAPE)
+
+
+def branching():
+    value = pyro.sample("w", dist.Normal(0.0, 1.0).expand([3, 4]).to_event(2))
+    return 2 * value if value[0, 0] > 0 else value
+
+
+def test_a_program_that_branches_runs_one_draw_after_the_other():
+    whitened = as_model(branching).whiten(SHAPE)
+    assert whitened.one_by_one
+    z = normals(whitened, 6)
+    expected = torch.where(z[:1] > 0, 2 * z, z)
+    torch.testing.assert_close(whitened.vectors(z), expected)
+    assert whitened.weights(z)["w"].shape == (6, 3, 4)
+    assert not as_model(hierarchical).whiten(SHAPE).one_by_one
+
+
+def test_a_random_subsample_stays_as_it_is():
+    def program():
+        shifts = torch.arange(10.0)
+        with pyro.plate("data", 10, subsample_size=3) as index:
+            noise = pyro.sample("noise", dist.Normal(0.0, 1.0))
+        return (shifts[index] + noise).sum() * torch.ones(3, 4)
+
+    whitened = as_model(program).whiten(SHAPE)
+    assert whitened.size == 3
+    z = normals(whitened, 5)
+    shift = whitened.vectors(z)[0] - z.sum(0)
+    torch.testing.assert_close(shift, shift[:1].expand(5))
+
+
+def test_choices_index_and_keep_their_type():
+    def program():
+        which = pyro.sample("which", dist.Categorical(torch.tensor([0.5, 0.3, 0.2])))
+        scale = torch.tensor([0.1, 1.0, 10.0], dtype=torch.float64)[which]
+        return pyro.sample("w", dist.Normal(0.0, scale).expand([3, 4]).to_event(2))
+
+    whitened = as_model(program).whiten(SHAPE)
+    z = normals(whitened, 2000)
+    which = whitened.weights(z)["which"]
+    assert which.dtype == torch.int64
+    assert (which.bincount().double() / 2000 - torch.tensor([0.5, 0.3, 0.2])).abs().max() < 5 * 0.5 / 2000**0.5
+    assert whitened.vectors(z.float()).dtype == torch.float32
 
 
 def test_the_plain_run_leaves_the_global_generator_alone():
