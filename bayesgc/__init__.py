@@ -22,12 +22,14 @@ if TYPE_CHECKING:
         plot_ranks,
         plot_result,
         plot_spectrum,
+        plot_sweep,
     )
     from bayesgc.analysis.report import write_report
     from bayesgc.analysis.storage import load as load_result
     from bayesgc.analysis.storage import save as save_result
     from bayesgc.analysis.summary import result_object
     from bayesgc.api import InferenceFailed, conditioned, infer
+    from bayesgc.experiments import Sweep, run_sweep
     from bayesgc.inference import (
         NUTS,
         GradientDescent,
@@ -70,10 +72,12 @@ _HOMES = {
         "plot_ranks",
         "plot_result",
         "plot_spectrum",
+        "plot_sweep",
     ],
     "bayesgc.analysis.report": ["write_report"],
     "bayesgc.analysis.summary": ["result_object"],
     "bayesgc.api": ["InferenceFailed", "conditioned", "infer"],
+    "bayesgc.experiments": ["Sweep", "run_sweep"],
     "bayesgc.inference": [
         "NUTS",
         "GradientDescent",
@@ -123,6 +127,7 @@ __all__ = [
     "Rejection",
     "ScaleMixture",
     "Splitting",
+    "Sweep",
     "Task",
     "Tempering",
     "TensorTrain",
@@ -143,11 +148,13 @@ __all__ = [
     "plot_ranks",
     "plot_result",
     "plot_spectrum",
+    "plot_sweep",
     "register_activation",
     "register_prior",
     "register_scales",
     "register_transport",
     "result_object",
+    "run_sweep",
     "save_result",
     "sensing",
     "write_report",

@@ -104,9 +104,8 @@ def infer(
         InferenceFailed: with ``on_failure="raise"``, when the run did not converge.
     """
     one_of("on_failure", on_failure, ["return", "raise"])
-    _check_task(task)
     settings = _Settings.checked(
-        as_model(model), task, eps, method, gd, map, device, dtype, _request(seed, precision, chains, draws, weights)
+        model, task, eps, method, gd, map, device, dtype, _request(seed, precision, chains, draws, weights)
     )
     limit = None if max_seconds is None else real_in("max_seconds", max_seconds, 0, open_low=True)
     most = None if max_evaluations is None else positive_integer("max_evaluations", max_evaluations)
@@ -116,6 +115,30 @@ def infer(
     if on_failure == "raise" and result.attrs["outcome"] != Outcome.CONVERGED:
         raise InferenceFailed(f"{result.attrs['outcome']}: {result.attrs['message']}", result)
     return result
+
+
+def check_inference(
+    model: Model | Program,
+    task: Task,
+    *,
+    eps: float | str = 0.0035,
+    method: str | Method = "auto",
+    gd: GradientDescent | bool = True,
+    map: MaximumAPosteriori | bool | None = None,  # noqa: A002 - the field's name
+    seed: int = 0,
+    chains: int | None = None,
+    draws: int | None = None,
+    precision: float | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+) -> None:
+    """Refuse what `infer` would refuse with these arguments, without drawing anything.
+
+    Raises:
+        InputError: as `infer` does.
+    """
+    request = _request(seed, precision, chains, draws, weights=False)
+    _Settings.checked(model, task, eps, method, gd, map, device, dtype, request)
 
 
 def conditioned(model: Model | Program, task: Task, *, eps: float | str, complete: bool = False) -> Program:
@@ -154,7 +177,7 @@ class _Settings:
     @classmethod
     def checked(
         cls,
-        model: Model,
+        model: Model | Program,
         task: Task,
         eps: float | str,
         method: str | Method,
@@ -164,6 +187,8 @@ class _Settings:
         dtype: str,
         request: Request,
     ) -> _Settings:
+        _check_task(task)
+        model = as_model(model)
         place = device_named(device)
         chosen = method_named(method)
         collapsed = collapse(model, task.shape, weights=request.weights)

@@ -103,7 +103,7 @@ class Options(BaseModel):
     precision: Annotated[float | None, About("Relative standard error of E[L_gen] to reach.", RUN, "the method's")] = (
         None
     )
-    max_seconds: Annotated[float, About("Wall time for conditioning.", RUN)] = 600.0
+    max_seconds: Annotated[float | None, About("Wall time for conditioning.", RUN)] = 600.0
     max_evaluations: Annotated[int | None, About("Training losses to evaluate at most.", RUN)] = None
     seed: Annotated[int, About("Seed of every random stream but the task's.", RUN)] = 0
     device: Annotated[str, About("auto, cpu, cuda, cuda:i or mps.", RUN)] = "auto"
@@ -130,18 +130,30 @@ class Options(BaseModel):
             InputError: naming an option that does not exist, is of the wrong type, or could have no effect.
         """
         for name in given:
-            if name not in cls.model_fields:
-                near = get_close_matches(str(name), cls.model_fields, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(cls.model_fields)}."
-                raise InputError(f"there is no option {name!r}; {hint}")
+            cls.check_name(name)
         try:
             options = cls(**given)
         except ValidationError as error:
-            fault = error.errors()[0]
-            expected = fault["msg"].removeprefix("Input should be ")
-            raise InputError(f"{fault['loc'][0]} is {fault['input']!r}; it must be {expected}.") from None
+            raise refusal(error, parts=1) from None
         options.check()
         return options
+
+    @classmethod
+    def names(cls, panel: str) -> frozenset[str]:
+        """The options of one panel of the help."""
+        return frozenset(
+            name
+            for name, field in cls.model_fields.items()
+            if any(isinstance(about, About) and about.panel == panel for about in field.metadata)
+        )
+
+    @classmethod
+    def check_name(cls, name: str) -> None:
+        """Refuse a name that no option has, with the nearest one that there is."""
+        if name not in cls.model_fields:
+            near = get_close_matches(str(name), cls.model_fields, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(cls.model_fields)}."
+            raise InputError(f"there is no option {name!r}; {hint}")
 
     @property
     def given(self) -> frozenset[str]:
@@ -168,7 +180,8 @@ class Options(BaseModel):
         if self.gd_init == "prior":
             self._refuse(("gd_init_scale",), "is for a small start; --gd-init is 'prior'")
         integer_in("--task-seed", self.task_seed, 0)
-        real_in("--max-seconds", self.max_seconds, 0, open_low=True)
+        if self.max_seconds is not None:
+            real_in("--max-seconds", self.max_seconds, 0, open_low=True)
         if self.max_evaluations is not None:
             positive_integer("--max-evaluations", self.max_evaluations)
 
@@ -244,3 +257,17 @@ def _sides(shape: str) -> tuple[int, ...]:
     if len(sides) < 2 or not all(side.isascii() and side.isdigit() and int(side) for side in sides):
         raise InputError(f"--shape is {shape!r}; write two or more whole numbers, each at least 1, as 4x4x4.")
     return tuple(int(side) for side in sides)
+
+
+def refusal(error: ValidationError, parts: int | None = None) -> InputError:
+    """The first fault that pydantic found, as one line that names the key, the value and what is allowed.
+
+    ``parts`` of its path are the key; the rest may name the member of a union of types.
+    """
+    fault = error.errors()[0]
+    key = ".".join(str(part) for part in fault["loc"][:parts])
+    if fault["type"] == "missing":
+        return InputError(f"{key} is missing.")
+    if fault["type"] == "extra_forbidden":
+        return InputError(f"there is no key {key!r}.")
+    return InputError(f"{key} is {fault['input']!r}; it must be {fault['msg'].removeprefix('Input should be ')}.")

@@ -102,6 +102,69 @@ def report(
     typer.echo(f"Written to {page}")
 
 
+StoreOption = Annotated[Path, typer.Option("--out", help="The store: a folder, new or to be resumed.")]
+MethodOption = Annotated[str | None, typer.Option(help="Condition every cell by this method instead.")]
+SchedulerOption = Annotated[
+    str | None, typer.Option(help="Run on this Dask scheduler, such as tcp://host:8786; local starts one here.")
+]
+WorkersOption = Annotated[
+    int | None, typer.Option(help="Processes; with a scheduler's address: workers to wait for.", show_default="cores")
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check, list the cells, estimate the time; run nothing.")]
+ZarrOption = Annotated[bool, typer.Option("--zarr", help="Write the dataset as Zarr too.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")]
+
+
+@app.command()
+def sweep(
+    file: Annotated[Path, typer.Argument(help="A sweep in TOML.")],
+    out: StoreOption,
+    method: MethodOption = None,
+    scheduler: SchedulerOption = None,
+    workers: WorkersOption = None,
+    dry_run: DryRunOption = False,
+    zarr: ZarrOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Run a grid of inferences into a store; the same command on a store resumes it."""
+    from bayesgc.cli.sweep import SweepCommand
+
+    raise typer.Exit(SweepCommand(out, method, scheduler, workers, dry_run, zarr, as_json, quiet).run_file(file))
+
+
+@app.command()
+def reproduce(
+    figure: Annotated[str, typer.Argument(help="fig1 to fig11, or all.")],
+    out: StoreOption,
+    quick: Annotated[bool, typer.Option("--quick", help="Few sizes and tasks.")] = False,
+    method: MethodOption = None,
+    scheduler: SchedulerOption = None,
+    workers: WorkersOption = None,
+    dry_run: DryRunOption = False,
+    zarr: ZarrOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Run a figure of the paper into a store; the same command on a store resumes it."""
+    from bayesgc.cli.sweep import SweepCommand
+
+    command = SweepCommand(out, method, scheduler, workers, dry_run, zarr, as_json, quiet)
+    raise typer.Exit(command.run_figure(figure, quick=quick))
+
+
+@app.command()
+def claims(
+    stores: Annotated[list[Path], typer.Argument(help="Stores of sweeps, or folders of stores.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Judge the paper's claims by the data of stores: holds, fails or undecided, with effect and error."""
+    from bayesgc.cli.sweep import print_claims
+
+    print_claims(stores, as_json=as_json)
+
+
 @app.command(name="list")
 def list_names(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -11,6 +11,7 @@ from bayesgc.analysis.plots.levels import plot_levels
 from bayesgc.analysis.plots.look import save_figure
 from bayesgc.analysis.plots.losses import plot_losses
 from bayesgc.analysis.plots.spectrum import plot_spectrum
+from bayesgc.analysis.plots.sweep import plot_sweep
 from bayesgc.analysis.plots.whole import plot_result
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "plot_ranks",
     "plot_result",
     "plot_spectrum",
+    "plot_sweep",
     "save_figure",
 ]

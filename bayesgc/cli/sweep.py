@@ -1,0 +1,134 @@
+"""``bayesgc sweep`` and ``bayesgc reproduce``: run a grid into a store, watch it, print what came out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from rich.console import Console
+
+from bayesgc.analysis.plots.sweep import save_sweep_plots
+from bayesgc.cli.show import print_json
+from bayesgc.cli.sweep_progress import watched
+from bayesgc.cli.sweep_tables import duration, print_forecast, print_summary
+from bayesgc.experiments.checks import check_cells
+from bayesgc.experiments.dataset import export_zarr
+from bayesgc.experiments.figures import FIGURES, figure
+from bayesgc.experiments.forecast import seconds_of
+from bayesgc.experiments.runners import available_cores
+from bayesgc.experiments.running import run_sweep
+from bayesgc.experiments.sweep import Sweep
+from bayesgc.validate import one_of, positive_integer
+
+ALL = "all"
+PLOTS = ("figure.png", "figure.svg", "figure.pdf")
+
+
+@dataclass(frozen=True)
+class SweepCommand:
+    """The options that ``sweep`` and ``reproduce`` share."""
+
+    out: Path
+    method: str | None
+    scheduler: str | None
+    workers: int | None
+    dry_run: bool
+    zarr: bool
+    as_json: bool
+    quiet: bool
+
+    def run_file(self, file: Path) -> int:
+        """The sweep of a TOML file."""
+        return self._print([self._one(Sweep.load(file), self.out)])
+
+    def run_figure(self, name: str, *, quick: bool) -> int:
+        """One figure of the paper, or all of them, each in a folder of its own."""
+        if one_of("figure", name, [*FIGURES, ALL]) != ALL:
+            return self._print([self._one(figure(name, quick=quick), self.out)])
+        return self._print([self._one(figure(each, quick=quick), self.out / each) for each in FIGURES])
+
+    def _one(self, sweep: Sweep, store: Path) -> dict[str, Any]:
+        if self.workers is not None:
+            positive_integer("--workers", self.workers)
+        if self.method is not None:
+            sweep = sweep.with_options(method=self.method)
+        if self.dry_run:
+            return self._forecast(sweep)
+        with watched(sweep, show=not self.quiet) as report:
+            dataset = run_sweep(sweep, store, workers=self.workers, scheduler=self.scheduler, report=report)
+        files = [str(path) for path in save_sweep_plots(dataset, [store / name for name in PLOTS])]
+        if self.zarr:
+            files.append(str(export_zarr(dataset, store / "sweep.zarr")))
+        result = summary(sweep, dataset) | {"store": str(store), "files": [str(store / "sweep.nc"), *files]}
+        if not self.as_json and not self.quiet:
+            print_summary(Console(), sweep, dataset, result)
+        return result
+
+    def _forecast(self, sweep: Sweep) -> dict[str, Any]:
+        """The cells, checked, and how long they may take, without running any."""
+        cells = sweep.cells()
+        check_cells(cells)
+        seconds = seconds_of(cells)
+        cores = self.workers or available_cores()
+        result = {
+            "title": sweep.title,
+            "cells": [{name: _json_value(value) for name, value in cell.place.items()} for cell in cells],
+            "jobs": len(seconds),
+            "core_seconds": round(sum(seconds.values()), 1),
+            "workers": cores,
+            "seconds": round(sum(seconds.values()) / cores, 1),
+        }
+        if not self.as_json:
+            print_forecast(Console(), cells, seconds, result)
+        return result
+
+    def _print(self, results: list[dict[str, Any]]) -> int:
+        if self.as_json:
+            print_json(results[0] if len(results) == 1 else {"sweeps": results})
+        elif self.dry_run and len(results) > 1:
+            Console().print(f"All together: about {duration(sum(each['seconds'] for each in results))}.")
+        return 0
+
+
+def summary(sweep: Sweep, dataset: xr.Dataset) -> dict[str, Any]:
+    """What a sweep came to: counts, and what went wrong where."""
+    outcome, failure, flag = (dataset[name].values.ravel() for name in ("outcome", "failure", "flag"))
+    places = [cell.place for cell in sweep.cells()]
+
+    def where(texts: Any) -> list[dict[str, Any]]:
+        return [
+            {"cell": {name: _json_value(value) for name, value in place.items()}, "reason": str(text)}
+            for place, text in zip(places, texts, strict=True)
+            if text
+        ]
+
+    seeds = dataset["seed"].values.ravel()
+    return {
+        "schema": 1,
+        "title": sweep.title,
+        "question": sweep.question,
+        "cells": int(outcome.size),
+        "done": int(sum(text not in ("", "failed") for text in outcome)),
+        "failed": where(failure),
+        "flagged": where(flag),
+        "shared_draws": bool(len(set(seeds[seeds == seeds])) < sum(seeds == seeds)),
+        "seconds": float(dataset["seconds"].sum()),
+        "notes": sweep.notes,
+    }
+
+
+def _json_value(value: Any) -> Any:
+    return value if isinstance(value, int | float | str | bool) else str(value)
+
+
+def print_claims(stores: list[Path], *, as_json: bool) -> None:
+    """Judge the claims of the paper by the data in stores."""
+    from bayesgc.analysis.claims import judge
+
+    found = judge(stores)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        Console().print(found)

@@ -1,0 +1,102 @@
+"""What ``bayesgc sweep`` prints: the cells to come with their time, and the medians of those that are there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from rich.console import Console
+from rich.table import Table
+
+from bayesgc.experiments.cell import Cell
+from bayesgc.experiments.sweep import Sweep
+
+
+def print_forecast(console: Console, cells: list[Cell], seconds: dict[str, float], result: dict[str, Any]) -> None:
+    """The cells with their estimated seconds, and what they come to."""
+    table = Table(box=None, padding=(0, 2, 0, 0), title=result["title"], title_justify="left")
+    for name in cells[0].place:
+        table.add_column(name)
+    table.add_column("seconds", justify="right")
+    for cell in cells:
+        table.add_row(*(str(value) for value in cell.place.values()), f"{seconds[cell.key]:.1f}")
+    console.print(table)
+    console.print(
+        f"{len(cells)} cells and their gradient descents: about {duration(result['core_seconds'])} on one core, "
+        f"{duration(result['seconds'])} on {result['workers']}. An estimate, good to a factor of two."
+    )
+
+
+def print_summary(console: Console, sweep: Sweep, dataset: xr.Dataset, result: dict[str, Any]) -> None:
+    """Medians over tasks, what went wrong, what to know, and where everything is."""
+    console.print(f"[bold]{sweep.title}[/bold]  {sweep.question}", highlight=False)
+    for table in _tables(dataset):
+        console.print(table)
+    counts = f"{result['done']} of {result['cells']} cells done"
+    console.print(f"{counts}, {len(result['failed'])} failed, {len(result['flagged'])} flagged.", highlight=False)
+    for kind in ("failed", "flagged"):
+        for reason, count in _counted(result[kind]).items():
+            console.print(f"  {kind}: {reason} ({count} {'cell' if count == 1 else 'cells'})", highlight=False)
+    if result["shared_draws"]:
+        console.print("Cells with the same law of the weights share their draws: their errors are not independent.")
+    for note in sweep.notes:
+        console.print(f"[dim]• {note}[/dim]", highlight=False)
+    names = ", ".join(Path(file).name for file in result["files"])
+    console.print(f"In {result['store']}: {names}. `bayesgc claims {result['store']}` judges it.", highlight=False)
+
+
+def _tables(dataset: xr.Dataset) -> list[Table]:
+    """Medians over tasks along the axes, a table a panel."""
+    panels = [str(name) for name in dataset["panel"].values] if "panel" in dataset.dims else [None]
+    return [_table(dataset if panel is None else dataset.sel(panel=panel), panel) for panel in panels]
+
+
+def _table(dataset: xr.Dataset, panel: str | None) -> Table:
+    tasks = [name for name in ("task_seed", "seed") if name in dataset.dims]
+    axes = [str(name) for name in dataset["posterior_gen_loss"].dims if name not in tasks]
+    table = Table(box=None, padding=(0, 2, 0, 0), title=panel, title_justify="left")
+    for name in axes:
+        table.add_column(name, justify="right")
+    for name in ("prior", "G&C", "quartiles", "GD", "zero", "log P(fit)", "± MC"):
+        table.add_column(name, justify="right", no_wrap=True)
+    stacked = dataset.stack(row=axes) if axes else dataset.expand_dims("row")
+    for i in range(stacked.sizes["row"]):
+        cell = stacked.isel(row=i)
+        place = [str(cell[name].values) for name in axes]
+        table.add_row(*place, *_medians(cell))
+    return table
+
+
+def _medians(cell: xr.Dataset) -> list[str]:
+    def median(name: str, digits: int = 4) -> str:
+        value = float(cell[name].median())
+        return "-" if value != value else f"{value:.{digits}f}"
+
+    losses = cell["posterior_gen_loss"]
+    low, high = (float(losses.quantile(q)) for q in (0.25, 0.75))
+    error = float((cell["posterior_gen_loss_mcse"] / losses).median())
+    return [
+        median("prior_gen_loss"),
+        median("posterior_gen_loss"),
+        "-" if low != low else f"{low:.4f}–{high:.4f}",
+        median("gd_gen_loss"),
+        median("zero_gen_loss"),
+        median("log_volume", 1),
+        "-" if error != error else f"{error:.1%}",
+    ]
+
+
+def _counted(entries: list[dict[str, Any]]) -> dict[str, int]:
+    reasons: dict[str, int] = {}
+    for entry in entries:
+        for reason in entry["reason"].split("; "):
+            reasons[reason] = reasons.get(reason, 0) + 1
+    return reasons
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that suits them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

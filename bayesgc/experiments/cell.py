@@ -1,0 +1,103 @@
+"""One cell of a sweep: its place, its options, and the keys under which its parts are stored.
+
+A key is made from what decides the bits and from nothing else: conditioning does not know of gradient descent, whose
+runs are therefore shared by cells that differ in ε, in normalisation or in the prior, and the other way about.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bayesgc.inference.version import ALGORITHM
+from bayesgc.options import Options
+
+TASKS_TOGETHER = 8
+"""Task seeds whose gradient descents run in one batch: those from a multiple of this number on. The batch decides how
+sums are rounded, so it is the same whichever of its tasks a sweep asks for."""
+
+_DESCENT = frozenset(name for name in Options.model_fields if name.startswith("gd_")) | {"restarts"}
+_NEITHER = frozenset({"gd", "device"})
+_CONDITIONING = frozenset(
+    "normalize eps method chains draws precision max_seconds max_evaluations map".split()  # noqa: SIM905
+)
+_START_AT_PRIOR = frozenset({"prior", "scaling"})
+_NOT_OF_THE_DRAWS = _CONDITIONING | {"task", "rank", "measurements", "task_seed"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One inference of a sweep; ``place`` is its value on each axis."""
+
+    place: dict[str, Any]
+    options: Options
+
+    @cached_property
+    def key(self) -> str:
+        """Under which the conditioning is stored."""
+        return _digest({"algorithm": ALGORITHM, "cell": self._conditioning})
+
+    @cached_property
+    def descent_key(self) -> str | None:
+        """Under which gradient descent is stored; None where it is turned off."""
+        if not self.options.gd:
+            return None
+        chosen = _chosen(self.options, without=_CONDITIONING | _NEITHER | {"task_seed"} | self._unused_in_descent)
+        return _digest({"algorithm": ALGORITHM, "gd": chosen, "tasks": self.task_seeds})
+
+    @property
+    def task_seeds(self) -> list[int]:
+        """The seeds of the tasks whose gradient descents run together with this cell's."""
+        if self.options.data is not None:
+            return [self.options.task_seed]
+        first = self.options.task_seed // TASKS_TOGETHER * TASKS_TOGETHER
+        return list(range(first, first + TASKS_TOGETHER))
+
+    @property
+    def seed(self) -> int:
+        """The seed of the cell's random streams, from the sweep's own and from what the cell is.
+
+        Cells are independent of each other, but for rejection: there it comes from the law of the weights alone, so
+        that one set of draws serves every task, threshold and normalisation.
+        """
+        whole = self._conditioning
+        if self.shares_draws:
+            whole = {name: value for name, value in whole.items() if name not in _NOT_OF_THE_DRAWS}
+        return int(_digest(whole)[:8], 16)
+
+    @property
+    def shares_draws(self) -> bool:
+        """Whether other cells with the same law of the weights use the same draws."""
+        return self.options.method == "rejection"
+
+    @cached_property
+    def _conditioning(self) -> dict[str, Any]:
+        return _chosen(self.options, without=_DESCENT | _NEITHER)
+
+    @property
+    def _unused_in_descent(self) -> frozenset[str]:
+        return frozenset() if self.options.gd_init == "prior" else _START_AT_PRIOR
+
+
+def _chosen(options: Options, *, without: Collection[str]) -> dict[str, Any]:
+    """The options that differ from their defaults; new options with defaults then change no key.
+
+    A file, of data or of code, counts by what is in it.
+    """
+    chosen: dict[str, Any] = options.model_dump(mode="json", exclude_defaults=True, exclude=set(without))
+    for name in chosen.keys() & {"data", "model", "prior"}:
+        file = re.match(r".*?\.(py|csv|npz|nc)(?=:|$)", str(chosen[name]), re.IGNORECASE)
+        if file and Path(file[0]).is_file():
+            rest = str(chosen[name])[len(file[0]) :]
+            chosen[name] = hashlib.sha256(Path(file[0]).read_bytes()).hexdigest() + rest
+    return chosen
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]

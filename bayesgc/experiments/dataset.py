@@ -1,0 +1,209 @@
+"""All cells of a store as one ``xarray.Dataset``, dimensions by the names of the axes."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayesgc.analysis.storage import CREATOR, load, save
+from bayesgc.analysis.summary import BASELINES, result_object
+from bayesgc.experiments.cell import Cell
+from bayesgc.experiments.store import CELLS, DESCENTS, SCHEMA, Store, describe
+from bayesgc.experiments.sweep import Sweep
+from bayesgc.validate import InputError
+
+PRECISION = 0.1
+"""The relative standard error of E[L_gen] above which a cell is flagged."""
+TEXTS = ("outcome", "method", "failure", "flag", "key")
+_LAWS = {
+    "prior": [("gen_loss", "mean"), ("gen_loss", "mcse")],
+    "posterior": [("gen_loss", name) for name in ("mean", "mcse", "sd", "q05", "q50", "q95")]
+    + [("train_loss", "mean"), ("effective_rank", "mean"), ("effective_rank", "mcse")],
+}
+NUMBERS = (
+    *(
+        f"{law}_{quantity}{'' if name == 'mean' else f'_{name}'}"
+        for law, all_ in _LAWS.items()
+        for quantity, name in all_
+    ),
+    "log_volume",
+    "log_volume_mcse",
+    "log_evidence",
+    "log_evidence_mcse",
+    "gd_gen_loss",
+    "gd_gen_loss_q25",
+    "gd_gen_loss_q75",
+    "gd_train_loss",
+    "gd_restarts",
+    "gd_converged",
+    *(f"{name}_gen_loss" for name in BASELINES),
+    "zero_train_loss",
+    "eps",
+    "seed",
+    "evaluations",
+    "seconds",
+)
+LONG_NAMES = {
+    "prior_gen_loss": "E[L_gen] under the prior",
+    "posterior_gen_loss": "E[L_gen] given the fit",
+    "posterior_gen_loss_mcse": "Monte Carlo standard error of E[L_gen] given the fit",
+    "gd_gen_loss": "median L_gen of gradient descent over the restarts that fitted",
+    "zero_gen_loss": "L_gen of the zero matrix",
+    "log_volume": "log P(L_train < ε) under the prior",
+    "seconds": "wall time of the conditioning",
+}
+
+Row = dict[str, float | str]
+
+
+def collect(sweep: Sweep, cells: list[Cell], store: Store) -> xr.Dataset:
+    """The dataset of a store: NaN and empty text where a cell is not there."""
+    rows = [_row(cell, store) for cell in cells]
+    shape = [len(values) for values in sweep.dimensions.values()]
+    dims = list(sweep.dimensions)
+    numbers = {name: np.array([row.get(name, math.nan) for row in rows], dtype=float) for name in NUMBERS}
+    texts = {name: np.array([str(row.get(name, "")) for row in rows], dtype=object) for name in TEXTS}
+    dataset = xr.Dataset(
+        {name: (dims, values.reshape(shape)) for name, values in (numbers | texts).items()},
+        coords={name: _labels(values) for name, values in sweep.dimensions.items()},
+        attrs={
+            "creation_library": CREATOR,
+            "schema": SCHEMA,
+            "title": sweep.title,
+            "question": sweep.question,
+            "sweep": json.dumps(describe(sweep), ensure_ascii=False, default=str),
+        },
+    )
+    for name, text in LONG_NAMES.items():
+        dataset[name].attrs["long_name"] = text
+    return dataset
+
+
+def write_dataset(dataset: xr.Dataset, store: Store) -> Path:
+    """Write ``sweep.nc``, whole or not at all."""
+    folder = store.path / ".making"
+    folder.mkdir(exist_ok=True)
+    try:
+        made = save(xr.DataTree(dataset), folder / "sweep.nc")
+        return store.write("sweep.nc", made.read_bytes())
+    finally:
+        for left in folder.iterdir():
+            left.unlink()
+        folder.rmdir()
+
+
+def export_zarr(dataset: xr.Dataset, path: Path) -> Path:
+    """Write the dataset as a Zarr store as well.
+
+    Raises:
+        InputError: where zarr is not installed, or the folder cannot be written.
+    """
+    if importlib.util.find_spec("zarr") is None:
+        raise InputError("--zarr needs the package zarr: pip install 'bayesgc[cluster]'.")
+    plain = dataset.assign_coords({name: _as_text(dataset[name]) for name in dataset.coords})
+    plain = plain.assign({name: _as_text(plain[name]) for name in plain.data_vars})
+    try:
+        plain.to_zarr(path, mode="w", zarr_format=2, consolidated=True)
+    except OSError as error:
+        raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error
+    return path
+
+
+def _as_text(values: xr.DataArray) -> xr.DataArray:
+    """Zarr has no place for Python objects; text of a fixed width it has."""
+    return values.astype(str) if values.dtype == object else values
+
+
+def _labels(values: list[Any]) -> np.ndarray:
+    """Coordinates: numbers as numbers, everything else as its text."""
+    kinds = {type(value) for value in values}
+    if kinds <= {int} or kinds <= {int, float}:
+        return np.array(values)
+    return np.array([str(value) for value in values], dtype=object)
+
+
+def _row(cell: Cell, store: Store) -> Row:
+    """What is known of one cell."""
+    row: Row = {"key": cell.key}
+    failures = {kind: store.failure(str(key)) for kind, key in ((CELLS, cell.key), (DESCENTS, cell.descent_key))}
+    if store.has(CELLS, cell.key):
+        result = result_object(load(store.file(CELLS, cell.key)))
+        row |= _conditioned(result)
+    elif (reason := failures[CELLS]) is not None:
+        row |= {"outcome": "failed", "failure": reason}
+    if cell.descent_key is not None and store.has(DESCENTS, cell.descent_key):
+        row |= _descended(_descents(store.file(DESCENTS, cell.descent_key)), cell, row)
+    if row.get("outcome"):
+        row["flag"] = "; ".join(_flags(cell, row, failures[DESCENTS]))
+    return row
+
+
+@functools.lru_cache(maxsize=64)
+def _descents(file: Path) -> xr.Dataset:
+    """A file of gradient descents, which the cells of several tasks read."""
+    return xr.load_dataset(file, engine="h5netcdf")
+
+
+def _conditioned(result: Mapping[str, Any]) -> Row:
+    row: Row = {"outcome": result["outcome"], "method": result["method"], "eps": result["eps"], "seed": result["seed"]}
+    for law, wanted in _LAWS.items():
+        for quantity, name in wanted:
+            summary = (result[law] or {}).get(quantity)
+            if summary is not None and summary[name] is not None:
+                row[f"{law}_{quantity}{'' if name == 'mean' else f'_{name}'}"] = summary[name]
+    for name in ("log_volume", "log_evidence"):
+        estimate = result[name] or {}
+        row |= {
+            key: estimate[part]
+            for key, part in ((name, "estimate"), (f"{name}_mcse", "mcse"))
+            if estimate.get(part) is not None
+        }
+    for name in BASELINES:
+        losses = result["baselines"][name] or {}
+        row |= {f"{name}_{loss}": losses[loss] for loss in ("gen_loss", "train_loss") if losses.get(loss) is not None}
+    row["evaluations"] = result["diagnostics"]["evaluations"]
+    row["seconds"] = result["seconds"]["total"]
+    return row
+
+
+def _descended(runs: xr.Dataset, cell: Cell, row: Row) -> Row:
+    """The restarts on this cell's task that fitted, by the rule of a single run."""
+    own = runs.sel(task_seed=cell.options.task_seed)
+    train = own["train_loss"].values
+    eps, zero = float(row.get("eps", math.nan)), float(row.get("zero_train_loss", math.nan))
+    fitted = train < (eps if eps > 0 else 1e-3 * zero)
+    found: Row = {"gd_restarts": train.size, "gd_converged": int(fitted.sum())}
+    if not fitted.any() or "gen_loss" not in own:
+        return found
+    low, middle, high = np.quantile(own["gen_loss"].values[fitted].astype(float), [0.25, 0.5, 0.75])
+    return found | {
+        "gd_gen_loss": middle,
+        "gd_gen_loss_q25": low,
+        "gd_gen_loss_q75": high,
+        "gd_train_loss": float(np.median(train[fitted])),
+    }
+
+
+def _flags(cell: Cell, row: Row, descent_failure: str | None) -> list[str]:
+    """Why the numbers of a cell are to be read with care."""
+    flags = []
+    if row["outcome"] not in ("converged", "failed"):
+        flags.append(str(row["outcome"]))
+    mean, error = (float(row.get(f"posterior_gen_loss{end}", math.nan)) for end in ("", "_mcse"))
+    if error > PRECISION * mean:
+        flags.append(f"the standard error of E[L_gen] is {error / mean:.0%} of it")
+    if float(row.get("zero_train_loss", math.nan)) < float(row.get("eps", math.nan)):
+        flags.append("the zero matrix fits")
+    if row.get("gd_converged") == 0:
+        flags.append("no restart of gradient descent fitted")
+    if cell.options.gd and descent_failure is not None:
+        flags.append(f"gradient descent failed: {descent_failure}")
+    return flags

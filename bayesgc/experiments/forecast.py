@@ -1,0 +1,83 @@
+"""How long a sweep may take: what its jobs do, times how fast this machine does a little of the same."""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Callable
+
+import torch
+
+from bayesgc.experiments.cell import Cell
+from bayesgc.inference import Control, Criterion, GradientDescent
+from bayesgc.inference.control import one_thread_each
+from bayesgc.inference.streams import Stream, generator
+from bayesgc.models import Factorization, Model
+from bayesgc.models.collapse import why_not_collapsible
+
+_EVALUATIONS = {"splitting": 2.5e6, "importance": 2e4, "nuts": 1e6, "rejection": 1e8}
+"""Evaluations that a cell at the paper's sizes takes as a rule."""
+_OVERHEAD = 0.8
+"""Seconds of a cell apart from its draws: the prior, reference points, the file."""
+_DRAWS, _STEPS = 2048, 20
+
+
+def seconds_of(cells: list[Cell]) -> dict[str, float]:
+    """The seconds on one core of each part that cells need, by its key: rough, a factor of two either way."""
+    evaluation: Callable[..., float] = functools.cache(_seconds_an_evaluation)
+    step: Callable[..., float] = functools.cache(_seconds_a_step)
+    found: dict[str, float] = {}
+    for cell in cells:
+        options = cell.options
+        task = options.make_task()
+        model = options.make_model(task)
+        found.setdefault(cell.key, _OVERHEAD + _evaluations(cell, model, task.shape) * evaluation(model, task.shape))
+        method = options.make_descent()
+        if method is not None and isinstance(model, Factorization) and cell.descent_key not in found:
+            method = method.resolved(model, task.shape)
+            # Its steps are of length lr, and the weights have some √depth to go; the rest is the time to settle.
+            travel = 2 * math.sqrt(options.depth) / method.lr if "rmsprop" in method.optimizer else math.inf
+            steps = min(float(method.steps or 0), travel)
+            rows = method.restarts * len(cell.task_seeds)
+            found[str(cell.descent_key)] = steps * step(model, task.shape, method.optimizer, rows)
+    return found
+
+
+def _evaluations(cell: Cell, model: Model, shape: tuple[int, ...]) -> float:
+    method = cell.options.method
+    if method == "auto":
+        method = "splitting" if why_not_collapsible(model, shape) else "importance"
+    return min(_EVALUATIONS.get(method, 1e6), cell.options.max_evaluations or math.inf)
+
+
+def _seconds_an_evaluation(model: Model, shape: tuple[int, ...]) -> float:
+    """The time to draw and to multiply once, and half as much again for the moves around it."""
+    whitened = model.whiten(shape)
+    source = generator(0, Stream.PRIOR, 0, torch.device("cpu"))
+    count = max(64, min(_DRAWS, 2**21 // whitened.size))
+
+    def work() -> None:
+        whitened.vectors(torch.randn(whitened.size, count, generator=source))
+
+    return 1.5 * _timed(work) / count
+
+
+def _seconds_a_step(model: Factorization, shape: tuple[int, ...], optimizer: str, rows: int) -> float:
+    from bayesgc.task import sensing
+
+    method = GradientDescent(optimizer=optimizer, restarts=rows, steps=_STEPS, tol=0.0)
+    task = sensing(shape=shape)
+    criterion = Criterion(task, model.whiten(shape), 0.0, torch.device("cpu"), torch.float32)
+    return _timed(lambda: method.run(model, criterion, 0, Control())) / _STEPS
+
+
+def _timed(work: Callable[[], object]) -> float:
+    """Seconds of the better of two runs, on one thread."""
+    with one_thread_each():
+        best = math.inf
+        for _ in range(2):
+            began = time.perf_counter()
+            work()
+            best = min(best, time.perf_counter() - began)
+    return best

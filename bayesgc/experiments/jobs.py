@@ -1,0 +1,206 @@
+"""What a worker does: one job in, the bytes of its parts out. Nothing here knows where it runs or who else does."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+import xarray as xr
+
+from bayesgc.analysis.datatree import to_json, versions
+from bayesgc.analysis.storage import CREATOR, SCHEMA, save
+from bayesgc.api import infer
+from bayesgc.experiments.cell import Cell
+from bayesgc.experiments.store import CELLS, DESCENTS
+from bayesgc.inference import Control, Criterion, Descent, GradientDescent, Outcome, device_named, dtype_named
+from bayesgc.models import Factorization, Model
+from bayesgc.options import Options
+from bayesgc.task import Task
+from bayesgc.validate import InputError
+
+_ONE_AT_A_TIME = threading.Lock()
+"""Pyro's effect handlers belong to the process, so a worker with several threads takes one job at a time."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A finished file of the store."""
+
+    kind: str
+    key: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job gave nothing; ``details`` is the traceback."""
+
+    reason: str
+    details: str = ""
+
+
+@runtime_checkable
+class Job(Protocol):
+    """A piece of work that can be sent to another process."""
+
+    @property
+    def parts(self) -> list[tuple[str, str]]:
+        """Kind and key of what it makes."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """What it is, for the progress."""
+        ...
+
+    def run(self) -> list[Part]:
+        """Do it."""
+        ...
+
+
+@dataclass(frozen=True)
+class CellJob:
+    """The conditioning of one cell."""
+
+    place: dict[str, Any]
+    given: dict[str, Any]
+    key: str
+    seed: int
+
+    @classmethod
+    def of(cls, cell: Cell) -> CellJob:
+        """The job that makes this cell's file."""
+        return cls(cell.place, {name: getattr(cell.options, name) for name in cell.options.given}, cell.key, cell.seed)
+
+    @property
+    def parts(self) -> list[tuple[str, str]]:
+        return [(CELLS, self.key)]
+
+    @property
+    def label(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in self.place.items())
+
+    def run(self) -> list[Part]:
+        """Infer, without gradient descent: that is another job's."""
+        options = Options.checked(self.given)
+        task = options.make_task()
+        tree = infer(options.make_model(task), task, **conditioning_settings(options, self.seed))
+        if tree.attrs["outcome"] == Outcome.INTERRUPTED:
+            raise KeyboardInterrupt
+        return [Part(CELLS, self.key, _netcdf(tree))]
+
+
+@dataclass(frozen=True)
+class DescentJob:
+    """Gradient descent on the tasks that run together with one cell's."""
+
+    given: dict[str, Any]
+    key: str
+    task_seeds: list[int]
+
+    @classmethod
+    def of(cls, cell: Cell) -> DescentJob:
+        """The job that makes the gradient descent of this cell and of others with the same inputs."""
+        given = {name: getattr(cell.options, name) for name in cell.options.given}
+        return cls(given, str(cell.descent_key), cell.task_seeds)
+
+    @property
+    def parts(self) -> list[tuple[str, str]]:
+        return [(DESCENTS, self.key)]
+
+    @property
+    def label(self) -> str:
+        shown = {name: self.given[name] for name in ("activation", "depth", "width") if name in self.given}
+        return "gradient descent, " + ", ".join(f"{name} {value}" for name, value in shown.items())
+
+    def run(self) -> list[Part]:
+        """Descend on every task in one batch."""
+        began = time.perf_counter()
+        options = Options.checked(self.given)
+        given = {name: value for name, value in self.given.items() if name != "task_seed"}
+        seeds = {} if options.data is not None else {"task_seed": self.task_seeds}
+        each = [Options.checked(given | {name: seed}) for name, values in seeds.items() for seed in values] or [options]
+        tasks = [one.make_task() for one in each]
+        model, method = options.make_model(tasks[0]), options.make_descent()
+        assert method is not None  # noqa: S101 - a job is made only where there is gradient descent
+        found = _descend(model, tasks, method, options)
+        dataset = _descents(found, self.task_seeds, seconds=time.perf_counter() - began)
+        return [Part(DESCENTS, self.key, _netcdf(xr.DataTree(dataset)))]
+
+
+def conditioning_settings(options: Options, seed: int) -> dict[str, Any]:
+    """The arguments of `infer` for a cell; no clock decides unless the sweep says so, and no mode is sought."""
+    given = options.given
+    return options.settings() | {
+        "seed": seed,
+        "gd": False,
+        "map": options.map or False,
+        "max_seconds": options.max_seconds if "max_seconds" in given else None,
+    }
+
+
+def execute(job: Job) -> list[Part] | Failure:
+    """Run a job on one thread; whatever goes wrong in it is its result."""
+    with _ONE_AT_A_TIME:
+        torch.set_num_threads(1)
+        try:
+            return job.run()
+        except Exception as error:  # noqa: BLE001 - one failing cell never ends the sweep
+            reason = " ".join(str(error).split()) or "no message"
+            return Failure(f"{type(error).__name__}: {reason}", traceback.format_exc())
+
+
+def _descend(model: Model, tasks: list[Task], method: GradientDescent, options: Options) -> list[Descent]:
+    """Gradient descent on every task, in one batch where the model has a gradient for that."""
+    place = device_named(options.device)
+    dtype, whitened = dtype_named(options.dtype, place), model.whiten(tasks[0].shape)
+    criteria = [Criterion(task, whitened, 0.0, place, dtype) for task in tasks]
+    if not isinstance(model, Factorization):
+        raise InputError("gradient descent needs a factorisation; turn it off by gd = false.")
+    return method.run_together(model, criteria, options.seed, Control())
+
+
+def _descents(found: list[Descent], task_seeds: list[int], *, seconds: float) -> xr.Dataset:
+    """The end points and the training losses on the way, of every restart on every task."""
+    dims = ("task_seed", "restart")
+    variables: dict[str, Any] = {
+        name: (dims, np.stack([one.quantities[name].numpy() for one in found]))
+        for name in ("gen_loss", "train_loss", "effective_rank", "nuclear_norm")
+        if name in found[0].quantities
+    }
+    variables["steps"] = (dims, np.stack([one.steps.numpy() for one in found]))
+    axes = (
+        ("row", "col")
+        if found[0].end_to_end.ndim == 3
+        else tuple(f"axis{i}" for i in range(1, found[0].end_to_end.ndim))
+    )
+    variables["end_to_end"] = ((*dims, *axes), np.stack([one.end_to_end.numpy() for one in found]))
+    coords: dict[str, Any] = {"task_seed": task_seeds}
+    if found[0].trace:
+        steps = list(found[0].trace)
+        coords["step"] = steps
+        variables["train_loss_at_step"] = (
+            (*dims, "step"),
+            np.stack([np.stack([(one.trace or {})[step] for step in steps], axis=-1) for one in found]),
+        )
+    attributes = {
+        "creation_library": CREATOR,
+        "schema": SCHEMA,
+        "configuration": to_json(found[0].configuration),
+        "seconds": seconds,
+        "versions": to_json(versions()),
+    }
+    return xr.Dataset(variables, coords, attributes)
+
+
+def _netcdf(tree: xr.DataTree) -> bytes:
+    """A tree as the bytes of its file, so that only the one who runs the sweep writes to the store."""
+    with tempfile.TemporaryDirectory(prefix="bayesgc-") as folder:
+        return save(tree, Path(folder) / "part.nc").read_bytes()

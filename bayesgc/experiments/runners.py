@@ -1,0 +1,188 @@
+"""Where jobs run: in this process, on the cores of this machine, or on a Dask cluster. The results are the same.
+
+Each runner is a generator of (job, result), in whatever order they end; closing it, as Ctrl-C does, drops what runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+from bayesgc.experiments.jobs import Failure, Job, Part, execute
+from bayesgc.inference.version import ALGORITHM
+from bayesgc.validate import InputError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Result = list[Part] | Failure
+Finished = Generator[tuple[Job, Result], None, None]
+Started = Callable[[Job], None]
+
+ATTEMPTS = 3
+"""How often a job may lose its worker before that counts as its failure."""
+_LOST = Failure(f"its worker ended {ATTEMPTS} times while it ran: it may need more memory than there is")
+
+
+def run_jobs(jobs: Sequence[Job], *, workers: int | None, scheduler: str | None, started: Started) -> Finished:
+    """Run the jobs in the place that the arguments name.
+
+    Args:
+        jobs: what to do.
+        workers: processes on this machine, 1 for this very process, None for one a core; with a scheduler's address,
+            how many of its workers to wait for.
+        scheduler: the address of a Dask scheduler, or ``local`` for a Dask cluster on this machine.
+        started: called with each job that begins.
+    """
+    if scheduler is not None and jobs:
+        return _on_dask(jobs, scheduler, workers, started)
+    count = min(available_cores() if workers is None else workers, len(jobs))
+    return _in_processes(jobs, count, started) if count > 1 else _here(jobs, started)
+
+
+def available_cores() -> int:
+    """The cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def _here(jobs: Sequence[Job], started: Started) -> Finished:
+    for job in jobs:
+        started(job)
+        yield job, execute(job)
+
+
+def _in_processes(jobs: Sequence[Job], workers: int, started: Started) -> Finished:
+    """Each job in one of a few processes, which are replaced when they die."""
+    waiting = [(job, 0) for job in reversed(jobs)]
+    while waiting:
+        with _pool(workers) as pool:
+            running: dict[Future[Result], tuple[Job, int]] = {}
+            try:
+                while waiting or running:
+                    # No more than can run, so that a broken pool tells which jobs ran. Those that lost a worker, their
+                    # own or another's fault, then run alone.
+                    while waiting and len(running) < _room(waiting[-1], running.values(), workers):
+                        job, losses = waiting.pop()
+                        running[pool.submit(execute, job)] = (job, losses)
+                        started(job)
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        result = future.result()
+                        yield running.pop(future)[0], result
+            except BrokenProcessPool:
+                for job, losses in running.values():
+                    if losses + 1 < ATTEMPTS:
+                        waiting.append((job, losses + 1))
+                    else:
+                        yield job, _LOST
+
+
+def _room(next_up: tuple[Job, int], running: Iterable[tuple[Job, int]], workers: int) -> int:
+    return 1 if any(losses for _, losses in (next_up, *running)) else workers
+
+
+@contextlib.contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Worker processes on a leash: they end at once when it is dropped, or when this process ends, however it does."""
+    context = multiprocessing.get_context("spawn")
+    leash, hand = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(leash,))
+    try:
+        yield pool
+    finally:
+        hand.close()
+        pool.shutdown(wait=True, cancel_futures=True)
+        leash.close()
+
+
+def _begin_worker(leash: Connection) -> None:
+    """Leave Ctrl-C to the process that runs the sweep, and end when that one lets go."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(leash,), daemon=True).start()
+
+
+def _end_with(leash: Connection) -> None:
+    with contextlib.suppress(EOFError, OSError):
+        leash.recv_bytes()
+    os._exit(1)
+
+
+def _on_dask(jobs: Sequence[Job], scheduler: str, workers: int | None, started: Started) -> Finished:
+    """Each job on a worker of a Dask cluster, which gives those of a lost worker to another one."""
+    with _client(scheduler, workers) as client:
+        from distributed import as_completed
+        from distributed.client import FutureCancelledError
+
+        futures = {client.submit(execute, job, pure=False, priority=-i): job for i, job in enumerate(jobs)}
+        for job in jobs:
+            started(job)
+        try:
+            for future in as_completed(futures):
+                yield futures[future], _dask_result(future)
+        except (FutureCancelledError, OSError) as error:
+            raise InputError(
+                f"the connection to the scheduler {scheduler} was lost ({error}); "
+                "what was finished is kept: the same command goes on from there."
+            ) from error
+        finally:
+            with contextlib.suppress(OSError, RuntimeError):
+                client.cancel([future for future in futures if not future.done()])
+
+
+def _dask_result(future: Any) -> Result:
+    from distributed import KilledWorker
+
+    try:
+        result: Result = future.result()
+    except KilledWorker as error:
+        return Failure(_LOST.reason, str(error))
+    return result
+
+
+@contextlib.contextmanager
+def _client(scheduler: str, workers: int | None) -> Iterator[Client]:
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise InputError("--scheduler needs Dask: pip install 'bayesgc[cluster]'.") from None
+    with contextlib.ExitStack() as stack:
+        if scheduler == "local":
+            count = available_cores() if workers is None else workers
+            cluster = LocalCluster(n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None)
+            address: Any = stack.enter_context(cluster)
+        else:
+            address = scheduler
+        try:
+            client = stack.enter_context(Client(address, timeout=10, set_as_default=False))
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(
+                f"--scheduler is {scheduler!r}; no Dask scheduler answers there ({' '.join(str(error).split())}). "
+                "Start one by `dask scheduler`, or take --scheduler local."
+            ) from None
+        if workers is not None:
+            client.wait_for_workers(workers)
+        _check_workers(client)
+        yield client
+
+
+def _check_workers(client: Client) -> None:
+    """Refuse workers whose bayesgc would give other bits than this one's."""
+    try:
+        versions = client.run(_algorithm_version)
+    except ImportError as error:
+        raise InputError(f"the workers of the scheduler cannot import bayesgc ({error}); install it there.") from None
+    for worker, version in versions.items():
+        if version != ALGORITHM:
+            raise InputError(f"worker {worker} has version {version} of the algorithms; this bayesgc has {ALGORITHM}.")
+
+
+def _algorithm_version() -> int:
+    return ALGORITHM

@@ -1,0 +1,115 @@
+"""One sweep from its cells to its dataset: what is missing is run, what is there is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import xarray as xr
+
+from bayesgc.experiments.cell import Cell
+from bayesgc.experiments.checks import check_cells
+from bayesgc.experiments.dataset import collect, write_dataset
+from bayesgc.experiments.jobs import CellJob, DescentJob, Failure, Job
+from bayesgc.experiments.runners import Result, run_jobs
+from bayesgc.experiments.store import CELLS, DESCENTS, FAILURES, Store
+from bayesgc.experiments.sweep import Sweep
+
+
+@dataclass
+class SweepProgress:
+    """How far a sweep is; ``running`` are the labels of the jobs that run."""
+
+    total: int
+    done: int = 0
+    failed: int = 0
+    running: list[str] = field(default_factory=list)
+    estimate: float | None = None
+
+
+Report = Callable[[SweepProgress], None]
+
+
+def run_sweep(
+    sweep: Sweep,
+    store: str | os.PathLike[str],
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    report: Report | None = None,
+) -> xr.Dataset:
+    """Run what is missing of a sweep, store every cell at once when it is finished, and return all of them.
+
+    Interrupted or killed at any instant, the same call goes on where it stopped, to the same bits.
+
+    Args:
+        sweep: what to run.
+        store: a folder, new or with an unfinished run of the same sweep, or of one that this one contains.
+        workers: processes on this machine; None for one a core, 1 for none but this one. With a scheduler's address,
+            the number of its workers to wait for.
+        scheduler: the address of a Dask scheduler, or ``local`` for a Dask cluster on this machine.
+        report: called with `SweepProgress` as it changes.
+
+    Returns:
+        The dataset that is also in ``sweep.nc``. Cells that failed are there, with their reason and without numbers.
+
+    Raises:
+        InputError: before anything runs, where a cell's options do not fit; for a store that cannot be used, or a
+            scheduler that does not answer.
+    """
+    cells = sweep.cells()
+    check_cells(cells)
+    with Store.open(Path(store), sweep) as opened:
+        jobs = _missing(cells, opened)
+        progress = SweepProgress(total=len(jobs))
+        tell = report or (lambda progress: None)
+        tell(progress)
+
+        def started(job: Job) -> None:
+            progress.running.append(job.label)
+            tell(progress)
+
+        results = run_jobs(jobs, workers=workers, scheduler=scheduler, started=started)
+        try:
+            for job, result in results:
+                progress.running.remove(job.label)
+                _keep(job, result, opened, progress)
+                tell(progress)
+        finally:
+            results.close()
+            dataset = collect(sweep, cells, opened)
+            write_dataset(dataset, opened)
+    return dataset
+
+
+def _missing(cells: list[Cell], store: Store) -> list[Job]:
+    """The jobs for all that is neither here nor in a store beside this one, each once; the longest kind first."""
+    descents: dict[str, Job] = {}
+    conditionings: dict[str, Job] = {}
+    for cell in cells:
+        key = cell.descent_key
+        if key is not None and key not in descents and not _there(store, DESCENTS, key):
+            descents[key] = DescentJob.of(cell)
+        if cell.key not in conditionings and not _there(store, CELLS, cell.key):
+            conditionings[cell.key] = CellJob.of(cell)
+    return [*reversed(descents.values()), *reversed(conditionings.values())]
+
+
+def _there(store: Store, kind: str, key: str) -> bool:
+    return store.has(kind, key) or store.borrow(kind, key)
+
+
+def _keep(job: Job, result: Result, store: Store, progress: SweepProgress) -> None:
+    """Write what a job made, or why it made nothing."""
+    if isinstance(result, Failure):
+        progress.failed += 1
+        text = json.dumps({"reason": result.reason, "job": job.label, "details": result.details}, indent=2)
+        for _, key in job.parts:
+            store.put(FAILURES, key, text.encode())
+        return
+    progress.done += 1
+    for part in result:
+        store.put(part.kind, part.key, part.content)

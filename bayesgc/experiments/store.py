@@ -1,0 +1,201 @@
+"""A store: a folder with a sweep's cells, each written whole or not at all, and what is made from them.
+
+``sweep.json`` says what the sweep is, ``cells/`` holds one result for each cell, ``gd/`` the gradient descents that
+cells share, ``failures/`` why a cell has none, ``sweep.nc`` everything as one dataset.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from bayesgc.experiments.sweep import PANEL, Sweep
+from bayesgc.inference.version import ALGORITHM
+from bayesgc.validate import InputError
+
+SCHEMA = 1
+CELLS, DESCENTS, FAILURES = "cells", "gd", "failures"
+_SUFFIX = {CELLS: ".nc", DESCENTS: ".nc", FAILURES: ".json"}
+
+
+class Store:
+    """A folder that one sweep writes to at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, path: Path, sweep: Sweep) -> Iterator[Store]:
+        """The store at ``path`` for this sweep, new or as it was left, locked while it is open.
+
+        The lock belongs to the process: it ends with it, however that ends.
+
+        Raises:
+            InputError: where the folder cannot be written, is in use, or holds another sweep or another version.
+        """
+        store = cls(path)
+        with _clear_errors(path):
+            for folder in _SUFFIX:
+                (path / folder).mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path / ".lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                raise InputError(f"{path} is in use by another sweep; wait for it, or give another folder.") from None
+        try:
+            store._settle(sweep)
+            yield store
+        finally:
+            lock.release()
+
+    def file(self, kind: str, key: str) -> Path:
+        """Where a part is, or would be."""
+        return self.path / kind / f"{key}{_SUFFIX[kind]}"
+
+    def has(self, kind: str, key: str) -> bool:
+        """Whether a part is there; what is there is whole."""
+        return self.file(kind, key).is_file()
+
+    def put(self, kind: str, key: str, content: bytes) -> None:
+        """Write a part at once, whole or not at all."""
+        self.write(f"{kind}/{key}{_SUFFIX[kind]}", content)
+        if kind != FAILURES:
+            self.file(FAILURES, key).unlink(missing_ok=True)
+
+    def borrow(self, kind: str, key: str) -> bool:
+        """Take a part from a store beside this one, where there is one that has it; whether it is here now."""
+        for neighbour in sorted(self.path.absolute().parent.glob(f"*/{kind}/{key}{_SUFFIX[kind]}")):
+            if neighbour.parent.parent.name != self.path.absolute().name and _version(neighbour.parent.parent):
+                self.put(kind, key, neighbour.read_bytes())
+                return True
+        return False
+
+    def failure(self, key: str) -> str | None:
+        """Why a part is not there, where it was tried."""
+        file = self.file(FAILURES, key)
+        return str(json.loads(file.read_text(encoding="utf-8"))["reason"]) if file.is_file() else None
+
+    def write(self, name: str, content: bytes) -> Path:
+        """Write a file of the store: it appears under its name when it is on the disk as a whole.
+
+        Raises:
+            InputError: where that is impossible, as on a full disk; what was there before stays.
+        """
+        target = self.path / name
+        part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+        with _clear_errors(target):
+            try:
+                with part.open("wb") as stream:
+                    stream.write(content)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                part.replace(target)
+                _sync_folder(target.parent)
+            finally:
+                part.unlink(missing_ok=True)
+        return target
+
+    def _settle(self, sweep: Sweep) -> None:
+        """Check what is there, remove what a killed process left unfinished, and write what the sweep is."""
+        for part in self.path.rglob(".*.part"):
+            part.unlink(missing_ok=True)
+        before = read_description(self.path)
+        if before is not None:
+            _check_same(before, sweep, self.path)
+        text = json.dumps(describe(sweep), indent=2, ensure_ascii=False, default=str)
+        self.write("sweep.json", text.encode())
+
+
+def describe(sweep: Sweep) -> dict[str, Any]:
+    """What ``sweep.json`` says of a sweep."""
+    return {
+        "schema": SCHEMA,
+        "algorithm": ALGORITHM,
+        "title": sweep.title,
+        "question": sweep.question,
+        "axes": sweep.dimensions,
+        "options": sweep.options,
+        "panels": sweep.panels,
+        "notes": sweep.notes,
+    }
+
+
+def read_description(path: Path) -> dict[str, Any] | None:
+    """``sweep.json`` of a store, None where there is none.
+
+    Raises:
+        InputError: where it cannot be read.
+    """
+    file = path / "sweep.json"
+    if not file.is_file():
+        return None
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(found, dict) and isinstance(found.get("schema"), int):
+            return found
+    except (OSError, ValueError):
+        pass
+    raise InputError(f"{file} is damaged or was not written by bayesgc; give another folder.")
+
+
+def _check_same(before: dict[str, Any], sweep: Sweep, path: Path) -> None:
+    """Refuse a store of another schema or algorithm, and a sweep that would leave cells of the store out."""
+    if before["schema"] != SCHEMA:
+        raise InputError(
+            f"{path} has store schema {before['schema']}; this bayesgc writes {SCHEMA}: give a new folder."
+        )
+    if before.get("algorithm") != ALGORITHM:
+        raise InputError(
+            f"{path} was made by version {before.get('algorithm')} of the algorithms; this bayesgc has {ALGORITHM}, "
+            "whose cells would differ: give a new folder, or the bayesgc that made it."
+        )
+    axes = {name: values for name, values in before["axes"].items() if name != PANEL}
+    old = Sweep(title=before["title"], axes=axes, options=before["options"], panels=before["panels"])
+    missing = {cell.key for cell in old.cells()} - {cell.key for cell in sweep.cells()}
+    if missing:
+        raise InputError(
+            f"{path} holds another sweep, {before['title']!r}: {len(missing)} of its cells are not in this one. "
+            "Give a new folder, or a sweep that contains it."
+        )
+
+
+def _version(store: Path) -> bool:
+    """Whether a folder is a store of this version."""
+    try:
+        found = read_description(store)
+    except InputError:
+        return False
+    return found is not None and (found["schema"], found.get("algorithm")) == (SCHEMA, ALGORITHM)
+
+
+@contextlib.contextmanager
+def _clear_errors(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        free = ""
+        with contextlib.suppress(OSError):
+            free = f" ({shutil.disk_usage(target.absolute().parent).free / 2**20:.0f} MiB free)"
+        raise InputError(
+            f"Cannot write {target}: {error.strerror or error}{free}. What was finished before is kept: "
+            "mend that, and the same command goes on from there."
+        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name itself survive a power cut, where folders can be synchronised."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

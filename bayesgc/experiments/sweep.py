@@ -1,0 +1,161 @@
+"""A sweep: fixed options, axes that vary, and panels that override options; written in TOML or in Python."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from bayesgc.experiments.cell import Cell
+from bayesgc.options import Options, refusal
+from bayesgc.validate import InputError
+
+PANEL = "panel"
+DEFAULTS: dict[str, Any] = {"draws": 25, "max_evaluations": 200_000_000, "restarts": 4}
+"""What a sweep takes where its file says nothing: fewer draws kept, a budget that no clock decides, few restarts."""
+_OF_DESCENT = ("restarts",)
+
+
+class Sweep(BaseModel):
+    """A grid of inferences.
+
+    Args:
+        title: what the figure shows.
+        question: what the sweep asks.
+        options: options of every cell, by the names of ``bayesgc infer``.
+        axes: options that vary, with their values, in order; ``task_seed`` is the axis of replicates.
+        panels: named sets of options that override ``options``, the first axis where there are any.
+        notes: what a reader should know, printed with the results.
+
+    Raises:
+        InputError: naming the key that does not fit.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    title: str
+    question: str = ""
+    options: dict[str, Any] = {}
+    axes: dict[str, list[Any]]
+    panels: dict[str, dict[str, Any]] = {}
+    notes: list[str] = []
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise refusal(error) from None
+        self._check_names()
+
+    @field_validator("axes", mode="before")
+    @classmethod
+    def _lists(cls, axes: Any) -> Any:
+        """Ranges, tuples and arrays are as good as lists."""
+        if not isinstance(axes, Mapping):
+            return axes
+        return {
+            name: list(values) if hasattr(values, "__iter__") and not isinstance(values, str | dict) else values
+            for name, values in axes.items()
+        }
+
+    @field_validator("options", "axes")
+    @classmethod
+    def _underscores(cls, named: dict[str, Any]) -> dict[str, Any]:
+        """Options may be written with dashes, as on the command line."""
+        return _plain_keys(named)
+
+    @field_validator("panels")
+    @classmethod
+    def _underscores_inside(cls, panels: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {name: _plain_keys(given) for name, given in panels.items()}
+
+    @classmethod
+    def load(cls, file: str | os.PathLike[str]) -> Sweep:
+        """The sweep written in a TOML file; there each panel is a table ``[[panel]]`` with a ``name``.
+
+        Raises:
+            InputError: for a file that cannot be read, or a key that does not fit.
+        """
+        path = Path(file)
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"{path} cannot be read ({error.strerror}); give a sweep in TOML.") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} is not TOML: {error}.") from None
+        try:
+            panels = _panels(content.pop(PANEL, []))
+            return cls(**content, **({"panels": panels} if panels else {}))
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+
+    @property
+    def dimensions(self) -> dict[str, list[Any]]:
+        """Every axis with its values, panels first."""
+        panels = {PANEL: list(self.panels)} if self.panels else {}
+        return panels | self.axes
+
+    def with_options(self, **options: Any) -> Sweep:
+        """The same sweep with some options of every cell replaced."""
+        return Sweep(**{**self.model_dump(), "options": self.options | options})
+
+    def cells(self) -> list[Cell]:
+        """Every cell, in the order of the axes, each checked as far as that goes without drawing.
+
+        Raises:
+            InputError: naming the cell and what does not fit.
+        """
+        return list(self._cells())
+
+    def _cells(self) -> Iterator[Cell]:
+        for values in itertools.product(*self.dimensions.values()):
+            place = dict(zip(self.dimensions, values, strict=True))
+            varied = {name: value for name, value in place.items() if name != PANEL}
+            given = self.options | self.panels.get(str(place.get(PANEL)), {}) | varied
+            defaults = {
+                name: value for name, value in DEFAULTS.items() if given.get("gd", True) or name not in _OF_DESCENT
+            }
+            try:
+                yield Cell(place, Options.checked(defaults | given))
+            except InputError as error:
+                where = ", ".join(f"{name} = {value}" for name, value in place.items())
+                raise InputError(f"cell {where}: {error}") from None
+
+    def _check_names(self) -> None:
+        """Axes, options and panels that are there, once each, with values."""
+        for name, values in self.axes.items():
+            Options.check_name(name)
+            if not values:
+                raise InputError(f"axes.{name} is empty; give at least one value.")
+            if len({repr(value) for value in values}) < len(values):
+                raise InputError(f"axes.{name} is {values!r}; each value may be there once.")
+            if name in self.options:
+                raise InputError(f"{name} is an axis and an option too; leave one of them out.")
+            if holder := next((panel for panel, given in self.panels.items() if name in given), None):
+                raise InputError(f"{name} is an axis, and panel {holder!r} sets it too; leave one of them out.")
+        for name in itertools.chain(self.options, *self.panels.values()):
+            Options.check_name(name)
+        if not self.dimensions:
+            raise InputError("axes is empty; give at least one axis, such as depth = [2, 3, 4].")
+
+
+def _panels(tables: Any) -> dict[str, dict[str, Any]]:
+    """Panels by their names, from the tables of a file."""
+    if not isinstance(tables, list):
+        raise InputError(f"panel is {tables!r}; write each panel as a table [[panel]] with a name.")
+    panels: dict[str, dict[str, Any]] = {}
+    for table in tables:
+        name = table.pop("name", None) if isinstance(table, dict) else None
+        if not isinstance(name, str) or name in panels:
+            raise InputError(f"panel.name is {name!r}; each [[panel]] needs a name of its own.")
+        panels[name] = table
+    return panels
+
+
+def _plain_keys(named: dict[str, Any]) -> dict[str, Any]:
+    return {key.replace("-", "_"): value for key, value in named.items()}

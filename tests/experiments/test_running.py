@@ -1,0 +1,238 @@
+"""Running a sweep: the same bits wherever, however often interrupted; failures are there as failures."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from small import OPTIONS, Deadly, Dying, assert_same_bits, small_sweep
+
+import bayesgc as gc
+from bayesgc.experiments import Sweep, jobs, run_sweep
+from bayesgc.experiments.jobs import CellJob
+from bayesgc.experiments.runners import run_jobs
+from bayesgc.experiments.store import Store
+
+RUN = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from small import small_sweep
+from bayesgc.experiments import run_sweep
+if __name__ == "__main__":
+    run_sweep(small_sweep(), sys.argv[1], workers=int(sys.argv[3]))
+"""
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
+    """The small sweep, run without disturbance in this process."""
+    return run_sweep(small_sweep(), tmp_path_factory.mktemp("stores") / "reference", workers=1)
+
+
+def test_the_dataset_has_every_cell(reference):
+    assert dict(reference.sizes) == {"panel": 1, "depth": 2, "task_seed": 2}
+    assert set(reference["method"].values.ravel()) == {"rejection"}
+    assert (reference["failure"] == "").all()
+    assert (reference["gd_restarts"] == 2).all()
+    assert (reference["evaluations"] <= 20_000).all()
+    assert json.loads(reference.attrs["sweep"])["title"] == "small"
+
+
+def test_a_cell_is_what_infer_gives(reference):
+    options = {name: value for name, value in OPTIONS.items() if not name.startswith("gd") and name != "restarts"}
+    task = gc.sensing(3, 3, 1, 5, seed=1)
+    model = gc.MatrixFactorization(depth=3, width=5, activation="tanh")
+    place = reference.sel(panel="tanh", depth=3, task_seed=1)
+    result = gc.infer(
+        model,
+        task,
+        eps=options["eps"],
+        method=options["method"],
+        max_evaluations=options["max_evaluations"],
+        seed=int(place["seed"]),
+        draws=25,
+        gd=False,
+    )
+    found = gc.result_object(result)
+    assert float(place["posterior_gen_loss"]) == found["posterior"]["gen_loss"]["mean"]
+    assert float(place["log_volume"]) == found["log_volume"]["estimate"]
+    descent = gc.GradientDescent(steps=100, init_scale=0.3, restarts=2)
+    alone = gc.infer(model, task, eps=0.05, gd=descent, max_evaluations=20_000)
+    # The same starts; in another batch they round differently.
+    np.testing.assert_allclose(
+        float(place["gd_gen_loss"]), gc.result_object(alone)["gd"]["gen_loss"]["median"], rtol=1e-3
+    )
+
+
+def test_two_processes_give_the_same_bits(reference, tmp_path):
+    assert_same_bits(run_sweep(small_sweep(), tmp_path / "store", workers=2), reference)
+
+
+def test_a_larger_sweep_takes_over_what_is_there(reference, tmp_path):
+    part = small_sweep(axes={"depth": [3], "task_seed": [1]})
+    run_sweep(part, tmp_path / "store", workers=1)
+    seen: list[int] = []
+    whole = run_sweep(small_sweep(), tmp_path / "store", workers=1, report=lambda progress: seen.append(progress.total))
+    assert seen[0] == 3 + 1  # three cells and a descent more
+    assert_same_bits(whole, reference)
+
+
+def test_what_is_there_is_not_run_again(reference, tmp_path, monkeypatch):
+    run_sweep(small_sweep(), tmp_path / "store", workers=1)
+    monkeypatch.setattr(CellJob, "run", None)
+    assert_same_bits(run_sweep(small_sweep(), tmp_path / "store", workers=1), reference)
+    assert_same_bits(xr.load_dataset(tmp_path / "store" / "sweep.nc", engine="h5netcdf"), reference)
+
+
+def test_progress_counts_what_runs(tmp_path):
+    seen = []
+
+    def report(progress):
+        seen.append((progress.done, len(progress.running), progress.total))
+
+    run_sweep(small_sweep(), tmp_path / "store", workers=1, report=report)
+    assert seen[0] == (0, 0, 6)
+    assert seen[1] == (0, 1, 6)
+    assert seen[-1] == (6, 0, 6)
+
+
+# --- failures ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_failing_cell_is_there_as_a_failure(reference, tmp_path, monkeypatch):
+    plain = jobs.infer
+
+    def fails(model, task, **settings):
+        if model.depth == 3 and task.description["seed"] == 1:
+            raise ArithmeticError("no luck\ntoday")
+        return plain(model, task, **settings)
+
+    monkeypatch.setattr(jobs, "infer", fails)
+    found = run_sweep(small_sweep(), tmp_path / "store", workers=1)
+    bad = found.sel(depth=3, task_seed=1)
+    assert set(bad["failure"].values) == {"ArithmeticError: no luck today"}
+    assert set(bad["outcome"].values) == {"failed"}
+    for name in ("prior_gen_loss", "posterior_gen_loss", "log_volume", "seconds"):
+        assert np.isnan(bad[name]).all()
+    assert_same_bits(found.sel(depth=2), reference.sel(depth=2))
+    monkeypatch.undo()
+    assert_same_bits(run_sweep(small_sweep(), tmp_path / "store", workers=1), reference)
+
+
+def test_descent_that_fails_is_flagged(tmp_path, monkeypatch):
+    def fails(*_):
+        raise MemoryError("too wide")
+
+    monkeypatch.setattr(jobs, "_descend", fails)
+    found = run_sweep(small_sweep(), tmp_path / "store", workers=1)
+    assert all("gradient descent failed: MemoryError: too wide" in flag for flag in found["flag"].values.ravel())
+    assert np.isnan(found["gd_gen_loss"]).all()
+    assert (found["failure"] == "").all()
+
+
+def test_what_did_not_fit_is_no_failure(tmp_path):
+    options = {name: value for name, value in OPTIONS.items() if name not in ("restarts", "gd_steps", "gd_init_scale")}
+    sweep = Sweep(title="", options=options | {"gd": False, "eps": 1e-9}, axes={"task_seed": [0, 1]})
+    found = run_sweep(sweep, tmp_path / "store", workers=1)
+    assert set(found["outcome"].values) == {"exhausted"}
+    assert (found["failure"] == "").all()
+    assert [str(flag).split(";")[0] for flag in found["flag"].values] == list(found["outcome"].values)
+    assert np.isnan(found["posterior_gen_loss"]).all()
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_replaced_and_a_job_that_kills_every_worker_is_the_only_failure(tmp_path):
+    # The others lose their workers with it, or on their own account once.
+    jobs = [Dying(str(tmp_path / "once")), Deadly(), Dying(str(tmp_path / "once, too"))]
+    found = dict(run_jobs(jobs, workers=2, scheduler=None, started=lambda job: None))
+    assert found[jobs[0]] == found[jobs[2]] == []
+    assert "its worker ended 3 times" in found[jobs[1]].reason
+
+
+# --- killed and interrupted -------------------------------------------------------------------------------------------
+
+
+def start(store: Path, workers: int) -> subprocess.Popen[bytes]:
+    arguments = [sys.executable, "-c", RUN, str(store), str(Path(__file__).parent), str(workers)]
+    return subprocess.Popen(arguments, stderr=subprocess.PIPE)
+
+
+def parts(store: Path) -> int:
+    return len(list(store.glob("cells/*.nc"))) + len(list(store.glob("gd/*.nc")))
+
+
+def killed_again_and_again(store: Path, kills: int, workers: int) -> list[int]:
+    """Kill -9 the sweep when so many of its parts are there, and a random moment later; how many there were."""
+    dice = random.Random(0)
+    left = []
+    for kill in range(kills):
+        wanted = round(6 * kill / kills)
+        with start(store, workers) as process:
+            while process.poll() is None and parts(store) <= wanted:
+                time.sleep(0.01)
+            time.sleep(dice.uniform(0, 0.3))
+            process.kill()
+        left.append(parts(store))
+    return left
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kill -9")
+def test_killed_twice_it_ends_with_the_same_bits(reference, tmp_path):
+    left = killed_again_and_again(tmp_path / "store", 2, workers=1)
+    assert left[0] < 6
+    assert_same_bits(run_sweep(small_sweep(), tmp_path / "store", workers=1), reference)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="kill -9")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_twenty_times_it_ends_with_the_same_bits(reference, tmp_path, workers):
+    left = killed_again_and_again(tmp_path / "store", 20, workers)
+    assert len(set(left)) > 2
+    assert_same_bits(run_sweep(small_sweep(), tmp_path / "store", workers=workers), reference)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a signal from outside")
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_an_interrupted_sweep_has_a_dataset_and_goes_on(reference, tmp_path, workers):
+    store = tmp_path / "store"
+    with start(store, workers) as process:
+        while process.poll() is None and parts(store) < 2:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode in (1, -signal.SIGINT), errors
+    assert b"KeyboardInterrupt" in errors
+    assert b"Process SpawnProcess" not in errors
+    found = xr.load_dataset(store / "sweep.nc", engine="h5netcdf")
+    done = (found["outcome"] != "").values
+    assert 0 <= done.sum() < 4
+    assert np.isnan(found["posterior_gen_loss"].values[~done]).all()
+    assert_same_bits(run_sweep(small_sweep(), store, workers=1), reference)
+
+
+def test_a_full_disk_ends_the_sweep_and_loses_nothing(reference, tmp_path, monkeypatch):
+    written = []
+    plain = Store.put
+
+    def put(self, kind, key, content):
+        if len(written) == 3:
+            raise gc.InputError("Cannot write: No space left on device.")
+        written.append(key)
+        plain(self, kind, key, content)
+
+    monkeypatch.setattr(Store, "put", put)
+    with pytest.raises(gc.InputError, match="No space left"):
+        run_sweep(small_sweep(), tmp_path / "store", workers=1)
+    monkeypatch.undo()
+    assert parts(tmp_path / "store") == 3
+    assert_same_bits(run_sweep(small_sweep(), tmp_path / "store", workers=1), reference)

@@ -1,0 +1,162 @@
+"""The grid of a sweep: its cells, its file, its keys, and what is refused before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from small import OPTIONS, small_sweep
+
+import bayesgc as gc
+from bayesgc.experiments import Sweep
+from bayesgc.experiments.checks import check_cells
+
+FILE = """
+title = "Width"
+question = "Does width hurt?"
+
+[options]
+eps = 0.02
+no-such = 1
+
+[axes]
+width = [5, 10]
+task-seed = [0, 1, 2]
+
+[[panel]]
+name = "linear"
+
+[[panel]]
+name = "tanh, steady"
+activation = "tanh"
+gd-init-scale = 0.1
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "sweep.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_a_file_is_a_grid(tmp_path):
+    sweep = Sweep.load(written(tmp_path, FILE.replace("no-such = 1\n", "")))
+    assert list(sweep.dimensions) == ["panel", "width", "task_seed"]
+    cells = sweep.cells()
+    assert len(cells) == 2 * 2 * 3
+    last = cells[-1]
+    assert last.place == {"panel": "tanh, steady", "width": 10, "task_seed": 2}
+    chosen = last.options
+    assert (chosen.activation, chosen.width, chosen.task_seed, chosen.eps) == ("tanh", 10, 2, 0.02)
+    assert chosen.gd_init_scale == 0.1
+    assert (chosen.draws, chosen.max_evaluations, chosen.restarts) == (25, 200_000_000, 4)
+    assert cells[0].options.gd_init_scale is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (FILE, "there is no option 'no_such'"),
+        (FILE.replace("no-such = 1", "depth = '3'"), "depth is '3'; it must be a valid integer"),
+        (FILE.replace("no-such = 1", "width = 3"), "width is an axis and an option too"),
+        (FILE.replace("no-such = 1", "depth = 0"), "depth is 0"),
+        (FILE.replace("no-such = 1", "activation = 'sigmoid'"), "activation is 'sigmoid'"),
+        (FILE.replace("no-such = 1", "method = 'gibbs'"), "method is 'gibbs'"),
+        (FILE.replace("no-such = 1", "gd = false"), "--gd-init-scale is for gradient descent"),
+        (FILE.replace("no-such = 1", "data = 'missing.npz'"), "missing.npz"),
+        (FILE.replace("no-such = 1", "eps = 0"), "TOML"),
+        (FILE.replace("no-such = 1\n", "").replace("eps = 0.02", "eps = 0"), "eps is 0"),
+        (FILE.replace("[5, 10]", "[]"), "axes.width is empty"),
+        (FILE.replace("[5, 10]", "[5, 5]"), "each value may be there once"),
+        (FILE.replace("[5, 10]", "5"), "axes.width is 5; it must be a valid list"),
+        (FILE.replace("no-such = 1\n", "").replace("width = [", "wdth = ["), "'wdth'; did you mean width"),
+        (FILE.replace("no-such = 1\n", "").replace('activation = "tanh"', "width = 3"), "panel 'tanh, steady' sets it"),
+        (FILE.replace("no-such = 1\n", "").replace('name = "tanh, steady"', ""), "panel.name is None"),
+        (FILE.replace("no-such = 1\n", "").replace("tanh, steady", "linear"), "panel.name is 'linear'"),
+        (FILE.replace('title = "Width"', ""), "title is missing"),
+        (FILE.replace('title = "Width"', 'titel = "Width"'), "title is missing"),
+        (FILE.replace("[axes]", "[axis]"), "axes is missing"),
+        ("title = 3\n[axes]\ndepth = [2]", "title is 3; it must be a valid string"),
+        ("title = 'x'\nextra = 3\n[axes]\ndepth = [2]", "there is no key 'extra'"),
+        ("title = 'x'\n[axes]\n", "axes is empty"),
+        ("title =", "is not TOML"),
+    ],
+)
+def test_a_fault_is_named_with_its_key(tmp_path, text, said):
+    with pytest.raises(gc.InputError, match=said.replace("[", "\\[")) as refused:
+        check_cells(Sweep.load(written(tmp_path, text)).cells())
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(gc.InputError, match="cannot be read"):
+        Sweep.load(tmp_path / "none.toml")
+
+
+def test_the_cell_with_the_fault_is_named():
+    sweep = small_sweep(axes={"depth": [2, 3], "rank": [1, 4]})
+    with pytest.raises(gc.InputError, match="cell panel = tanh, depth = 2, rank = 4: rank is 4"):
+        check_cells(sweep.cells())
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+def cell(**options):
+    [only] = Sweep(title="", options={**OPTIONS, "task_seed": 0, **options}, axes={"depth": [3]}).cells()
+    return only
+
+
+def test_conditioning_does_not_know_of_descent_nor_descent_of_conditioning():
+    base = cell()
+    for changes in ({"gd_lr": 0.1}, {"restarts": 3}, {"gd_momentum": 0.9}):
+        other = cell(**changes)
+        assert (other.key == base.key, other.descent_key == base.descent_key) == (True, False)
+    for changes in ({"eps": 0.1}, {"normalize": False}, {"prior": "uniform"}, {"method": "splitting"}, {"draws": 3}):
+        other = cell(**changes)
+        assert (other.key == base.key, other.descent_key == base.descent_key) == (False, True)
+    for changes in ({"width": 7}, {"activation": "tanh"}, {"seed": 1}, {"rank": 2}, {"task": "completion"}):
+        other = cell(**changes)
+        assert (other.key == base.key, other.descent_key == base.descent_key) == (False, False)
+
+
+def test_a_start_at_the_prior_depends_on_it():
+    def at_prior(**changes):
+        options = {name: value for name, value in OPTIONS.items() if name != "gd_init_scale"}
+        options |= {"gd_init": "prior", **changes}
+        return Sweep(title="", options=options, axes={"depth": [3]}).cells()[0].descent_key
+
+    assert at_prior() != at_prior(prior="uniform")
+
+
+def test_a_default_that_is_given_changes_no_key():
+    assert cell(activation="linear", gd_tol=1e-6).key == cell().key
+    assert cell(activation="linear", gd_tol=1e-6).descent_key == cell().descent_key
+
+
+def test_neighbouring_tasks_descend_together():
+    first, seventh, eighth = (cell(task_seed=seed) for seed in (0, 7, 8))
+    assert first.descent_key == seventh.descent_key != eighth.descent_key
+    assert first.task_seeds == list(range(8))
+    assert eighth.task_seeds == list(range(8, 16))
+    assert first.key != seventh.key
+
+
+def test_a_file_counts_by_what_is_in_it(tmp_path):
+    file, copy, other = (tmp_path / name for name in ("a.csv", "b.csv", "c.csv"))
+    file.write_text("a,b\n1,2\n3,\n2,5\n", encoding="utf-8")
+    copy.write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
+    other.write_text("a,b\n1,2\n3,\n2,6\n", encoding="utf-8")
+    keys = [
+        Sweep(title="", options={"data": str(path)}, axes={"depth": [2]}).cells()[0].key for path in (file, copy, other)
+    ]
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_cells_have_streams_of_their_own_but_for_rejection():
+    for method, distinct in (("splitting", 8), ("rejection", 2)):
+        options = OPTIONS | {"method": method}
+        axes = {"depth": [2, 3], "task_seed": [0, 1], "eps": [0.05, 0.1]}
+        del options["eps"]
+        seeds = {one.seed for one in Sweep(title="", options=options, axes=axes).cells()}
+        assert len(seeds) == distinct
