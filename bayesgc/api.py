@@ -253,7 +253,8 @@ def _condition(settings: _Settings, control: Control) -> Run:
     criterion, normalize = settings.criterion, settings.model.normalize
     if not infeasible(criterion.task, criterion.eps, normalize=normalize):
         return settings.method.run(criterion, settings.request, replace(control, started=time.perf_counter()))
-    kind = "matrix of Frobenius norm 1" if normalize else "matrix"
+    noun = "matrix" if len(settings.task.shape) == 2 else "tensor"
+    kind = f"{noun} of Frobenius norm 1" if normalize else noun
     least = least_train_loss(criterion.task, normalize=normalize)
     return Run(
         method=settings.method.name,

@@ -215,7 +215,9 @@ class Options(BaseModel):
         order = len(task.shape)
         family = ("matrix" if order == 2 else "cp") if self.family is None else one_of("family", self.family, FAMILIES)
         if family == "matrix" and order > 2:
-            raise InputError(f"--family matrix is for matrices; the task has the shape {task.shape}: choose another.")
+            raise InputError(
+                f"--family matrix is for matrices; the task has the shape {task.shape}: choose cp or tensor-train."
+            )
         enough = math.prod(task.shape) // max(task.shape)  # for any array of this shape
         return FAMILIES[family](
             depth=self.depth,

@@ -4,12 +4,16 @@ Douglas–Rachford splitting (Lions & Mercier 1979) between singular-value thres
 exact projection onto the fits, sped up by safeguarded Anderson extrapolation (Walker & Ni 2011): plain splitting can
 need thousands of steps on tasks where the extrapolated one needs fifty. Each answer carries its own proof, a duality
 gap: any Y in the row space of the measurements with ‖Y‖_op ≤ 1 gives ⟨Y, W⟩ as a lower bound.
+
+Of a tensor it is the mean of the nuclear norms of its unfoldings, each mode as rows against all the others (Liu,
+Musialski, Wonka & Ye 2013), by the same steps on one copy of the tensor for each unfolding.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,7 +21,7 @@ from jaxtyping import Float
 
 from bayesgc.inference.affine import BestFits, best_fits
 from bayesgc.task import Task
-from bayesgc.validate import InputError, positive_integer
+from bayesgc.validate import positive_integer
 
 _THRESHOLD = 0.3  # of the least-squares fit's largest singular value; best or near it from 3×5 to 200×150
 _MEMORY = 10  # steps that the extrapolation looks back on
@@ -31,82 +35,121 @@ _GROWTH = 2.0  # an extrapolation whose residual is this much above the least so
 class NuclearFit:
     """A best fit of (nearly) least nuclear norm.
 
-    ``end_to_end`` fits as well as any matrix can, up to rounding, and its nuclear norm exceeds the least one by at most
-    ``relative_gap`` times itself; ``dual`` is the feasible dual matrix that proves so.
+    ``end_to_end`` fits as well as any array can, up to rounding, and its nuclear norm exceeds the least one by at most
+    ``relative_gap`` times itself; ``dual`` is the feasible dual matrix that proves so, or one of the tensor's shape for
+    each mode, whose sum is in the row space.
     """
 
-    end_to_end: Float[np.ndarray, "rows cols"]
-    dual: Float[np.ndarray, "rows cols"]
+    end_to_end: Float[np.ndarray, "*shape"]
+    dual: Float[np.ndarray, "*mode_shape"]
     relative_gap: float
     iterations: int
     converged: bool
 
 
 def minimum_nuclear_norm(task: Task, *, tolerance: float = 1e-9, max_iterations: int | None = None) -> NuclearFit:
-    """The matrix of least nuclear norm among the best fits of a task of order two.
+    """The matrix of least nuclear norm among the best fits of a task, or the tensor of least mean over its unfoldings.
 
     Ends when the relative duality gap is at most ``tolerance``, or after ``max_iterations`` steps of one singular value
     decomposition each (by default 5000, fewer for large matrices); ``converged`` tells which. Inconsistent targets are
     replaced by their least-squares fit. Completion tasks now and then have a whole face of minimisers; the one found
     then is that to which the steps from the least-squares fit lead.
     """
-    if len(task.shape) != 2:
-        raise InputError(f"the nuclear norm needs a matrix; this task has shape {tuple(task.shape)}.")
     if max_iterations is None:
         limit = max(100, min(_STEPS, _WORK // (math.prod(task.shape) * min(task.shape))))
     else:
         limit = positive_integer("max_iterations", max_iterations)
-    fits = best_fits(task)
-    scale = float(np.linalg.norm(fits.point.reshape(task.shape), 2))
+    fits, unfoldings = best_fits(task), _Unfoldings(task.shape)
+    scale = max(float(np.linalg.norm(each, 2)) for each in unfoldings.matrices(unfoldings.copies(fits.point)))
     if scale == 0.0:
-        return NuclearFit(np.zeros(task.shape), np.zeros(task.shape), 0.0, 0, True)
-    return _split(fits, task.shape, _THRESHOLD * scale, tolerance, limit)
+        zeros = np.zeros(task.shape)
+        return NuclearFit(zeros, unfoldings.folded(unfoldings.copies(fits.point)), 0.0, 0, True)
+    return _split(fits, unfoldings, _THRESHOLD * scale, tolerance, limit)
 
 
-def _split(fits: BestFits, shape: tuple[int, ...], threshold: float, tolerance: float, limit: int) -> NuclearFit:
+@dataclass(frozen=True)
+class _Unfoldings:
+    """The matrices whose nuclear norms are added: a matrix itself, or a tensor with each mode as rows.
+
+    ``parts`` are vectorised arrays one after the other, one for each of these matrices.
+    """
+
+    shape: tuple[int, ...]
+
+    @property
+    def modes(self) -> range:
+        """The modes that are rows in turn; a matrix and its transpose have the same norm."""
+        return range(1 if len(self.shape) == 2 else len(self.shape))
+
+    def copies(self, vector: Float[np.ndarray, " entry"]) -> Float[np.ndarray, " parts"]:
+        """The same array for each unfolding."""
+        return np.tile(vector, len(self.modes))
+
+    def mean(self, parts: Float[np.ndarray, " parts"]) -> Float[np.ndarray, " entry"]:
+        """The mean of the arrays."""
+        return np.asarray(parts.reshape(len(self.modes), -1).mean(0))
+
+    def folded(self, parts: Float[np.ndarray, " parts"]) -> Float[np.ndarray, "*mode_shape"]:
+        """The arrays in their shape, with an axis of modes in front for a tensor."""
+        return parts.reshape(self.shape if len(self.modes) == 1 else (len(self.modes), *self.shape))
+
+    def matrices(self, parts: Float[np.ndarray, " parts"]) -> list[Float[np.ndarray, "rows cols"]]:
+        """Each array as its matrix."""
+        arrays = parts.reshape(len(self.modes), *self.shape)
+        return [np.moveaxis(arrays[mode], mode, 0).reshape(self.shape[mode], -1) for mode in self.modes]
+
+    def parts(self, matrices: Iterable[Float[np.ndarray, "rows cols"]]) -> Float[np.ndarray, " parts"]:
+        """The inverse of `matrices`."""
+        sides = [(self.shape[mode], *self.shape[:mode], *self.shape[mode + 1 :]) for mode in self.modes]
+        folded = zip(self.modes, matrices, sides, strict=True)
+        return np.concatenate([np.moveaxis(each.reshape(side), 0, mode).ravel() for mode, each, side in folded])
+
+
+def _split(fits: BestFits, unfoldings: _Unfoldings, threshold: float, tolerance: float, limit: int) -> NuclearFit:
     """Douglas–Rachford steps from the least-squares fit until the gap closes."""
-    state, extrapolation = fits.point, _Anderson()
-    best, iteration = _certified(fits, shape, state, _polar(state, shape), tolerance), 0
+    state, extrapolation = unfoldings.copies(fits.point), _Anderson()
+    start = unfoldings.parts(map(_polar, unfoldings.matrices(state)))
+    best, iteration = _certified(fits, unfoldings, fits.point, start, tolerance), 0
     while iteration < limit and not best.converged:
         iteration += 1
-        fit = fits.project(state)
-        state = extrapolation.step(state, _shrink(2 * fit - state, shape, threshold) - fit)
+        fit = unfoldings.copies(fits.project(unfoldings.mean(state)))
+        shrunk = unfoldings.parts(_shrink(each, threshold) for each in unfoldings.matrices(2 * fit - state))
+        state = extrapolation.step(state, shrunk - fit)
         if iteration % _CHECK == 0 or iteration == limit:
-            fit = fits.project(state)
-            found = _certified(fits, shape, fit, (fit - state) / threshold, tolerance)
+            fit = fits.project(unfoldings.mean(state))
+            found = _certified(fits, unfoldings, fit, (unfoldings.copies(fit) - state) / threshold, tolerance)
             best = min(best, found, key=lambda each: each.relative_gap)
     return replace(best, iterations=iteration)
 
 
 def _certified(
     fits: BestFits,
-    shape: tuple[int, ...],
+    unfoldings: _Unfoldings,
     vector: Float[np.ndarray, " entry"],
-    multiplier: Float[np.ndarray, " entry"],
+    multipliers: Float[np.ndarray, " parts"],
     tolerance: float,
 ) -> NuclearFit:
-    """The fit with its duality gap, from a multiplier that is first made dual feasible."""
-    matrix = vector.reshape(shape)
-    # Rounding may push a multiplier out of the row space, where its bound would not hold.
-    dual = fits.measured(multiplier)
-    dual = dual / max(1.0, float(np.linalg.norm(dual.reshape(shape), 2)))
-    norm = float(np.linalg.svd(matrix, compute_uv=False).sum())
-    gap = max(0.0, (norm - float(dual @ fits.point)) / norm)
-    return NuclearFit(matrix, dual.reshape(shape), gap, 0, gap <= tolerance)
+    """The fit with its duality gap, from multipliers that are first made dual feasible."""
+    # Rounding may push their sum out of the row space, where its bound would not hold.
+    mean = unfoldings.mean(multipliers)
+    dual = multipliers + unfoldings.copies(fits.measured(mean) - mean)
+    dual = dual / max(1.0, *(float(np.linalg.norm(each, 2)) for each in unfoldings.matrices(dual)))
+    norms = [np.linalg.svd(each, compute_uv=False).sum() for each in unfoldings.matrices(unfoldings.copies(vector))]
+    norm = float(np.mean(norms))
+    gap = max(0.0, (norm - float(unfoldings.mean(dual) @ fits.point)) / norm)
+    return NuclearFit(vector.reshape(unfoldings.shape), unfoldings.folded(dual), gap, 0, gap <= tolerance)
 
 
-def _shrink(
-    vector: Float[np.ndarray, " entry"], shape: tuple[int, ...], threshold: float
-) -> Float[np.ndarray, " entry"]:
+def _shrink(matrix: Float[np.ndarray, "rows cols"], threshold: float) -> Float[np.ndarray, "rows cols"]:
     """Soft thresholding of the singular values, the proximal map of ``threshold``·‖·‖_*."""
-    left, singular, right = np.linalg.svd(vector.reshape(shape), full_matrices=False)
-    return np.ravel((left * np.maximum(singular - threshold, 0.0)) @ right)
+    left, singular, right = np.linalg.svd(matrix, full_matrices=False)
+    return np.asarray((left * np.maximum(singular - threshold, 0.0)) @ right)
 
 
-def _polar(vector: Float[np.ndarray, " entry"], shape: tuple[int, ...]) -> Float[np.ndarray, " entry"]:
+def _polar(matrix: Float[np.ndarray, "rows cols"]) -> Float[np.ndarray, "rows cols"]:
     """The subgradient U Vᵀ of the nuclear norm."""
-    left, _, right = np.linalg.svd(vector.reshape(shape), full_matrices=False)
-    return np.ravel(left @ right)
+    left, _, right = np.linalg.svd(matrix, full_matrices=False)
+    return np.asarray(left @ right)
 
 
 @dataclass

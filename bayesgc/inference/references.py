@@ -17,16 +17,15 @@ from bayesgc.task import Task
 def reference_points(task: Task, *, normalize: bool) -> dict[str, Reference]:
     """The reference points of ``task`` by name, in float64.
 
-    ``zero`` and ``least_squares`` (of minimum norm) are always there, ``nuclear_norm`` for tasks of order two, and
-    ``chance`` with ``normalize`` where it exists (see ``chance_level``).
+    ``zero``, ``least_squares`` (of minimum norm) and ``nuclear_norm`` (of a tensor, the mean over its unfoldings) are
+    always there, ``chance`` with ``normalize`` where it exists (see ``chance_level``).
     """
     fits = best_fits(task)
     points = {
         "zero": _reference(task, np.zeros(task.shape)),
         "least_squares": _reference(task, fits.point.reshape(task.shape)),
     }
-    if len(task.shape) == 2:
-        points["nuclear_norm"] = _reference(task, _nuclear_norm_point(task))
+    points["nuclear_norm"] = _reference(task, _nuclear_norm_point(task))
     chance = chance_level(task, fits) if normalize else None
     if chance is not None:
         points["chance"] = chance
@@ -46,7 +45,7 @@ def chance_level(task: Task, fits: BestFits) -> Reference | None:
     return Reference(None, 0.0, left / task.held_out.count + task.zero_gen_loss)
 
 
-def _nuclear_norm_point(task: Task) -> Float[np.ndarray, "rows cols"]:
+def _nuclear_norm_point(task: Task) -> Float[np.ndarray, "*shape"]:
     fit = minimum_nuclear_norm(task)
     if not fit.converged:
         warnings.warn(

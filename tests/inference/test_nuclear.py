@@ -111,9 +111,47 @@ def test_too_few_steps_are_reported():
     assert fit.iterations == 5
 
 
-def test_refuses_tensors_and_no_steps():
-    tensor = Task("data", (2, 2, 2), ObservedCells((2, 2, 2), np.arange(3)), np.ones(3), dims=("a", "b", "c"))
-    with pytest.raises(InputError, match=r"shape \(2, 2, 2\)"):
-        minimum_nuclear_norm(tensor)
+def unfolded(tensor, mode):
+    return np.moveaxis(tensor, mode, 0).reshape(tensor.shape[mode], -1)
+
+
+def mean_nuclear_norm(tensor):
+    return np.mean([nuclear_norm(unfolded(tensor, mode)) for mode in range(tensor.ndim)])
+
+
+def convex_twin_of_tensors(task):
+    """The least mean of the nuclear norms of the unfoldings, from the primal program."""
+    vector = cp.Variable(task.measurements.entries)
+    places = np.arange(task.measurements.entries).reshape(task.shape)
+    orders = [unfolded(places, mode) for mode in range(places.ndim)]
+    norms = [cp.normNuc(cp.reshape(vector[order.ravel()], order.shape, order="C")) for order in orders]
+    fits = [task.measurements.dense() @ vector == task.targets]
+    return cp.Problem(cp.Minimize(sum(norms) / len(norms)), fits).solve(solver="CLARABEL")
+
+
+TENSORS = {
+    "sensing": sensing(shape=(3, 4, 2), rank=1, measurements=15, seed=0),
+    "completion": completion(shape=(3, 3, 3), rank=2, measurements=14, seed=1),
+    "order four": sensing(shape=(2, 3, 2, 2), rank=1, measurements=14, seed=2),
+}
+
+
+@pytest.mark.parametrize("task", TENSORS.values(), ids=TENSORS.keys())
+def test_tensors_agree_with_a_convex_solver(task):
+    fit = minimum_nuclear_norm(task)
+    assert fit.converged
+    assert fit.end_to_end.shape == task.shape
+    assert np.allclose(task.measurements.dense() @ fit.end_to_end.ravel(), task.targets, atol=1e-12)
+    assert mean_nuclear_norm(fit.end_to_end) == pytest.approx(convex_twin_of_tensors(task), rel=1e-6)
+    least_squares = np.linalg.pinv(task.measurements.dense()) @ task.targets
+    assert mean_nuclear_norm(least_squares.reshape(task.shape)) > mean_nuclear_norm(fit.end_to_end) * (1 + 1e-3)
+    # The certificate: each dual is feasible, and their sum is seen by the measurements alone.
+    assert max(np.linalg.norm(unfolded(each, mode), 2) for mode, each in enumerate(fit.dual)) <= 1 + 1e-12
+    total = fit.dual.mean(0).ravel()
+    assert np.allclose(total, np.linalg.pinv(task.measurements.dense()) @ (task.measurements.dense() @ total))
+    assert total @ least_squares >= mean_nuclear_norm(fit.end_to_end) * (1 - 1e-8)
+
+
+def test_refuses_no_steps():
     with pytest.raises(InputError, match="max_iterations is 0"):
         minimum_nuclear_norm(TASKS["sensing"], max_iterations=0)

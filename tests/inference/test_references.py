@@ -86,11 +86,13 @@ def test_unknown_truth_leaves_training_losses():
     assert points["zero"].train_loss == pytest.approx(np.mean(task.targets**2))
 
 
-def test_tensors_have_no_nuclear_norm_point():
+def test_tensors_have_the_same_points():
     cells = ObservedCells((2, 3, 2), np.arange(0, 12, 2))
     task = Task("data", (2, 3, 2), cells, np.arange(6.0), np.ones((2, 3, 2)), dims=("a", "b", "c"))
     points = reference_points(task, normalize=False)
-    assert list(points) == ["zero", "least_squares"]
+    assert list(points) == ["zero", "least_squares", "nuclear_norm"]
+    assert points["nuclear_norm"].end_to_end.shape == (2, 3, 2)
+    assert points["nuclear_norm"].train_loss < 1e-20
     assert points["least_squares"].end_to_end.shape == (2, 3, 2)
     assert points["least_squares"].gen_loss == pytest.approx(1.0)
 
