@@ -10,6 +10,7 @@ import numpy as np
 import pyro
 import pyro.distributions as dist
 import pytest
+import torch
 
 import bayesgc as gc
 
@@ -246,3 +247,44 @@ def test_the_mode_stands_beside_or_the_reason_why_not():
         without = infer(max_seconds=0.1, **options)
         assert "map" not in without.children
         assert reason in json.loads(without.attrs["reasons"])["map"]
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("family", [gc.CPFactorization, gc.TensorTrain])
+def test_results_of_tensors_carry_their_dimensions(family, tmp_path):
+    task = gc.sensing(shape=(2, 3, 4), rank=1, measurements=5, seed=1)
+    model = family(depth=3, width=4, normalize=False)
+    options = {"method": "rejection", "eps": 0.2, "gd": QUICK_GD, "map": gc.MaximumAPosteriori(restarts=1)}
+    found = infer(model, task, weights=True, **options)
+    gc.save_result(found, tmp_path / "tensor.nc")
+    loaded = gc.load_result(tmp_path / "tensor.nc")
+    modes = ("mode1", "mode2", "mode3")
+    for law in ("prior", "posterior", "gd", "map"):
+        sample = ("restart",) if law in ("gd", "map") else ("chain", "draw")
+        variables = loaded[law].to_dataset()
+        assert variables["end_to_end"].dims == (*sample, *modes)
+        assert variables["mode_singular_value"].dims == (*sample, "mode", "component")
+        assert variables["mode"].values.tolist() == list(modes)
+        assert variables["effective_rank"].dims == sample
+    assert loaded["posterior"]["A3_2"].dims[-2:] == ("A3_2_row", "A3_2_col")
+    assert loaded["ground_truth"]["end_to_end"].dims == modes
+    assert loaded["constant_data"]["A"].dims == ("measurement", *modes)
+    assert loaded["constant_data"]["reference"].values.tolist() == ["zero", "least_squares", "nuclear_norm"]
+    described = json.loads(loaded.attrs["configuration"])
+    assert (described["model"]["family"], described["task"]["shape"]) == (family.family, [2, 3, 4])
+    # The weights that were kept make the tensors that were kept.
+    posterior = loaded["posterior"].to_dataset().isel(chain=0, draw=0)
+    layers = [torch.from_numpy(posterior[name].values)[..., None] for name in model.layer_names(task.shape)]
+    made = model.network(task.shape).forward(layers, normalize=False)[..., 0].reshape(task.shape)
+    np.testing.assert_allclose(made, posterior["end_to_end"], rtol=1e-3, atol=1e-5)
+
+
+def test_a_tensor_in_a_file_is_a_task(tmp_path):
+    task = gc.completion(shape=(2, 3, 2), rank=1, measurements=5, seed=1)
+    stack = task.measurements.dense().reshape(-1, *task.shape)
+    np.savez(tmp_path / "mine.npz", A=stack, y=task.targets)
+    loaded = gc.load(tmp_path / "mine.npz")
+    assert (loaded.shape, loaded.dims, loaded.observed_cells) == ((2, 3, 2), ("mode1", "mode2", "mode3"), True)
+    found = gc.result_object(infer(gc.CPFactorization(width=3, normalize=False), loaded))
+    assert len(found["unobserved"]) == 7
+    assert set(found["unobserved"][0]) >= {"mode1", "mode2", "mode3", "mean", "q05", "q95"}
