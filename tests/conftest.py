@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jaxtyping
 import pytest
 import torch
 from jaxtyping import install_import_hook
@@ -38,6 +39,14 @@ def cases() -> dict[str, Case]:
     """The cases of ``tests/cases/cases.json`` by name; ``path`` is the file with A, y and truth."""
     table = json.loads((CASES / "cases.json").read_text(encoding="utf-8"))
     return {name: Case(name, CASES / f"{name}.npz", facts) for name, facts in table.items()}
+
+
+@pytest.fixture
+def unchecked():
+    """Turns the run-time shape checks off, which cost long runs of small arrays most of their time."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -64,7 +64,10 @@ class Importance:
 
     def _sample(self, criterion: Criterion, request: Request) -> _Sample:
         if criterion.collapsed is None:
-            raise InputError("importance needs an unnormalised factorisation with a Gaussian last layer.")
+            raise InputError(
+                "importance needs an unnormalised factorisation with a last layer of Gaussians or a scale mixture; "
+                "splitting and rejection condition any model at some eps > 0."
+            )
         refuse_without_density(criterion.task, criterion.collapsed, criterion.eps, self.name)
         target = CollapsedCriterion(criterion.task, criterion.collapsed, criterion.eps, criterion.device)
         return _Sample(target, request.filled(self.defaults))

@@ -5,19 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import jaxtyping
 import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-
-
-@pytest.fixture
-def unchecked():
-    """Turns the run-time shape checks off, which cost long runs of small arrays most of their time."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

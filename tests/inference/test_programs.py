@@ -57,5 +57,5 @@ def test_islands_of_carried_sites_are_the_same_on_any_number_of_threads(threads)
 
 
 def test_importance_says_what_it_needs():
-    with pytest.raises(InputError, match="importance needs an unnormalised"):
+    with pytest.raises(InputError, match="importance needs .* splitting and rejection condition any model"):
         condition(Importance(), criterion(counted, TASK, 0.1))
