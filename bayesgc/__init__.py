@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         plot_spectrum,
         plot_sweep,
     )
+    from bayesgc.analysis.predictive import predict
     from bayesgc.analysis.report import write_report
     from bayesgc.analysis.storage import load as load_result
     from bayesgc.analysis.storage import save as save_result
@@ -74,6 +75,7 @@ _HOMES = {
         "plot_spectrum",
         "plot_sweep",
     ],
+    "bayesgc.analysis.predictive": ["predict"],
     "bayesgc.analysis.report": ["write_report"],
     "bayesgc.analysis.summary": ["result_object"],
     "bayesgc.api": ["InferenceFailed", "conditioned", "infer"],
@@ -149,6 +151,7 @@ __all__ = [
     "plot_result",
     "plot_spectrum",
     "plot_sweep",
+    "predict",
     "register_activation",
     "register_prior",
     "register_scales",

@@ -37,12 +37,16 @@ from bayesgc.inference import (
     why_not_by_default,
 )
 from bayesgc.inference.methods import hyperparameters
+from bayesgc.inference.noise import likeliest_threshold
 from bayesgc.models import Factorization, Model, ProgramModel, as_model
 from bayesgc.models.collapse import collapse, why_not_collapsible
 from bayesgc.models.layout import Program
 from bayesgc.models.priors import label
 from bayesgc.task import Task
 from bayesgc.validate import InputError, integer_in, one_of, positive_integer, real_in
+
+EVIDENCE = "evidence"
+"""The ε that noisy data suggest themselves."""
 
 
 class InferenceFailed(RuntimeError):  # noqa: N818 - it says what happened
@@ -79,7 +83,8 @@ def infer(
         model: a `MatrixFactorization`, `CPFactorization` or `TensorTrain`; or a Pyro program without arguments that
             returns one array of ``task.shape``.
         task: what was measured.
-        eps: the threshold on the training loss; or a share of the zero predictor's, such as ``"5%"``.
+        eps: the threshold on the training loss; a share of the zero predictor's, such as ``"5%"``; or ``"evidence"``,
+            the size of noise under which noisy data are most probable.
         method: ``auto``, a method's name, or a method object with its hyperparameters.
         gd: gradient descent with these hyperparameters, with the paper's, or none.
         map: the mode at an exact fit, with these hyperparameters, with the defaults, or none; None for the defaults
@@ -111,6 +116,8 @@ def infer(
     most = None if max_evaluations is None else positive_integer("max_evaluations", max_evaluations)
     control = Control(limit, most, report or (lambda progress: None))
     with interruptible(control):
+        if eps == EVIDENCE:
+            settings = settings.at(likeliest_threshold(settings.criterion, settings.request.seed, control))
         result = _assemble(settings, control)
     if on_failure == "raise" and result.attrs["outcome"] != Outcome.CONVERGED:
         raise InferenceFailed(f"{result.attrs['outcome']}: {result.attrs['message']}", result)
@@ -193,7 +200,7 @@ class _Settings:
         chosen = method_named(method)
         collapsed = collapse(model, task.shape, weights=request.weights)
         whitened = model.whiten(task.shape, weights=request.weights) if collapsed is None else collapsed.whitened
-        threshold = _threshold(eps, task)
+        threshold = task.zero_train_loss if eps == EVIDENCE else _threshold(eps, task)
         if threshold == 0:
             _check_exact(chosen, model, task)
         descent = GradientDescent() if gd is True else gd or None
@@ -203,6 +210,10 @@ class _Settings:
             raise InputError(f"map is {mode!r}; give True, False, None or a MaximumAPosteriori.")
         criterion = Criterion(task, whitened, threshold, place, dtype_named(dtype, place), collapsed)
         return cls(model, task, chosen, descent, mode, criterion, request)
+
+    def at(self, eps: float) -> _Settings:
+        """The same with another threshold."""
+        return replace(self, criterion=replace(self.criterion, eps=eps))
 
     def configuration(self) -> dict[str, Any]:
         """All that makes the result what it is, as plain values."""
@@ -321,7 +332,8 @@ def _threshold(eps: float | str, task: Task) -> float:
             value = real_in("eps", eps, 0)
     except InputError:
         raise InputError(
-            f"eps is {eps!r}; it must be a training loss above 0, or a share of the zero predictor's such as '5%'."
+            f"eps is {eps!r}; it must be a training loss above 0, a share of the zero predictor's such as '5%', "
+            f"or {EVIDENCE!r}."
         ) from None
     return value
 

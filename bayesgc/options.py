@@ -95,7 +95,12 @@ class Options(BaseModel):
 
     eps: Annotated[
         float | str,
-        About("Threshold on the training loss; 5% is of the zero predictor's, 0 an exact fit.", RUN, typed=str),
+        About(
+            "Threshold on the training loss; 5% is of the zero predictor's, 0 an exact fit, evidence the noise that "
+            "makes the data most probable.",
+            RUN,
+            typed=str,
+        ),
     ] = 0.0035
     method: Annotated[str, About("auto, splitting, importance, nuts or rejection.", RUN)] = "auto"
     chains: Annotated[int | None, About("Independent islands or chains.", RUN, "the method's")] = None
