@@ -29,6 +29,8 @@ Started = Callable[[Job], None]
 
 ATTEMPTS = 3
 """How often a job may lose its worker before that counts as its failure."""
+_PATIENCE = 10.0
+"""Seconds within which a scheduler has to answer."""
 _LOST = Failure(f"its worker ended {ATTEMPTS} times while it ran: it may need more memory than there is")
 
 
@@ -125,7 +127,7 @@ def _on_dask(jobs: Sequence[Job], scheduler: str, workers: int | None, started: 
         for job in jobs:
             started(job)
         try:
-            for future in as_completed(futures):
+            for future in as_completed(futures, loop=client.loop):
                 yield futures[future], _dask_result(future)
         except (FutureCancelledError, OSError) as error:
             raise InputError(
@@ -161,7 +163,7 @@ def _client(scheduler: str, workers: int | None) -> Iterator[Client]:
         else:
             address = scheduler
         try:
-            client = stack.enter_context(Client(address, timeout=10, set_as_default=False))
+            client = stack.enter_context(Client(address, timeout=_PATIENCE, set_as_default=False))
         except (OSError, ValueError, TypeError) as error:
             raise InputError(
                 f"--scheduler is {scheduler!r}; no Dask scheduler answers there ({' '.join(str(error).split())}). "

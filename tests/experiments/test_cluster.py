@@ -1,0 +1,63 @@
+"""Sweeps on Dask: two workers of their own processes, over TCP on this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+from small import assert_same_bits, small_sweep
+
+import bayesgc as gc
+from bayesgc.experiments import run_sweep, runners
+
+distributed = pytest.importorskip("distributed")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[distributed.LocalCluster]:
+    options = {"processes": True, "threads_per_worker": 1, "protocol": "tcp", "dashboard_address": None}
+    with distributed.LocalCluster(n_workers=2, **options) as started:
+        yield started
+
+
+def test_two_workers_over_tcp_give_the_bits_of_one_process(cluster, tmp_path):
+    address = cluster.scheduler_address
+    assert address.startswith("tcp://127.0.0.1:")
+    found = run_sweep(small_sweep(), tmp_path / "dask", scheduler=address, workers=2)
+    assert_same_bits(found, run_sweep(small_sweep(), tmp_path / "here", workers=1))
+
+
+def test_a_worker_that_is_killed_is_made_up_for(cluster, tmp_path):
+    killed = []
+
+    def kill_one(progress):
+        if progress.done == 1 and not killed:
+            process = next(iter(cluster.workers.values())).process
+            killed.append(process.pid)
+            os.kill(process.pid, signal.SIGKILL)
+
+    found = run_sweep(small_sweep(), tmp_path / "dask", scheduler=cluster.scheduler_address, report=kill_one)
+    assert killed
+    assert (found["failure"] == "").all()
+    assert_same_bits(found, run_sweep(small_sweep(), tmp_path / "here", workers=1))
+
+
+def test_workers_of_another_version_are_refused(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(runners, "ALGORITHM", 99)
+    with pytest.raises(gc.InputError, match=r"worker tcp://.* has version 1 of the algorithms; this bayesgc has 99"):
+        run_sweep(small_sweep(), tmp_path / "store", scheduler=cluster.scheduler_address)
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://x"])
+def test_a_scheduler_that_does_not_answer(tmp_path, monkeypatch, address):
+    monkeypatch.setattr(runners, "_PATIENCE", 1.0)
+    with pytest.raises(gc.InputError, match="no Dask scheduler answers there"):
+        run_sweep(small_sweep(), tmp_path / "store", scheduler=address)
+
+
+def test_dask_that_is_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
+    with pytest.raises(gc.InputError, match=r"bayesgc\[cluster\]"):
+        run_sweep(small_sweep(), tmp_path / "store", scheduler="local")
