@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from bayesgc.inference import (
     Method,
     Outcome,
     Progress,
+    Rejection,
     Request,
     Run,
     conditioned_program,
@@ -148,6 +149,48 @@ def check_inference(
     _Settings.checked(model, task, eps, method, gd, map, device, dtype, request)
 
 
+def infer_together(
+    problems: Sequence[tuple[Model, Task, float | str]],
+    *,
+    seed: int = 0,
+    chains: int | None = None,
+    draws: int | None = None,
+    precision: float | None = None,
+    max_seconds: float | None = None,
+    max_evaluations: int | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+) -> list[DataTree]:
+    """`infer` by rejection, without descent, on problems that share the law of the weights and one set of draws.
+
+    Problems are (model, task, eps); those with the same model object share its products too. Each result has the bits
+    of `infer` with that problem alone; the results are not independent of each other.
+
+    Raises:
+        InputError: as `infer` does.
+    """
+    request = _request(seed, precision, chains, draws, weights=False)
+    every = [_Settings.checked(*problem, "rejection", False, False, device, dtype, request) for problem in problems]
+    firsts = {id(model): settings for (model, _, _), settings in reversed(list(zip(problems, every, strict=True)))}
+    criteria = [
+        replace(settings.criterion, whitened=firsts[id(model)].criterion.whitened)
+        for (model, _, _), settings in zip(problems, every, strict=True)
+    ]
+    control = Control(max_seconds, max_evaluations)
+    with interruptible(control):
+        possible = [
+            not infeasible(each.criterion.task, each.criterion.eps, normalize=each.model.normalize) for each in every
+        ]
+        runs: dict[int, Run] = {}
+        # Forms with fewer normals for a draw, as some collapsed ones, cannot take the same ones.
+        for size in {criterion.latent_size for criterion in criteria}:
+            chosen = [i for i, each in enumerate(criteria) if possible[i] and each.latent_size == size]
+            if chosen:
+                together = Rejection().run_together([criteria[i] for i in chosen], request, control)
+                runs |= dict(zip(chosen, together, strict=True))
+        return [_assemble(settings, control, runs.get(i)) for i, settings in enumerate(every)]
+
+
 def conditioned(model: Model | Program, task: Task, *, eps: float | str, complete: bool = False) -> Program:
     """The model given the fit as a plain Pyro program, for any algorithm of ``pyro.infer``.
 
@@ -234,10 +277,11 @@ class _Settings:
         }
 
 
-def _assemble(settings: _Settings, control: Control) -> DataTree:
+def _assemble(settings: _Settings, control: Control, run: Run | None = None) -> DataTree:
+    """The result of one call, from its run where that was made elsewhere."""
     prior = draw_prior(settings.criterion, settings.request, control)
     references = reference_points(settings.task, normalize=settings.model.normalize)
-    run = _condition(settings, control)
+    run = run or _condition(settings, control)
     descent, why_no_descent = _descend(settings, run, control)
     mode, why_no_mode = _find_mode(settings, run, control)
     if control.interrupted:

@@ -104,7 +104,7 @@ def summary(sweep: Sweep, dataset: xr.Dataset) -> dict[str, Any]:
             if text
         ]
 
-    seeds = dataset["seed"].values.ravel()
+    seeds = dataset["seed_used"].values.ravel()
     return {
         "schema": 1,
         "title": sweep.title,

@@ -28,6 +28,7 @@ _CONDITIONING = frozenset(
     "normalize eps method chains draws precision max_seconds max_evaluations map".split()  # noqa: SIM905
 )
 _START_AT_PRIOR = frozenset({"prior", "scaling"})
+_OF_THE_BUDGET = ("chains", "draws", "precision", "max_seconds", "max_evaluations", "map")
 _NOT_OF_THE_DRAWS = _CONDITIONING | {"task", "rank", "measurements", "task_seed"}
 
 
@@ -67,14 +68,17 @@ class Cell:
         that one set of draws serves every task, threshold and normalisation.
         """
         whole = self._conditioning
-        if self.shares_draws:
+        if self.options.method == "rejection":
             whole = {name: value for name, value in whole.items() if name not in _NOT_OF_THE_DRAWS}
         return int(_digest(whole)[:8], 16)
 
     @property
-    def shares_draws(self) -> bool:
-        """Whether other cells with the same law of the weights use the same draws."""
-        return self.options.method == "rejection"
+    def draws_key(self) -> str | None:
+        """What cells have in common that one set of draws can serve; None where each has draws of its own."""
+        if self.options.method != "rejection" or self.options.map:
+            return None
+        common = {name: self._conditioning.get(name) for name in _OF_THE_BUDGET}
+        return _digest({"seed": self.seed, "device": self.options.device, **common})
 
     @cached_property
     def _conditioning(self) -> dict[str, Any]:

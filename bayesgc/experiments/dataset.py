@@ -47,7 +47,7 @@ NUMBERS = (
     *(f"{name}_gen_loss" for name in BASELINES),
     "zero_train_loss",
     "eps",
-    "seed",
+    "seed_used",
     "evaluations",
     "seconds",
 )
@@ -57,6 +57,7 @@ LONG_NAMES = {
     "posterior_gen_loss_mcse": "Monte Carlo standard error of E[L_gen] given the fit",
     "gd_gen_loss": "median L_gen of gradient descent over the restarts that fitted",
     "zero_gen_loss": "L_gen of the zero matrix",
+    "seed_used": "the seed by which infer gives the cell again",
     "log_volume": "log P(L_train < ε) under the prior",
     "seconds": "wall time of the conditioning",
 }
@@ -71,8 +72,10 @@ def collect(sweep: Sweep, cells: list[Cell], store: Store) -> xr.Dataset:
     dims = list(sweep.dimensions)
     numbers = {name: np.array([row.get(name, math.nan) for row in rows], dtype=float) for name in NUMBERS}
     texts = {name: np.array([str(row.get(name, "")) for row in rows], dtype=object) for name in TEXTS}
+    # An axis may be one of the variables, such as eps: then its values are there as coordinates.
+    variables = {name: values for name, values in (numbers | texts).items() if name not in dims}
     dataset = xr.Dataset(
-        {name: (dims, values.reshape(shape)) for name, values in (numbers | texts).items()},
+        {name: (dims, values.reshape(shape)) for name, values in variables.items()},
         coords={name: _labels(values) for name, values in sweep.dimensions.items()},
         attrs={
             "creation_library": CREATOR,
@@ -153,7 +156,12 @@ def _descents(file: Path) -> xr.Dataset:
 
 
 def _conditioned(result: Mapping[str, Any]) -> Row:
-    row: Row = {"outcome": result["outcome"], "method": result["method"], "eps": result["eps"], "seed": result["seed"]}
+    row: Row = {
+        "outcome": result["outcome"],
+        "method": result["method"],
+        "eps": result["eps"],
+        "seed_used": result["seed"],
+    }
     for law, wanted in _LAWS.items():
         for quantity, name in wanted:
             summary = (result[law] or {}).get(quantity)

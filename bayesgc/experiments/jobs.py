@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import threading
 import time
@@ -16,9 +17,9 @@ import xarray as xr
 
 from bayesgc.analysis.datatree import to_json, versions
 from bayesgc.analysis.storage import CREATOR, SCHEMA, save
-from bayesgc.api import infer
+from bayesgc.api import infer, infer_together
 from bayesgc.experiments.cell import Cell
-from bayesgc.experiments.store import CELLS, DESCENTS
+from bayesgc.experiments.store import CELLS, DESCENTS, FAILURES
 from bayesgc.inference import Control, Criterion, Descent, GradientDescent, Outcome, device_named, dtype_named
 from bayesgc.models import Factorization, Model
 from bayesgc.options import Options
@@ -31,19 +32,11 @@ _ONE_AT_A_TIME = threading.Lock()
 
 @dataclass(frozen=True)
 class Part:
-    """A finished file of the store."""
+    """A finished file of the store: a cell, a gradient descent, or why there is none."""
 
     kind: str
     key: str
     content: bytes
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a job gave nothing; ``details`` is the traceback."""
-
-    reason: str
-    details: str = ""
 
 
 @runtime_checkable
@@ -51,8 +44,8 @@ class Job(Protocol):
     """A piece of work that can be sent to another process."""
 
     @property
-    def parts(self) -> list[tuple[str, str]]:
-        """Kind and key of what it makes."""
+    def keys(self) -> list[str]:
+        """The keys of what it makes."""
         ...
 
     @property
@@ -80,8 +73,8 @@ class CellJob:
         return cls(cell.place, {name: getattr(cell.options, name) for name in cell.options.given}, cell.key, cell.seed)
 
     @property
-    def parts(self) -> list[tuple[str, str]]:
-        return [(CELLS, self.key)]
+    def keys(self) -> list[str]:
+        return [self.key]
 
     @property
     def label(self) -> str:
@@ -95,6 +88,44 @@ class CellJob:
         if tree.attrs["outcome"] == Outcome.INTERRUPTED:
             raise KeyboardInterrupt
         return [Part(CELLS, self.key, _netcdf(tree))]
+
+
+@dataclass(frozen=True)
+class SharedJob:
+    """Cells by rejection that share the law of the weights: one set of draws serves them all."""
+
+    cells: list[CellJob]
+
+    @property
+    def keys(self) -> list[str]:
+        return [cell.key for cell in self.cells]
+
+    @property
+    def label(self) -> str:
+        first = self.cells[0].label
+        return first if len(self.cells) == 1 else f"{first} and {len(self.cells) - 1} more on the same draws"
+
+    def run(self) -> list[Part]:
+        """Infer together; where that fails, each cell on its own, so that one takes no other with it."""
+        try:
+            return self._together()
+        except Exception:  # noqa: BLE001 - the one at fault fails again below
+            return [part for cell in self.cells for part in _attempt(cell)]
+
+    def _together(self) -> list[Part]:
+        models: dict[str, Model] = {}
+        problems = []
+        for cell in self.cells:
+            options = Options.checked(cell.given)
+            task = options.make_task()
+            model = options.make_model(task)
+            problems.append((models.setdefault(repr(model), model), task, options.eps))
+        settings = conditioning_settings(options, self.cells[0].seed)
+        shared = {name: value for name, value in settings.items() if name not in ("eps", "method", "gd", "map")}
+        trees = infer_together(problems, **shared)
+        if any(tree.attrs["outcome"] == Outcome.INTERRUPTED for tree in trees):
+            raise KeyboardInterrupt
+        return [Part(CELLS, cell.key, _netcdf(tree)) for cell, tree in zip(self.cells, trees, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -112,8 +143,8 @@ class DescentJob:
         return cls(given, str(cell.descent_key), cell.task_seeds)
 
     @property
-    def parts(self) -> list[tuple[str, str]]:
-        return [(DESCENTS, self.key)]
+    def keys(self) -> list[str]:
+        return [self.key]
 
     @property
     def label(self) -> str:
@@ -146,15 +177,24 @@ def conditioning_settings(options: Options, seed: int) -> dict[str, Any]:
     }
 
 
-def execute(job: Job) -> list[Part] | Failure:
+def execute(job: Job) -> list[Part]:
     """Run a job on one thread; whatever goes wrong in it is its result."""
     with _ONE_AT_A_TIME:
         torch.set_num_threads(1)
-        try:
-            return job.run()
-        except Exception as error:  # noqa: BLE001 - one failing cell never ends the sweep
-            reason = " ".join(str(error).split()) or "no message"
-            return Failure(f"{type(error).__name__}: {reason}", traceback.format_exc())
+        return _attempt(job)
+
+
+def failed(job: Job, reason: str, details: str = "") -> list[Part]:
+    """In place of what a job makes, why it made nothing."""
+    text = json.dumps({"reason": " ".join(reason.split()), "job": job.label, "details": details}, indent=2)
+    return [Part(FAILURES, key, text.encode()) for key in job.keys]
+
+
+def _attempt(job: Job) -> list[Part]:
+    try:
+        return job.run()
+    except Exception as error:  # noqa: BLE001 - one failing cell never ends the sweep
+        return failed(job, f"{type(error).__name__}: {str(error) or 'no message'}", traceback.format_exc())
 
 
 def _descend(model: Model, tasks: list[Task], method: GradientDescent, options: Options) -> list[Descent]:

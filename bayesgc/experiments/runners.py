@@ -16,14 +16,14 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from bayesgc.experiments.jobs import Failure, Job, Part, execute
+from bayesgc.experiments.jobs import Job, Part, execute, failed
 from bayesgc.inference.version import ALGORITHM
 from bayesgc.validate import InputError
 
 if TYPE_CHECKING:
     from distributed import Client
 
-Result = list[Part] | Failure
+Result = list[Part]
 Finished = Generator[tuple[Job, Result], None, None]
 Started = Callable[[Job], None]
 
@@ -31,7 +31,7 @@ ATTEMPTS = 3
 """How often a job may lose its worker before that counts as its failure."""
 _PATIENCE = 10.0
 """Seconds within which a scheduler has to answer."""
-_LOST = Failure(f"its worker ended {ATTEMPTS} times while it ran: it may need more memory than there is")
+_LOST = f"its worker ended {ATTEMPTS} times while it ran: it may need more memory than there is"
 
 
 def run_jobs(jobs: Sequence[Job], *, workers: int | None, scheduler: str | None, started: Started) -> Finished:
@@ -84,7 +84,7 @@ def _in_processes(jobs: Sequence[Job], workers: int, started: Started) -> Finish
                     if losses + 1 < ATTEMPTS:
                         waiting.append((job, losses + 1))
                     else:
-                        yield job, _LOST
+                        yield job, failed(job, _LOST)
 
 
 def _room(next_up: tuple[Job, int], running: Iterable[tuple[Job, int]], workers: int) -> int:
@@ -128,7 +128,7 @@ def _on_dask(jobs: Sequence[Job], scheduler: str, workers: int | None, started: 
             started(job)
         try:
             for future in as_completed(futures, loop=client.loop):
-                yield futures[future], _dask_result(future)
+                yield futures[future], _dask_result(future, futures[future])
         except (FutureCancelledError, OSError) as error:
             raise InputError(
                 f"the connection to the scheduler {scheduler} was lost ({error}); "
@@ -139,13 +139,13 @@ def _on_dask(jobs: Sequence[Job], scheduler: str, workers: int | None, started: 
                 client.cancel([future for future in futures if not future.done()])
 
 
-def _dask_result(future: Any) -> Result:
+def _dask_result(future: Any, job: Job) -> Result:
     from distributed import KilledWorker
 
     try:
         result: Result = future.result()
     except KilledWorker as error:
-        return Failure(_LOST.reason, str(error))
+        return failed(job, _LOST, str(error))
     return result
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ import xarray as xr
 from bayesgc.experiments.cell import Cell
 from bayesgc.experiments.checks import check_cells
 from bayesgc.experiments.dataset import collect, write_dataset
-from bayesgc.experiments.jobs import CellJob, DescentJob, Failure, Job
+from bayesgc.experiments.jobs import CellJob, DescentJob, Job, SharedJob
 from bayesgc.experiments.runners import Result, run_jobs
 from bayesgc.experiments.store import CELLS, DESCENTS, FAILURES, Store
 from bayesgc.experiments.sweep import Sweep
@@ -64,7 +63,7 @@ def run_sweep(
     check_cells(cells)
     with Store.open(Path(store), sweep) as opened:
         jobs = _missing(cells, opened)
-        progress = SweepProgress(total=len(jobs))
+        progress = SweepProgress(total=sum(len(job.keys) for job in jobs))
         tell = report or (lambda progress: None)
         tell(progress)
 
@@ -76,7 +75,7 @@ def run_sweep(
         try:
             for job, result in results:
                 progress.running.remove(job.label)
-                _keep(job, result, opened, progress)
+                _keep(result, opened, progress)
                 tell(progress)
         finally:
             results.close()
@@ -89,12 +88,19 @@ def _missing(cells: list[Cell], store: Store) -> list[Job]:
     """The jobs for all that is neither here nor in a store beside this one, each once; the longest kind first."""
     descents: dict[str, Job] = {}
     conditionings: dict[str, Job] = {}
+    shared: dict[str, list[CellJob]] = {}
     for cell in cells:
         key = cell.descent_key
         if key is not None and key not in descents and not _there(store, DESCENTS, key):
             descents[key] = DescentJob.of(cell)
         if cell.key not in conditionings and not _there(store, CELLS, cell.key):
             conditionings[cell.key] = CellJob.of(cell)
+            if cell.draws_key is not None:
+                shared.setdefault(cell.draws_key, []).append(CellJob.of(cell))
+    for together in shared.values():
+        for job in together:
+            del conditionings[job.key]
+        conditionings[together[0].key] = SharedJob(together)
     return [*reversed(descents.values()), *reversed(conditionings.values())]
 
 
@@ -102,14 +108,10 @@ def _there(store: Store, kind: str, key: str) -> bool:
     return store.has(kind, key) or store.borrow(kind, key)
 
 
-def _keep(job: Job, result: Result, store: Store, progress: SweepProgress) -> None:
+def _keep(result: Result, store: Store, progress: SweepProgress) -> None:
     """Write what a job made, or why it made nothing."""
-    if isinstance(result, Failure):
-        progress.failed += 1
-        text = json.dumps({"reason": result.reason, "job": job.label, "details": result.details}, indent=2)
-        for _, key in job.parts:
-            store.put(FAILURES, key, text.encode())
-        return
-    progress.done += 1
     for part in result:
         store.put(part.kind, part.key, part.content)
+    missed = sum(part.kind == FAILURES for part in result)
+    progress.failed += missed
+    progress.done += len(result) - missed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -122,9 +123,24 @@ class Criterion:
         self, normals: Float[Tensor, "latent draw"], *, keep_vectors: bool = True
     ) -> tuple[Float[Tensor, "entry kept"], Float[Tensor, " draw"]]:
         """The end-to-end matrices (no columns unless they are kept) and L_train of each draw."""
-        vectors, losses = [], []
-        for part in normals.split(self.chunk, dim=1):
-            value = self.whitened.vectors(part)
-            losses.append(self.task.train_loss(value))
-            vectors.append(value if keep_vectors else value[:, :0])
-        return torch.cat(vectors, dim=1), torch.cat(losses)
+        [found] = evaluate_together([self], normals, keep_vectors=keep_vectors)
+        return found
+
+
+def evaluate_together(
+    criteria: Sequence[Criterion], normals: Float[Tensor, "latent draw"], *, keep_vectors: bool = True
+) -> list[tuple[Float[Tensor, "entry kept"], Float[Tensor, " draw"]]]:
+    """`Criterion.evaluate` for several criteria on the same draws; what they share is multiplied once.
+
+    They have latents of one size, and where they have one ``whitened`` they share its matrices too.
+    """
+    chunks: list[list[tuple[Tensor, Tensor]]] = [[] for _ in criteria]
+    for part in normals.split(criteria[0].chunk, dim=1):
+        values: dict[int, Tensor] = {}
+        for criterion, found in zip(criteria, chunks, strict=True):
+            own = id(criterion.whitened)
+            if own not in values:
+                values[own] = criterion.whitened.vectors(part)
+            value = values[own]
+            found.append((value if keep_vectors else value[:, :0], criterion.task.train_loss(value)))
+    return [(torch.cat([v for v, _ in found], dim=1), torch.cat([loss for _, loss in found])) for found in chunks]

@@ -6,7 +6,7 @@ are measured against.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import ClassVar
@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesgc.inference.control import Control, Progress, in_order
-from bayesgc.inference.criterion import Criterion
+from bayesgc.inference.criterion import Criterion, evaluate_together
 from bayesgc.inference.estimates import binomial_log_volume, summarize_independent
 from bayesgc.inference.functionals import quantities
 from bayesgc.inference.records import Draws, Estimate, Levels, Outcome, Run
@@ -49,16 +49,28 @@ class Rejection:
 
     def run(self, criterion: Criterion, request: Request, control: Control) -> Run:
         """Draw until the errors are small enough or the budget is spent."""
+        [run] = self.run_together([criterion], request, control)
+        return run
+
+    def run_together(self, criteria: Sequence[Criterion], request: Request, control: Control) -> list[Run]:
+        """`run` for several criteria that share the law of the weights, with one set of draws.
+
+        Each stops by its own rule and gets the bits that it would get alone; but their errors are not independent.
+        """
         request = request.filled(self.defaults)
-        harvest = _Harvest(request, criterion.eps)
-        converged = False
-        for block in self._blocks(criterion, request, control):
-            harvest.add(block)
-            control.report(_progress(harvest))
-            if harvest.time_to_check() and harvest.precise_enough():
-                converged = True
+        harvests = [_Harvest(request, criterion.eps) for criterion in criteria]
+        for blocks in self._blocks(criteria, harvests, request, control):
+            for harvest, block in zip(harvests, blocks, strict=True):
+                if block is not None and not harvest.converged:
+                    harvest.add(block)
+                    harvest.converged = harvest.time_to_check() and harvest.precise_enough()
+            control.report(_progress(harvests))
+            if all(harvest.converged for harvest in harvests):
                 break
-        outcome = Outcome.CONVERGED if converged else control.failure()
+        return [self._record(*each, control) for each in zip(criteria, harvests, strict=True)]
+
+    def _record(self, criterion: Criterion, harvest: _Harvest, control: Control) -> Run:
+        outcome = Outcome.CONVERGED if harvest.converged else control.failure()
         posterior = harvest.draws(criterion)
         return Run(
             method=self.name,
@@ -74,18 +86,23 @@ class Rejection:
             seconds=control.seconds,
         )
 
-    def _blocks(self, criterion: Criterion, request: Request, control: Control) -> Iterator[_Block]:
-        size = _BLOCK[criterion.device.type]
+    def _blocks(
+        self, criteria: Sequence[Criterion], harvests: list[_Harvest], request: Request, control: Control
+    ) -> Iterator[list[_Block | None]]:
+        """Block by block, what each criterion that still needs draws accepted."""
+        device = criteria[0].device
+        size = _BLOCK[device.type]
 
-        def one_batch(first: int) -> list[_Block]:
+        def one_batch(first: int) -> list[list[_Block | None]]:
             blocks = []
+            needy = [not harvest.converged for harvest in harvests]
             for index in range(first, first + self.batch):
                 if control.out_of_time() or not control.affords((index + 1) * size):
                     break
-                blocks.append(_try_block(criterion, request, index, size))
+                blocks.append(_try_block(criteria, needy, request, index, size))
             return blocks
 
-        for blocks in in_order(one_batch, count(0, self.batch), criterion.device):
+        for blocks in in_order(one_batch, count(0, self.batch), device):
             yield from blocks
             if len(blocks) < self.batch:
                 return
@@ -102,13 +119,30 @@ class _Block:
 
 
 @torch.no_grad()
-def _try_block(criterion: Criterion, request: Request, index: int, size: int) -> _Block:
-    normals = criterion.draw(generator(request.seed, Stream.REJECTION, index, criterion.device), size)
-    vectors, loss = criterion.evaluate(normals)
+def _try_block(
+    criteria: Sequence[Criterion], needy: list[bool], request: Request, index: int, size: int
+) -> list[_Block | None]:
+    """The survivors of one block for each criterion, None for those that need no more."""
+    normals = criteria[0].draw(generator(request.seed, Stream.REJECTION, index, criteria[0].device), size)
+    wanting = [criterion for criterion, needs in zip(criteria, needy, strict=True) if needs]
+    found = iter(evaluate_together(wanting, normals) if wanting else [])
+    return [
+        _survivors(criterion, request, normals, *next(found)) if needs else None
+        for criterion, needs in zip(criteria, needy, strict=True)
+    ]
+
+
+def _survivors(
+    criterion: Criterion,
+    request: Request,
+    normals: Float[Tensor, "latent draw"],
+    vectors: Float[Tensor, "entry draw"],
+    loss: Float[Tensor, " draw"],
+) -> _Block:
     survivors = (loss < criterion.eps).nonzero()[:, 0]
     found = quantities(criterion.task, vectors[:, survivors]) if len(survivors) else {}
     return _Block(
-        size,
+        len(loss),
         vectors[:, survivors].cpu(),
         normals[:, survivors].cpu() if request.weights else None,
         # The loss that was tested, not one that another batch shape may round differently.
@@ -126,6 +160,7 @@ class _Harvest:
     accepted: int = 0
     blocks: int = 0
     next_check: int = 1
+    converged: bool = False
     kept: list[_Block] = field(default_factory=list)
     scalars: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
@@ -211,7 +246,8 @@ class _Harvest:
         )
 
 
-def _progress(harvest: _Harvest) -> Progress:
+def _progress(harvests: list[_Harvest]) -> Progress:
+    harvest = min(harvests, key=lambda each: each.accepted)
     volume = harvest.log_volume()
     return Progress(
         "rejection",

@@ -16,9 +16,9 @@ OPTIONS: dict[str, Any] = {
     "rows": 3,
     "cols": 3,
     "measurements": 5,
-    "eps": 0.05,
-    "method": "rejection",
-    "max_evaluations": 20_000,
+    "eps": 0.02,
+    "normalize": False,
+    "method": "importance",
     "gd_steps": 100,
     "gd_init_scale": 0.3,
     "restarts": 2,
@@ -50,7 +50,7 @@ class Dying:
 
     mark: str
     label: str = "dying"
-    parts: tuple[tuple[str, str], ...] = ()
+    keys: tuple[str, ...] = ("dying",)
 
     def run(self) -> list[Any]:
         if Path(self.mark).exists():
@@ -64,7 +64,7 @@ class Deadly:
     """A job that always takes its worker with it."""
 
     label: str = "deadly"
-    parts: tuple[tuple[str, str], ...] = ()
+    keys: tuple[str, ...] = ("deadly",)
 
     def run(self) -> list[Any]:
         os._exit(9)

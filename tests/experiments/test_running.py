@@ -20,7 +20,7 @@ import bayesgc as gc
 from bayesgc.experiments import Sweep, jobs, run_sweep
 from bayesgc.experiments.jobs import CellJob
 from bayesgc.experiments.runners import run_jobs
-from bayesgc.experiments.store import Store
+from bayesgc.experiments.store import FAILURES, Store
 
 RUN = """
 import sys
@@ -40,25 +40,23 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
 
 def test_the_dataset_has_every_cell(reference):
     assert dict(reference.sizes) == {"panel": 1, "depth": 2, "task_seed": 2}
-    assert set(reference["method"].values.ravel()) == {"rejection"}
+    assert set(reference["method"].values.ravel()) == {"importance"}
     assert (reference["failure"] == "").all()
     assert (reference["gd_restarts"] == 2).all()
-    assert (reference["evaluations"] <= 20_000).all()
     assert json.loads(reference.attrs["sweep"])["title"] == "small"
 
 
 def test_a_cell_is_what_infer_gives(reference):
     options = {name: value for name, value in OPTIONS.items() if not name.startswith("gd") and name != "restarts"}
     task = gc.sensing(3, 3, 1, 5, seed=1)
-    model = gc.MatrixFactorization(depth=3, width=5, activation="tanh")
+    model = gc.MatrixFactorization(depth=3, width=5, activation="tanh", normalize=False)
     place = reference.sel(panel="tanh", depth=3, task_seed=1)
     result = gc.infer(
         model,
         task,
         eps=options["eps"],
         method=options["method"],
-        max_evaluations=options["max_evaluations"],
-        seed=int(place["seed"]),
+        seed=int(place["seed_used"]),
         draws=25,
         gd=False,
     )
@@ -66,7 +64,7 @@ def test_a_cell_is_what_infer_gives(reference):
     assert float(place["posterior_gen_loss"]) == found["posterior"]["gen_loss"]["mean"]
     assert float(place["log_volume"]) == found["log_volume"]["estimate"]
     descent = gc.GradientDescent(steps=100, init_scale=0.3, restarts=2)
-    alone = gc.infer(model, task, eps=0.05, gd=descent, max_evaluations=20_000)
+    alone = gc.infer(model, task, eps=options["eps"], gd=descent, method="rejection", max_evaluations=10_000)
     # The same starts; in another batch they round differently.
     np.testing.assert_allclose(
         float(place["gd_gen_loss"]), gc.result_object(alone)["gd"]["gen_loss"]["median"], rtol=1e-3
@@ -84,6 +82,59 @@ def test_a_larger_sweep_takes_over_what_is_there(reference, tmp_path):
     whole = run_sweep(small_sweep(), tmp_path / "store", workers=1, report=lambda progress: seen.append(progress.total))
     assert seen[0] == 3 + 1  # three cells and a descent more
     assert_same_bits(whole, reference)
+
+
+def without_descent(**changes):
+    chosen = {name: value for name, value in OPTIONS.items() if name not in ("restarts", "gd_steps", "gd_init_scale")}
+    return chosen | {"gd": False} | changes
+
+
+def test_rejection_shares_its_draws_and_gives_each_cell_the_bits_it_would_get_alone(tmp_path):
+    options = without_descent(method="rejection", max_evaluations=200_000, precision=0.02)
+    del options["eps"], options["normalize"]
+    axes = {"normalize": [True, False], "eps": [0.01, 0.1], "task_seed": [0, 1]}
+    sweep = Sweep(title="", options=options, axes=axes)
+    labels: list[str] = []
+    found = run_sweep(sweep, tmp_path / "all", workers=1, report=lambda progress: labels.extend(progress.running))
+    assert set(labels) == {"normalize True, eps 0.01, task_seed 0 and 7 more on the same draws"}
+    assert len(np.unique(found["seed_used"])) == 1
+    # They stop at different times, by their own rule.
+    assert len(np.unique(found["evaluations"])) > 2
+    for cell in (sweep.cells()[0], sweep.cells()[-1]):
+        place = found.sel({name: str(at) if name == "normalize" else at for name, at in cell.place.items()})
+        task = cell.options.make_task()
+        settings = jobs.conditioning_settings(cell.options, cell.seed)
+        alone = gc.result_object(gc.infer(cell.options.make_model(task), task, **settings))
+        assert float(place["posterior_gen_loss"]) == alone["posterior"]["gen_loss"]["mean"]
+        assert float(place["log_volume"]) == alone["log_volume"]["estimate"]
+        assert float(place["evaluations"]) == alone["diagnostics"]["evaluations"]
+    part = Sweep(title="", options=options, axes=axes | {"task_seed": [1]})
+    run_sweep(part, tmp_path / "apart", workers=1)
+    assert_same_bits(run_sweep(sweep, tmp_path / "apart", workers=1), found)
+
+
+def test_a_cell_that_fails_takes_none_of_those_on_its_draws_with_it(tmp_path, monkeypatch):
+    plain = jobs.infer_together
+
+    def fails(problems, **settings):
+        if any(task.description["seed"] == 1 for _, task, _ in problems):
+            raise ArithmeticError("no luck")
+        return plain(problems, **settings)
+
+    monkeypatch.setattr(jobs, "infer_together", fails)
+    options = without_descent(method="rejection", max_evaluations=20_000, eps=0.1)
+    sweep = Sweep(title="", options=options, axes={"task_seed": [0, 1]})
+
+    def breaks(model, task, **settings):
+        raise ArithmeticError("no luck again")
+
+    monkeypatch.setattr(jobs, "infer", breaks)
+    found = run_sweep(sweep, tmp_path / "store", workers=1)
+    assert found["failure"].values.tolist() == ["ArithmeticError: no luck again"] * 2
+    monkeypatch.undo()
+    again = run_sweep(sweep, tmp_path / "store", workers=1)
+    assert again["failure"].values.tolist() == ["", ""]
+    assert (again["evaluations"] > 0).all()
 
 
 def test_what_is_there_is_not_run_again(reference, tmp_path, monkeypatch):
@@ -140,8 +191,8 @@ def test_descent_that_fails_is_flagged(tmp_path, monkeypatch):
 
 
 def test_what_did_not_fit_is_no_failure(tmp_path):
-    options = {name: value for name, value in OPTIONS.items() if name not in ("restarts", "gd_steps", "gd_init_scale")}
-    sweep = Sweep(title="", options=options | {"gd": False, "eps": 1e-9}, axes={"task_seed": [0, 1]})
+    options = without_descent(method="rejection", eps=1e-9, max_evaluations=20_000)
+    sweep = Sweep(title="", options=options, axes={"task_seed": [0, 1]})
     found = run_sweep(sweep, tmp_path / "store", workers=1)
     assert set(found["outcome"].values) == {"exhausted"}
     assert (found["failure"] == "").all()
@@ -155,7 +206,9 @@ def test_a_worker_that_dies_is_replaced_and_a_job_that_kills_every_worker_is_the
     jobs = [Dying(str(tmp_path / "once")), Deadly(), Dying(str(tmp_path / "once, too"))]
     found = dict(run_jobs(jobs, workers=2, scheduler=None, started=lambda job: None))
     assert found[jobs[0]] == found[jobs[2]] == []
-    assert "its worker ended 3 times" in found[jobs[1]].reason
+    [lost] = found[jobs[1]]
+    assert (lost.kind, lost.key) == (FAILURES, "deadly")
+    assert b"its worker ended 3 times" in lost.content
 
 
 # --- killed and interrupted -------------------------------------------------------------------------------------------

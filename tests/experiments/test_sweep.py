@@ -112,7 +112,7 @@ def test_conditioning_does_not_know_of_descent_nor_descent_of_conditioning():
     for changes in ({"gd_lr": 0.1}, {"restarts": 3}, {"gd_momentum": 0.9}):
         other = cell(**changes)
         assert (other.key == base.key, other.descent_key == base.descent_key) == (True, False)
-    for changes in ({"eps": 0.1}, {"normalize": False}, {"prior": "uniform"}, {"method": "splitting"}, {"draws": 3}):
+    for changes in ({"eps": 0.1}, {"normalize": True}, {"prior": "uniform"}, {"method": "splitting"}, {"draws": 3}):
         other = cell(**changes)
         assert (other.key == base.key, other.descent_key == base.descent_key) == (False, True)
     for changes in ({"width": 7}, {"activation": "tanh"}, {"seed": 1}, {"rank": 2}, {"task": "completion"}):
