@@ -37,6 +37,7 @@ from bayesgc.inference import (
     why_no_map,
     why_not_by_default,
 )
+from bayesgc.inference.collapsed import refuse_without_density
 from bayesgc.inference.methods import hyperparameters
 from bayesgc.inference.noise import likeliest_threshold
 from bayesgc.models import Factorization, Model, ProgramModel, as_model
@@ -146,7 +147,12 @@ def check_inference(
         InputError: as `infer` does.
     """
     request = _request(seed, precision, chains, draws, weights=False)
-    _Settings.checked(model, task, eps, method, gd, map, device, dtype, request)
+    settings = _Settings.checked(model, task, eps, method, gd, map, device, dtype, request)
+    criterion, name = settings.criterion, settings.method.name
+    if name in (Importance.name, NUTS.name):
+        if criterion.collapsed is None:
+            raise InputError(f"{name} needs an unnormalised factorisation with a Gaussian last layer; use splitting.")
+        refuse_without_density(task, criterion.collapsed, criterion.eps, name)
 
 
 def infer_together(

@@ -1,17 +1,18 @@
 """The claims of the paper, decided by the data of a sweep and by a stated rule.
 
-Every claim is a number for each task, a log ratio of losses, so that a claim holds or fails by a factor. Tasks are
-the replicates: the mean over tasks has a 95 % t-interval, which contains the Monte Carlo errors; those are also shown
-apart. A claim **holds** when the whole interval is beyond the claim's margin, **fails** when the whole interval is on
-the other side of it, and is **undecided** otherwise. Where a claim is about every point of an axis, it holds when
-it does at every point, and fails when it fails at some point at the level 5 % / points (Bonferroni).
+Every claim is a ratio of two losses on each task, so that it holds or fails by a factor. Tasks are the replicates: the
+mean over tasks (of the logarithm, for posteriors; of the ratio itself for gradient descent, whose loss may vanish) has
+a 95 % t-interval, which contains the Monte Carlo errors; those are also shown apart. A claim **holds** when the whole
+interval is beyond the claim's limit, **fails** when the whole interval is on the other side of it, and is
+**undecided** otherwise. Where a claim is about every point of an axis, it holds when it does at every point, and fails
+when it fails at some point at the level 5 % / points (Bonferroni).
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from scipy import stats
 
+from bayesgc.analysis.numerals import rounded
 from bayesgc.validate import InputError
 
 LEVEL = 0.05
@@ -34,8 +36,9 @@ GENERALISES = 0.5
 """Gradient descent generalises where its loss is below this share of the zero matrix's."""
 
 RULE = (
-    "The factor is a geometric mean over tasks, its 95 % interval a t-interval over them. A claim holds or fails when "
-    "the whole interval is on one side of the claimed factor; ± MC is what sampling adds to its error."
+    "Factors are geometric means over tasks, plain ones for gradient descent, with t-intervals over tasks. A claim "
+    "holds or fails when the whole interval is on one side of the claimed factor; ± MC is what sampling adds to its "
+    "error."
 )
 
 
@@ -43,9 +46,10 @@ RULE = (
 class Claim:
     """One claim about one panel, with what the data say.
 
-    ``effect`` is a factor, the geometric mean over tasks of ``measured``, with its 95 % interval ``ci95``;
+    ``effect`` is the mean over tasks of the factor that ``measured`` describes, with its 95 % interval ``ci95``;
     ``mc_error`` is the part of its relative standard error that comes from sampling, ``task_spread`` the standard
-    deviation of the log factor over tasks. ``limit`` is the factor on which side the claim is decided.
+    deviation over tasks, of the log factor unless the mean is plain. The claim is that the factor is ``above`` the
+    ``limit``, or below it.
     """
 
     claim: str
@@ -55,6 +59,7 @@ class Claim:
     effect: float | None
     ci95: tuple[float, float] | None
     limit: float
+    above: bool
     mc_error: float | None
     task_spread: float | None
     tasks: int
@@ -71,15 +76,18 @@ class Judgement:
         """As plain values, for JSON."""
         return {"schema": 1, "level": LEVEL, "rule": RULE, "claims": [asdict(claim) for claim in self.claims]}
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        table = Table(box=None, padding=(0, 2, 0, 0))
-        for name in ("claim", "panel", "verdict", "factor", "95 %", "claimed", "± MC", "tasks"):
-            table.add_column(name, no_wrap=name != "claim")
-        for claim in self.claims:
-            style = {"holds": "green", "fails": "red"}.get(claim.verdict, "yellow")
-            table.add_row(claim.claim, claim.panel, f"[{style}]{claim.verdict}[/{style}]", *_numbers(claim))
-        yield table
-        yield from dict.fromkeys(f"{claim.claim}: {claim.measured}." for claim in self.claims)
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[str | Table]:
+        for name in dict.fromkeys(claim.claim for claim in self.claims):
+            same = [claim for claim in self.claims if claim.claim == name]
+            yield f"[bold]{name}[/bold]: the factor is {same[0].measured}, claimed {_limit(same[0])}"
+            table = Table(box=None, padding=(0, 2, 0, 0))
+            for heading in ("", "", "factor", "95 %", "± MC", "tasks"):
+                table.add_column(heading, no_wrap=True, overflow="ellipsis")
+            for claim in same:
+                style = {"holds": "green", "fails": "red"}.get(claim.verdict, "yellow")
+                table.add_row(f"[{style}]{claim.verdict}[/{style}]", claim.panel, *_numbers(claim))
+            yield table
+            yield from dict.fromkeys(f"[dim]{claim.panel}: {claim.note}[/dim]" for claim in same if claim.note)
         yield RULE
 
 
@@ -99,14 +107,14 @@ def judge(stores: Sequence[Path | str]) -> Judgement:
 
 def _numbers(claim: Claim) -> list[str]:
     if claim.effect is None or claim.ci95 is None:
-        return ["-", "-", _limit(claim), "-", str(claim.tasks)]
+        return ["-", "-", "-", str(claim.tasks)]
     error = "-" if claim.mc_error is None else f"{claim.mc_error:.1%}"
     low, high = claim.ci95
-    return [f"{claim.effect:.3g}", f"{low:.3g} to {high:.3g}", _limit(claim), error, str(claim.tasks)]
+    return [rounded(claim.effect), f"{rounded(low)} to {rounded(high)}", error, str(claim.tasks)]
 
 
 def _limit(claim: Claim) -> str:
-    return f"{'>' if claim.limit > 1 else '<'} {claim.limit:.3g}"
+    return f"{'above' if claim.above else 'below'} {claim.limit:.3g}"
 
 
 def _datasets(stores: Sequence[Path | str]) -> Iterator[tuple[str, xr.Dataset]]:
@@ -148,30 +156,26 @@ def _panels(dataset: xr.Dataset, axis: str) -> Iterator[tuple[str, xr.Dataset]]:
 
 
 def _rises(part: xr.Dataset, where: str) -> Claim:
-    log, error = _log_ratio(part.isel(width=-1), part.isel(width=0))
+    factor, error = _ratio(part.isel(width=-1), part.isel(width=0))
     ends = part["width"].values[[-1, 0]].tolist()
     measured = f"E[L_gen] of Guess & Check at width {ends[0]} over that at width {ends[1]}"
-    return _decide("width hurts", where, log, error, MARGIN, measured)
+    return _decide("width hurts", where, factor, error, MARGIN, measured, above=True)
 
 
 def _falls(part: xr.Dataset, where: str) -> Claim:
-    log, error = _log_ratio(part.isel(depth=-1), part.isel(depth=0))
+    factor, error = _ratio(part.isel(depth=-1), part.isel(depth=0))
     ends = part["depth"].values[[-1, 0]].tolist()
     measured = f"E[L_gen] of Guess & Check at depth {ends[0]} over that at depth {ends[1]}"
-    return _decide("depth helps", where, log, error, 1 / MARGIN, measured)
+    return _decide("depth helps", where, factor, error, 1 / MARGIN, measured)
 
 
 def _reaches_prior(part: xr.Dataset, where: str, panel: str) -> Claim:
     widest = part.isel(width=-1)
-    posterior, prior = (widest[f"{law}_gen_loss"].values for law in ("posterior", "prior"))
-    errors = [
-        widest[f"{law}_gen_loss_mcse"].values / widest[f"{law}_gen_loss"].values for law in ("posterior", "prior")
-    ]
+    factor, error = _ratio(widest, widest, under="prior")
     note = "the theorem is about odd activations" if "relu" in panel else ""
     measured = f"E[L_gen] of Guess & Check at width {widest['width'].item()} over the prior's"
-    log = np.log(posterior / prior)
     return _decide(
-        "wide nets are no better than the prior", where, log, np.hypot(*errors), 1 - CLOSE, measured, note, above=True
+        "wide nets are no better than the prior", where, factor, error, 1 - CLOSE, measured, note, above=True
     )
 
 
@@ -182,9 +186,11 @@ def _descent_generalises(part: xr.Dataset, axis: str, where: str) -> Claim:
     points = []
     for i in range(part.sizes[axis]):
         point = part.isel({axis: i})
-        log = np.log(np.maximum(point["gd_gen_loss"].values, 1e-12) / point["zero_gen_loss"].values)
+        ratio = point["gd_gen_loss"].values / point["zero_gen_loss"].values
         points.append(
-            _decide("gradient descent generalises", where, log, None, GENERALISES, measured, failing_level=level)
+            _decide(
+                "gradient descent generalises", where, ratio, None, GENERALISES, measured, plain=True, failing=level
+            )
         )
     worst = max(points, key=lambda point: -math.inf if point.effect is None else point.effect)
     verdicts = {point.verdict for point in points}
@@ -197,60 +203,62 @@ def _normalisation(datasets: dict[str, xr.Dataset]) -> Iterator[Claim]:
     by_norm: dict[bool, xr.Dataset] = {}
     for dataset in datasets.values():
         options = json.loads(dataset.attrs["sweep"])["options"]
-        if dataset.sizes.get("depth", 0) > 1 and set(options) <= _BASE_DEPTH_OPTIONS:
+        if dataset.sizes.get("depth", 0) > 1 and set(options) <= _OF_FIGURE_TWO:
             by_norm.setdefault(bool(options.get("normalize", True)), dataset)
     if len(by_norm) < 2:
         return
-    with_norm, without = xr.align(by_norm[True], by_norm[False], join="inner")
-    for (panel, part), (_, other) in zip(_panels(with_norm, "depth"), _panels(without, "depth"), strict=True):
-        gains = [_log_ratio(each.isel(depth=-1), each.isel(depth=0)) for each in (part, other)]
-        log, error = gains[0][0] - gains[1][0], np.hypot(gains[0][1], gains[1][1])
+    normalised, raw = xr.align(by_norm[True], by_norm[False], join="inner")
+    for (panel, part), (_, other) in zip(_panels(normalised, "depth"), _panels(raw, "depth"), strict=True):
+        gains = [_ratio(each.isel(depth=-1), each.isel(depth=0)) for each in (part, other)]
+        factor, error = gains[0][0] / gains[1][0], np.hypot(gains[0][1], gains[1][1])
         measured = "the factor by which depth changes E[L_gen] with normalisation, over that without"
-        yield _decide("normalisation matters", panel, log, error, 1 / MARGIN, measured)
+        yield _decide("normalisation matters", panel, factor, error, 1 / MARGIN, measured)
 
 
-_BASE_DEPTH_OPTIONS = {"measurements", "width", "normalize", "eps", "gd_lr", "method"}
+_OF_FIGURE_TWO = {"measurements", "width", "normalize", "eps", "gd_lr", "method"}
+"""The options of figures 2 and 11: a sweep with others is about something else."""
 
 
-def _log_ratio(over: xr.Dataset, under: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """log of the ratio of E[L_gen] given the fit on each task, and its Monte Carlo error."""
-    means = [each["posterior_gen_loss"].values for each in (over, under)]
-    errors = [each["posterior_gen_loss_mcse"].values for each in (over, under)]
-    return np.log(means[0] / means[1]), np.hypot(errors[0] / means[0], errors[1] / means[1])
+def _ratio(over: xr.Dataset, below: xr.Dataset, *, under: str = "posterior") -> tuple[np.ndarray, np.ndarray]:
+    """E[L_gen] given the fit on each task over another law's, and the relative Monte Carlo error of that."""
+    means = [over["posterior_gen_loss"].values, below[f"{under}_gen_loss"].values]
+    errors = [over["posterior_gen_loss_mcse"].values, below[f"{under}_gen_loss_mcse"].values]
+    return means[0] / means[1], np.hypot(errors[0] / means[0], errors[1] / means[1])
 
 
 def _decide(
     claim: str,
     panel: str,
-    log: Float[np.ndarray, " task"],
+    factor: Float[np.ndarray, " task"],
     mc_error: Float[np.ndarray, " task"] | None,
     limit: float,
     measured: str,
     note: str = "",
     *,
-    above: bool | None = None,
-    failing_level: float = LEVEL,
+    above: bool = False,
+    plain: bool = False,
+    failing: float = LEVEL,
 ) -> Claim:
-    """The verdict of the rule on log factors, one a task; ``above`` says on which side of the limit the claim is."""
-    there = np.isfinite(log)
-    values, tasks = log[there], int(there.sum())
+    """The verdict of the rule on one factor a task.
+
+    ``above`` says on which side of the limit the claim is, ``plain`` takes the mean of the factors instead of their
+    logarithms, ``failing`` is the level at which the claim fails.
+    """
+    there = np.isfinite(factor)
+    values, tasks = (factor if plain else np.log(factor))[there], int(there.sum())
+    back = float if plain else math.exp
     if tasks < 2:
-        return Claim(claim, panel, "undecided", measured, None, None, limit, None, None, tasks, "too few tasks")
-    beyond: Callable[[float], bool] = (
-        (lambda x: x > math.log(limit)) if above or (above is None and limit > 1) else (lambda x: x < math.log(limit))
-    )
-    ends, failing = _interval(values, LEVEL), _interval(values, failing_level)
+        return Claim(claim, panel, "undecided", measured, None, None, limit, above, None, None, tasks, "too few tasks")
+    sign, bound = (1 if above else -1), limit if plain else math.log(limit)
+    ends = _interval(values, LEVEL)
     verdict = "undecided"
-    if all(map(beyond, ends)):
+    if min(sign * end for end in ends) > sign * bound:
         verdict = "holds"
-    elif not any(map(beyond, failing)):
+    elif max(sign * end for end in _interval(values, failing)) < sign * bound:
         verdict = "fails"
     error = None if mc_error is None else float(np.sqrt(np.sum(mc_error[there] ** 2)) / tasks)
-    low, high = map(math.exp, ends)
-    spread = float(values.std(ddof=1))
-    return Claim(
-        claim, panel, verdict, measured, math.exp(values.mean()), (low, high), limit, error, spread, tasks, note
-    )
+    effect, ci95, spread = back(values.mean()), (back(ends[0]), back(ends[1])), float(values.std(ddof=1))
+    return Claim(claim, panel, verdict, measured, effect, ci95, limit, above, error, spread, tasks, note)
 
 
 def _interval(values: Float[np.ndarray, " task"], level: float) -> tuple[float, float]:

@@ -1,0 +1,137 @@
+"""The claims: decided by the numbers and by the rule, on made-up sweeps whose answer is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+
+import bayesgc as gc
+from bayesgc.analysis.claims import judge
+
+TASKS = 8
+
+
+def write(folder: Path, axis: str, options: dict | None = None, panels=("linear",), **losses) -> Path:
+    """A store with these E[L_gen]: (panel, point, task), or what broadcasts to it."""
+    points = {"width": [5, 40, 640], "depth": [2, 6, 10]}[axis]
+    shape = (len(panels), 3, TASKS)
+    dims = ("panel", axis, "task_seed")
+    known = {"prior_gen_loss": 0.3, "zero_gen_loss": 0.05, "gd_gen_loss": 0.001, "posterior_gen_loss": 0.1} | losses
+    values = {
+        name: (dims, np.broadcast_to(np.asarray(each, dtype=float), shape).copy()) for name, each in known.items()
+    }
+    for law in ("prior", "posterior"):
+        values[f"{law}_gen_loss_mcse"] = (dims, 0.01 * values[f"{law}_gen_loss"][1])
+    coords = {"panel": list(panels), axis: points, "task_seed": range(TASKS)}
+    attributes = {"title": f"{axis}s", "sweep": json.dumps({"options": options or {}})}
+    folder.mkdir(parents=True)
+    xr.Dataset(values, coords, attributes).to_netcdf(folder / "sweep.nc", engine="h5netcdf")
+    return folder
+
+
+def curve(*factors: float, spread: float = 0.05, seed: int = 0) -> np.ndarray:
+    """Losses that change by these factors from point to point, alike but for a spread over tasks."""
+    noise = np.random.default_rng(seed).normal(0, spread, (3, TASKS))
+    tasks = np.random.default_rng(seed + 1).normal(0, 0.5, TASKS)  # tasks differ a lot, which pairing takes out
+    return 0.1 * np.array(factors)[:, None] * np.exp(noise + tasks)
+
+
+def verdicts(*stores: Path) -> dict[str, str]:
+    return {claim.claim: claim.verdict for claim in judge(stores).claims}
+
+
+@pytest.mark.parametrize(
+    ("factors", "spread", "verdict"),
+    [
+        ((1, 1.5, 2), 0.05, "holds"),
+        ((2, 1.5, 1), 0.05, "fails"),
+        ((1, 1, 1), 0.02, "fails"),
+        ((1, 1, 1.1), 0.2, "undecided"),
+    ],
+)
+def test_width_hurts_where_the_loss_rises_with_it(tmp_path, factors, spread, verdict):
+    store = write(tmp_path / "s", "width", posterior_gen_loss=curve(*factors, spread=spread))
+    assert verdicts(store)["width hurts"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("factors", "verdict"), [((2, 1.5, 1), "holds"), ((1, 1.5, 2), "fails"), ((1, 1, 0.91), "undecided")]
+)
+def test_depth_helps_where_the_loss_falls_with_it(tmp_path, factors, verdict):
+    store = write(tmp_path / "s", "depth", posterior_gen_loss=curve(*factors, spread=0.1))
+    assert verdicts(store)["depth helps"] == verdict
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.97, "holds"), (0.6, "fails")])
+def test_wide_nets_reach_the_prior(tmp_path, share, verdict):
+    posterior = share * 0.3 * np.exp(np.random.default_rng(0).normal(0, 0.01, (3, TASKS)))
+    store = write(tmp_path / "s", "width", posterior_gen_loss=posterior)
+    assert verdicts(store)["wide nets are no better than the prior"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("worst", "verdict"),
+    [(np.full(TASKS, 0.002), "holds"), (np.full(TASKS, 0.04), "fails"), (np.array([0.09] + [0.01] * 7), "undecided")],
+)
+def test_descent_generalises_where_it_does_at_every_point(tmp_path, worst, verdict):
+    losses = np.full((3, TASKS), 0.001)
+    losses[1] = worst
+    assert verdicts(write(tmp_path / "s", "width", gd_gen_loss=losses))["gradient descent generalises"] == verdict
+
+
+def test_descent_that_did_not_fit_is_no_evidence(tmp_path):
+    assert "gradient descent generalises" not in verdicts(write(tmp_path / "s", "width", gd_gen_loss=np.nan))
+
+
+def test_effect_and_errors_are_those_of_the_rule(tmp_path):
+    losses = curve(1, 1.5, 2)
+    [claim, *_] = judge([write(tmp_path / "s", "width", posterior_gen_loss=losses)]).claims
+    log = np.log(losses[2] / losses[0])
+    low, high = stats.t.interval(0.95, TASKS - 1, log.mean(), log.std(ddof=1) / np.sqrt(TASKS))
+    np.testing.assert_allclose([claim.effect, *claim.ci95], np.exp([log.mean(), low, high]))
+    # Each task's ratio has a relative Monte Carlo error of √2 · 1 %, and they are independent.
+    np.testing.assert_allclose(claim.mc_error, 0.01 * np.sqrt(2 / TASKS))
+    np.testing.assert_allclose(claim.task_spread, log.std(ddof=1))
+
+
+def test_normalisation_matters_where_depth_helps_with_it_and_not_without(tmp_path):
+    base = {"width": 5, "gd_lr": 0.01, "measurements": 15}
+    both = ("linear", "tanh")
+    write(tmp_path / "all" / "fig2", "depth", base | {"normalize": True}, both, posterior_gen_loss=curve(4, 2, 1))
+    write(
+        tmp_path / "all" / "fig11",
+        "depth",
+        base | {"normalize": False},
+        both,
+        posterior_gen_loss=curve(1, 1, 1, seed=5),
+    )
+    other = base | {"normalize": False, "prior": "uniform"}
+    write(tmp_path / "all" / "fig8", "depth", other, both, posterior_gen_loss=curve(9, 3, 1))
+    claims = [claim for claim in judge([tmp_path / "all"]).claims if claim.claim == "normalisation matters"]
+    assert [(claim.panel, claim.verdict) for claim in claims] == [("linear", "holds"), ("tanh", "holds")]
+    assert "normalisation matters" not in verdicts(tmp_path / "all" / "fig2")
+
+
+def test_cells_that_are_missing_leave_fewer_tasks(tmp_path):
+    losses = curve(1, 1.5, 2)
+    losses[2, 3:] = np.nan
+    [claim, *_] = judge([write(tmp_path / "s", "width", posterior_gen_loss=losses)]).claims
+    assert claim.tasks == 3
+    losses[2, 1:] = np.nan
+    [claim, *_] = judge([write(tmp_path / "t", "width", posterior_gen_loss=losses)]).claims
+    assert (claim.verdict, claim.effect, claim.note) == ("undecided", None, "too few tasks")
+
+
+def test_what_is_no_store(tmp_path):
+    with pytest.raises(gc.InputError, match="is no store"):
+        judge([tmp_path])
+    store = write(tmp_path / "s", "width")
+    one = xr.load_dataset(store / "sweep.nc", engine="h5netcdf").isel(task_seed=[0])
+    one.to_netcdf(store / "sweep.nc", engine="h5netcdf")
+    with pytest.raises(gc.InputError, match="no claim can be judged"):
+        judge([store])

@@ -1,0 +1,144 @@
+"""`sweep`, `reproduce` and `claims`: what they print, how they end, what is in the store."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+import bayesgc as gc
+from bayesgc.cli import sweep as sweep_module
+
+FILE = """
+title = "Small"
+question = "Does it run?"
+
+[options]
+rows = 3
+cols = 3
+measurements = 5
+eps = 0.01
+normalize = false
+method = "importance"
+gd = false
+
+[axes]
+width = [4, 8]
+task_seed = [1, 2]
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(FILE, encoding="utf-8")
+    return path
+
+
+def test_a_sweep_prints_one_object_and_fills_its_store(command, file, tmp_path):
+    ended = command("sweep", file, "--out", "store", "--json", "--workers", 1, "--zarr")
+    assert (ended.code, ended.err) == (0, "")
+    found = json.loads(ended.out)
+    assert (found["cells"], found["done"], found["failed"], found["flagged"]) == (4, 4, [], [])
+    assert found["shared_draws"] is False
+    for name in ("sweep.json", "sweep.nc", "figure.png", "figure.svg", "figure.pdf"):
+        assert (tmp_path / "store" / name).stat().st_size > 100
+    saved = xr.load_dataset(tmp_path / "store" / "sweep.nc", engine="h5netcdf")
+    with xr.open_zarr(tmp_path / "store" / "sweep.zarr", consolidated=True) as zarr:
+        assert (zarr["posterior_gen_loss"].values == saved["posterior_gen_loss"].values).all()
+        assert list(zarr["outcome"].values.ravel()) == list(saved["outcome"].values.ravel())
+    [cell, *_] = sorted((tmp_path / "store" / "cells").iterdir())
+    assert command("show", cell, "--json").object["method"] == "importance"
+    # The same command has nothing to do; another method is another sweep.
+    assert json.loads(command("sweep", file, "--out", "store", "--json").out)["seconds"] == found["seconds"]
+    refused = command("sweep", file, "--out", "store", "--method", "splitting")
+    assert refused.code == 2
+    assert "holds another sweep" in refused.err
+    judged = json.loads(command("claims", "store", "--json").out)
+    assert {claim["claim"] for claim in judged["claims"]} == {"width hurts", "wide nets are no better than the prior"}
+    text = command("claims", "store").out
+    assert "t-intervals over tasks" in text
+
+
+def test_the_text_has_medians_and_what_to_know(command, file):
+    ended = command("sweep", file, "--out", "store", "--workers", 1)
+    assert ended.code == 0
+    for words in ("Small", "width", "G&C", "quartiles", "4 of 4 cells done, 0 failed, 0 flagged", "sweep.nc"):
+        assert words in ended.out
+
+
+def test_rejection_says_that_replicates_share_their_draws(command, file):
+    text = FILE.replace('method = "importance"', 'method = "rejection"\nmax_evaluations = 20_000').replace(
+        "0.01", "0.1"
+    )
+    file.write_text(text, encoding="utf-8")
+    ended = command("sweep", file, "--out", "store", "--workers", 1)
+    assert "share their draws" in ended.out
+
+
+@pytest.mark.parametrize("name", ["fig1", "fig2"])
+def test_a_dry_run_lists_the_cells_and_a_time_and_writes_nothing(command, tmp_path, name):
+    ended = command("reproduce", name, "--quick", "--out", "store", "--dry-run", "--json", "--workers", 2)
+    found = json.loads(ended.out)
+    assert len(found["cells"]) == 18
+    assert 0 < found["seconds"] == pytest.approx(found["core_seconds"] / 2, abs=0.1)
+    assert not (tmp_path / "store").exists()
+    text = command("reproduce", name, "--quick", "--out", "store", "--dry-run").out
+    assert "leaky-relu" in text
+    assert "18 cells" in text
+
+
+def test_all_figures_have_a_folder_each(command, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep_module, "FIGURES", ["fig1", "fig3"])
+    small = gc.Sweep.load(written(tmp_path))
+    monkeypatch.setattr(sweep_module, "figure", lambda name, quick: small.with_options(seed=int(name[3:]) % 2))
+    found = json.loads(command("reproduce", "all", "--out", "store", "--json", "--workers", 1).out)
+    assert [Path(each["store"]).name for each in found["sweeps"]] == ["fig1", "fig3"]
+    # They are the same cells, so the second takes those of the first.
+    names = [sorted(path.name for path in (tmp_path / "store" / name / "cells").iterdir()) for name in ("fig1", "fig3")]
+    assert names[0] == names[1]
+
+
+def written(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(FILE, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sweep", "none.toml", "--out", "store"], "none.toml cannot be read"),
+        (["sweep", "small.toml"], "--out"),
+        (["reproduce", "fig12", "--out", "store"], "choose one of fig1"),
+        (["reproduce", "fig1", "--out", "store", "--workers", 0, "--dry-run"], "--workers is 0"),
+        (["reproduce", "fig1", "--out", "store", "--method", "gibbs", "--dry-run"], "method is 'gibbs'"),
+        (["reproduce", "fig2", "--out", "store", "--method", "nuts", "--dry-run"], "task_seed = 0: nuts"),
+        (["claims", "none"], "is no store"),
+        (["sweep", "small.toml", "--out", "small.toml/store"], "Cannot write"),
+        (["sweep", "small.toml", "--out", "store", "--scheduler", "tcp://127.0.0.1:9"], "no Dask scheduler answers"),
+    ],
+)
+def test_what_is_wrong_ends_in_one_line(command, file, monkeypatch, arguments, said):
+    monkeypatch.setattr("bayesgc.experiments.runners._PATIENCE", 1.0)
+    ended = command(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert said in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_progress_is_drawn_over_the_whole_sweep():
+    from rich.console import Console
+
+    from bayesgc.cli.sweep_progress import watched
+    from bayesgc.experiments.running import SweepProgress
+
+    console = Console(force_terminal=True, width=100, record=True, file=sys.stderr)
+    with watched(gc.Sweep(title="Small", axes={"depth": [2]}), show=True, console=console) as report:
+        report(SweepProgress(total=4, done=1, failed=1, running=["depth 2"]))
+    text = console.export_text()
+    for words in ("Small", "2/4", "1 failed", "1 running: depth 2"):
+        assert words in text
