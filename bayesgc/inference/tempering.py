@@ -32,7 +32,7 @@ class Tempering:
     """
 
     particles: int = 500
-    moves: int = 20
+    moves: int = 40
     survival: float = 0.5
     acceptance: float = 0.25
 

@@ -108,8 +108,9 @@ def ranks(simulation: Simulation, method: Any, replications: int, first: int = 0
     found: dict[str, list[int]] = {name: [] for name in simulation.functionals}
     for seed in range(first, first + replications):
         criterion, truth = simulation.replicate(seed)
-        wanted = Request(seed=seed, precision=1.0, chains=DRAWS, draws=20)
-        run = method.run(criterion, wanted, budget(method, 20))
+        draws = 5 if isinstance(method, NUTS) else 20
+        wanted = Request(seed=seed, precision=1.0, chains=DRAWS, draws=draws)
+        run = method.run(criterion, wanted, budget(method, draws))
         rng = np.random.default_rng([72, seed])
         matrices = independent_draws(run, rng).reshape(DRAWS, *criterion.task.unfolding)
         for name, own in found.items():

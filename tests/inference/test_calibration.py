@@ -2,7 +2,7 @@
 
 The long part prints every cell as it ends, all in one process for the picture:
 ``pytest -m slow -n 0 tests/inference/test_calibration.py``. In the environment BAYESGC_CALIBRATION_PNG names a file
-for the histograms, and BAYESGC_CALIBRATION_REPLICATIONS overrides the number of truths.
+for the histograms, and BAYESGC_CALIBRATION_SHARE makes the numbers of truths a share of what stands below.
 """
 
 from __future__ import annotations
@@ -100,10 +100,11 @@ METHODS = {
     "rejection": Rejection(),
     "splitting": Splitting(particles=200, moves=8),
     "importance": Importance(tempering=Tempering(particles=200, moves=8)),
-    "nuts": NUTS(warmup=60, target_accept=0.8, max_tree_depth=5),
+    "nuts": NUTS(warmup=20, target_accept=0.8, max_tree_depth=5),
 }
 REPLICATIONS = {"rejection": 1000, "splitting": 500, "importance": 500, "nuts": 40}
-"""The budget: truths of a cell, of which one by NUTS takes ten to twenty seconds and any other a fraction of one."""
+"""The budget: truths of a cell, of which one by NUTS takes some seconds and any other a fraction of one."""
+SHARE = float(os.environ.get("BAYESGC_CALIBRATION_SHARE", "1"))
 THRESHOLD = {True: 0.01, False: 0.1}
 """ε of normalised and other models: the volume of a typical truth is about a hundredth."""
 FACTORS = {
@@ -124,6 +125,9 @@ def allowed(cell):
     if cell["exact"] and cell["activation"] == "relu" and cell["task"] == "completion":
         return False
     if cell["method"] in ("importance", "nuts"):
+        # At ε > 0 a share of the ReLU nets that fit has no density.
+        if cell["activation"] == "relu" and not cell["exact"]:
+            return False
         return cell["prior"] == "gaussian" and not cell["normalize"]
     return not cell["exact"]
 
@@ -164,7 +168,7 @@ def picture():
 @pytest.mark.usefixtures("picture")
 @pytest.mark.parametrize("cell", CELLS, ids=label)
 def test_every_cell_is_calibrated(cell, capsys):
-    number = int(os.environ.get("BAYESGC_CALIBRATION_REPLICATIONS", REPLICATIONS[cell["method"]]))
+    number = max(1, round(SHARE * REPLICATIONS[cell["method"]]))
     found = ranks(simulation(cell), METHODS[cell["method"]], number)
     HISTOGRAMS[label(cell)] = found
     with capsys.disabled():
