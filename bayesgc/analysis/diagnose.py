@@ -102,7 +102,7 @@ def _errors(tree: xr.DataTree, result: Json) -> Iterator[Check]:
 def _question(result: Json) -> Iterator[Check]:
     """Whether the threshold asks for anything: no fault of the sampler, so a caution at most."""
     zero = (result["baselines"]["zero"] or {}).get("train_loss")
-    if zero is not None and result["model"].get("normalize") is not True:
+    if zero is not None:
         advice = "The zero matrix passes, so fitting means little: lower --eps, for instance to 5% of its loss."
         yield at_most(
             "ε relative to the zero matrix's loss",
