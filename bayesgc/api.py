@@ -34,13 +34,14 @@ from bayesgc.inference import (
     least_train_loss,
     method_named,
     reference_points,
+    why_no_descent,
     why_no_map,
     why_not_by_default,
 )
 from bayesgc.inference.collapsed import refuse_without_density
 from bayesgc.inference.methods import hyperparameters
 from bayesgc.inference.noise import likeliest_threshold
-from bayesgc.models import Factorization, Model, ProgramModel, as_model
+from bayesgc.models import Factorization, Model, ProgramModel, WhitenedProgram, as_model
 from bayesgc.models.collapse import collapse, why_not_collapsible
 from bayesgc.models.layout import Program
 from bayesgc.models.priors import label
@@ -336,14 +337,25 @@ def _descend(settings: _Settings, run: Run, control: Control) -> tuple[Descent |
     """Gradient descent, or the reason why there is none."""
     if settings.gd is None:
         return None, "gradient descent was turned off"
-    if not isinstance(settings.model, Factorization):
-        return None, "gradient descent needs a factorisation"
     if run.outcome in (Outcome.INFEASIBLE, Outcome.INTERRUPTED):
         return None, f"the run was {run.outcome}"
+    if not isinstance(settings.model, Factorization):
+        return _descend_program(settings, control)
     if reason := settings.gd.why_too_large(settings.model, settings.task.shape):
         return None, reason
     own = replace(control, started=time.perf_counter())
     return settings.gd.run(settings.model, settings.criterion, settings.request.seed, own), None
+
+
+def _descend_program(settings: _Settings, control: Control) -> tuple[Descent | None, str | None]:
+    """The same for a Pyro program."""
+    whitened = settings.criterion.whitened
+    if settings.gd is None or not isinstance(whitened, WhitenedProgram):
+        return None, "gradient descent needs a factorisation or a Pyro program"
+    if reason := why_no_descent(whitened):
+        return None, reason
+    own = replace(control, started=time.perf_counter())
+    return settings.gd.run_program(whitened, settings.criterion, settings.request.seed, own), None
 
 
 def _find_mode(settings: _Settings, run: Run, control: Control) -> tuple[Descent | None, str | None]:

@@ -23,6 +23,7 @@ from bayesgc.inference.rejection import Rejection
 from bayesgc.inference.request import Request
 from bayesgc.inference.splitting import Splitting
 from bayesgc.inference.tempering import Tempering
+from bayesgc.inference.unconstrained import why_no_descent
 
 __all__ = [
     "INITIALIZATIONS",
@@ -58,6 +59,7 @@ __all__ = [
     "least_train_loss",
     "method_named",
     "reference_points",
+    "why_no_descent",
     "why_no_map",
     "why_not_by_default",
 ]

@@ -9,20 +9,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from bayesgc.inference.backpropagation import Weights, weights_of
+from bayesgc.inference.backpropagation import DifferentiatedWeights, Weights, weights_of
 from bayesgc.inference.control import Control, one_thread_each
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.functionals import quantities
+from bayesgc.inference.misfit import misfit
 from bayesgc.inference.optimizers import OPTIMIZERS
 from bayesgc.inference.records import Descent
 from bayesgc.inference.steps import Descending
 from bayesgc.inference.streams import Stream, generator
-from bayesgc.models import Factorization, Whitened
+from bayesgc.inference.unconstrained import UnconstrainedProgram
+from bayesgc.models import Factorization, Whitened, WhitenedProgram
+from bayesgc.models.whitening import draw_columns
 from bayesgc.validate import InputError, one_of, positive_integer, real_in
 
 INITIALIZATIONS = {
@@ -31,6 +36,8 @@ INITIALIZATIONS = {
 }
 MOST_NUMBERS = 2**28
 """Weights × restarts held at once; with gradients, products and the optimizer's state some 5 GiB in float32."""
+_PROGRAM_STEPS = 5000
+"""Steps on a Pyro program, each of which costs milliseconds."""
 MOST_WORK = 10**11
 """Weights × restarts × steps; on two cores each takes 10 to 60 ns, so that this is about an hour."""
 
@@ -127,6 +134,38 @@ class GradientDescent:
             descending.descend(int(method.steps or 0), control)
             return [method._ended(descending, i, criterion, control) for i, criterion in enumerate(criteria)]
 
+    def run_program(self, whitened: WhitenedProgram, criterion: Criterion, seed: int, control: Control) -> Descent:
+        """The same for a Pyro program: from the prior's own draws, in the unconstrained coordinates of its sites.
+
+        A program has no other start, whatever ``init`` says. It takes 5000 steps unless told otherwise.
+        """
+        method = replace(
+            self,
+            init="prior",
+            init_scale=None,
+            steps=self.steps or _PROGRAM_STEPS,
+            momentum=OPTIMIZERS[self.optimizer].momentum if self.momentum is None else self.momentum,
+        )
+        free = UnconstrainedProgram.of(whitened)
+        with torch.no_grad(), one_thread_each():
+            flat = torch.stack([self._program_start(whitened, free, criterion, seed, i) for i in range(self.restarts)])
+            parts = ([(1, free.size)], misfit([criterion.task], self.restarts, flat), flat, torch.zeros_like(flat))
+            weights = DifferentiatedWeights(*parts, free.assembled())
+            rule = OPTIMIZERS[method.optimizer].build(method.lr, float(method.momentum or 0.0), flat)
+            goal = torch.full((self.restarts,), method.tol * criterion.task.zero_train_loss).to(flat)
+            descending = Descending(weights, rule, goal)
+            descending.descend(int(method.steps or 0), control)
+            return method._ended(descending, 0, criterion, control)
+
+    @staticmethod
+    def _program_start(
+        whitened: WhitenedProgram, free: UnconstrainedProgram, criterion: Criterion, seed: int, restart: int
+    ) -> Float[Tensor, " weight"]:
+        source = generator(seed, Stream.DESCENT, restart, criterion.device)
+        column = whitened.draw(source, 1, device=criterion.device, dtype=criterion.dtype)
+        values = {name: value[0] for name, value in whitened.weights(column).items()}
+        return free.inverse(values).to(criterion.dtype)
+
     def _ended(self, descending: Descending, index: int, criterion: Criterion, control: Control) -> Descent:
         """The record of the restarts on one task."""
         own = slice(index * self.restarts, (index + 1) * self.restarts)
@@ -165,7 +204,7 @@ class GradientDescent:
     @staticmethod
     def _start_at_prior(factors: Weights, prior: Whitened, source: torch.Generator, starts: slice) -> None:
         like = factors.flat
-        normals = torch.randn(prior.size, 1, generator=source, device=like.device, dtype=like.dtype)
+        normals = draw_columns(prior, source, 1, device=like.device, dtype=like.dtype)
         for layer, draw in zip(factors.layers, prior.weights(normals).values(), strict=True):
             layer[starts] = draw[0]
 

@@ -27,6 +27,7 @@ from bayesgc.inference.records import Descent
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.models import Factorization, Model
 from bayesgc.models.density import peak, why_no_mode
+from bayesgc.models.whitening import draw_columns
 from bayesgc.task import Task
 from bayesgc.validate import InputError, positive_integer, real_in
 
@@ -115,7 +116,7 @@ class MaximumAPosteriori:
         cpu = torch.device("cpu")
         whitened = model.whiten(task.shape, weights=True)
         sources = [generator(seed, Stream.MODE, restart, cpu) for restart in range(self.restarts)]
-        draws = [torch.randn(whitened.size, 1, generator=source, dtype=torch.float64) for source in sources]
+        draws = [draw_columns(whitened, source, 1, device=cpu, dtype=torch.float64) for source in sources]
         return whitened.weights(torch.cat(draws, dim=1))
 
 

@@ -1,0 +1,95 @@
+"""A Pyro program as a differentiable function of unconstrained numbers, all starts of a descent in one batch.
+
+The numbers are the values of its latent sites, each in the coordinates in which its support is all of space, which for
+normal weights are the weights themselves (Kucukelbir et al. 2017 descend in the same coordinates).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pyro
+import torch
+from jaxtyping import Float
+from pyro.poutine.messenger import Messenger
+from torch import Tensor
+from torch.distributions import transform_to
+
+from bayesgc.models import WhitenedProgram
+from bayesgc.models.laws import has_atoms
+from bayesgc.models.layout import Program
+from bayesgc.models.transports import family_name
+
+
+def why_no_descent(whitened: WhitenedProgram) -> str | None:
+    """Why gradient descent cannot run on a program, as a sentence; None where nothing speaks against it."""
+    for name, site in whitened.layout.sites.items():
+        if has_atoms(site.law):
+            return f"site {name!r} is discrete ({family_name(site.law)}), so there is no gradient to descend"
+    if whitened.one_by_one:
+        return "the program branches on drawn values, so that its restarts cannot run in one batch"
+    return None
+
+
+class _Constraining(Messenger):
+    """Feeds each latent site from unconstrained numbers."""
+
+    def __init__(self, free: Float[Tensor, " weight"], places: dict[str, tuple[slice, torch.Size]], fixed: Any) -> None:
+        super().__init__()
+        self.free, self.places, self.fixed = free, places, fixed
+
+    def _pyro_sample(self, msg: Any) -> None:
+        name = msg["name"]
+        if name in self.fixed:
+            msg["value"] = self.fixed[name]
+        elif name in self.places:
+            rows, shape = self.places[name]
+            msg["value"] = transform_to(msg["fn"].support)(self.free[rows].reshape(shape))
+
+
+@dataclass(frozen=True)
+class UnconstrainedProgram:
+    """A whitened program in unconstrained coordinates."""
+
+    program: Program
+    places: dict[str, tuple[slice, torch.Size]]
+    subsamples: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, whitened: WhitenedProgram) -> UnconstrainedProgram:
+        """The coordinates of each latent site, one after the other."""
+        places, start = {}, 0
+        for name, site in whitened.layout.sites.items():
+            shape = torch.Size(transform_to(site.law.support).inverse_shape(site.law.shape()))
+            places[name] = (slice(start, start + math.prod(shape)), shape)
+            start += math.prod(shape)
+        return cls(whitened.program, places, whitened.layout.subsamples)
+
+    @property
+    def size(self) -> int:
+        """Numbers of one start."""
+        return sum(math.prod(shape) for _, shape in self.places.values())
+
+    def inverse(self, values: dict[str, Tensor]) -> Float[Tensor, " weight"]:
+        """The coordinates of one draw, given the value of each latent site."""
+        known = {**values, **self.subsamples}
+        with torch.random.fork_rng(devices=[]), pyro.validation_enabled(False):
+            trace = pyro.poutine.trace(pyro.poutine.condition(self.program, data=known)).get_trace()
+        parts = [transform_to(trace.nodes[name]["fn"].support).inv(values[name]).flatten() for name in self.places]
+        return torch.cat(parts)
+
+    def assembled(self) -> Callable[[list[Tensor]], Float[Tensor, "start entry"]]:
+        """From the coordinates of all starts to what the program returns, vectorised."""
+
+        def once(free: Float[Tensor, " weight"]) -> Tensor:
+            with _Constraining(free, self.places, self.subsamples):
+                return self.program().flatten().to(free.dtype)
+
+        def assemble(layers: list[Tensor]) -> Float[Tensor, "start entry"]:
+            with pyro.validation_enabled(False):
+                return torch.func.vmap(once)(layers[0][:, 0])
+
+        return assemble
