@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import typer
 import xarray as xr
 from rich.console import Console
 
 from bayesgc.analysis.plots.sweep import save_sweep_plots
+from bayesgc.cli.infer import INTERRUPTED
 from bayesgc.cli.show import print_json
 from bayesgc.cli.sweep_progress import watched
 from bayesgc.cli.sweep_tables import duration, print_forecast, print_summary
@@ -41,13 +43,21 @@ class SweepCommand:
 
     def run_file(self, file: Path) -> int:
         """The sweep of a TOML file."""
-        return self._print([self._one(Sweep.load(file), self.out)])
+        return self._run({self.out: Sweep.load(file)})
 
     def run_figure(self, name: str, *, quick: bool) -> int:
         """One figure of the paper, or all of them, each in a folder of its own."""
         if one_of("figure", name, [*FIGURES, ALL]) != ALL:
-            return self._print([self._one(figure(name, quick=quick), self.out)])
-        return self._print([self._one(figure(each, quick=quick), self.out / each) for each in FIGURES])
+            return self._run({self.out: figure(name, quick=quick)})
+        return self._run({self.out / each: figure(each, quick=quick) for each in FIGURES})
+
+    def _run(self, sweeps: dict[Path, Sweep]) -> int:
+        """Each sweep into its store; returns the exit code."""
+        try:
+            return self._print([self._one(sweep, store) for store, sweep in sweeps.items()])
+        except KeyboardInterrupt:
+            typer.echo(f"bayesgc: interrupted; what was finished is in {self.out}: run it again to go on.", err=True)
+            return INTERRUPTED
 
     def _one(self, sweep: Sweep, store: Path) -> dict[str, Any]:
         if self.workers is not None:

@@ -73,11 +73,11 @@ def _seconds_a_step(model: Factorization, shape: tuple[int, ...], optimizer: str
 
 
 def _timed(work: Callable[[], object]) -> float:
-    """Seconds of the better of two runs, on one thread."""
+    """Seconds of a core that the better of two runs takes, whatever else the machine does."""
     with one_thread_each():
         best = math.inf
         for _ in range(2):
-            began = time.perf_counter()
+            began = time.thread_time()
             work()
-            best = min(best, time.perf_counter() - began)
+            best = min(best, time.thread_time() - began)
     return best

@@ -130,6 +130,28 @@ def test_what_is_wrong_ends_in_one_line(command, file, monkeypatch, arguments, s
     assert ended.err.count("\n") == 1
 
 
+def test_ctrl_c_leaves_a_store_that_can_be_resumed(command, file, tmp_path, monkeypatch):
+    plain = sweep_module.run_sweep
+
+    def interrupted(*arguments, report, **options):
+        def stop(progress):
+            report(progress)
+            if progress.done == 2:
+                raise KeyboardInterrupt
+
+        return plain(*arguments, report=stop, **options)
+
+    monkeypatch.setattr(sweep_module, "run_sweep", interrupted)
+    ended = command("sweep", file, "--out", "store", "--workers", 1)
+    assert (ended.code, ended.out) == (130, "")
+    assert "what was finished is in store: run it again to go on" in ended.err
+    saved = xr.load_dataset(tmp_path / "store" / "sweep.nc", engine="h5netcdf")
+    assert sorted(saved["outcome"].values.ravel()) == ["", "", "converged", "converged"]
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert json.loads(command("sweep", file, "--out", "store", "--workers", 1, "--json").out)["done"] == 4
+
+
 def test_progress_is_drawn_over_the_whole_sweep():
     from rich.console import Console
 

@@ -88,6 +88,13 @@ def test_a_fault_is_named_with_its_key(tmp_path, text, said):
     assert "\n" not in str(refused.value)
 
 
+def test_the_example_of_the_documentation_is_a_sweep(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    sweep = Sweep.load(written(tmp_path, page.split("```toml\n")[1].split("```")[0]))
+    check_cells(sweep.cells())
+    assert list(sweep.dimensions) == ["panel", "width", "task_seed"]
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(gc.InputError, match="cannot be read"):
         Sweep.load(tmp_path / "none.toml")
