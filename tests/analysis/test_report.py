@@ -221,6 +221,21 @@ def test_no_command_is_made_up_for_what_options_cannot_say() -> None:
     settings = configuration(sensing_task())
     settings["model"] = {"family": "program", "name": "mine", "normalize": False}
     assert rerun_command(tree(configuration=settings)) is None
+    settings["model"] = {**configuration(sensing_task())["model"], "family": "matrix-factorization"}
+    assert rerun_command(tree(configuration=settings)) is not None
+    settings["model"]["prior"] = "a_function_of_mine"
+    assert rerun_command(tree(configuration=settings)) is None
+
+
+def test_the_command_of_a_tensor_names_family_and_shape() -> None:
+    task = gc.sensing(shape=(2, 3, 2), rank=1, measurements=5, seed=4)
+    model = gc.CPFactorization(depth=1, width=2, normalize=True)
+    kept = {"chains": 2, "draws": 20, "max_evaluations": 9000}
+    result = gc.infer(model, task, eps="90%", method="rejection", gd=False, map=False, **kept)
+    words = str(rerun_command(result))
+    assert "--family cp" in words
+    assert "--shape 2x3x2" in words
+    assert "--no-gd" in words
 
 
 def test_the_numbers_of_a_sweep_are_those_of_its_cells(store: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from bayesgc.analysis.numerals import rounded
 from bayesgc.analysis.plots.cells import cell_name
 from bayesgc.analysis.plots.joint import joint_points
 from bayesgc.analysis.plots.look import COLOURS, FLOOR, NAMES, positive
-from bayesgc.analysis.plots.losses import reference_marks
+from bayesgc.analysis.plots.losses import EXACT, reference_marks
 from bayesgc.analysis.plots.spectrum import spectrum_band
 from bayesgc.analysis.spectra import LAWS
 from bayesgc.analysis.summary import Json
@@ -103,7 +103,8 @@ def _restarts(plot: Any, tree: xr.DataTree, group: str, loss: str, top: float) -
     known = np.isfinite(found)
     height = -top * (0.05 + 0.1 * (np.arange(found.size) * 0.618034 % 1.0))
     data = ColumnDataSource({
-        "x": np.maximum(found[known], FLOOR), "y": height[known], "restart": np.flatnonzero(known) + 1,
+        "x": np.maximum(found[known], EXACT if group == "map" else FLOOR), "y": height[known],
+        "restart": np.flatnonzero(known) + 1,
         "loss": found[known], "fill": np.where(good[known], 0.8, 0.0), "fitted": np.where(good[known], "yes", "no"),
     })  # fmt: skip
     points = plot.scatter(
@@ -114,8 +115,9 @@ def _restarts(plot: Any, tree: xr.DataTree, group: str, loss: str, top: float) -
 
 
 def curve_chart(tree: xr.DataTree) -> Any:
-    """E[L_gen | L_train < ε] and the log volume against ε, with bands of 1.96 standard errors."""
+    """E[L_gen | L_train < ε] and the log volume against ε, with bands of 1.96 standard errors; dotted, its limit."""
     levels = tree["levels"].to_dataset()
+    limit = levels["gen_loss"].values[levels["threshold"].values == 0]
     known = np.isfinite(levels["threshold"].values) & (levels["threshold"].values > 0)
     levels = levels.isel(level=known)
     names = {"gen_loss": "E[L_gen | L_train < ε]", "log_volume": "log volume"}
@@ -128,6 +130,8 @@ def curve_chart(tree: xr.DataTree) -> Any:
             height=HEIGHT // len(shown) + 20, x_axis_type="log", y_axis_type=scale, y_axis_label=label, **options
         )
         _band(plot, levels, name)
+        if name == "gen_loss" and limit.size and np.isfinite(limit).all():
+            plot.add_layout(Span(location=float(limit[0]), dimension="width", line_dash="dotted", line_width=2))
         plots.append(plot)
     plots[-1].xaxis.axis_label = "threshold ε on the training loss"
     return column(*plots, sizing_mode="stretch_width")
@@ -190,7 +194,7 @@ def spectrum_chart(tree: xr.DataTree) -> Any:
 def levels_chart(tree: xr.DataTree) -> Any:
     """Accepted moves and ancestors on each level."""
     levels = tree["levels"].to_dataset()
-    levels = levels.isel(level=np.isfinite(levels["threshold"].values))
+    levels = levels.isel(level=np.isfinite(levels["threshold"].values + levels["acceptance"].values))
     data = ColumnDataSource({name: levels[name].values for name in ("threshold", "acceptance", "ancestors")})
     plots: list[Any] = []
     for name, label in (("acceptance", "accepted moves"), ("ancestors", "ancestors of an island")):

@@ -172,7 +172,7 @@ def _pictures(tree: xr.DataTree, result: Json) -> Iterator[Picture]:
         words = "Histograms of the draws, one point a restart, dashed lines at the reference points."
         live = lambda: charts.losses_chart(tree, result)  # noqa: E731
         yield _picture("losses", losses_title(result), words, plots.plot_losses(tree), live)
-    if _climbs(tree):
+    if _climbs(tree, "log_volume"):
         words = "The ε-curve, with bands of 1.96 standard errors: the estimate at every threshold on the way."
         levels = tree["levels"].to_dataset()
         known = bool(np.isfinite(levels["gen_loss"].values).any())
@@ -185,9 +185,9 @@ def _pictures(tree: xr.DataTree, result: Json) -> Iterator[Picture]:
         words = "Medians and quartiles of the singular values, relative to the largest."
         live = lambda: charts.spectrum_chart(tree)  # noqa: E731
         yield _picture("spectrum", spectrum_title(tree), words, plots.plot_spectrum(tree), live)
-    if _climbs(tree):
+    if _climbs(tree, "acceptance"):
         levels = tree["levels"].to_dataset()
-        title = levels_title(levels.isel(level=np.isfinite(levels["threshold"].values)))
+        title = levels_title(levels.isel(level=np.isfinite(levels["threshold"].values + levels["acceptance"].values)))
         words = "Moves accepted at each level, and particles of the prior that those of an island descend from."
         yield _picture("levels", title, words, plots.plot_levels(tree), lambda: charts.levels_chart(tree))
     if result["method"] == "nuts" and result["posterior"] is not None:
@@ -195,8 +195,11 @@ def _pictures(tree: xr.DataTree, result: Json) -> Iterator[Picture]:
         yield _picture("ranks", ranks_title(tree), words, plots.plot_ranks(tree), None)
 
 
-def _climbs(tree: xr.DataTree) -> bool:
-    return "levels" in tree.children and int(np.isfinite(values(tree, "levels", "threshold")).sum()) > 1
+def _climbs(tree: xr.DataTree, name: str) -> bool:
+    """Whether a quantity is known at more thresholds than one."""
+    if "levels" not in tree.children:
+        return False
+    return int(np.isfinite(values(tree, "levels", "threshold") + values(tree, "levels", name)).sum()) > 1
 
 
 def _checks(diagnosis: Diagnosis) -> Table:
