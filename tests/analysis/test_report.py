@@ -229,7 +229,7 @@ def test_no_command_is_made_up_for_what_options_cannot_say() -> None:
 
 def test_the_command_of_a_tensor_names_family_and_shape() -> None:
     task = gc.sensing(shape=(2, 3, 2), rank=1, measurements=5, seed=4)
-    model = gc.CPFactorization(depth=1, width=2, normalize=True)
+    model = gc.CPFactorization(depth=2, width=2, normalize=True)
     kept = {"chains": 2, "draws": 20, "max_evaluations": 9000}
     result = gc.infer(model, task, eps="90%", method="rejection", gd=False, map=False, **kept)
     words = str(rerun_command(result))
