@@ -32,6 +32,9 @@ BLOCK = 1024
 """Draws in a block, the unit of drawing and evaluation."""
 _FIRST_CHECK = 16
 """Blocks before the first look, which are also the fewest batches for an error."""
+_FEWEST_BLOCKS = 64
+"""Blocks before a run can end well. A first look may turn plain weights down, but it must not take them: where the tail
+is heavy, it is the samples that lack large weights whose tails look light."""
 _MOST_BATCHES = 64
 
 
@@ -187,6 +190,8 @@ class _Sample:
 
     def precise_enough(self) -> bool:
         """Whether the errors are small enough and the weights are fit to tell."""
+        if len(self.blocks) < _FEWEST_BLOCKS:
+            return False
         evidence, loss = self.log_evidence(), self.mean_gen_loss()
         if evidence is None or evidence.mcse is None or evidence.mcse > LOG_VOLUME_ERROR:
             return False

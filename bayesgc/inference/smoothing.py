@@ -35,5 +35,9 @@ def pareto_shape(log_weight: Float[np.ndarray, " draw"]) -> float:
 
 
 def shape_limit(draws: int) -> float:
-    """The largest k̂ at which that many draws give errors to rely on: min(1 − 1/log₁₀ S, 0.7)."""
-    return min(1 - 1 / math.log10(draws), 0.7) if draws > 1 else -math.inf
+    """The largest k̂ at which that many draws give errors to rely on: min(1 − 1/log₁₀ S, 0.5).
+
+    Up to 0.7 smoothed weights still give a mean (Vehtari et al. 2024), but above 0.5 the variance is infinite, and with
+    it the error of plain weights that independent batches are to tell.
+    """
+    return min(1 - 1 / math.log10(draws), 0.5) if draws > 1 else -math.inf
