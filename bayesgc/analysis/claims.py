@@ -129,7 +129,7 @@ def _datasets(stores: Sequence[Path | str]) -> Iterator[tuple[str, xr.Dataset]]:
 def _claims_of(name: str, dataset: xr.Dataset) -> Iterator[Claim]:
     """The claims along the axis of one sweep, panel by panel."""
     title = str(dataset.attrs.get("title") or Path(name).name)
-    axis = next((axis for axis in ("width", "depth") if dataset.sizes.get(axis, 0) > 1), None)
+    axis = next((axis for axis in ("width", "depth", "measurements") if dataset.sizes.get(axis, 0) > 1), None)
     if axis is None or dataset.sizes.get("task_seed", 0) < 2:
         return
     for panel, part in _panels(dataset, axis):
@@ -137,8 +137,10 @@ def _claims_of(name: str, dataset: xr.Dataset) -> Iterator[Claim]:
         if axis == "width":
             yield _rises(part, where)
             yield _reaches_prior(part, where, panel)
-        else:
+        elif axis == "depth":
             yield _falls(part, where)
+        else:
+            yield _posterior_generalises(part, axis, where)
         if not np.isnan(part["gd_gen_loss"]).all():
             yield _descent_generalises(part, axis, where)
 
@@ -177,6 +179,13 @@ def _reaches_prior(part: xr.Dataset, where: str, panel: str) -> Claim:
     return _decide(
         "wide nets are no better than the prior", where, factor, error, 1 - CLOSE, measured, note, above=True
     )
+
+
+def _posterior_generalises(part: xr.Dataset, axis: str, where: str) -> Claim:
+    last = part.isel({axis: -1})
+    factor, error = _ratio(last, last, under="zero")
+    measured = f"E[L_gen] of Guess & Check at {axis} {last[axis].item()} over the zero matrix's"
+    return _decide("Guess & Check generalises in the end", where, factor, error, GENERALISES, measured)
 
 
 def _descent_generalises(part: xr.Dataset, axis: str, where: str) -> Claim:
@@ -222,7 +231,8 @@ _OF_FIGURE_TWO = {"measurements", "width", "normalize", "eps", "gd_lr", "method"
 def _ratio(over: xr.Dataset, below: xr.Dataset, *, under: str = "posterior") -> tuple[np.ndarray, np.ndarray]:
     """E[L_gen] given the fit on each task over another law's, and the relative Monte Carlo error of that."""
     means = [over["posterior_gen_loss"].values, below[f"{under}_gen_loss"].values]
-    errors = [over["posterior_gen_loss_mcse"].values, below[f"{under}_gen_loss_mcse"].values]
+    exact = under == "zero"
+    errors = [over["posterior_gen_loss_mcse"].values, 0.0 if exact else below[f"{under}_gen_loss_mcse"].values]
     return means[0] / means[1], np.hypot(errors[0] / means[0], errors[1] / means[1])
 
 

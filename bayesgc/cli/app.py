@@ -154,6 +154,26 @@ def reproduce(
     raise typer.Exit(command.run_figure(figure, quick=quick))
 
 
+@app.command(name="study")
+def run_study(
+    name: Annotated[str, typer.Argument(help="As in `bayesgc list`.")],
+    out: StoreOption,
+    quick: Annotated[bool, typer.Option("--quick", help="Few sizes and tasks.")] = False,
+    method: MethodOption = None,
+    scheduler: SchedulerOption = None,
+    workers: WorkersOption = None,
+    dry_run: DryRunOption = False,
+    zarr: ZarrOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Run a study of a question that the paper leaves open; the same command on a store resumes it."""
+    from bayesgc.cli.sweep import SweepCommand
+
+    command = SweepCommand(out, method, scheduler, workers, dry_run, zarr, as_json, quiet)
+    raise typer.Exit(command.run_study(name, quick=quick))
+
+
 @app.command()
 def claims(
     stores: Annotated[list[Path], typer.Argument(help="Stores of sweeps, or folders of stores.")],

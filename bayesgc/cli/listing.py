@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bayesgc.cli.show import print_json
+from bayesgc.experiments.figures import FIGURES, figure
+from bayesgc.experiments.studies import STUDIES
 from bayesgc.inference import INITIALIZATIONS, METHODS, OPTIMIZERS, available_devices
 from bayesgc.models import ACTIVATIONS, FAMILIES, SCALING_SUMMARIES, available
 from bayesgc.models.priors import RegisteredPrior
@@ -25,6 +27,8 @@ def names() -> dict[str, dict[str, str]]:
         "scaling": dict(SCALING_SUMMARIES),
         "gd-optimizer": {name: each.summary for name, each in OPTIMIZERS.items()},
         "gd-init": dict(INITIALIZATIONS),
+        "figure": {name: figure(name).title.partition(": ")[2] for name in FIGURES},
+        "study": {name: about[1] for name, about in STUDIES.items()},
         "device": dict.fromkeys(available_devices(), "on this machine"),
     }
 

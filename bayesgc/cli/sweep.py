@@ -21,6 +21,7 @@ from bayesgc.experiments.figures import FIGURES, figure
 from bayesgc.experiments.forecast import seconds_of
 from bayesgc.experiments.runners import available_cores
 from bayesgc.experiments.running import run_sweep
+from bayesgc.experiments.studies import study
 from bayesgc.experiments.sweep import Sweep
 from bayesgc.validate import one_of, positive_integer
 
@@ -50,6 +51,10 @@ class SweepCommand:
         if one_of("figure", name, [*FIGURES, ALL]) != ALL:
             return self._run({self.out: figure(name, quick=quick)})
         return self._run({self.out / each: figure(each, quick=quick) for each in FIGURES})
+
+    def run_study(self, name: str, *, quick: bool) -> int:
+        """One study of what the paper leaves open."""
+        return self._run({self.out: study(name, quick=quick)})
 
     def _run(self, sweeps: dict[Path, Sweep]) -> int:
         """Each sweep into its store; returns the exit code."""

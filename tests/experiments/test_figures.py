@@ -7,6 +7,7 @@ import pytest
 import bayesgc as gc
 from bayesgc.experiments.checks import check_cells
 from bayesgc.experiments.figures import FIGURES, figure
+from bayesgc.experiments.studies import STUDIES, study
 
 WIDTHS, DEPTHS = [5, 10, 20, 40, 80, 160, 320, 640], [2, 3, 4, 5, 6, 7, 8, 9, 10]
 # Figure: axis, rank, measurements, task, prior, normalised, ε, momentum.
@@ -81,6 +82,16 @@ def test_figures_share_what_they_have_in_common():
     assert all(other == second for other in others)
 
 
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_has_eight_tasks_and_cells_that_run(name):
+    assert study(name).dimensions["task_seed"] == list(range(8))
+    check_cells(study(name).cells())
+    quick = study(name, quick=True)
+    assert {cell.key for cell in quick.cells()} <= {cell.key for cell in study(name).cells()}
+
+
 def test_a_figure_that_is_not_there():
     with pytest.raises(gc.InputError, match="figure is 'fig12'; choose one of fig1"):
         figure("fig12")
+    with pytest.raises(gc.InputError, match="study is 'gravity'; choose one of relu"):
+        study("gravity")
