@@ -79,8 +79,10 @@ def _picture(store: Store, panel: Panel) -> Picture:
 
 def _picture_title(panel: Panel) -> str:
     gap = change(panel)
-    words = "too few cells to tell" if gap is None else f"{direction(gap)} with {panel.axis.replace('_', ' ')}"
-    return f"{panel.name}: {words}"
+    if gap is None:
+        return f"{panel.name}: too few cells to tell"
+    words = direction(gap).replace("alike, within error", "no clear change")
+    return f"{panel.name}: {words} with {panel.axis.replace('_', ' ')}"
 
 
 @in_the_look
