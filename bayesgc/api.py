@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Literal
 
 from xarray import DataTree
 
@@ -13,7 +13,6 @@ from bayesgc.analysis.datatree import assemble
 from bayesgc.inference import (
     NUTS,
     Control,
-    Criterion,
     Descent,
     Estimate,
     GradientDescent,
@@ -23,33 +22,24 @@ from bayesgc.inference import (
     Outcome,
     Progress,
     Rejection,
-    Request,
     Run,
     conditioned_program,
-    device_named,
     draw_prior,
-    dtype_named,
     infeasible,
     interruptible,
     least_train_loss,
-    method_named,
     reference_points,
     why_no_descent,
     why_no_map,
     why_not_by_default,
 )
 from bayesgc.inference.collapsed import refuse_without_density
-from bayesgc.inference.methods import hyperparameters
 from bayesgc.inference.noise import likeliest_threshold
-from bayesgc.models import Factorization, Model, ProgramModel, WhitenedProgram, as_model
-from bayesgc.models.collapse import collapse, why_not_collapsible
+from bayesgc.models import Factorization, Model, WhitenedProgram, as_model
 from bayesgc.models.layout import Program
-from bayesgc.models.priors import label
+from bayesgc.settings import EVIDENCE, Settings, check_task, request_of, threshold_of
 from bayesgc.task import Task
-from bayesgc.validate import InputError, integer_in, one_of, positive_integer, real_in
-
-EVIDENCE = "evidence"
-"""The ε that noisy data suggest themselves."""
+from bayesgc.validate import InputError, one_of, positive_integer, real_in
 
 
 class InferenceFailed(RuntimeError):  # noqa: N818 - it says what happened
@@ -112,8 +102,8 @@ def infer(
         InferenceFailed: with ``on_failure="raise"``, when the run did not converge.
     """
     one_of("on_failure", on_failure, ["return", "raise"])
-    settings = _Settings.checked(
-        model, task, eps, method, gd, map, device, dtype, _request(seed, precision, chains, draws, weights)
+    settings = Settings.checked(
+        model, task, eps, method, gd, map, device, dtype, request_of(seed, precision, chains, draws, weights)
     )
     limit = None if max_seconds is None else real_in("max_seconds", max_seconds, 0, open_low=True)
     most = None if max_evaluations is None else positive_integer("max_evaluations", max_evaluations)
@@ -147,8 +137,8 @@ def check_inference(
     Raises:
         InputError: as `infer` does.
     """
-    request = _request(seed, precision, chains, draws, weights=False)
-    settings = _Settings.checked(model, task, eps, method, gd, map, device, dtype, request)
+    request = request_of(seed, precision, chains, draws, weights=False)
+    settings = Settings.checked(model, task, eps, method, gd, map, device, dtype, request)
     criterion, name = settings.criterion, settings.method.name
     if name in (Importance.name, NUTS.name):
         if criterion.collapsed is None:
@@ -176,8 +166,8 @@ def infer_together(
     Raises:
         InputError: as `infer` does.
     """
-    request = _request(seed, precision, chains, draws, weights=False)
-    every = [_Settings.checked(*problem, "rejection", False, False, device, dtype, request) for problem in problems]
+    request = request_of(seed, precision, chains, draws, weights=False)
+    every = [Settings.checked(*problem, "rejection", False, False, device, dtype, request) for problem in problems]
     firsts = {id(model): settings for (model, _, _), settings in reversed(list(zip(problems, every, strict=True)))}
     criteria = [
         replace(settings.criterion, whitened=firsts[id(model)].criterion.whitened)
@@ -215,76 +205,11 @@ def conditioned(model: Model | Program, task: Task, *, eps: float | str, complet
     Raises:
         InputError: for a model or a fit criterion without such a density; rejection and splitting need none.
     """
-    _check_task(task)
-    return conditioned_program(as_model(model), task, eps=_threshold(eps, task), complete=complete)
+    check_task(task)
+    return conditioned_program(as_model(model), task, eps=threshold_of(eps, task), complete=complete)
 
 
-@dataclass(frozen=True)
-class _Settings:
-    """The checked arguments of one call."""
-
-    model: Model
-    task: Task
-    method: Method
-    gd: GradientDescent | None
-    mode: MaximumAPosteriori | bool | None
-    criterion: Criterion
-    request: Request
-
-    @classmethod
-    def checked(
-        cls,
-        model: Model | Program,
-        task: Task,
-        eps: float | str,
-        method: str | Method,
-        gd: GradientDescent | bool,
-        mode: MaximumAPosteriori | bool | None,
-        device: str,
-        dtype: str,
-        request: Request,
-    ) -> _Settings:
-        _check_task(task)
-        model = as_model(model)
-        place = device_named(device)
-        chosen = method_named(method)
-        collapsed = collapse(model, task.shape, weights=request.weights)
-        whitened = model.whiten(task.shape, weights=request.weights) if collapsed is None else collapsed.whitened
-        threshold = task.zero_train_loss if eps == EVIDENCE else _threshold(eps, task)
-        if threshold == 0:
-            _check_exact(chosen, model, task)
-        descent = GradientDescent() if gd is True else gd or None
-        if descent is not None and not isinstance(descent, GradientDescent):
-            raise InputError(f"gd is {gd!r}; give True, False or a GradientDescent.")
-        if not isinstance(mode, MaximumAPosteriori | bool | None):
-            raise InputError(f"map is {mode!r}; give True, False, None or a MaximumAPosteriori.")
-        criterion = Criterion(task, whitened, threshold, place, dtype_named(dtype, place), collapsed)
-        return cls(model, task, chosen, descent, mode, criterion, request)
-
-    def at(self, eps: float) -> _Settings:
-        """The same with another threshold."""
-        return replace(self, criterion=replace(self.criterion, eps=eps))
-
-    def configuration(self) -> dict[str, Any]:
-        """All that makes the result what it is, as plain values."""
-        gd = self.gd
-        if gd is not None and isinstance(self.model, Factorization):
-            gd = gd.resolved(self.model, self.task.shape)
-        return {
-            "task": {**self.task.description, "kind": self.task.kind, "shape": list(self.task.shape)}
-            | {"measurements": self.task.measurements.count},
-            "model": _describe(self.model),
-            "method": hyperparameters(self.method),
-            "gd": None if gd is None else asdict(gd),
-            "map": asdict(self.mode) if isinstance(self.mode, MaximumAPosteriori) else self.mode,
-            "eps": self.criterion.eps,
-            **asdict(self.request),
-            "device": str(self.criterion.device),
-            "dtype": str(self.criterion.dtype).removeprefix("torch."),
-        }
-
-
-def _assemble(settings: _Settings, control: Control, run: Run | None = None) -> DataTree:
+def _assemble(settings: Settings, control: Control, run: Run | None = None) -> DataTree:
     """The result of one call, from its run where that was made elsewhere."""
     prior = draw_prior(settings.criterion, settings.request, control)
     references = reference_points(settings.task, normalize=settings.model.normalize)
@@ -310,7 +235,7 @@ def _assemble(settings: _Settings, control: Control, run: Run | None = None) -> 
     )
 
 
-def _condition(settings: _Settings, control: Control) -> Run:
+def _condition(settings: Settings, control: Control) -> Run:
     """The method's run, or at once the proof that there is nothing to find."""
     criterion, normalize = settings.criterion, settings.model.normalize
     if not infeasible(criterion.task, criterion.eps, normalize=normalize):
@@ -333,7 +258,7 @@ def _condition(settings: _Settings, control: Control) -> Run:
     )
 
 
-def _descend(settings: _Settings, run: Run, control: Control) -> tuple[Descent | None, str | None]:
+def _descend(settings: Settings, run: Run, control: Control) -> tuple[Descent | None, str | None]:
     """Gradient descent, or the reason why there is none."""
     if settings.gd is None:
         return None, "gradient descent was turned off"
@@ -347,7 +272,7 @@ def _descend(settings: _Settings, run: Run, control: Control) -> tuple[Descent |
     return settings.gd.run(settings.model, settings.criterion, settings.request.seed, own), None
 
 
-def _descend_program(settings: _Settings, control: Control) -> tuple[Descent | None, str | None]:
+def _descend_program(settings: Settings, control: Control) -> tuple[Descent | None, str | None]:
     """The same for a Pyro program."""
     whitened = settings.criterion.whitened
     if settings.gd is None or not isinstance(whitened, WhitenedProgram):
@@ -358,7 +283,7 @@ def _descend_program(settings: _Settings, control: Control) -> tuple[Descent | N
     return settings.gd.run_program(whitened, settings.criterion, settings.request.seed, own), None
 
 
-def _find_mode(settings: _Settings, run: Run, control: Control) -> tuple[Descent | None, str | None]:
+def _find_mode(settings: Settings, run: Run, control: Control) -> tuple[Descent | None, str | None]:
     """The mode, or the reason why there is none."""
     model, task = settings.model, settings.task
     if settings.mode is False:
@@ -373,56 +298,3 @@ def _find_mode(settings: _Settings, run: Run, control: Control) -> tuple[Descent
     method = settings.mode if isinstance(settings.mode, MaximumAPosteriori) else MaximumAPosteriori()
     own = replace(control, started=time.perf_counter())
     return method.run(model, settings.criterion, settings.request.seed, own), None
-
-
-def _request(seed: int, precision: float | None, chains: int | None, draws: int | None, weights: bool) -> Request:
-    return Request(
-        seed=integer_in("seed", seed, 0),
-        precision=None if precision is None else real_in("precision", precision, 0, 1, open_low=True),
-        chains=None if chains is None else positive_integer("chains", chains),
-        draws=None if draws is None else positive_integer("draws", draws),
-        weights=bool(weights),
-    )
-
-
-def _threshold(eps: float | str, task: Task) -> float:
-    """ε as a number; a percentage is of the zero predictor's training loss."""
-    try:
-        if isinstance(eps, str) and eps.strip().endswith("%"):
-            value = real_in("eps", eps.strip().removesuffix("%"), 0, open_low=True) / 100 * task.zero_train_loss
-        else:
-            value = real_in("eps", eps, 0)
-    except InputError:
-        raise InputError(
-            f"eps is {eps!r}; it must be a training loss above 0, a share of the zero predictor's such as '5%', "
-            f"or {EVIDENCE!r}."
-        ) from None
-    return value
-
-
-def _check_task(task: object) -> None:
-    if not isinstance(task, Task):
-        raise InputError(f"task is {task!r}; make one with sensing(), completion() or load().")
-
-
-def _check_exact(method: Method, model: Model, task: Task) -> None:
-    """Refuse eps = 0 where no method can condition on an exact fit."""
-    reason = why_not_collapsible(model, task.shape)
-    if method.name not in ("auto", Importance.name, NUTS.name):
-        reason = f"{method.name} needs draws that fit, and none fits exactly"
-    if reason is not None:
-        raise InputError(
-            f"eps is 0, which takes a collapsed model and --method importance or nuts, but {reason}. "
-            f"A small threshold here is {1e-4 * task.zero_train_loss:.2g} ('0.01%' of the zero predictor's loss)."
-        )
-
-
-def _describe(model: Model) -> dict[str, Any]:
-    if isinstance(model, Factorization):
-        values = asdict(model)
-        values["prior"] = label(model.prior)
-        if isinstance(model.width, tuple):
-            values["width"] = list(model.width)
-        return {"family": model.family, **values}
-    name = model.label if isinstance(model, ProgramModel) else type(model).__name__
-    return {"family": "program", "name": name, "normalize": model.normalize}

@@ -20,8 +20,17 @@ from bayesgc.analysis.storage import CREATOR, SCHEMA, save
 from bayesgc.api import infer, infer_together
 from bayesgc.experiments.cell import Cell
 from bayesgc.experiments.store import CELLS, DESCENTS, FAILURES
-from bayesgc.inference import Control, Criterion, Descent, GradientDescent, Outcome, device_named, dtype_named
-from bayesgc.models import Factorization, Model
+from bayesgc.inference import (
+    Control,
+    Criterion,
+    Descent,
+    GradientDescent,
+    Outcome,
+    device_named,
+    dtype_named,
+    why_no_descent,
+)
+from bayesgc.models import Factorization, Model, WhitenedProgram
 from bayesgc.options import Options
 from bayesgc.task import Task
 from bayesgc.validate import InputError
@@ -159,8 +168,7 @@ class DescentJob:
         seeds = {} if options.data is not None else {"task_seed": self.task_seeds}
         each = [Options.checked(given | {name: seed}) for name, values in seeds.items() for seed in values] or [options]
         tasks = [one.make_task() for one in each]
-        model, method = options.make_model(tasks[0]), options.make_descent()
-        assert method is not None  # noqa: S101 - a job is made only where there is gradient descent
+        model, method = options.make_model(tasks[0]), options.make_descent() or GradientDescent()
         found = _descend(model, tasks, method, options)
         dataset = _descents(found, self.task_seeds, seconds=time.perf_counter() - began)
         return [Part(DESCENTS, self.key, _netcdf(xr.DataTree(dataset)))]
@@ -202,8 +210,12 @@ def _descend(model: Model, tasks: list[Task], method: GradientDescent, options: 
     place = device_named(options.device)
     dtype, whitened = dtype_named(options.dtype, place), model.whiten(tasks[0].shape)
     criteria = [Criterion(task, whitened, 0.0, place, dtype) for task in tasks]
+    if isinstance(whitened, WhitenedProgram):
+        if reason := why_no_descent(whitened):
+            raise InputError(f"{reason}; turn gradient descent off by gd = false.")
+        return [method.run_program(whitened, criterion, options.seed, Control()) for criterion in criteria]
     if not isinstance(model, Factorization):
-        raise InputError("gradient descent needs a factorisation; turn it off by gd = false.")
+        raise InputError("gradient descent needs a factorisation or a Pyro program; turn it off by gd = false.")
     return method.run_together(model, criteria, options.seed, Control())
 
 

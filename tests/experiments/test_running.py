@@ -137,6 +137,33 @@ def test_a_cell_that_fails_takes_none_of_those_on_its_draws_with_it(tmp_path, mo
     assert (again["evaluations"] > 0).all()
 
 
+PROGRAM = """
+import pyro
+import pyro.distributions as dist
+
+
+def program():
+    left = pyro.sample("left", dist.Normal(0.0, 1.0).expand([3, 2]).to_event(2))
+    right = pyro.sample("right", dist.Normal(0.0, SCALE).expand([2, 3]).to_event(2))
+    return left @ right
+"""
+
+
+def test_a_program_of_ones_own_counts_by_its_text(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(PROGRAM.replace("SCALE", "1.0"), encoding="utf-8")
+    options = {"rows": 3, "cols": 3, "measurements": 5, "method": "rejection", "max_evaluations": 10_000, "eps": 0.5}
+    options |= {"model": f"{file}:program", "gd_steps": 50, "restarts": 2}
+    sweep = Sweep(title="", options=options, axes={"task_seed": [0, 1]})
+    found = run_sweep(sweep, tmp_path / "store", workers=1)
+    assert (found["failure"] == "").all()
+    assert (found["gd_restarts"] == 2).all()
+    before = [(cell.key, cell.descent_key) for cell in sweep.cells()]
+    file.write_text(PROGRAM.replace("SCALE", "2.0"), encoding="utf-8")
+    after = [(cell.key, cell.descent_key) for cell in sweep.cells()]
+    assert not {key for keys in before for key in keys} & {key for keys in after for key in keys}
+
+
 def test_what_is_there_is_not_run_again(reference, tmp_path, monkeypatch):
     run_sweep(small_sweep(), tmp_path / "store", workers=1)
     monkeypatch.setattr(CellJob, "run", None)

@@ -1,0 +1,154 @@
+"""The checked arguments of one inference, and what they are in plain values for the record."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from bayesgc.inference import (
+    NUTS,
+    Criterion,
+    GradientDescent,
+    Importance,
+    MaximumAPosteriori,
+    Method,
+    Request,
+    device_named,
+    dtype_named,
+    method_named,
+)
+from bayesgc.inference.methods import hyperparameters
+from bayesgc.models import Factorization, Model, ProgramModel, as_model
+from bayesgc.models.collapse import collapse, why_not_collapsible
+from bayesgc.models.layout import Program
+from bayesgc.models.priors import label
+from bayesgc.task import Task
+from bayesgc.validate import InputError, integer_in, positive_integer, real_in
+
+EVIDENCE = "evidence"
+"""The ε that noisy data suggest themselves."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The checked arguments of one call."""
+
+    model: Model
+    task: Task
+    method: Method
+    gd: GradientDescent | None
+    mode: MaximumAPosteriori | bool | None
+    criterion: Criterion
+    request: Request
+
+    @classmethod
+    def checked(
+        cls,
+        model: Model | Program,
+        task: Task,
+        eps: float | str,
+        method: str | Method,
+        gd: GradientDescent | bool,
+        mode: MaximumAPosteriori | bool | None,
+        device: str,
+        dtype: str,
+        request: Request,
+    ) -> Settings:
+        """Check everything that needs no draw.
+
+        Raises:
+            InputError: for an argument that does not fit, or a model that breaks its contract.
+        """
+        check_task(task)
+        model = as_model(model)
+        place = device_named(device)
+        chosen = method_named(method)
+        collapsed = collapse(model, task.shape, weights=request.weights)
+        whitened = model.whiten(task.shape, weights=request.weights) if collapsed is None else collapsed.whitened
+        threshold = task.zero_train_loss if eps == EVIDENCE else threshold_of(eps, task)
+        if threshold == 0:
+            _check_exact(chosen, model, task)
+        descent = GradientDescent() if gd is True else gd or None
+        if descent is not None and not isinstance(descent, GradientDescent):
+            raise InputError(f"gd is {gd!r}; give True, False or a GradientDescent.")
+        if not isinstance(mode, MaximumAPosteriori | bool | None):
+            raise InputError(f"map is {mode!r}; give True, False, None or a MaximumAPosteriori.")
+        criterion = Criterion(task, whitened, threshold, place, dtype_named(dtype, place), collapsed)
+        return cls(model, task, chosen, descent, mode, criterion, request)
+
+    def at(self, eps: float) -> Settings:
+        """The same with another threshold."""
+        return replace(self, criterion=replace(self.criterion, eps=eps))
+
+    def configuration(self) -> dict[str, Any]:
+        """All that makes the result what it is, as plain values."""
+        gd = self.gd
+        if gd is not None and isinstance(self.model, Factorization):
+            gd = gd.resolved(self.model, self.task.shape)
+        return {
+            "task": {**self.task.description, "kind": self.task.kind, "shape": list(self.task.shape)}
+            | {"measurements": self.task.measurements.count},
+            "model": _describe(self.model),
+            "method": hyperparameters(self.method),
+            "gd": None if gd is None else asdict(gd),
+            "map": asdict(self.mode) if isinstance(self.mode, MaximumAPosteriori) else self.mode,
+            "eps": self.criterion.eps,
+            **asdict(self.request),
+            "device": str(self.criterion.device),
+            "dtype": str(self.criterion.dtype).removeprefix("torch."),
+        }
+
+
+def request_of(seed: int, precision: float | None, chains: int | None, draws: int | None, weights: bool) -> Request:
+    """What is asked of the method, checked."""
+    return Request(
+        seed=integer_in("seed", seed, 0),
+        precision=None if precision is None else real_in("precision", precision, 0, 1, open_low=True),
+        chains=None if chains is None else positive_integer("chains", chains),
+        draws=None if draws is None else positive_integer("draws", draws),
+        weights=bool(weights),
+    )
+
+
+def threshold_of(eps: float | str, task: Task) -> float:
+    """ε as a number; a percentage is of the zero predictor's training loss."""
+    try:
+        if isinstance(eps, str) and eps.strip().endswith("%"):
+            value = real_in("eps", eps.strip().removesuffix("%"), 0, open_low=True) / 100 * task.zero_train_loss
+        else:
+            value = real_in("eps", eps, 0)
+    except InputError:
+        raise InputError(
+            f"eps is {eps!r}; it must be a training loss above 0, a share of the zero predictor's such as '5%', "
+            f"or {EVIDENCE!r}."
+        ) from None
+    return value
+
+
+def check_task(task: object) -> None:
+    """Refuse what is no task."""
+    if not isinstance(task, Task):
+        raise InputError(f"task is {task!r}; make one with sensing(), completion() or load().")
+
+
+def _check_exact(method: Method, model: Model, task: Task) -> None:
+    """Refuse eps = 0 where no method can condition on an exact fit."""
+    reason = why_not_collapsible(model, task.shape)
+    if method.name not in ("auto", Importance.name, NUTS.name):
+        reason = f"{method.name} needs draws that fit, and none fits exactly"
+    if reason is not None:
+        raise InputError(
+            f"eps is 0, which takes a collapsed model and --method importance or nuts, but {reason}. "
+            f"A small threshold here is {1e-4 * task.zero_train_loss:.2g} ('0.01%' of the zero predictor's loss)."
+        )
+
+
+def _describe(model: Model) -> dict[str, Any]:
+    if isinstance(model, Factorization):
+        values = asdict(model)
+        values["prior"] = label(model.prior)
+        if isinstance(model.width, tuple):
+            values["width"] = list(model.width)
+        return {"family": model.family, **values}
+    name = model.label if isinstance(model, ProgramModel) else type(model).__name__
+    return {"family": "program", "name": name, "normalize": model.normalize}
