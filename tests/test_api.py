@@ -165,8 +165,8 @@ def hierarchical():
 def test_a_program_of_ones_own():
     found = infer(hierarchical, gd=True, weights=True)
     assert found.attrs["outcome"] == "converged"
-    assert "gd" not in found.children
-    assert json.loads(found.attrs["reasons"])["gd"] == "gradient descent needs a factorisation"
+    assert found["gd"].sizes["restart"] > 1
+    assert "gd" not in json.loads(found.attrs["reasons"])
     posterior = found["posterior"]
     product = posterior["scale"].values[..., None, None] * posterior["w"].values
     np.testing.assert_allclose(product, posterior["end_to_end"].values, rtol=1e-5)
