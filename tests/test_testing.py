@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 import pyro
@@ -62,6 +63,16 @@ def hierarchical():
 
 def test_a_program_passes():
     check_model(hierarchical, SHAPE, truths=0)
+
+
+def branching():
+    """A count whose rate Python picks by a drawn value, and makes a plain number of it."""
+    level = pyro.sample("level", dist.Normal(0.0, 1.0))
+    return pyro.sample("count", dist.Poisson(50 * math.exp(float(level)) if level > 0 else 1.0)).expand(1, 2)
+
+
+def test_a_program_that_hides_what_depends_on_what_passes():
+    CHECKS["whitening"](branching, (1, 2))
 
 
 @pytest.mark.slow

@@ -76,8 +76,11 @@ class Layout:
         return [site for site in self.sites.values() if site.carried]
 
 
-def layout_of(program: Program, shape: tuple[int, ...], who: str) -> Layout:
+def layout_of(program: Program, shape: tuple[int, ...], who: str, *, branches: bool = False) -> Layout:
     """The layout of a program, from one plain run that checks its contract.
+
+    Where it ``branches`` on drawn values, what depends on them cannot be told: each site counts as depending on all
+    before it.
 
     Raises:
         InputError: where the run fails or breaks the contract, naming the program as ``who``.
@@ -94,7 +97,7 @@ def layout_of(program: Program, shape: tuple[int, ...], who: str) -> Layout:
         raise InputError(f"{who} has no latent sample site; there is nothing to condition.")
     moved = {name: site for name, site in latent.items() if find_transport(site["fn"]) is not None}
     carried = {name: site for name, site in latent.items() if name not in moved}
-    above = _ancestors(program, list(latent)) if carried else {}
+    above = {} if not carried else _all_before(list(latent)) if branches else _ancestors(program, list(latent))
     sites, start = {}, 0
     for name, site in {**moved, **carried}.items():
         law, value = site["fn"], site["value"]
@@ -134,9 +137,13 @@ def _ancestors(program: Program, latent: list[str]) -> dict[str, set[str]]:
         with torch.random.fork_rng(devices=[]):
             direct = get_dependencies(program)["prior_dependencies"]
     except NotImplementedError:
-        return {name: set(latent[:place]) for place, name in enumerate(latent)}
+        return _all_before(latent)
     above: dict[str, set[str]] = {}
     for name in latent:
         parents = (set(direct.get(name, {})) - {name}) & set(latent)
         above[name] = parents.union(*(above.get(parent, set()) for parent in parents))
     return above
+
+
+def _all_before(latent: list[str]) -> dict[str, set[str]]:
+    return {name: set(latent[:place]) for place, name in enumerate(latent)}

@@ -227,6 +227,8 @@ class WhitenedProgram:
                 raise
             except Exception:  # noqa: BLE001 - whatever vmap refuses may still run alone, and else it says why
                 self.one_by_one = True
+                # A Python branch, or a number taken out of a tensor, hides what the sites below depend on.
+                self.layout = layout_of(self.program, self.shape, who, branches=True)
         with blame(who):
             columns = self.draw(generator, _TRIED, device=_CPU, dtype=torch.float32)
             together = self._run(columns)[0]
