@@ -37,7 +37,8 @@ class Descending:
         self._batch = torch.arange(count, device=device)
         self._going = torch.ones(count, dtype=torch.bool, device=device)
         self.steps = torch.zeros(count, dtype=torch.int64, device=device)
-        self.vectors = self.factors.vectors()
+        # The product of a single layer is a view of the weights, which go on.
+        self.vectors = self.factors.vectors().clone()
         self.trace: list[tuple[int, np.ndarray]] = []
         self._loss = torch.full_like(self.goal, torch.nan)
 

@@ -251,6 +251,12 @@ def test_an_interrupted_descent_ends_with_what_it_has():
     assert (found.steps < 1000).all()
 
 
+def test_a_single_layer_descends():
+    found = descend(MatrixFactorization(depth=1), optimizer="gd", lr=0.2, steps=2000, tol=1e-3)
+    assert bool(found.converged.all())
+    torch.testing.assert_close(found.quantities["train_loss"], TASK.train_loss(found.end_to_end.flatten(1).T))
+
+
 def test_the_raw_product_is_fitted():
     found = descend(MatrixFactorization(depth=2, normalize=True), steps=20)
     norms = torch.linalg.matrix_norm(found.end_to_end)

@@ -56,6 +56,17 @@ def test_infer_runs_it_beside():
     assert result["gd"].sizes["restart"] == 2
 
 
+def bare():
+    return pyro.sample("w", dist.Normal(0.0, 1.0).expand([3, 3]).to_event(2))
+
+
+def test_a_program_that_returns_a_site_as_it_is_descends():
+    program = as_model(bare)
+    method = GradientDescent(optimizer="adam", lr=0.05, steps=300, restarts=3)
+    found = method.run_program(program.whiten((3, 3)), criterion(program, MILD_TASK, 0.02), 0, Control())
+    assert bool(found.converged.all())
+
+
 def branching():
     value = pyro.sample("w", dist.Normal(0.0, 1.0).expand([3, 3]).to_event(2))
     return 2 * value if value[0, 0] > 0 else value
