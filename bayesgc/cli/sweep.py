@@ -13,7 +13,6 @@ from rich.console import Console
 from bayesgc.analysis.plots.sweep import save_sweep_plots
 from bayesgc.cli.infer import INTERRUPTED
 from bayesgc.cli.show import print_json
-from bayesgc.cli.sweep_progress import watched
 from bayesgc.cli.sweep_tables import duration, print_forecast, print_summary
 from bayesgc.experiments.checks import check_cells
 from bayesgc.experiments.dataset import export_zarr
@@ -71,8 +70,7 @@ class SweepCommand:
             sweep = sweep.with_options(method=self.method)
         if self.dry_run:
             return self._forecast(sweep)
-        with watched(sweep, show=not self.quiet) as report:
-            dataset = run_sweep(sweep, store, workers=self.workers, scheduler=self.scheduler, report=report)
+        dataset = run_sweep(sweep, store, workers=self.workers, scheduler=self.scheduler, progress=not self.quiet)
         files = [str(path) for path in save_sweep_plots(dataset, [store / name for name in PLOTS])]
         if self.zarr:
             files.append(str(export_zarr(dataset, store / "sweep.zarr")))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import xarray as xr
@@ -16,20 +14,7 @@ from bayesgc.experiments.jobs import CellJob, DescentJob, Job, SharedJob
 from bayesgc.experiments.runners import Result, run_jobs
 from bayesgc.experiments.store import CELLS, DESCENTS, FAILURES, Store
 from bayesgc.experiments.sweep import Sweep
-
-
-@dataclass
-class SweepProgress:
-    """How far a sweep is; ``running`` are the labels of the jobs that run."""
-
-    total: int
-    done: int = 0
-    failed: int = 0
-    running: list[str] = field(default_factory=list)
-    estimate: float | None = None
-
-
-Report = Callable[[SweepProgress], None]
+from bayesgc.experiments.watch import Report, SweepProgress, watched
 
 
 def run_sweep(
@@ -39,6 +24,7 @@ def run_sweep(
     workers: int | None = None,
     scheduler: str | None = None,
     report: Report | None = None,
+    progress: bool = True,
 ) -> xr.Dataset:
     """Run what is missing of a sweep, store every cell at once when it is finished, and return all of them.
 
@@ -51,6 +37,7 @@ def run_sweep(
             the number of its workers to wait for.
         scheduler: the address of a Dask scheduler, or ``local`` for a Dask cluster on this machine.
         report: called with `SweepProgress` as it changes.
+        progress: draw a bar in a terminal or notebook where there is no ``report``.
 
     Returns:
         The dataset that is also in ``sweep.nc``. Cells that failed are there, with their reason and without numbers.
@@ -61,22 +48,22 @@ def run_sweep(
     """
     cells = sweep.cells()
     check_cells(cells)
-    with Store.open(Path(store), sweep) as opened:
+    with Store.open(Path(store), sweep) as opened, watched(sweep.title, show=progress and report is None) as draw:
         jobs = _missing(cells, opened)
-        progress = SweepProgress(total=sum(len(job.keys) for job in jobs))
-        tell = report or (lambda progress: None)
-        tell(progress)
+        state = SweepProgress(total=sum(len(job.keys) for job in jobs))
+        tell = report or draw
+        tell(state)
 
         def started(job: Job) -> None:
-            progress.running.append(job.label)
-            tell(progress)
+            state.running.append(job.label)
+            tell(state)
 
         results = run_jobs(jobs, workers=workers, scheduler=scheduler, started=started)
         try:
             for job, result in results:
-                progress.running.remove(job.label)
-                _keep(result, opened, progress)
-                tell(progress)
+                state.running.remove(job.label)
+                _keep(result, opened, state)
+                tell(state)
         finally:
             results.close()
             dataset = collect(sweep, cells, opened)
@@ -108,10 +95,10 @@ def _there(store: Store, kind: str, key: str) -> bool:
     return store.has(kind, key) or store.borrow(kind, key)
 
 
-def _keep(result: Result, store: Store, progress: SweepProgress) -> None:
+def _keep(result: Result, store: Store, state: SweepProgress) -> None:
     """Write what a job made, or why it made nothing."""
     for part in result:
         store.put(part.kind, part.key, part.content)
     missed = sum(part.kind == FAILURES for part in result)
-    progress.failed += missed
-    progress.done += len(result) - missed
+    state.failed += missed
+    state.done += len(result) - missed

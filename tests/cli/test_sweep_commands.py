@@ -133,10 +133,9 @@ def test_what_is_wrong_ends_in_one_line(command, file, monkeypatch, arguments, s
 def test_ctrl_c_leaves_a_store_that_can_be_resumed(command, file, tmp_path, monkeypatch):
     plain = sweep_module.run_sweep
 
-    def interrupted(*arguments, report, **options):
-        def stop(progress):
-            report(progress)
-            if progress.done == 2:
+    def interrupted(*arguments, **options):
+        def stop(state):
+            if state.done == 2:
                 raise KeyboardInterrupt
 
         return plain(*arguments, report=stop, **options)
@@ -155,11 +154,10 @@ def test_ctrl_c_leaves_a_store_that_can_be_resumed(command, file, tmp_path, monk
 def test_progress_is_drawn_over_the_whole_sweep():
     from rich.console import Console
 
-    from bayesgc.cli.sweep_progress import watched
-    from bayesgc.experiments.running import SweepProgress
+    from bayesgc.experiments.watch import SweepProgress, watched
 
     console = Console(force_terminal=True, width=100, record=True, file=sys.stderr)
-    with watched(gc.Sweep(title="Small", axes={"depth": [2]}), show=True, console=console) as report:
+    with watched("Small", console=console) as report:
         report(SweepProgress(total=4, done=1, failed=1, running=["depth 2"]))
     text = console.export_text()
     for words in ("Small", "2/4", "1 failed", "1 running: depth 2"):

@@ -4,35 +4,45 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from bayesgc.cli.progress import Clock
-from bayesgc.experiments.running import SweepProgress
-from bayesgc.experiments.sweep import Sweep
+
+@dataclass
+class SweepProgress:
+    """How far a sweep is; ``running`` are the labels of the jobs that run."""
+
+    total: int
+    done: int = 0
+    failed: int = 0
+    running: list[str] = field(default_factory=list)
+
+
+Report = Callable[[SweepProgress], None]
 
 _BESIDE_RUNNING = 62
 """Columns taken by everything but the names of what runs."""
 
 
 @contextlib.contextmanager
-def watched(sweep: Sweep, *, show: bool, console: Console | None = None) -> Iterator[Callable[[SweepProgress], None]]:
+def watched(title: str, *, show: bool = True, console: Console | None = None) -> Iterator[Report]:
     """A report that draws a bar on standard error, in a terminal or a notebook; elsewhere a silent one."""
     console = console or Console(stderr=True)
     if not show or not (console.is_terminal or console.is_jupyter):
         yield lambda progress: None
         return
     room = Column(no_wrap=True, overflow="ellipsis", max_width=max(console.width - _BESIDE_RUNNING, 12))
-    title = sweep.title if len(sweep.title) <= 24 else f"{sweep.title[:23]}…"
+    title = title if len(title) <= 24 else f"{title[:23]}…"
     bars = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", table_column=Column(no_wrap=True)),
         BarColumn(bar_width=10),
         MofNCompleteColumn(),
         TextColumn("{task.fields[facts]}", table_column=room),
-        Clock(),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         console=console,
     )
     with bars:
