@@ -223,7 +223,7 @@ def _assemble(settings: Settings, control: Control, run: Run | None = None) -> D
     reasons = {"gd": why_no_descent, "map": why_no_mode}
     return assemble(
         settings.task,
-        configuration=settings.configuration(),
+        configuration=settings.configuration() | control.budget,
         prior=prior,
         run=run,
         gd=descent,

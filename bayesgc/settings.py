@@ -21,7 +21,7 @@ from bayesgc.inference.methods import hyperparameters
 from bayesgc.models import Factorization, Model, ProgramModel, as_model
 from bayesgc.models.collapse import collapse, why_not_collapsible
 from bayesgc.models.layout import Program
-from bayesgc.models.priors import label
+from bayesgc.models.priors import label, listed_priors
 from bayesgc.task import Task
 from bayesgc.validate import InputError, integer_in, positive_integer, real_in
 
@@ -147,6 +147,8 @@ def _describe(model: Model) -> dict[str, Any]:
     if isinstance(model, Factorization):
         values = asdict(model)
         values["prior"] = label(model.prior)
+        if any(callable(each) for each in listed_priors(model.prior)):
+            values["prior_given"] = "in Python"  # and may be called as one that is registered
         if isinstance(model.width, tuple):
             values["width"] = list(model.width)
         return {"family": model.family, **values}

@@ -49,6 +49,11 @@ class Control:
     _interrupt: threading.Event = field(default_factory=threading.Event)
 
     @property
+    def budget(self) -> dict[str, float | int | None]:
+        """What the run may spend, for the record."""
+        return {"max_seconds": self.max_seconds, "max_evaluations": self.max_evaluations}
+
+    @property
     def seconds(self) -> float:
         """Wall time since the run began."""
         return time.perf_counter() - self.started

@@ -58,7 +58,7 @@ def read_table(file: Path, *, standardize: bool = True, index: bool | None = Non
         values.shape,
         ObservedCells(values.shape, observed),
         targets,
-        description={"file": file.name},
+        description={"file": file.name, "standardize": standardize, "index": labelled},
         coords=coords | {"col": columns},
         units=units,
     )

@@ -21,7 +21,7 @@ from stores_for_tests import write_store
 import bayesgc as gc
 from bayesgc.analysis.numerals import rounded, with_error
 from bayesgc.analysis.report import write_report
-from bayesgc.analysis.report.rerun import rerun_command
+from bayesgc.analysis.report.rerun import rerun_command, why_no_command
 from bayesgc.analysis.report.stores import load_store
 from bayesgc.analysis.report.trends import change, panels
 from bayesgc.validate import InputError
@@ -195,7 +195,7 @@ def test_the_command_on_the_page_gives_the_same_configuration(tmp_path: Path) ->
     assert words[:2] == ["bayesgc", "infer"]
     options = Options.checked(_given(words[2:]))
     again_task = options.make_task()
-    again = gc.infer(options.make_model(again_task), again_task, **(options.settings() | {"max_evaluations": 9000}))
+    again = gc.infer(options.make_model(again_task), again_task, **options.settings())
     assert json.loads(again.attrs["configuration"]) == json.loads(result.attrs["configuration"])
     np.testing.assert_array_equal(again["posterior"]["end_to_end"], result["posterior"]["end_to_end"])
 
@@ -217,14 +217,74 @@ def _given(words: list[str]) -> dict[str, Any]:
     return given
 
 
-def test_no_command_is_made_up_for_what_options_cannot_say() -> None:
-    settings = configuration(sensing_task())
-    settings["model"] = {"family": "program", "name": "mine", "normalize": False}
-    assert rerun_command(tree(configuration=settings)) is None
-    settings["model"] = {**configuration(sensing_task())["model"], "family": "matrix-factorization"}
-    assert rerun_command(tree(configuration=settings)) is not None
-    settings["model"]["prior"] = "a_function_of_mine"
-    assert rerun_command(tree(configuration=settings)) is None
+LABELLED = "id,a,b\n1,1.0,2.0\n2,2.0,\n3,4.0,7.0\n"
+
+
+@pytest.mark.parametrize("loading", [{"standardize": False, "index": True}, {"index": False}, {"index": True}])
+def test_the_command_loads_a_table_as_it_was_loaded(tmp_path: Path, loading: dict[str, bool]) -> None:
+    from bayesgc.options import Options
+
+    (tmp_path / "table.csv").write_text(LABELLED, encoding="utf-8")
+    task = gc.load(tmp_path / "table.csv", **loading)
+    model = gc.MatrixFactorization(depth=2, width=3, normalize=False)
+    result = gc.infer(
+        model, task, eps="90%", method="rejection", gd=False, map=False, chains=2, draws=20, max_seconds=None
+    )
+    given = _given(shlex.split(str(rerun_command(result)))[2:])
+    again = Options.checked(given | {"data": tmp_path / given["data"]})
+    assert again.make_task().shape == task.shape
+    np.testing.assert_array_equal(again.make_task().targets, task.targets)
+    assert again.max_seconds >= 1e9  # none was set
+
+
+PLAIN = {"name": "nuts", "warmup": 150, "target_accept": 0.9, "max_tree_depth": 8, "most_divergent": 0.01}
+
+
+def _command(**changes: Any) -> tuple[str | None, str | None]:
+    """The command of a result with another configuration, and why there is none."""
+    settings = configuration(sensing_task()) | {"method": PLAIN}
+    settings["model"] = {**settings["model"], "family": "matrix-factorization"}
+    for name, value in changes.items():
+        settings[name] = {**settings[name], **value} if name == "model" else value
+    result = tree(configuration=settings)
+    return rerun_command(result), why_no_command(result)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "--method nuts"),
+        ({"model": {"prior": "student-t:df=4,mean=1"}}, "--prior student-t:df=4,mean=1"),
+        ({"model": {"prior": "uniform,...,gaussian"}}, "--prior uniform,...,gaussian"),
+        ({"model": {"prior": "my priors.py:spiky:share=0.1"}}, "--prior 'my priors.py:spiky:share=0.1'"),
+        ({"model": {"family": "program", "name": "mine.py:net"}}, "--model mine.py:net"),
+        ({"map": {"restarts": 16, "chill": 20.0}}, "--map"),
+        ({"max_seconds": 20.5, "max_evaluations": 100}, "--max-seconds 20.5 --max-evaluations 100"),
+    ],
+)
+def test_whatever_has_a_name_gets_its_command(changes: dict[str, Any], words: str) -> None:
+    command, reason = _command(**changes)
+    assert reason is None
+    assert words in str(command)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"model": {"family": "program", "name": "mine"}}, "the model was given in Python"),
+        ({"model": {"prior": "a_function_of_mine"}}, "a prior was given as a function"),
+        ({"model": {"prior": "laplace", "prior_given": "in Python"}}, "a prior was given as a function"),
+        ({"model": {"width": [3, 4]}}, "the widths differ"),
+        ({"model": {"scaling": "<function mine>"}}, "the scaling was given"),
+        ({"method": PLAIN | {"warmup": 10}}, "nuts was given settings of its own"),
+        ({"map": {"restarts": 2, "chill": 20.0}}, "the search for the mode was given settings"),
+        ({"task": {"kind": "data", "shape": [4, 3], "measurements": 7}}, "the task was given"),
+    ],
+)
+def test_no_command_is_made_up_for_what_options_cannot_say(changes: dict[str, Any], why: str) -> None:
+    command, reason = _command(**changes)
+    assert command is None
+    assert why in str(reason)
 
 
 def test_the_command_of_a_tensor_names_family_and_shape() -> None:

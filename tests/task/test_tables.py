@@ -39,7 +39,7 @@ def test_labels_and_columns_become_coordinates(tmp_path: Path) -> None:
     assert task.measurements.cells.tolist() == [0, 1, 3, 4]
     assert task.unobserved_cells.tolist() == [2, 5]
     assert task.truth is None
-    assert task.description == {"file": "table.csv"}
+    assert task.description == {"file": "table.csv", "standardize": True, "index": True}
     np.testing.assert_allclose(in_units(task), [[1.5, 50], [np.nan, 70], [1.9, np.nan]])
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import asdict
 from typing import Any
 
 import xarray as xr
+
+from bayesgc.analysis.datatree import to_json
 
 Json = dict[str, Any]
 
@@ -23,30 +26,83 @@ _DESCENT = {
 }
 
 
+_UNLIMITED = 1e9
+"""Thirty years, in seconds: no option says that there is no limit."""
+
+
 def rerun_command(tree: xr.DataTree) -> str | None:
     """``bayesgc infer …`` with every option that this result depends on; None where options cannot say it."""
-    configuration = json.loads(tree.attrs["configuration"])
-    task, model = configuration["task"], configuration["model"]
-    named = model.get("family") in _FAMILIES and _is_named(model["prior"]) and isinstance(model["width"], int)
-    if not named or not (task["kind"] in ("sensing", "completion") or "file" in task):
+    if why_no_command(tree) is not None:
         return None
-    options = {**_task(task), **_model(model), **_run(configuration)}
-    words = [f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None]
-    normalize = "--normalize" if model["normalize"] else "--no-normalize"
-    lines = [*words, normalize, *_descent(configuration.get("gd")), *_mode(configuration.get("map"))]
-    return "bayesgc infer " + " ".join(lines)
+    configuration = json.loads(tree.attrs["configuration"])
+    options = {**_task(configuration["task"]), **_model(configuration["model"]), **_run(configuration)}
+    words = [_option(name, value) for name, value in options.items() if value is not None]
+    return " ".join(["bayesgc infer", *words, *_descent(configuration.get("gd")), *_mode(configuration.get("map"))])
 
 
-def _is_named(prior: Any) -> bool:
-    """Whether a prior is one that options can name, with or without options of its own."""
-    from bayesgc.models import PRIORS
+def why_no_command(tree: xr.DataTree) -> str | None:
+    """What of this result no option can say; None where a command line can run it again."""
+    from bayesgc.inference import MaximumAPosteriori
 
-    return isinstance(prior, str) and prior.partition(":")[0] in PRIORS
+    configuration = json.loads(tree.attrs["configuration"])
+    task, mode = configuration["task"], configuration.get("map")
+    if task["kind"] not in ("sensing", "completion") and "file" not in task:
+        return "the task was given in Python"
+    if reason := _why_no_model(configuration["model"]):
+        return reason
+    if not _has_defaults(configuration["method"]):
+        return f"the method {configuration['method']['name']} was given settings of its own in Python"
+    if isinstance(mode, dict) and mode != asdict(MaximumAPosteriori()):
+        return "the search for the mode was given settings of its own in Python"
+    return None
+
+
+def _why_no_model(model: Json) -> str | None:
+    from bayesgc.models import ACTIVATIONS, SCALINGS
+
+    if model.get("family") == "program":
+        return None if ":" in model["name"] else "the model was given in Python"
+    if model.get("family") not in _FAMILIES:
+        return "the model was given in Python"
+    if "prior_given" in model or not _is_named(model["prior"]):
+        return "a prior was given as a function in Python"
+    if not isinstance(model["width"], int):
+        return "the widths differ between layers"
+    for name, known in (("activation", ACTIVATIONS), ("scaling", SCALINGS)):
+        if model[name] not in known:
+            return f"the {name} was given in Python"
+    return None
+
+
+def _is_named(prior: str) -> bool:
+    """Whether options can name a prior, or each in a list: by its name, or by where it lies."""
+    from bayesgc.models import available
+    from bayesgc.models.plugins import split
+    from bayesgc.models.priors import listed_priors
+
+    known = available()
+    names = [each for each in listed_priors(prior) if each is not ...]
+    return all(each.partition(":")[0] in known or split(each)[1] for each in names)
+
+
+def _has_defaults(method: Json) -> bool:
+    """Whether a method has the hyperparameters that its name alone stands for."""
+    from bayesgc.inference import METHODS, method_named
+    from bayesgc.inference.methods import hyperparameters
+
+    name = method["name"]
+    return name in ("auto", *METHODS) and method == json.loads(to_json(hyperparameters(method_named(name))))
+
+
+def _option(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name} {shlex.quote(str(value))}"
 
 
 def _task(task: Json) -> Json:
     if "file" in task:
-        return {"data": task["file"]}
+        return {"data": task["file"], "standardize": task.get("standardize"), "index": task.get("index")}
     sides = task["shape"]
     shape = dict(zip(("rows", "cols"), sides, strict=True)) if len(sides) == 2 else {"shape": "x".join(map(str, sides))}
     return {"task": task["kind"], **shape, "rank": task.get("rank")} | {
@@ -56,14 +112,21 @@ def _task(task: Json) -> Json:
 
 
 def _model(model: Json) -> Json:
-    return {"family": _FAMILIES[model["family"]]} | {
-        name: model[name] for name in ("depth", "width", "activation", "prior", "scaling")
-    }
+    if model["family"] == "program":
+        return {"model": model["name"]}
+    names = ("depth", "width", "activation", "prior", "scaling", "normalize")
+    return {"family": _FAMILIES[model["family"]]} | {name: model[name] for name in names}
 
 
 def _run(configuration: Json) -> Json:
     names = ("eps", "seed", "precision", "chains", "draws", "dtype")
-    return {name: configuration.get(name) for name in names} | {"method": configuration["method"]["name"]}
+    limit = configuration.get("max_seconds", 0)  # results of before its record say nothing
+    return {name: configuration.get(name) for name in names} | {
+        "method": configuration["method"]["name"],
+        "max-seconds": _UNLIMITED if limit is None else limit or None,
+        "max-evaluations": configuration.get("max_evaluations"),
+        "weights": configuration.get("weights") or None,
+    }
 
 
 def _descent(gd: Json | None) -> list[str]:

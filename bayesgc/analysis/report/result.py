@@ -24,7 +24,7 @@ from bayesgc.analysis.plots.losses import losses_title
 from bayesgc.analysis.plots.spectrum import spectrum_title
 from bayesgc.analysis.report import charts
 from bayesgc.analysis.report.page import Page, Picture, Section, Table
-from bayesgc.analysis.report.rerun import rerun_command
+from bayesgc.analysis.report.rerun import rerun_command, why_no_command
 from bayesgc.analysis.report.stills import data_uri
 from bayesgc.analysis.summary import Json, result_object
 from bayesgc.analysis.wording import HEADINGS, judged, law_rows, legend_line, model_line, run_line, task_line
@@ -214,10 +214,10 @@ def _checks(diagnosis: Diagnosis) -> Table:
 
 
 def _again(tree: xr.DataTree, result: Json, origin: Path) -> Section:
-    command = rerun_command(tree)
+    command, reason = rerun_command(tree), why_no_command(tree)
     look = f"bayesgc show {origin.name}\nbayesgc diagnose {origin.name}"
     code = [("Run it again", command)] if command else []
-    words = () if command else ("The model was given in Python, so no command line runs it again.",)
+    words = () if reason is None else (f"{reason[0].upper()}{reason[1:]}, so no command line runs it again.",)
     versions = json.dumps(json.loads(tree.attrs["versions"]), indent=2)
     configuration = json.dumps(json.loads(tree.attrs["configuration"]), indent=2)
     facts = json.dumps({name: result[name] for name in ("diagnostics", "seconds", "reasons")}, indent=2)
