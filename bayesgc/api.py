@@ -109,9 +109,7 @@ def infer(
     most = None if max_evaluations is None else positive_integer("max_evaluations", max_evaluations)
     control = Control(limit, most, report or (lambda progress: None))
     with interruptible(control):
-        if eps == EVIDENCE:
-            settings = settings.at(likeliest_threshold(settings.criterion, settings.request.seed, control))
-        result = _assemble(settings, control)
+        result = _assemble(_at_evidence(settings, eps, control), control)
     if on_failure == "raise" and result.attrs["outcome"] != Outcome.CONVERGED:
         raise InferenceFailed(f"{result.attrs['outcome']}: {result.attrs['message']}", result)
     return result
@@ -168,13 +166,14 @@ def infer_together(
     """
     request = request_of(seed, precision, chains, draws, weights=False)
     every = [Settings.checked(*problem, "rejection", False, False, device, dtype, request) for problem in problems]
-    firsts = {id(model): settings for (model, _, _), settings in reversed(list(zip(problems, every, strict=True)))}
-    criteria = [
-        replace(settings.criterion, whitened=firsts[id(model)].criterion.whitened)
-        for (model, _, _), settings in zip(problems, every, strict=True)
-    ]
     control = Control(max_seconds, max_evaluations)
     with interruptible(control):
+        every = [_at_evidence(each, eps, control) for each, (_, _, eps) in zip(every, problems, strict=True)]
+        firsts = {id(model): settings for (model, _, _), settings in reversed(list(zip(problems, every, strict=True)))}
+        criteria = [
+            replace(settings.criterion, whitened=firsts[id(model)].criterion.whitened)
+            for (model, _, _), settings in zip(problems, every, strict=True)
+        ]
         possible = [
             not infeasible(each.criterion.task, each.criterion.eps, normalize=each.model.normalize) for each in every
         ]
@@ -183,7 +182,8 @@ def infer_together(
         for size in {criterion.latent_size for criterion in criteria}:
             chosen = [i for i, each in enumerate(criteria) if possible[i] and each.latent_size == size]
             if chosen:
-                together = Rejection().run_together([criteria[i] for i in chosen], request, control)
+                own = replace(control, started=time.perf_counter())
+                together = Rejection().run_together([criteria[i] for i in chosen], request, own)
                 runs |= dict(zip(chosen, together, strict=True))
         return [_assemble(settings, control, runs.get(i)) for i, settings in enumerate(every)]
 
@@ -207,6 +207,14 @@ def conditioned(model: Model | Program, task: Task, *, eps: float | str, complet
     """
     check_task(task)
     return conditioned_program(as_model(model), task, eps=threshold_of(eps, task), complete=complete)
+
+
+def _at_evidence(settings: Settings, eps: float | str, control: Control) -> Settings:
+    """The threshold that the data suggest, where that was asked for; finding it has the whole wall time."""
+    if eps != EVIDENCE:
+        return settings
+    own = replace(control, started=time.perf_counter())
+    return settings.at(likeliest_threshold(settings.criterion, settings.request.seed, own))
 
 
 def _assemble(settings: Settings, control: Control, run: Run | None = None) -> DataTree:

@@ -10,6 +10,7 @@ import torch
 from scipy import optimize, stats
 
 import bayesgc as gc
+from bayesgc.api import infer_together
 from bayesgc.inference import Control, Criterion
 from bayesgc.inference.noise import likeliest_threshold
 from bayesgc.models.collapse import collapse
@@ -72,3 +73,15 @@ def test_inference_takes_it_by_name_and_says_what_it_took() -> None:
     result = gc.infer(model, task, eps="evidence", method="splitting", gd=False, map=False, chains=4, draws=50)
     assert result.attrs["eps"] == pytest.approx(suggested(model, task))
     assert 0.2 * 0.04 < result.attrs["eps"] < 5 * 0.04
+
+
+def test_problems_on_the_same_draws_take_it_each_for_itself() -> None:
+    source, model = np.random.default_rng(7), gc.MatrixFactorization(depth=1, width=5, normalize=False)
+    tasks = [cells(3 * source.normal(size=(4, 4)), 0.7, seed) for seed in (8, 9)]
+    together = infer_together([(model, task, "evidence") for task in tasks], max_evaluations=2_000_000)
+    for result, task in zip(together, tasks, strict=True):
+        alone = gc.infer(
+            model, task, eps="evidence", method="rejection", gd=False, map=False, max_evaluations=2_000_000
+        )
+        assert result.attrs["eps"] == alone.attrs["eps"] < task.zero_train_loss
+        assert gc.result_object(result)["posterior"] == gc.result_object(alone)["posterior"]
