@@ -82,7 +82,10 @@ class Cell:
 
     @cached_property
     def _conditioning(self) -> dict[str, Any]:
-        return _chosen(self.options, without=_DESCENT | _NEITHER)
+        chosen = _chosen(self.options, without=_DESCENT | _NEITHER | {"max_seconds"})
+        # Any clock counts, that of a single inference too: a sweep has none.
+        clock = self.options.max_seconds
+        return chosen if clock is None else chosen | {"max_seconds": clock}
 
     @property
     def _unused_in_descent(self) -> frozenset[str]:

@@ -175,14 +175,8 @@ class DescentJob:
 
 
 def conditioning_settings(options: Options, seed: int) -> dict[str, Any]:
-    """The arguments of `infer` for a cell; no clock decides unless the sweep says so, and no mode is sought."""
-    given = options.given
-    return options.settings() | {
-        "seed": seed,
-        "gd": False,
-        "map": options.map or False,
-        "max_seconds": options.max_seconds if "max_seconds" in given else None,
-    }
+    """The arguments of `infer` for a cell; descent is another job's, and no mode is sought unless that is said."""
+    return options.settings() | {"seed": seed, "gd": False, "map": options.map or False}
 
 
 def execute(job: Job) -> list[Part]:

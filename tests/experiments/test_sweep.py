@@ -141,6 +141,13 @@ def test_a_default_that_is_given_changes_no_key():
     assert cell(activation="linear", gd_tol=1e-6).descent_key == cell().descent_key
 
 
+def test_a_clock_changes_the_key_even_where_it_is_that_of_infer():
+    for method in ("splitting", "rejection"):
+        keys = {(one.key, one.draws_key) for one in (cell(method=method, max_seconds=each) for each in (60, 600))}
+        assert len(keys | {(cell(method=method).key, cell(method=method).draws_key)}) == 3
+        assert len({key for key, _ in keys | {(cell(method=method).key, "")}}) == 3
+
+
 def test_neighbouring_tasks_descend_together():
     first, seventh, eighth = (cell(task_seed=seed) for seed in (0, 7, 8))
     assert first.descent_key == seventh.descent_key != eighth.descent_key
