@@ -147,11 +147,19 @@ def _sentence(each: Json) -> str:
         return f"Of {pair} the generalisation is not known for both."
     tasks = f" over {each['tasks']} tasks" if "tasks" in each else ""
     numbers = f"ΔE[L_gen] = {with_error(gap['difference'], gap['mcse'])}{tasks}"
-    if gap["mcse"] is None or abs(gap["difference"]) <= _CLEAR * gap["mcse"]:
+    if not _clear(gap):
         return f"Generalise alike, within error: {pair} ({numbers})."
     better = "better" if gap["difference"] < 0 else "worse"
     caution = "" if each.get("same_task", True) else ", though on another task"
     return f"Generalises {better}: {each['label']}, than {each['against']}{caution} ({numbers})."
+
+
+def _clear(gap: Json) -> bool:
+    """Whether the 95 % interval leaves zero out: Student's t where it is paired, else the normal one of the draws."""
+    if "ci95" in gap:
+        low, high = gap["ci95"]
+        return bool(low > 0 or high < 0)
+    return gap["mcse"] is not None and abs(gap["difference"]) > _CLEAR * gap["mcse"]
 
 
 def _loss(law: Json | None) -> str:

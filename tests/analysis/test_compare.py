@@ -222,6 +222,21 @@ def test_configurations_are_paired_over_the_tasks_they_share() -> None:
     assert pair["gen_loss"]["ci95"] == pytest.approx([low, high])
 
 
+@pytest.mark.parametrize(("apart", "words"), [(0.001, "Generalises worse"), (0.1, "Generalise alike")])
+def test_the_sentence_over_tasks_says_what_the_interval_says(apart: float, words: str) -> None:
+    """Two tasks whose gaps are 1 ± apart: t(1) asks for 12.7 standard errors, where a normal law would ask for 1.96."""
+    every = [tasks.sensing(rows=4, cols=3, rank=1, measurements=7, seed=seed) for seed in range(2)]
+    base = [weighted(10 + i, task=task, depth=2) for i, task in enumerate(every)]
+    other = [weighted(20 + i, task=task, depth=9) for i, task in enumerate(every)]
+    for sign, before, after in zip((-1, 1), base, other, strict=True):
+        after["posterior"]["gen_loss"].attrs["mean"] = before["posterior"]["gen_loss"].attrs["mean"] + 1 + sign * apart
+    comparison = compare(*base, *other)
+    (pair,) = comparison.paired
+    assert 1.96 * pair["gen_loss"]["mcse"] < 1
+    assert (pair["gen_loss"]["ci95"][0] > 0) == (words == "Generalises worse")
+    assert words in str(comparison)
+
+
 def test_nothing_is_paired_without_shared_tasks() -> None:
     other = tasks.sensing(rows=4, cols=3, rank=1, measurements=7, seed=9)
     comparison = compare(weighted(1, depth=2), weighted(2, task=other, depth=3))

@@ -23,7 +23,7 @@ from bayesgc.analysis.numerals import rounded, with_error
 from bayesgc.analysis.report import write_report
 from bayesgc.analysis.report.rerun import rerun_command, why_no_command
 from bayesgc.analysis.report.stores import load_store
-from bayesgc.analysis.report.trends import change, panels
+from bayesgc.analysis.report.trends import answer, change, panels
 from bayesgc.validate import InputError
 
 EVIL = "<script>alert(1)</script>"
@@ -336,6 +336,26 @@ def test_unfinished_and_flagged_cells_are_marked_and_leave_their_pairs_out(store
     gap = change(next(panels(load_store(copy))))
     assert gap is not None
     assert gap.tasks == 2
+
+
+def test_the_answer_names_the_ends_that_are_known_and_is_as_sure_as_the_tasks_allow(
+    store: Path, tmp_path: Path
+) -> None:
+    cells = xr.open_dataset(store / "sweep.nc", engine="h5netcdf").load()
+    cells = cells.isel(activation=[0], depth=[0, 1, 0], task_seed=[0, 1]).assign_coords(depth=[2, 3, 4])
+    losses = cells["posterior_gen_loss"]
+    losses[0, 0], losses[0, 1], losses[0, 2] = [1.0, 1.0], [1.9, 2.1], np.nan
+    copy = tmp_path / "known"
+    copy.mkdir()
+    (copy / "sweep.json").write_text((store / "sweep.json").read_text(encoding="utf-8"), encoding="utf-8")
+    cells.to_netcdf(copy / "sweep.nc", engine="h5netcdf")
+    gap = change(next(panels(load_store(copy))))
+    assert gap is not None
+    assert (gap.first, gap.last) == (2, 3)
+    # Ten standard errors, but of two tasks: stats.ttest_1samp([0.9, 1.1], 0) has p = 0.06.
+    assert gap.difference == pytest.approx(10 * gap.mcse)
+    assert stats.ttest_1samp([0.9, 1.1], 0).pvalue > 0.05
+    assert answer(load_store(copy)).startswith("From depth 2 to 3, weights that fit generalise alike, within error")
 
 
 def test_seventy_two_cells_make_a_small_page_quickly(store: Path, tmp_path: Path) -> None:

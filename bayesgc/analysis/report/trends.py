@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy import stats
 
 from bayesgc.analysis.numerals import with_error
 from bayesgc.analysis.report.stores import Store
 
 LAWS = {"prior": "prior_gen_loss", "posterior": "posterior_gen_loss", "gd": "gd_gen_loss"}
-_CLEAR = 1.96
+_LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,20 @@ class Panel:
 
 @dataclass(frozen=True)
 class Change:
-    """The mean over tasks of the last value's E[L_gen] minus the first's, with the standard error of that mean."""
+    """The mean over tasks of E[L_gen] at ``last`` minus that at ``first``, with the standard error of that mean."""
 
     difference: float
     mcse: float | None
     tasks: int
+    first: Any
+    last: Any
+
+    @property
+    def clear(self) -> bool:
+        """Whether Student's 95 % interval over tasks leaves zero out; of one task none is known."""
+        if self.mcse is None:
+            return False
+        return abs(self.difference) > float(stats.t.ppf((1 + _LEVEL) / 2, self.tasks - 1)) * self.mcse
 
 
 def panels(store: Store) -> Iterator[Panel]:
@@ -80,30 +90,32 @@ def change(panel: Panel) -> Change | None:
     if not gaps.size:
         return None
     error = float(gaps.std(ddof=1) / math.sqrt(gaps.size)) if gaps.size > 1 else None
-    return Change(float(gaps.mean()), error, int(gaps.size))
+    return Change(float(gaps.mean()), error, int(gaps.size), *(panel.places[known[end]] for end in (0, -1)))
 
 
 def answer(store: Store) -> str:
-    """One sentence: how generalisation changes along the axis, in each panel."""
-    found: dict[str, list[str]] = {}
+    """One sentence: how generalisation changes along the axis, in each panel, between the ends that are known of it."""
+    found: dict[tuple[Any, Any], dict[str, list[str]]] = {}
     for panel in panels(store):
         gap = change(panel)
         if gap is not None:
-            numbers = (
-                with_error(gap.difference, gap.mcse) + f" over {gap.tasks} {'task' if gap.tasks == 1 else 'tasks'}"
-            )
-            found.setdefault(direction(gap), []).append(f"{panel.name}: {numbers}")
+            tasks = f"{gap.tasks} {'task' if gap.tasks == 1 else 'tasks'}"
+            numbers = f"{panel.name}: {with_error(gap.difference, gap.mcse)} over {tasks}"
+            found.setdefault((gap.first, gap.last), {}).setdefault(direction(gap), []).append(numbers)
     if not found:
         return "Too few cells have run to say anything yet."
     axis = store.main_axis.replace("_", " ")
-    first, last = store.cells[store.main_axis].values[[0, -1]].tolist()
-    clauses = "; ".join(f"{words} ({', '.join(each)})" for words, each in found.items())
-    return f"From {axis} {first} to {last}, weights that fit generalise {clauses}: the change of E[L_gen | fit]."
+    parts = []
+    for (first, last), ways in found.items():
+        clauses = "; ".join(f"{words} ({', '.join(each)})" for words, each in ways.items())
+        parts.append(f"from {axis} {first} to {last}, weights that fit generalise {clauses}")
+    sentence = "; ".join(parts)
+    return f"{sentence[0].upper()}{sentence[1:]}: the change of E[L_gen | fit]."
 
 
 def direction(gap: Change) -> str:
     """Better, worse, or what keeps one from saying so."""
-    lower = gap.difference < 0
+    way = "better" if gap.difference < 0 else "worse"
     if gap.mcse is None:
-        return f"{'better' if lower else 'worse'} on the one task"
-    return "alike, within error" if abs(gap.difference) <= _CLEAR * gap.mcse else "better" if lower else "worse"
+        return f"{way} on the one task"
+    return way if gap.clear else "alike, within error"
