@@ -73,9 +73,11 @@ def _in_processes(jobs: Sequence[Job], workers: int, started: Started) -> Finish
                     # No more than can run, so that a broken pool tells which jobs ran. Those that lost a worker, their
                     # own or another's fault, then run alone.
                     while waiting and len(running) < _room(waiting[-1], running.values(), workers):
-                        job, losses = waiting.pop()
-                        running[pool.submit(execute, job)] = (job, losses)
-                        started(job)
+                        job, losses = waiting[-1]
+                        running[pool.submit(execute, job)] = (job, losses)  # which a broken pool refuses
+                        waiting.pop()
+                        if not losses:
+                            started(job)
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
                         result = future.result()
                         yield running.pop(future)[0], result

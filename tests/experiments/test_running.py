@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -9,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +20,7 @@ import xarray as xr
 from small import OPTIONS, Deadly, Dying, assert_same_bits, small_sweep
 
 import bayesgc as gc
-from bayesgc.experiments import Sweep, jobs, run_sweep
+from bayesgc.experiments import Sweep, jobs, run_sweep, runners
 from bayesgc.experiments.jobs import CellJob
 from bayesgc.experiments.runners import run_jobs
 from bayesgc.experiments.store import FAILURES, Store
@@ -237,6 +240,28 @@ def test_a_worker_that_dies_is_replaced_and_a_job_that_kills_every_worker_is_the
     [lost] = found[jobs[1]]
     assert (lost.kind, lost.key) == (FAILURES, "deadly")
     assert b"its worker ended 3 times" in lost.content
+
+
+def test_a_job_that_a_broken_pool_refuses_is_not_lost(tmp_path, monkeypatch):
+    (tmp_path / "there").touch()
+    wanted = [Dying(str(tmp_path / "there"), label=name) for name in ("first", "second")]
+    refusals = ["second"]
+
+    class Pool:
+        def submit(self, function, job):
+            future = Future()
+            if job.label in refusals:
+                refusals.remove(job.label)
+                raise BrokenProcessPool
+            if not refusals:
+                future.set_result(function(job))
+            return future
+
+    monkeypatch.setattr(runners, "_pool", lambda workers: contextlib.nullcontext(Pool()))
+    begun = []
+    found = dict(run_jobs(wanted, workers=2, scheduler=None, started=begun.append))
+    assert found == {job: [] for job in wanted}
+    assert sorted(job.label for job in begun) == ["first", "second"]
 
 
 # --- killed and interrupted -------------------------------------------------------------------------------------------
