@@ -18,6 +18,7 @@ from bayesgc.analysis.summary import BASELINES, result_object
 from bayesgc.experiments.cell import Cell
 from bayesgc.experiments.store import CELLS, DESCENTS, SCHEMA, Store, describe
 from bayesgc.experiments.sweep import Sweep
+from bayesgc.inference.descent import fitted_below
 from bayesgc.validate import InputError
 
 PRECISION = 0.1
@@ -183,11 +184,12 @@ def _conditioned(result: Mapping[str, Any]) -> Row:
 
 
 def _descended(runs: xr.Dataset, cell: Cell, row: Row) -> Row:
-    """The restarts on this cell's task that fitted, by the rule of a single run."""
+    """The restarts on this cell's task that fitted, by the rule of a single run; of a failed cell only their number."""
     own = runs.sel(task_seed=cell.options.task_seed)
     train = own["train_loss"].values
-    eps, zero = float(row.get("eps", math.nan)), float(row.get("zero_train_loss", math.nan))
-    fitted = train < (eps if eps > 0 else 1e-3 * zero)
+    if "eps" not in row or "zero_train_loss" not in row:
+        return {"gd_restarts": train.size}
+    fitted = train < fitted_below(float(row["eps"]), float(row["zero_train_loss"]))
     found: Row = {"gd_restarts": train.size, "gd_converged": int(fitted.sum())}
     if not fitted.any() or "gen_loss" not in own:
         return found

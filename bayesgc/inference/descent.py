@@ -175,7 +175,7 @@ class GradientDescent:
             configuration={key: value for key, value in asdict(self).items() if value is not None},
             end_to_end=vectors.unflatten(-1, criterion.task.shape).cpu(),
             quantities={name: values.cpu() for name, values in found.items()},
-            converged=(found["train_loss"] < fitted_below(criterion)).cpu(),
+            converged=(found["train_loss"] < fitted_below(criterion.eps, criterion.task.zero_train_loss)).cpu(),
             steps=descending.steps[own].cpu(),
             seconds=control.seconds,
             trace={step: losses[own] for step, losses in descending.trace},
@@ -209,12 +209,12 @@ class GradientDescent:
             layer[starts] = draw[0]
 
 
-def fitted_below(criterion: Criterion) -> float:
+def fitted_below(eps: float, zero_train_loss: float) -> float:
     """The training loss under which a restart counts as converged: ε, or at ε = 0 a thousandth of the zero predictor's.
 
     A descent of finite length fits no data exactly.
     """
-    return criterion.eps if criterion.eps > 0 else 1e-3 * criterion.task.zero_train_loss
+    return eps if eps > 0 else 1e-3 * zero_train_loss
 
 
 def paper_steps(activation: str) -> int:

@@ -205,6 +205,10 @@ def test_a_failing_cell_is_there_as_a_failure(reference, tmp_path, monkeypatch):
     assert set(bad["outcome"].values) == {"failed"}
     for name in ("prior_gen_loss", "posterior_gen_loss", "log_volume", "seconds"):
         assert np.isnan(bad[name]).all()
+    # No threshold is known by which its restarts would have fitted or not.
+    assert (bad["gd_restarts"] == 2).all()
+    assert np.isnan(bad["gd_converged"]).all()
+    assert set(bad["flag"].values) == {""}
     assert_same_bits(found.sel(depth=2), reference.sel(depth=2))
     monkeypatch.undo()
     assert_same_bits(run_sweep(small_sweep(), tmp_path / "store", workers=1), reference)
