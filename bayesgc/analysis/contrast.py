@@ -1,4 +1,4 @@
-"""Differences between results: two on one task with independent errors, configurations paired over shared tasks."""
+"""Differences between results: two by their own errors, configurations paired over shared tasks."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ Json = dict[str, Any]
 Result = tuple[Json, xr.DataTree]
 
 CONTRASTED = ("gen_loss", "gen_loss_relative", "bits")
+_SIZES = ("family", "name", "depth", "width")
 
 
 def difference(result: Result, first: Result) -> Json:
-    """``result`` minus ``first``; runs draw independent random numbers, so their squared errors add."""
+    """``result`` minus ``first``; squared errors add where draws are independent, and no error is known where not."""
     (entry, tree), (base, base_tree) = result, first
-    gaps = {name: _minus(_value(entry, name), _value(base, name)) for name in CONTRASTED}
+    shared = _shares_draws(entry, base)
+    gaps = {name: _minus(_value(entry, name), _value(base, name), shared=shared) for name in CONTRASTED}
     return {
         "label": entry["label"],
         "against": base["label"],
         "same_task": _same_task(tree, base_tree),
         "same_eps": entry["eps"] == base["eps"],
+        "shared_draws": shared,
         **gaps,
         "distance": distances(tree, "posterior", base_tree, "posterior"),
     }
@@ -38,18 +41,21 @@ def paired_differences(entries: Sequence[Json], trees: Sequence[xr.DataTree]) ->
     """Each configuration against the first, over the tasks that both have: the tasks are the replications.
 
     The standard error is that of the mean of the differences over tasks, which holds the variation between tasks and
-    the runs' own errors; the interval is Student's t. Only where at least two tasks are shared.
+    the runs' own errors; the interval is Student's t. Only where at least two tasks are shared. Runs of one
+    configuration on one task count once, by their mean.
     """
-    groups: dict[str, dict[bytes, Json]] = {}
+    groups: dict[str, dict[bytes, list[Json]]] = {}
+    relative = _relative_eps(entries)
     for entry, tree in zip(entries, trees, strict=True):
-        groups.setdefault(_configuration(entry, relative=_relative_eps(entries)), {})[_task_key(tree)] = entry
+        group = groups.setdefault(_configuration(entry, relative=relative), {})
+        group.setdefault(_task_key(tree), []).append(entry)
     if len(groups) < 2:
         return []
     (base_name, base), *others = groups.items()
     return [found for name, group in others if (found := _paired(name, group, base_name, base)) is not None]
 
 
-def _paired(name: str, group: dict[bytes, Json], base_name: str, base: dict[bytes, Json]) -> Json | None:
+def _paired(name: str, group: dict[bytes, list[Json]], base_name: str, base: dict[bytes, list[Json]]) -> Json | None:
     shared = [key for key in group if key in base]
     if len(shared) < 2:
         return None
@@ -58,15 +64,27 @@ def _paired(name: str, group: dict[bytes, Json], base_name: str, base: dict[byte
     return {"label": mine, "against": theirs, "tasks": len(shared), **gaps}
 
 
-def _mean_difference(pairs: Sequence[tuple[Json, Json]], name: str) -> Json | None:
+def _mean_difference(pairs: Sequence[tuple[list[Json], list[Json]]], name: str) -> Json | None:
     """The mean over tasks, its standard error and 95 % interval."""
-    found = [(_value(ours, name), _value(theirs, name)) for ours, theirs in pairs]
-    gaps = np.array([ours[0] - theirs[0] for ours, theirs in found if ours is not None and theirs is not None])
+    found = [(_mean_value(ours, name), _mean_value(theirs, name)) for ours, theirs in pairs]
+    gaps = np.array([ours - theirs for ours, theirs in found if ours is not None and theirs is not None])
     if len(gaps) < 2:
         return None
     mean, error = float(gaps.mean()), float(gaps.std(ddof=1) / math.sqrt(len(gaps)))
     half = float(stats.t.ppf(0.975, len(gaps) - 1)) * error
     return {"difference": mean, "mcse": error, "ci95": [mean - half, mean + half], "tasks": len(gaps)}
+
+
+def _mean_value(runs: Sequence[Json], name: str) -> float | None:
+    """The mean over the runs on one task that know the quantity."""
+    known = [value[0] for each in runs if (value := _value(each, name)) is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _shares_draws(entry: Json, base: Json) -> bool:
+    """Whether both runs made weights of the same random numbers, which seed, method and sizes decide."""
+    sizes = [[each["task"]["shape"], *map(each["model"].get, _SIZES)] for each in (entry, base)]
+    return sizes[0] == sizes[1] and all(entry[name] == base[name] for name in ("seed", "method"))
 
 
 def _value(entry: Json, name: str) -> tuple[float, float | None] | None:
@@ -76,10 +94,12 @@ def _value(entry: Json, name: str) -> tuple[float, float | None] | None:
     return None if summary is None or summary["mean"] is None else (summary["mean"], summary["mcse"])
 
 
-def _minus(ours: tuple[float, float | None] | None, theirs: tuple[float, float | None] | None) -> Json | None:
+def _minus(
+    ours: tuple[float, float | None] | None, theirs: tuple[float, float | None] | None, *, shared: bool
+) -> Json | None:
     if ours is None or theirs is None:
         return None
-    known = ours[1] is not None and theirs[1] is not None
+    known = ours[1] is not None and theirs[1] is not None and not shared
     return {"difference": ours[0] - theirs[0], "mcse": math.hypot(ours[1], theirs[1]) if known else None}  # type: ignore[arg-type]
 
 
@@ -111,7 +131,7 @@ def _eps(entry: Json, *, relative: bool) -> str:
 def _configuration(entry: Json, *, relative: bool) -> str:
     """Everything that was chosen but for the task's and the run's seed."""
     task = {name: value for name, value in entry["task"].items() if name != "seed"}
-    chosen = {**entry["model"], **task, "ε =": _eps(entry, relative=relative)}
+    chosen = {**entry["model"], **task, "method": entry["method"], "ε =": _eps(entry, relative=relative)}
     return json.dumps({name: str(value) for name, value in chosen.items() if value is not None}, sort_keys=True)
 
 

@@ -123,6 +123,8 @@ def _differences(differences: Sequence[Json], names: Sequence[str]) -> list[Rend
             rounded(apart.get("kl"), 2),
         ))  # fmt: skip
     note = "W₁ and KL (nats): how far apart the posteriors of L_gen are."
+    if any(each["shared_draws"] for each in differences):
+        note += " Without ±: the runs share their random numbers; give another --seed for an error."
     headings = (f"minus {names[0]}", "ΔE[L_gen]", "Δ bits", "W₁", "KL")
     return [simple_table(headings, rows), Text(note, style="dim")]
 
@@ -147,6 +149,8 @@ def _sentence(each: Json) -> str:
         return f"Of {pair} the generalisation is not known for both."
     tasks = f" over {each['tasks']} tasks" if "tasks" in each else ""
     numbers = f"ΔE[L_gen] = {with_error(gap['difference'], gap['mcse'])}{tasks}"
+    if each.get("shared_draws"):
+        return f"The runs share their random numbers, so no error is known: {pair} ({numbers})."
     if not _clear(gap):
         return f"Generalise alike, within error: {pair} ({numbers})."
     better = "better" if gap["difference"] < 0 else "worse"

@@ -36,7 +36,8 @@ def weighted(seed: int = 1, **changes: Any) -> xr.DataTree:
         method="importance",
         diagnostics={"effective_sample_size": 120.0, "pareto_k": 0.2, "pareto_k_limit": 0.6},
     )
-    return tree(task, run=record, configuration=settings, **changes)
+    record = dataclasses.replace(record, method=changes.pop("method", record.method))
+    return tree(task, run=record, configuration=settings, seed=seed, **changes)
 
 
 def islands(log_volumes: list[float]) -> xr.DataTree:
@@ -105,6 +106,23 @@ def test_differences_add_the_errors_of_independent_runs() -> None:
     flat = [np.sort(each["posterior"]["gen_loss"].values.ravel()) for each in (other, first)]
     # Of two samples of one size, W₁ is the mean distance of the order statistics.
     assert gap["distance"]["gen_loss"]["wasserstein"] == pytest.approx(np.abs(flat[0] - flat[1]).mean())
+
+
+def test_runs_of_the_same_random_numbers_have_a_difference_of_unknown_error() -> None:
+    """Rejection twice from one seed at two thresholds: the tighter draws are among the wider ones."""
+    task, model = sensing_task(), gc.MatrixFactorization(depth=2, width=3, normalize=True)
+    settings = {"method": "rejection", "gd": False, "map": False, "chains": 2, "draws": 50, "max_evaluations": 20_000}
+    wide, tight, apart = (
+        gc.infer(model, task, eps=eps, seed=seed, **settings) for eps, seed in (("60%", 0), ("55%", 0), ("55%", 1))
+    )
+    same, other = compare(wide, tight, apart).differences
+    assert (same["shared_draws"], other["shared_draws"]) == (True, False)
+    assert same["gen_loss"]["mcse"] is None
+    assert same["bits"]["mcse"] is None
+    assert other["gen_loss"]["mcse"] > 0
+    (twice,) = compare(wide, wide).differences
+    assert twice["gen_loss"] == {"difference": 0.0, "mcse": None}
+    assert "share their random numbers, so no error is known" in str(compare(wide, tight))
 
 
 def test_divergence_is_near_that_of_two_normals_and_zero_of_a_law_from_itself() -> None:
@@ -220,6 +238,18 @@ def test_configurations_are_paired_over_the_tasks_they_share() -> None:
     assert pair["gen_loss"]["difference"] == pytest.approx(gaps.mean())
     assert pair["gen_loss"]["mcse"] == pytest.approx(stats.sem(gaps))
     assert pair["gen_loss"]["ci95"] == pytest.approx([low, high])
+
+
+def test_methods_are_paired_and_repeats_on_one_task_are_averaged() -> None:
+    every = [tasks.sensing(rows=4, cols=3, rank=1, measurements=7, seed=seed) for seed in range(2)]
+    one = [weighted(10 + i, task=task) for i, task in enumerate(every)]
+    other = [weighted(20 + i, task=task, method="rejection") for i, task in enumerate([*every, every[0]])]
+    (pair,) = compare(*one, *other).paired
+    assert (pair["label"], pair["against"], pair["tasks"]) == ("method rejection", "method importance", 2)
+    means = [[each["posterior"]["gen_loss"].attrs["mean"] for each in side] for side in (one, other)]
+    gaps = [(means[1][0] + means[1][2]) / 2 - means[0][0], means[1][1] - means[0][1]]
+    assert pair["gen_loss"]["difference"] == pytest.approx(np.mean(gaps))
+    assert pair["gen_loss"]["mcse"] == pytest.approx(stats.sem(gaps))
 
 
 @pytest.mark.parametrize(("apart", "words"), [(0.001, "Generalises worse"), (0.1, "Generalise alike")])
