@@ -21,6 +21,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 from rich.console import Console, ConsoleOptions
+from rich.markup import escape
 from rich.table import Table
 from scipy import stats
 
@@ -85,9 +86,11 @@ class Judgement:
                 table.add_column(heading, no_wrap=True, overflow="ellipsis")
             for claim in same:
                 style = {"holds": "green", "fails": "red"}.get(claim.verdict, "yellow")
-                table.add_row(f"[{style}]{claim.verdict}[/{style}]", claim.panel, *_numbers(claim))
+                table.add_row(f"[{style}]{claim.verdict}[/{style}]", escape(claim.panel), *_numbers(claim))
             yield table
-            yield from dict.fromkeys(f"[dim]{claim.panel}: {claim.note}[/dim]" for claim in same if claim.note)
+            yield from dict.fromkeys(
+                f"[dim]{escape(claim.panel)}: {escape(claim.note)}[/dim]" for claim in same if claim.note
+            )
         yield RULE
 
 

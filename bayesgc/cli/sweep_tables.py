@@ -5,22 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bayesgc.experiments.cell import Cell
+from bayesgc.experiments.dataset import BETWEEN_FLAGS
 from bayesgc.experiments.sweep import Sweep
 
 
 def print_forecast(console: Console, cells: list[Cell], seconds: dict[str, float], result: dict[str, Any]) -> None:
     """The cells with their estimated seconds, and what they come to."""
-    table = Table(box=None, padding=(0, 2, 0, 0), title=result["title"], title_justify="left")
+    table = Table(box=None, padding=(0, 2, 0, 0), title=escape(result["title"]), title_justify="left")
     for name in cells[0].place:
         table.add_column(name)
     table.add_column("seconds", justify="right")
     for cell in cells:
-        table.add_row(*(str(value) for value in cell.place.values()), f"{seconds[cell.key]:.1f}")
+        table.add_row(*(escape(str(value)) for value in cell.place.values()), f"{seconds[cell.key]:.1f}")
     console.print(table)
     console.print(
         f"{len(cells)} cells and their gradient descents: about {duration(result['core_seconds'])} on one core, "
@@ -30,20 +33,21 @@ def print_forecast(console: Console, cells: list[Cell], seconds: dict[str, float
 
 def print_summary(console: Console, sweep: Sweep, dataset: xr.Dataset, result: dict[str, Any]) -> None:
     """Medians over tasks, what went wrong, what to know, and where everything is."""
-    console.print(f"[bold]{sweep.title}[/bold]  {sweep.question}", highlight=False)
+    console.print(f"[bold]{escape(sweep.title)}[/bold]  {escape(sweep.question)}", highlight=False)
     for table in _tables(dataset):
         console.print(table)
     counts = f"{result['done']} of {result['cells']} cells done"
     console.print(f"{counts}, {len(result['failed'])} failed, {len(result['flagged'])} flagged.", highlight=False)
     for kind in ("failed", "flagged"):
         for reason, count in _counted(result[kind]).items():
-            console.print(f"  {kind}: {reason} ({count} {'cell' if count == 1 else 'cells'})", highlight=False)
+            console.print(f"  {kind}: {escape(reason)} ({count} {'cell' if count == 1 else 'cells'})", highlight=False)
     if result["shared_draws"]:
         console.print("Cells with the same law of the weights share their draws: their errors are not independent.")
     for note in sweep.notes:
-        console.print(f"[dim]• {note}[/dim]", highlight=False)
+        console.print(f"[dim]• {escape(note)}[/dim]", highlight=False)
     names = ", ".join(Path(file).name for file in result["files"])
-    console.print(f"In {result['store']}: {names}. `bayesgc claims {result['store']}` judges it.", highlight=False)
+    said = f"In {result['store']}: {names}. `bayesgc claims {result['store']}` judges it."
+    console.print(said, highlight=False, markup=False)
 
 
 def _tables(dataset: xr.Dataset) -> list[Table]:
@@ -55,7 +59,7 @@ def _tables(dataset: xr.Dataset) -> list[Table]:
 def _table(dataset: xr.Dataset, panel: str | None) -> Table:
     tasks = [name for name in ("task_seed", "seed") if name in dataset.dims]
     axes = [str(name) for name in dataset["posterior_gen_loss"].dims if name not in tasks]
-    table = Table(box=None, padding=(0, 2, 0, 0), title=panel, title_justify="left")
+    table = Table(box=None, padding=(0, 2, 0, 0), title=panel and escape(panel), title_justify="left")
     for name in axes:
         table.add_column(name, justify="right")
     for name in ("prior", "G&C", "quartiles", "GD", "zero", "log P(fit)", "± MC"):
@@ -63,34 +67,40 @@ def _table(dataset: xr.Dataset, panel: str | None) -> Table:
     stacked = dataset.stack(row=axes) if axes else dataset.expand_dims("row")
     for i in range(stacked.sizes["row"]):
         cell = stacked.isel(row=i)
-        place = [str(cell[name].values) for name in axes]
+        place = [escape(str(cell[name].values)) for name in axes]
         table.add_row(*place, *_medians(cell))
     return table
 
 
 def _medians(cell: xr.Dataset) -> list[str]:
     def median(name: str, digits: int = 4) -> str:
-        value = float(cell[name].median())
-        return "-" if value != value else f"{value:.{digits}f}"
+        values = _known(cell[name])
+        return f"{np.median(values):.{digits}f}" if values.size else "-"
 
     losses = cell["posterior_gen_loss"]
-    low, high = (float(losses.quantile(q)) for q in (0.25, 0.75))
-    error = float((cell["posterior_gen_loss_mcse"] / losses).median())
+    known, errors = _known(losses), _known(cell["posterior_gen_loss_mcse"] / losses)
+    low, high = np.quantile(known, [0.25, 0.75]) if known.size else (0.0, 0.0)
     return [
         median("prior_gen_loss"),
         median("posterior_gen_loss"),
-        "-" if low != low else f"{low:.4f}–{high:.4f}",
+        f"{low:.4f}–{high:.4f}" if known.size else "-",
         median("gd_gen_loss"),
         median("zero_gen_loss"),
         median("log_volume", 1),
-        "-" if error != error else f"{error:.1%}",
+        f"{np.median(errors):.1%}" if errors.size else "-",
     ]
+
+
+def _known(values: xr.DataArray) -> np.ndarray:
+    """The values that are there, flat."""
+    found: np.ndarray = values.values[~np.isnan(values.values)]
+    return found
 
 
 def _counted(entries: list[dict[str, Any]]) -> dict[str, int]:
     reasons: dict[str, int] = {}
     for entry in entries:
-        for reason in entry["reason"].split("; "):
+        for reason in entry["reason"].split(BETWEEN_FLAGS):
             reasons[reason] = reasons.get(reason, 0) + 1
     return reasons
 

@@ -23,6 +23,8 @@ from bayesgc.validate import InputError
 
 PRECISION = 0.1
 """The relative standard error of E[L_gen] above which a cell is flagged."""
+BETWEEN_FLAGS = " | "
+"""What is between the reasons why a cell is flagged; one of them may have semicolons of its own."""
 TEXTS = ("outcome", "method", "failure", "flag", "key")
 _LAWS = {
     "prior": [("gen_loss", "mean"), ("gen_loss", "mcse")],
@@ -146,7 +148,7 @@ def _row(cell: Cell, store: Store) -> Row:
     if cell.descent_key is not None and store.has(DESCENTS, cell.descent_key):
         row |= _descended(_descents(store.file(DESCENTS, cell.descent_key)), cell, row)
     if row.get("outcome"):
-        row["flag"] = "; ".join(_flags(cell, row, failures[DESCENTS]))
+        row["flag"] = BETWEEN_FLAGS.join(_flags(cell, row, failures[DESCENTS]))
     return row
 
 

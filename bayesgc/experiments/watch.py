@@ -38,10 +38,10 @@ def watched(title: str, *, show: bool = True, console: Console | None = None) ->
     title = title if len(title) <= 24 else f"{title[:23]}…"
     bars = Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
         BarColumn(bar_width=10),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[facts]}", table_column=room),
+        TextColumn("{task.fields[facts]}", markup=False, table_column=room),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         console=console,
     )

@@ -11,6 +11,8 @@ import xarray as xr
 
 import bayesgc as gc
 from bayesgc.cli import sweep as sweep_module
+from bayesgc.cli.sweep_tables import _counted
+from bayesgc.experiments.dataset import BETWEEN_FLAGS
 
 FILE = """
 title = "Small"
@@ -68,6 +70,35 @@ def test_the_text_has_medians_and_what_to_know(command, file):
     assert ended.code == 0
     for words in ("Small", "width", "G&C", "quartiles", "4 of 4 cells done, 0 failed, 0 flagged", "sweep.nc"):
         assert words in ended.out
+
+
+def test_text_of_the_user_is_no_markup(command, file, tmp_path, monkeypatch):
+    text = FILE.replace("Small", "Small [/x]").replace("Does it run?", "Does [bold]it[/x]?")
+    file.write_text(text + '\n[[panel]]\nname = "[/a] bayesgc[cluster]"\n', encoding="utf-8")
+    assert "[/a] bayesgc[cluster]" in command("sweep", file, "--out", "store", "--dry-run").out
+
+    def fails(job):
+        raise ArithmeticError("[/c]; pip install bayesgc[cluster]")
+
+    monkeypatch.setattr("bayesgc.experiments.jobs.CellJob.run", fails)
+    ended = command("sweep", file, "--out", "store", "--workers", 1)
+    for words in (
+        "Small [/x]",
+        "[bold]it[/x]",
+        "[/a] bayesgc[cluster]",
+        "[/c]; pip install bayesgc[cluster] (4 cells)",
+    ):
+        assert words in ended.out
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert command("sweep", file, "--out", "store", "--workers", 1).code == 0
+    assert "[/a] bayesgc[cluster]" in command("claims", "store").out
+
+
+def test_a_flag_with_a_semicolon_is_one():
+    reason = "gradient descent failed: it needs a gradient; turn it off"
+    counted = _counted([{"reason": BETWEEN_FLAGS.join(["exhausted", reason])}, {"reason": reason}])
+    assert counted == {"exhausted": 1, reason: 2}
 
 
 def test_rejection_says_that_replicates_share_their_draws(command, file):
@@ -157,8 +188,8 @@ def test_progress_is_drawn_over_the_whole_sweep():
     from bayesgc.experiments.watch import SweepProgress, watched
 
     console = Console(force_terminal=True, width=100, record=True, file=sys.stderr)
-    with watched("Small", console=console) as report:
-        report(SweepProgress(total=4, done=1, failed=1, running=["depth 2"]))
+    with watched("Small [/x]", console=console) as report:
+        report(SweepProgress(total=4, done=1, failed=1, running=["prior [/y]"]))
     text = console.export_text()
-    for words in ("Small", "2/4", "1 failed", "1 running: depth 2"):
+    for words in ("Small [/x]", "2/4", "1 failed", "1 running: prior [/y]"):
         assert words in text

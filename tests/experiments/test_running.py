@@ -21,6 +21,7 @@ from small import OPTIONS, Deadly, Dying, assert_same_bits, small_sweep
 
 import bayesgc as gc
 from bayesgc.experiments import Sweep, jobs, run_sweep, runners
+from bayesgc.experiments.dataset import BETWEEN_FLAGS
 from bayesgc.experiments.jobs import CellJob
 from bayesgc.experiments.runners import run_jobs
 from bayesgc.experiments.store import FAILURES, Store
@@ -231,7 +232,7 @@ def test_what_did_not_fit_is_no_failure(tmp_path):
     found = run_sweep(sweep, tmp_path / "store", workers=1)
     assert set(found["outcome"].values) == {"exhausted"}
     assert (found["failure"] == "").all()
-    assert [str(flag).split(";")[0] for flag in found["flag"].values] == list(found["outcome"].values)
+    assert [str(flag).split(BETWEEN_FLAGS)[0] for flag in found["flag"].values] == list(found["outcome"].values)
     assert np.isnan(found["posterior_gen_loss"]).all()
 
 
