@@ -23,7 +23,7 @@ from bayesgc.models.collapse import collapse, why_not_collapsible
 from bayesgc.models.layout import Program
 from bayesgc.models.priors import label, listed_priors
 from bayesgc.task import Task
-from bayesgc.validate import InputError, integer_in, positive_integer, real_in
+from bayesgc.validate import InputError, integer_in, positive_integer, real_in, real_or_share
 
 EVIDENCE = "evidence"
 """The ε that noisy data suggest themselves."""
@@ -113,16 +113,13 @@ def request_of(seed: int, precision: float | None, chains: int | None, draws: in
 def threshold_of(eps: float | str, task: Task) -> float:
     """ε as a number; a percentage is of the zero predictor's training loss."""
     try:
-        if isinstance(eps, str) and eps.strip().endswith("%"):
-            value = real_in("eps", eps.strip().removesuffix("%"), 0, open_low=True) / 100 * task.zero_train_loss
-        else:
-            value = real_in("eps", eps, 0)
+        value, relative = real_or_share("eps", eps)
     except InputError:
         raise InputError(
             f"eps is {eps!r}; it must be a training loss above 0, a share of the zero predictor's such as '5%', "
             f"or {EVIDENCE!r}."
         ) from None
-    return value
+    return value * task.zero_train_loss if relative else value
 
 
 def check_task(task: object) -> None:

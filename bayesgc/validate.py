@@ -39,6 +39,13 @@ def real_in(name: str, value: Any, low: float, high: float = math.inf, *, open_l
     return number
 
 
+def real_or_share(name: str, value: Any, *, open_low: bool = False) -> tuple[float, bool]:
+    """``value`` as a float from 0 on, or the share that a percentage such as ``"5%"`` is; and whether it is a share."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        return real_in(name, value.strip().removesuffix("%"), 0, open_low=True) / 100, True
+    return real_in(name, value, 0, open_low=open_low), False
+
+
 def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
     """``value`` when it is one of the ``allowed`` names."""
     names = list(allowed)

@@ -22,7 +22,7 @@ from bayesgc.analysis.standing import standing
 from bayesgc.analysis.storage import load
 from bayesgc.analysis.summary import result_object
 from bayesgc.analysis.uncertainty import mean_and_error
-from bayesgc.validate import InputError, real_in
+from bayesgc.validate import InputError, real_or_share
 
 Json = dict[str, Any]
 
@@ -98,6 +98,8 @@ def compare(
     """
     if not results:
         raise InputError("compare got no result; give at least one DataTree or file.")
+    if delta is not None:
+        real_or_share("delta", delta, open_low=True)  # refused even where no result has a truth to use it
     trees = [each if isinstance(each, xr.DataTree) else load(each) for each in results]
     names = distinguishing_labels(trees) if labels is None else list(labels)
     if len(names) != len(trees):
@@ -186,12 +188,10 @@ def _share(tree: xr.DataTree, law: str, bound: float) -> Json:
 
 def _bound(delta: float | str, zero: float | None) -> float:
     """δ as a loss; a percentage is of the zero matrix's."""
-    if isinstance(delta, str) and delta.strip().endswith("%"):
-        share = real_in("delta", delta.strip().removesuffix("%"), 0, open_low=True) / 100
-        if not zero:
-            raise InputError(f"delta is {delta!r}; the zero matrix has no loss to take a share of, give a number.")
-        return share * zero
-    return real_in("delta", delta, 0, open_low=True)
+    value, relative = real_or_share("delta", delta, open_low=True)
+    if relative and not zero:
+        raise InputError(f"delta is {delta!r}; the zero matrix has no loss to take a share of, give a number.")
+    return value * (zero or 0.0) if relative else value
 
 
 def _reach(entry: Mapping[str, Any], path: Sequence[str]) -> float:

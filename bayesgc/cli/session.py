@@ -21,6 +21,7 @@ from bayesgc.cli.progress import LiveProgress
 from bayesgc.cli.render import print_result
 from bayesgc.cli.show import print_json
 from bayesgc.inference import Outcome
+from bayesgc.models.plugins import split
 from bayesgc.options import Options
 from bayesgc.task import Task
 from bayesgc.validate import InputError
@@ -68,7 +69,9 @@ class Session:
             return self.out
         data = self.options.data
         source = data.stem if data else f"{task.kind}-{'x'.join(map(str, task.shape))}"
-        stem = f"{source}-depth{self.options.depth}-seed{self.options.seed}"
+        program = self.options.model
+        model = f"depth{self.options.depth}" if program is None else split(program)[1]
+        stem = f"{source}-{model}-seed{self.options.seed}"
         names = itertools.chain([f"{stem}.nc"], (f"{stem}-{i}.nc" for i in itertools.count(2)))
         return next(path for path in map(Path, names) if not path.exists())
 

@@ -301,6 +301,7 @@ def test_a_dataset_has_a_row_for_each_result_and_nan_for_what_is_absent() -> Non
         ([], {}, "no result"),
         ([tree()], {"labels": ["a", "b"]}, "labels has 2 names"),
         ([tree()], {"delta": "-1"}, "delta is '-1'"),
+        ([tree(table_task())], {"delta": "banana"}, "delta is 'banana'"),
         ([tree(references={})], {"delta": "10%"}, "no loss to take a share of"),
     ],
 )

@@ -44,6 +44,11 @@ def test_the_readme_s_commands_work_as_written(command, line, more):
     assert written in (found["model"].get("prior"), found["model"].get("name"))
 
 
+def test_a_program_s_result_is_called_by_its_name(command, tmp_path):
+    assert command("infer", "--quiet", "--model", "model.py:components", *QUICK, "--precision", 0.9).code in (0, 3)
+    assert [path.name for path in tmp_path.glob("*.nc")] == ["sensing-5x5-components-seed0.nc"]
+
+
 BAD = {
     "wrong shape": ("def f(rows, cols): return dist.Normal(0.0, 1.0).expand([2, 2])", "the shape (2, 2)"),
     "nan": ("def f(r, c): return dist.Normal(float('nan'), 1.0, validate_args=False).expand([r, c])", "not finite"),
