@@ -26,6 +26,7 @@ from rich.table import Table
 from scipy import stats
 
 from bayesgc.analysis.numerals import rounded
+from bayesgc.analysis.stores import load_cells
 from bayesgc.validate import InputError
 
 LEVEL = 0.05
@@ -98,7 +99,7 @@ def judge(stores: Sequence[Path | str]) -> Judgement:
     """Judge every claim that the stores bear on; a folder of stores counts for all that are in it.
 
     Raises:
-        InputError: where there is no store, or none that bears on a claim.
+        InputError: where there is no store, a damaged one, or none that bears on a claim.
     """
     datasets = dict(_datasets(stores))
     claims = [claim for name, dataset in datasets.items() for claim in _claims_of(name, dataset)]
@@ -126,7 +127,7 @@ def _datasets(stores: Sequence[Path | str]) -> Iterator[tuple[str, xr.Dataset]]:
         if not files:
             raise InputError(f"{store} is no store: it has no sweep.nc; give the --out of a sweep that has run.")
         for file in files:
-            yield str(file.parent), xr.load_dataset(file, engine="h5netcdf")
+            yield str(file.parent), load_cells(file)
 
 
 def _claims_of(name: str, dataset: xr.Dataset) -> Iterator[Claim]:

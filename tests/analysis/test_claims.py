@@ -25,6 +25,7 @@ def write(folder: Path, axis: str, options: dict | None = None, panels=("linear"
     values = {
         name: (dims, np.broadcast_to(np.asarray(each, dtype=float), shape).copy()) for name, each in known.items()
     }
+    values["outcome"] = (dims, np.full(shape, "converged", dtype=object))
     for law in ("prior", "posterior"):
         values[f"{law}_gen_loss_mcse"] = (dims, 0.01 * values[f"{law}_gen_loss"][1])
     coords = {"panel": list(panels), axis: points, "task_seed": range(TASKS)}
@@ -135,3 +136,12 @@ def test_what_is_no_store(tmp_path):
     one.to_netcdf(store / "sweep.nc", engine="h5netcdf")
     with pytest.raises(gc.InputError, match="no claim can be judged"):
         judge([store])
+
+
+def test_a_damaged_store_is_named(tmp_path):
+    store = write(tmp_path / "s", "width")
+    whole = (store / "sweep.nc").read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"no netCDF"):
+        (store / "sweep.nc").write_bytes(damaged)
+        with pytest.raises(gc.InputError, match=r"sweep\.nc cannot be read: it is damaged"):
+            judge([store])

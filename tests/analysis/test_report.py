@@ -22,8 +22,8 @@ import bayesgc as gc
 from bayesgc.analysis.numerals import rounded, with_error
 from bayesgc.analysis.report import write_report
 from bayesgc.analysis.report.rerun import rerun_command, why_no_command
-from bayesgc.analysis.report.stores import load_store
 from bayesgc.analysis.report.trends import answer, change, panels
+from bayesgc.analysis.stores import load_store
 from bayesgc.validate import InputError
 
 EVIL = "<script>alert(1)</script>"

@@ -18,8 +18,8 @@ from bayesgc.analysis.plots.look import COLOURS, NAMES, above, column, in_the_lo
 from bayesgc.analysis.report import charts
 from bayesgc.analysis.report.page import Page, Picture, Section, Table
 from bayesgc.analysis.report.stills import data_uri
-from bayesgc.analysis.report.stores import Store, load_store
 from bayesgc.analysis.report.trends import LAWS, Panel, answer, change, direction, panels
+from bayesgc.analysis.stores import Store, load_store
 
 _BAND = 0.18
 _MOST_PICTURES = 24

@@ -13,7 +13,7 @@ import xarray as xr
 from scipy import stats
 
 from bayesgc.analysis.numerals import with_error
-from bayesgc.analysis.report.stores import Store
+from bayesgc.analysis.stores import Store
 
 LAWS = {"prior": "prior_gen_loss", "posterior": "posterior_gen_loss", "gd": "gd_gen_loss"}
 _LEVEL = 0.95

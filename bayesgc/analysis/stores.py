@@ -75,10 +75,15 @@ def load_store(folder: Path) -> Store:
         raise InputError(
             f"{plan} has store schema {version!r}; this bayesgc reads schema {SCHEMA}: run the sweep again."
         )
-    return Store(folder, sweep, _cells(folder / "sweep.nc"))
+    return Store(folder, sweep, load_cells(folder / "sweep.nc"))
 
 
-def _cells(file: Path) -> xr.Dataset:
+def load_cells(file: Path) -> xr.Dataset:
+    """The dataset over all cells of a sweep.
+
+    Raises:
+        InputError: naming the file that is missing, damaged or foreign.
+    """
     if not file.is_file():
         raise InputError(f"{file} is missing: the sweep has finished no cell yet; run it on.")
     try:
