@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.distributions import transform_to
 
 from bayesgc.models import WhitenedProgram
+from bayesgc.models.density import has_density
 from bayesgc.models.laws import has_atoms
 from bayesgc.models.layout import Program
 from bayesgc.models.transports import family_name
@@ -29,6 +30,8 @@ def why_no_descent(whitened: WhitenedProgram) -> str | None:
     for name, site in whitened.layout.sites.items():
         if has_atoms(site.law):
             return f"site {name!r} is discrete ({family_name(site.law)}), so there is no gradient to descend"
+        if not has_density(site.law):
+            return f"site {name!r} ({family_name(site.law)}) has no density, so that a descent would leave its support"
     if whitened.one_by_one:
         return "the program branches on drawn values, so that its restarts cannot run in one batch"
     return None

@@ -35,7 +35,7 @@ def why_no_mode(model: Model, shape: tuple[int, ...]) -> str | None:
     for name, law in sites.items():
         if has_atoms(law):
             return f"site {name!r} is discrete ({family_name(law)}), so there is no density to maximise"
-        if not _has_density(law):
+        if not has_density(law):
             return f"site {name!r} ({family_name(law)}) has no density to maximise"
     if all(_flat(law) for law in sites.values()):
         family = family_name(next(iter(sites.values())))
@@ -95,7 +95,8 @@ def _scale_free(program: Program, sites: dict[str, Any]) -> bool:
     return bool(value.any()) and torch.allclose(value, trace.nodes["_RETURN"]["value"], rtol=1e-4)
 
 
-def _has_density(law: dist.Distribution) -> bool:
+def has_density(law: dist.Distribution) -> bool:
+    """Whether a distribution has a density on the whole of the support that it states."""
     try:
         _height(law, 0.5)
     except NotImplementedError:

@@ -12,6 +12,7 @@ from bayesgc import infer
 from bayesgc.inference import Control, GradientDescent, why_no_descent
 from bayesgc.inference.unconstrained import UnconstrainedProgram
 from bayesgc.models import MatrixFactorization, as_model
+from bayesgc.models.laws import Haar, LowRankGaussian
 
 MODEL = MatrixFactorization(2, 4, normalize=False)
 
@@ -76,9 +77,28 @@ def switched():
     return pyro.sample("on", dist.Bernoulli(0.5)) * pyro.sample("w", dist.Normal(0.0, 1.0)) * torch.eye(3)
 
 
+def rotated():
+    return pyro.sample("turn", Haar(3, 3)) * pyro.sample("scale", dist.LogNormal(0.0, 1.0))
+
+
+def of_low_rank():
+    return pyro.sample("w", LowRankGaussian(3, 3, 1))
+
+
 @pytest.mark.parametrize(
     ("program", "reason"),
-    [(switched, "site 'on' is discrete (Bernoulli)"), (branching, "the program branches on drawn values")],
+    [
+        (switched, "site 'on' is discrete (Bernoulli)"),
+        (branching, "the program branches on drawn values"),
+        (rotated, "site 'turn' (Haar) has no density, so that a descent would leave its support"),
+        (of_low_rank, "site 'w' (LowRankGaussian) has no density"),
+    ],
 )
 def test_what_has_no_descent_says_why(program, reason):
     assert reason in why_no_descent(as_model(program).whiten((3, 3)))
+
+
+def test_the_reason_is_in_the_result():
+    result = infer(rotated, MILD_TASK, eps=0.5, gd=GradientDescent(restarts=2, steps=5), precision=0.9, draws=20)
+    assert "gd" not in result.children
+    assert "site 'turn' (Haar) has no density" in result.attrs["reasons"]
