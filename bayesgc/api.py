@@ -183,7 +183,8 @@ def infer_together(
             chosen = [i for i, each in enumerate(criteria) if possible[i] and each.latent_size == size]
             if chosen:
                 own = replace(control, started=time.perf_counter())
-                together = Rejection().run_together([criteria[i] for i in chosen], request, own)
+                spent = [every[i].spent for i in chosen]
+                together = Rejection().run_together([criteria[i] for i in chosen], request, own, spent)
                 runs |= dict(zip(chosen, together, strict=True))
         return [_assemble(settings, control, runs.get(i)) for i, settings in enumerate(every)]
 
@@ -214,14 +215,15 @@ def _at_evidence(settings: Settings, eps: float | str, control: Control) -> Sett
     if eps != EVIDENCE:
         return settings
     own = replace(control, started=time.perf_counter())
-    return settings.at(likeliest_threshold(settings.criterion, settings.request.seed, own))
+    return settings.at(*likeliest_threshold(settings.criterion, settings.request.seed, own))
 
 
 def _assemble(settings: Settings, control: Control, run: Run | None = None) -> DataTree:
     """The result of one call, from its run where that was made elsewhere."""
     prior = draw_prior(settings.criterion, settings.request, control)
     references = reference_points(settings.task, normalize=settings.model.normalize)
-    run = run or _condition(settings, control)
+    run = run or _condition(settings, control.after(settings.spent))
+    run = replace(run, evaluations=settings.spent + run.evaluations)
     descent, why_no_descent = _descend(settings, run, control)
     mode, why_no_mode = _find_mode(settings, run, control)
     if control.interrupted:

@@ -31,7 +31,7 @@ EVIDENCE = "evidence"
 
 @dataclass(frozen=True)
 class Settings:
-    """The checked arguments of one call."""
+    """The checked arguments of one call; ``spent`` evaluations went into finding the threshold."""
 
     model: Model
     task: Task
@@ -40,6 +40,7 @@ class Settings:
     mode: MaximumAPosteriori | bool | None
     criterion: Criterion
     request: Request
+    spent: int = 0
 
     @classmethod
     def checked(
@@ -76,9 +77,9 @@ class Settings:
         criterion = Criterion(task, whitened, threshold, place, dtype_named(dtype, place), collapsed)
         return cls(model, task, chosen, descent, mode, criterion, request)
 
-    def at(self, eps: float) -> Settings:
-        """The same with another threshold."""
-        return replace(self, criterion=replace(self.criterion, eps=eps))
+    def at(self, eps: float, spent: int) -> Settings:
+        """The same with another threshold, and the evaluations that finding it took."""
+        return replace(self, criterion=replace(self.criterion, eps=eps), spent=spent)
 
     def configuration(self) -> dict[str, Any]:
         """All that makes the result what it is, as plain values."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from bayesgc.inference.collapsed import why_no_density
@@ -29,11 +29,13 @@ class Automatic:
         """Run the method that suits the criterion."""
         if criterion.eps == 0:
             return self.importance.run(criterion, request, control)
+        spent = 0
         if self._collapses(criterion):
-            run = self.importance.plain(criterion, request, control)
-            if run is not None:
-                return run
-        return self.splitting.run(criterion, request, control)
+            plain, spent = self.importance.plain(criterion, request, control)
+            if plain is not None:
+                return plain
+        run = self.splitting.run(criterion, request, control.after(spent))
+        return replace(run, evaluations=spent + run.evaluations)
 
     @staticmethod
     def _collapses(criterion: Criterion) -> bool:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import torch
@@ -74,6 +74,11 @@ class Control:
     def affords(self, evaluations: int, share: float = 1.0) -> bool:
         """Whether a total number of evaluations is within a share of the budget."""
         return self.max_evaluations is None or evaluations <= share * self.max_evaluations
+
+    def after(self, evaluations: int) -> Control:
+        """What is left of the same run once so many evaluations are spent."""
+        left = None if self.max_evaluations is None else max(0, self.max_evaluations - evaluations)
+        return replace(self, max_evaluations=left)
 
     def failure(self) -> Outcome:
         """The outcome of a run that ended before it converged."""

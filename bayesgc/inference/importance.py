@@ -61,9 +61,10 @@ class Importance:
         run = self._weigh(sample, control)
         return self._temper(sample, control) if run is None else run
 
-    def plain(self, criterion: Criterion, request: Request, control: Control) -> Run | None:
-        """The run with plain weights; None, after a short pilot, where they do not suffice."""
-        return self._weigh(self._sample(criterion, request), control)
+    def plain(self, criterion: Criterion, request: Request, control: Control) -> tuple[Run | None, int]:
+        """The run with plain weights, or None, after a short pilot, where they do not suffice; and the draws spent."""
+        sample = self._sample(criterion, request)
+        return self._weigh(sample, control), sample.total
 
     def _sample(self, criterion: Criterion, request: Request) -> _Sample:
         if criterion.collapsed is None:
@@ -89,7 +90,7 @@ class Importance:
         return self._record(sample, control.failure(), control)
 
     def _temper(self, sample: _Sample, control: Control) -> Run:
-        run = self.tempering.run(sample.target, sample.request, control)
+        run = self.tempering.run(sample.target, sample.request, control.after(sample.total))
         plain = {f"plain_{name}": value for name, value in sample.diagnostics().items()}
         return replace(run, diagnostics=run.diagnostics | plain, evaluations=run.evaluations + sample.total)
 

@@ -52,10 +52,10 @@ class EvidenceLadder(ThresholdLadder):
         return 0.0
 
 
-def likeliest_threshold(criterion: Criterion, seed: int, control: Control) -> float:
-    """The ε under which the data are most probable, from one climb of particles; ``criterion.eps`` is not looked at.
+def likeliest_threshold(criterion: Criterion, seed: int, control: Control) -> tuple[float, int]:
+    """The ε under which the data are most probable, from one climb of particles, and the evaluations that it took.
 
-    The particles are thrown away: what is then conditioned on this ε draws its own.
+    ``criterion.eps`` is not looked at. The particles are thrown away: what is then conditioned on this ε draws its own.
 
     Raises:
         InputError: where the density still grows at the least threshold, or the climb ends before its top.
@@ -69,7 +69,7 @@ def likeliest_threshold(criterion: Criterion, seed: int, control: Control) -> fl
         raise InputError(
             f"eps is 'evidence', but {_why_no_top(schedule.failure, floor)}; give eps as a number or share."
         )
-    return float(schedule.rungs[int(np.argmax(density))].height)
+    return float(schedule.rungs[int(np.argmax(density))].height), schedule.evaluations
 
 
 def _why_no_top(failure: Outcome | None, floor: float) -> str:

@@ -52,14 +52,17 @@ class Rejection:
         [run] = self.run_together([criterion], request, control)
         return run
 
-    def run_together(self, criteria: Sequence[Criterion], request: Request, control: Control) -> list[Run]:
+    def run_together(
+        self, criteria: Sequence[Criterion], request: Request, control: Control, spent: Sequence[int] = ()
+    ) -> list[Run]:
         """`run` for several criteria that share the law of the weights, with one set of draws.
 
+        ``spent`` are the evaluations that each has behind it; none, unless it is given.
         Each stops by its own rule and gets the bits that it would get alone; but their errors are not independent.
         """
         request = request.filled(self.defaults)
         harvests = [_Harvest(request, criterion.eps) for criterion in criteria]
-        for blocks in self._blocks(criteria, harvests, request, control):
+        for blocks in self._blocks(criteria, harvests, request, control, spent or [0] * len(criteria)):
             for harvest, block in zip(harvests, blocks, strict=True):
                 if block is not None and not harvest.converged:
                     harvest.add(block)
@@ -87,7 +90,12 @@ class Rejection:
         )
 
     def _blocks(
-        self, criteria: Sequence[Criterion], harvests: list[_Harvest], request: Request, control: Control
+        self,
+        criteria: Sequence[Criterion],
+        harvests: list[_Harvest],
+        request: Request,
+        control: Control,
+        spent: Sequence[int],
     ) -> Iterator[list[_Block | None]]:
         """Block by block, what each criterion that still needs draws accepted."""
         device = criteria[0].device
@@ -95,9 +103,13 @@ class Rejection:
 
         def one_batch(first: int) -> list[list[_Block | None]]:
             blocks = []
-            needy = [not harvest.converged for harvest in harvests]
+            going = [not harvest.converged for harvest in harvests]
             for index in range(first, first + self.batch):
-                if control.out_of_time() or not control.affords((index + 1) * size):
+                needy = [
+                    each and control.affords(before + (index + 1) * size)
+                    for each, before in zip(going, spent, strict=True)
+                ]
+                if control.out_of_time() or not any(needy):
                     break
                 blocks.append(_try_block(criteria, needy, request, index, size))
             return blocks

@@ -27,6 +27,16 @@ from bayesgc.validate import InputError
 CPU = torch.device("cpu")
 
 
+def test_what_is_left_after_a_part_of_a_run():
+    control = Control(max_seconds=5.0, max_evaluations=100)
+    rest = control.after(30)
+    assert (rest.max_evaluations, rest.started, rest.max_seconds) == (70, control.started, 5.0)
+    assert control.after(200).max_evaluations == 0
+    assert Control().after(30).max_evaluations is None
+    control.interrupt()
+    assert rest.interrupted
+
+
 def test_evaluations_and_their_shares():
     control = Control(max_evaluations=100)
     assert control.affords(100)

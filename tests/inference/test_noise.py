@@ -29,7 +29,7 @@ def suggested(model: gc.MatrixFactorization, task: Task, seed: int = 0) -> float
     collapsed = collapse(model, task.shape)
     whitened = model.whiten(task.shape) if collapsed is None else collapsed.whitened
     criterion = Criterion(task, whitened, 1.0, torch.device("cpu"), torch.float32, collapsed)
-    return likeliest_threshold(criterion, seed, Control(None, None, lambda progress: None))
+    return likeliest_threshold(criterion, seed, Control(None, None, lambda progress: None))[0]
 
 
 def test_at_depth_one_it_is_the_top_of_a_noncentral_chi_square() -> None:
@@ -78,10 +78,25 @@ def test_inference_takes_it_by_name_and_says_what_it_took() -> None:
 def test_problems_on_the_same_draws_take_it_each_for_itself() -> None:
     source, model = np.random.default_rng(7), gc.MatrixFactorization(depth=1, width=5, normalize=False)
     tasks = [cells(3 * source.normal(size=(4, 4)), 0.7, seed) for seed in (8, 9)]
-    together = infer_together([(model, task, "evidence") for task in tasks], max_evaluations=2_000_000)
+    together = infer_together([(model, task, "evidence") for task in tasks], max_evaluations=300_000)
     for result, task in zip(together, tasks, strict=True):
-        alone = gc.infer(
-            model, task, eps="evidence", method="rejection", gd=False, map=False, max_evaluations=2_000_000
-        )
+        alone = gc.infer(model, task, eps="evidence", method="rejection", gd=False, map=False, max_evaluations=300_000)
         assert result.attrs["eps"] == alone.attrs["eps"] < task.zero_train_loss
         assert gc.result_object(result)["posterior"] == gc.result_object(alone)["posterior"]
+        assert result.attrs["evaluations"] == alone.attrs["evaluations"]
+
+
+def test_what_the_search_spends_is_part_of_the_budget() -> None:
+    source = np.random.default_rng(5)
+    noisy = np.outer(source.normal(size=6), source.normal(size=5)) / math.sqrt(6) + 0.2 * source.normal(size=(6, 5))
+    task, model = cells(noisy, 0.8, 6), gc.MatrixFactorization(depth=2, width=1, normalize=False)
+    kept = {"method": "rejection", "gd": False, "map": False, "draws": 5, "precision": 1e-3, "max_evaluations": 800_000}
+    found = gc.infer(model, task, eps="evidence", **kept)
+    again = gc.infer(model, task, eps=found.attrs["eps"], **kept)
+    assert again.attrs["outcome"] == found.attrs["outcome"] == "exhausted"
+    draws = [gc.result_object(each)["diagnostics"]["draws"] for each in (found, again)]
+    # Rejection spends all that is left, in blocks of 8192; of the search the particles alone are a thousand.
+    assert draws[0] < draws[1] - 1000
+    for result in (found, again):
+        assert 800_000 - 8192 < result.attrs["evaluations"] <= 800_000
+    assert found.attrs["evaluations"] > draws[0] + 1000

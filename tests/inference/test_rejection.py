@@ -10,7 +10,7 @@ import torch
 from problems import INTEGER_TASK, condition, criterion, errors_apart, integers, share_a_draw
 from scipy import stats
 
-from bayesgc.inference import Control, Outcome, Rejection
+from bayesgc.inference import Control, Outcome, Rejection, Request
 from bayesgc.validate import InputError
 
 BLOCK = 2**13
@@ -25,6 +25,15 @@ def test_counts_and_interval():
     assert run.log_volume.value == pytest.approx(math.log(accepted / (4 * BLOCK)))
     assert run.log_volume.ci95 == pytest.approx(tuple(np.log(interval)))
     assert run.levels.acceptance.tolist() == [accepted / (4 * BLOCK)]
+
+
+def test_criteria_on_the_same_draws_have_each_their_own_budget():
+    control, request = Control(max_evaluations=6 * BLOCK), Request(precision=0.001)
+    runs = Rejection().run_together([criterion(), criterion()], request, control, [0, 4 * BLOCK])
+    assert [run.evaluations for run in runs] == [6 * BLOCK, 2 * BLOCK]
+    alone = Rejection().run(criterion(), request, control.after(4 * BLOCK))
+    assert torch.equal(runs[1].posterior.end_to_end, alone.posterior.end_to_end)
+    assert runs[1].log_volume == alone.log_volume
 
 
 def test_every_draw_passes_and_carries_its_own_losses():
