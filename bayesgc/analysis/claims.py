@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from rich.console import Console, ConsoleOptions
 from rich.markup import escape
 from rich.table import Table
@@ -95,6 +95,34 @@ class Judgement:
         yield RULE
 
 
+@dataclass(frozen=True)
+class Ratio:
+    """One loss over another on each task.
+
+    ``error`` is the relative Monte Carlo error; where ``shared``, tasks share their draws and so that error. ``note``
+    says what is to be read with care.
+    """
+
+    factor: Float[np.ndarray, " task"]
+    error: Float[np.ndarray, " task"] | None = None
+    shared: bool = False
+    note: str = ""
+
+    @property
+    def there(self) -> Bool[np.ndarray, " task"]:
+        """The tasks on which both losses are known."""
+        known: np.ndarray = np.isfinite(self.factor)
+        return known
+
+    @property
+    def mean_error(self) -> float | None:
+        """The Monte Carlo error of the mean over tasks; it does not shrink with their number where it is one error."""
+        if self.error is None:
+            return None
+        errors = self.error[self.there]
+        return float(errors.mean() if self.shared else np.sqrt(np.sum(errors**2)) / errors.size)
+
+
 def judge(stores: Sequence[Path | str]) -> Judgement:
     """Judge every claim that the stores bear on; a folder of stores counts for all that are in it.
 
@@ -136,7 +164,7 @@ def _claims_of(name: str, dataset: xr.Dataset) -> Iterator[Claim]:
     axis = next((axis for axis in ("width", "depth", "measurements") if dataset.sizes.get(axis, 0) > 1), None)
     if axis is None or dataset.sizes.get("task_seed", 0) < 2:
         return
-    for panel, part in _panels(dataset, axis):
+    for panel, part in _panels(dataset.sortby(axis), axis):
         where = ", ".join(filter(None, (title, panel)))
         if axis == "width":
             yield _rises(part, where)
@@ -162,34 +190,32 @@ def _panels(dataset: xr.Dataset, axis: str) -> Iterator[tuple[str, xr.Dataset]]:
 
 
 def _rises(part: xr.Dataset, where: str) -> Claim:
-    factor, error = _ratio(part.isel(width=-1), part.isel(width=0))
+    ratio = _ratio(part.isel(width=-1), part.isel(width=0))
     ends = part["width"].values[[-1, 0]].tolist()
     measured = f"E[L_gen] of Guess & Check at width {ends[0]} over that at width {ends[1]}"
-    return _decide("width hurts", where, factor, error, MARGIN, measured, above=True)
+    return _decide("width hurts", where, ratio, MARGIN, measured, above=True)
 
 
 def _falls(part: xr.Dataset, where: str) -> Claim:
-    factor, error = _ratio(part.isel(depth=-1), part.isel(depth=0))
+    ratio = _ratio(part.isel(depth=-1), part.isel(depth=0))
     ends = part["depth"].values[[-1, 0]].tolist()
     measured = f"E[L_gen] of Guess & Check at depth {ends[0]} over that at depth {ends[1]}"
-    return _decide("depth helps", where, factor, error, 1 / MARGIN, measured)
+    return _decide("depth helps", where, ratio, 1 / MARGIN, measured)
 
 
 def _reaches_prior(part: xr.Dataset, where: str, panel: str) -> Claim:
     widest = part.isel(width=-1)
-    factor, error = _ratio(widest, widest, under="prior")
+    ratio = _ratio(widest, widest, under="prior")
     note = "the theorem is about odd activations" if "relu" in panel else ""
     measured = f"E[L_gen] of Guess & Check at width {widest['width'].item()} over the prior's"
-    return _decide(
-        "wide nets are no better than the prior", where, factor, error, 1 - CLOSE, measured, note, above=True
-    )
+    return _decide("wide nets are no better than the prior", where, ratio, 1 - CLOSE, measured, note, above=True)
 
 
 def _posterior_generalises(part: xr.Dataset, axis: str, where: str) -> Claim:
     last = part.isel({axis: -1})
-    factor, error = _ratio(last, last, under="zero")
+    ratio = _ratio(last, last, under="zero")
     measured = f"E[L_gen] of Guess & Check at {axis} {last[axis].item()} over the zero matrix's"
-    return _decide("Guess & Check generalises in the end", where, factor, error, GENERALISES, measured)
+    return _decide("Guess & Check generalises in the end", where, ratio, GENERALISES, measured)
 
 
 def _descent_generalises(part: xr.Dataset, axis: str, where: str) -> Claim:
@@ -199,11 +225,9 @@ def _descent_generalises(part: xr.Dataset, axis: str, where: str) -> Claim:
     points = []
     for i in range(part.sizes[axis]):
         point = part.isel({axis: i})
-        ratio = point["gd_gen_loss"].values / point["zero_gen_loss"].values
+        ratio = Ratio(point["gd_gen_loss"].values / point["zero_gen_loss"].values)
         points.append(
-            _decide(
-                "gradient descent generalises", where, ratio, None, GENERALISES, measured, plain=True, failing=level
-            )
+            _decide("gradient descent generalises", where, ratio, GENERALISES, measured, plain=True, failing=level)
         )
     worst = max(points, key=lambda point: -math.inf if point.effect is None else point.effect)
     verdicts = {point.verdict for point in points}
@@ -216,35 +240,66 @@ def _normalisation(datasets: dict[str, xr.Dataset]) -> Iterator[Claim]:
     by_norm: dict[bool, xr.Dataset] = {}
     for dataset in datasets.values():
         options = json.loads(dataset.attrs["sweep"])["options"]
-        if dataset.sizes.get("depth", 0) > 1 and set(options) <= _OF_FIGURE_TWO:
+        enough = min(dataset.sizes.get(axis, 0) for axis in ("depth", "task_seed")) > 1
+        if enough and set(options) <= _OF_FIGURE_TWO:
             by_norm.setdefault(bool(options.get("normalize", True)), dataset)
     if len(by_norm) < 2:
         return
-    normalised, raw = xr.align(by_norm[True], by_norm[False], join="inner")
-    for (panel, part), (_, other) in zip(_panels(normalised, "depth"), _panels(raw, "depth"), strict=True):
-        gains = [_ratio(each.isel(depth=-1), each.isel(depth=0)) for each in (part, other)]
-        factor, error = gains[0][0] / gains[1][0], np.hypot(gains[0][1], gains[1][1])
+    common = xr.align(by_norm[True], by_norm[False], join="inner", exclude=["panel"])
+    if min(common[0].sizes[axis] for axis in ("depth", "task_seed")) < 2:
+        return
+    normalised, raw = (dict(_panels(each.sortby("depth"), "depth")) for each in common)
+    for panel in (name for name in normalised if name in raw):
+        gains = (_ratio(each[panel].isel(depth=-1), each[panel].isel(depth=0)) for each in (normalised, raw))
+        ratio = _over(*gains)
         measured = "the factor by which depth changes E[L_gen] with normalisation, over that without"
-        yield _decide("normalisation matters", panel, factor, error, 1 / MARGIN, measured)
+        yield _decide("normalisation matters", panel, ratio, 1 / MARGIN, measured)
 
 
 _OF_FIGURE_TWO = {"measurements", "width", "normalize", "eps", "gd_lr", "method"}
 """The options of figures 2 and 11: a sweep with others is about something else."""
 
 
-def _ratio(over: xr.Dataset, below: xr.Dataset, *, under: str = "posterior") -> tuple[np.ndarray, np.ndarray]:
+def _ratio(over: xr.Dataset, below: xr.Dataset, *, under: str = "posterior") -> Ratio:
     """E[L_gen] given the fit on each task over another law's, and the relative Monte Carlo error of that."""
     means = [over["posterior_gen_loss"].values, below[f"{under}_gen_loss"].values]
     exact = under == "zero"
     errors = [over["posterior_gen_loss_mcse"].values, 0.0 if exact else below[f"{under}_gen_loss_mcse"].values]
-    return means[0] / means[1], np.hypot(errors[0] / means[0], errors[1] / means[1])
+    cells = [over] if under != "posterior" else [over, below]
+    shared = any(_share_draws(each) for each in cells)
+    return Ratio(
+        means[0] / means[1], np.hypot(errors[0] / means[0], errors[1] / means[1]), shared, _care(cells, shared=shared)
+    )
+
+
+def _over(first: Ratio, second: Ratio) -> Ratio:
+    """One ratio over another one on the same tasks."""
+    errors = [ratio.error if ratio.error is not None else np.zeros_like(ratio.factor) for ratio in (first, second)]
+    notes = "; ".join(dict.fromkeys(filter(None, (first.note, second.note))))
+    return Ratio(first.factor / second.factor, np.hypot(*errors), first.shared or second.shared, notes)
+
+
+def _share_draws(cells: xr.Dataset) -> bool:
+    """Whether some of the cells, one a task, have the same draws: then they have the same seed."""
+    if "seed_used" not in cells:
+        return False
+    seeds = cells["seed_used"].values[np.isfinite(cells["seed_used"].values)]
+    return len(np.unique(seeds)) < seeds.size
+
+
+def _care(cells: list[xr.Dataset], *, shared: bool) -> str:
+    """What is to be said against cells that count in a claim."""
+    there = np.concatenate([np.isfinite(each["posterior_gen_loss"].values) for each in cells])
+    outcomes = np.concatenate([each["outcome"].values for each in cells])[there]
+    short = int(np.sum(outcomes != "converged"))
+    said = [f"{short} of the {outcomes.size} cells behind it did not converge"] if short else []
+    return "; ".join([*said, *(["its tasks share their draws, whose error widens the interval"] if shared else [])])
 
 
 def _decide(
     claim: str,
     panel: str,
-    factor: Float[np.ndarray, " task"],
-    mc_error: Float[np.ndarray, " task"] | None,
+    ratio: Ratio,
     limit: float,
     measured: str,
     note: str = "",
@@ -258,24 +313,26 @@ def _decide(
     ``above`` says on which side of the limit the claim is, ``plain`` takes the mean of the factors instead of their
     logarithms, ``failing`` is the level at which the claim fails.
     """
-    there = np.isfinite(factor)
-    values, tasks = (factor if plain else np.log(factor))[there], int(there.sum())
+    factor = ratio.factor[ratio.there]
+    values, tasks = factor if plain else np.log(factor), factor.size
+    note = "; ".join(filter(None, (note, ratio.note)))
     back = float if plain else math.exp
     if tasks < 2:
         return Claim(claim, panel, "undecided", measured, None, None, limit, above, None, None, tasks, "too few tasks")
     sign, bound = (1 if above else -1), limit if plain else math.log(limit)
-    ends = _interval(values, LEVEL)
+    error = ratio.mean_error
+    common = error if ratio.shared and error is not None else 0.0
+    ends = _interval(values, LEVEL, common)
     verdict = "undecided"
     if min(sign * end for end in ends) > sign * bound:
         verdict = "holds"
-    elif max(sign * end for end in _interval(values, failing)) < sign * bound:
+    elif max(sign * end for end in _interval(values, failing, common)) < sign * bound:
         verdict = "fails"
-    error = None if mc_error is None else float(np.sqrt(np.sum(mc_error[there] ** 2)) / tasks)
     effect, ci95, spread = back(values.mean()), (back(ends[0]), back(ends[1])), float(values.std(ddof=1))
     return Claim(claim, panel, verdict, measured, effect, ci95, limit, above, error, spread, tasks, note)
 
 
-def _interval(values: Float[np.ndarray, " task"], level: float) -> tuple[float, float]:
-    """The t-interval of the mean."""
-    half = stats.t.ppf(1 - level / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
+def _interval(values: Float[np.ndarray, " task"], level: float, common: float) -> tuple[float, float]:
+    """The t-interval of the mean, with an error that all values have in common and their spread does not show."""
+    half = stats.t.ppf(1 - level / 2, len(values) - 1) * math.hypot(values.std(ddof=1) / math.sqrt(len(values)), common)
     return float(values.mean() - half), float(values.mean() + half)

@@ -138,6 +138,67 @@ def test_what_is_no_store(tmp_path):
         judge([store])
 
 
+def changed(store: Path, change) -> Path:
+    """The store with its dataset changed."""
+    file = store / "sweep.nc"
+    dataset = change(xr.load_dataset(file, engine="h5netcdf"))
+    file.unlink()
+    dataset.to_netcdf(file, engine="h5netcdf")
+    return store
+
+
+def test_the_order_of_the_axis_in_the_file_does_not_matter(tmp_path):
+    store = write(tmp_path / "s", "width", posterior_gen_loss=curve(1, 1.5, 2))
+    before = judge([store]).to_dict()
+    assert judge([changed(store, lambda cells: cells.isel(width=[2, 0, 1]))]).to_dict() == before
+    assert verdicts(store)["width hurts"] == "holds"
+
+
+def test_cells_that_did_not_converge_are_named(tmp_path):
+    store = write(tmp_path / "s", "width", posterior_gen_loss=curve(1, 1.5, 2))
+
+    def stalled(cells):
+        cells["outcome"][:, 2, :3] = "stalled"
+        cells["outcome"][:, 1] = "stalled"  # which no claim is about
+        return cells
+
+    hurts, wide, *_ = judge([changed(store, stalled)]).claims
+    assert hurts.note == "3 of the 16 cells behind it did not converge"
+    assert wide.note == "3 of the 8 cells behind it did not converge"
+
+
+def test_tasks_that_share_their_draws_share_their_error(tmp_path):
+    losses = curve(1, 1.1, 1.2, spread=0.01)
+    store = write(tmp_path / "s", "width", posterior_gen_loss=losses)
+    seeds = np.broadcast_to(np.arange(3.0)[:, None], (1, 3, TASKS))
+
+    def noisy(cells, seed_used):
+        cells["posterior_gen_loss_mcse"] = 0.1 * cells["posterior_gen_loss"]
+        return cells.assign(seed_used=(cells["outcome"].dims, seed_used))
+
+    [alone, *_] = judge([changed(store, lambda cells: noisy(cells, np.arange(24.0).reshape(1, 3, TASKS)))]).claims
+    [shared, *_] = judge([changed(store, lambda cells: noisy(cells, seeds))]).claims
+    np.testing.assert_allclose([alone.mc_error, shared.mc_error], 0.1 * np.sqrt([2 / TASKS, 2]))
+    assert (alone.verdict, alone.note) == ("holds", "")
+    assert (shared.verdict, shared.effect) == ("undecided", alone.effect)
+    assert "share their draws" in shared.note
+    log = np.log(losses[2] / losses[0])
+    half = stats.t.ppf(0.975, TASKS - 1) * np.sqrt(log.var(ddof=1) / TASKS + 0.02)
+    np.testing.assert_allclose(shared.ci95, np.exp([log.mean() - half, log.mean() + half]))
+
+
+def test_panels_of_two_stores_are_matched_by_their_names(tmp_path):
+    base = {"width": 5, "gd_lr": 0.01, "measurements": 15}
+    steep, flat = curve(4, 2, 1), curve(1, 1, 1, seed=5)
+    write(tmp_path / "all/a", "depth", base, ("linear", "tanh"), posterior_gen_loss=np.stack([steep, flat]))
+    other = np.stack([flat, steep, flat])
+    write(
+        tmp_path / "all/b", "depth", base | {"normalize": False}, ("relu", "tanh", "linear"), posterior_gen_loss=other
+    )
+    found = {each.panel: each.verdict for each in judge([tmp_path / "all"]).claims if each.claim.startswith("normalis")}
+    assert found == {"linear": "holds", "tanh": "fails"}
+
+
 def test_a_damaged_store_is_named(tmp_path):
     store = write(tmp_path / "s", "width")
     whole = (store / "sweep.nc").read_bytes()
