@@ -68,13 +68,26 @@ PRIORS: dict[str, RegisteredPrior] = {}
 
 
 def register_prior(name: str, *, scaled: bool = False) -> Callable[[PriorFactory], PriorFactory]:
-    """Decorator: make a function (rows, cols, *, options) → distribution available by ``name``."""
+    """Decorator: make a function (rows, cols, *, options) → distribution available by ``name``.
+
+    Raises:
+        InputError: where another module has registered a prior of this name; one's own may be registered anew.
+    """
 
     def decorate(factory: PriorFactory) -> PriorFactory:
+        held = PRIORS.get(name)
+        if held is not None and not _of_one_source(held.factory, factory):
+            raise InputError(f"prior {name!r} is one of {held.factory.__module__}; register yours by another name.")
         PRIORS[name] = RegisteredPrior(name, factory, scaled)
         return factory
 
     return decorate
+
+
+def _of_one_source(one: PriorFactory, other: PriorFactory) -> bool:
+    """Whether two functions come from one module, or from one file that was executed again."""
+    files = [getattr(getattr(each, "__code__", None), "co_filename", None) for each in (one, other)]
+    return one.__module__ == other.__module__ or (files[0] is not None and files[0] == files[1])
 
 
 @dataclass(frozen=True)
@@ -162,15 +175,17 @@ def each_layer(prior: Any, names: Sequence[str]) -> list[Any]:
     """The prior of each layer from one for all or a list; in a list ``...`` repeats the one before it as needed.
 
     Raises:
-        InputError: where the list is not as long as the layers are many.
+        InputError: where the list is not as long as the layers are many, or ``...`` stands first or twice.
     """
     listed = listed_priors(prior)
+    if listed[0] is ... or listed.count(...) > 1:
+        raise InputError(f"prior is {prior!r}; '...' repeats the prior before it, and may stand in a list once.")
     if len(listed) == 1:
         return listed * len(names)
-    if listed.count(...) == 1 and listed[0] is not ...:
+    if ... in listed:
         place, missing = listed.index(...), len(names) - len(listed) + 1
         listed[place : place + 1] = [listed[place - 1]] * max(missing, 0)
-    if len(listed) != len(names) or ... in listed:
+    if len(listed) != len(names):
         raise InputError(
             f"prior is {prior!r}, which lists {len(listed)} layers; the model has {len(names)}: {', '.join(names)}."
         )

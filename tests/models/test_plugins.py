@@ -186,10 +186,18 @@ def test_options_after_commas_belong_to_the_prior_before_them():
 
 
 @pytest.mark.parametrize(
-    "prior", ["gaussian,laplace", ("gaussian",) * 4, ("gaussian", ..., "laplace", ..., "laplace"), (..., "gaussian")]
+    "prior", ["gaussian,laplace", ("gaussian",) * 4, ("gaussian", ..., "gaussian", "laplace", "laplace", "laplace")]
 )
 def test_a_list_of_the_wrong_length(prior):
     with pytest.raises(InputError, match="the model has 3: W1, W2, W3"):
+        MatrixFactorization(3, prior=prior).laws((3, 3))
+
+
+@pytest.mark.parametrize(
+    "prior", [("gaussian", ..., "laplace", ..., "laplace"), (..., "gaussian"), "...,gaussian,laplace", "..."]
+)
+def test_a_repetition_of_nothing_or_of_two(prior):
+    with pytest.raises(InputError, match=r"'\.\.\.' repeats the prior before it, and may stand in a list once"):
         MatrixFactorization(3, prior=prior).laws((3, 3))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pyro.distributions as dist
 import pytest
 import torch
@@ -74,6 +76,33 @@ def test_a_registered_prior_that_takes_the_scale_is_scaled():
     assert prior_named("double", "fan-out")(4, 9).stddev.unique() == 1.0
     with pytest.raises(InputError, match="is 'double:mean=1'; it takes no options"):
         prior_named("double:mean=1", "fan-out")
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_name_belongs_to_the_module_that_took_it():
+    def wide(rows, cols):
+        return dist.Normal(0.0, 2.0).expand([rows, cols])
+
+    with pytest.raises(InputError, match="prior 'gaussian' is one of bayesgc.models.shipped; register yours by anoth"):
+        register_prior("gaussian")(wide)
+    assert prior_named("gaussian", "unit")(2, 2).stddev.unique() == 1.0
+    for _ in range(2):  # as a cell of a notebook that runs again
+        register_prior("wide")(wide)
+
+
+@pytest.mark.usefixtures("registry")
+def test_an_edited_file_registers_its_prior_anew(tmp_path):
+    file = tmp_path / "mine.py"
+    for sd in (1.0, 2.0):
+        file.write_text(
+            "import pyro.distributions as dist\n"
+            "from bayesgc import register_prior\n\n"
+            "@register_prior('edited')\n"
+            f"def edited(rows, cols):\n    return dist.Normal(0.0, {sd}).expand([rows, cols])\n"
+        )
+        os.utime(file, (sd, sd))
+        prior_named(f"{file}:edited", "unit")
+        assert prior_named("edited", "unit")(2, 2).stddev.unique() == sd
 
 
 @pytest.mark.parametrize("name", PRIORS)
