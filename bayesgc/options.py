@@ -195,6 +195,11 @@ class Options(BaseModel):
             if name in self.given:
                 raise InputError(f"--{name.replace('_', '-')} {reason}; leave it out.")
 
+    def _check_start(self) -> None:
+        """Refuse small initial weights of a program, which has no weights to make small."""
+        names = ("gd_init", "gd_init_scale") if self.gd_init == "small" else ("gd_init_scale",)
+        self._refuse(names, f"is for a factorisation; --model {self.model} starts at draws of its prior")
+
     @property
     def _is_table(self) -> bool:
         return self.data is not None and self.data.suffix.lower() == ".csv"
@@ -213,10 +218,13 @@ class Options(BaseModel):
 
     def make_model(self, task: Task) -> Model:
         """The user's program, or the factorisation that the options describe, with defaults that fit the task."""
-        from bayesgc.models import FAMILIES, model_named
+        from bayesgc.models import FAMILIES, Factorization, model_named
 
         if self.model is not None:
-            return model_named(self.model)
+            model = model_named(self.model)
+            if not isinstance(model, Factorization):
+                self._check_start()
+            return model
         order = len(task.shape)
         family = ("matrix" if order == 2 else "cp") if self.family is None else one_of("family", self.family, FAMILIES)
         if family == "matrix" and order > 2:

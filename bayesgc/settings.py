@@ -84,8 +84,11 @@ class Settings:
     def configuration(self) -> dict[str, Any]:
         """All that makes the result what it is, as plain values."""
         gd = self.gd
-        if gd is not None and isinstance(self.model, Factorization):
-            gd = gd.resolved(self.model, self.task.shape)
+        if gd is not None:
+            if isinstance(self.model, Factorization):
+                gd = gd.resolved(self.model, self.task.shape)
+            else:
+                gd = gd.resolved_for_program()
         return {
             "task": {**self.task.description, "kind": self.task.kind, "shape": list(self.task.shape)}
             | {"measurements": self.task.measurements.count},

@@ -97,6 +97,17 @@ def test_a_wrong_option_is_named(given, said):
         Options.checked(given)
 
 
+def test_a_program_has_no_small_start(tmp_path: Path):
+    file = tmp_path / "mine.py"
+    file.write_text("import bayesgc\n\ndef f(): pass\n\nfactors = bayesgc.MatrixFactorization()\n", encoding="utf-8")
+    task = gc.sensing()
+    for given in ({"gd_init": "small"}, {"gd_init_scale": 0.1}):
+        with pytest.raises(gc.InputError, match=f"--{next(iter(given)).replace('_', '-')} is for a factorisation"):
+            Options.checked({"model": f"{file}:f", **given}).make_model(task)
+        Options.checked({"model": f"{file}:factors", **given}).make_model(task)
+    Options.checked({"model": f"{file}:f", "gd_init": "prior"}).make_model(task)
+
+
 def test_every_option_says_what_it_is():
     for name, field in Options.model_fields.items():
         assert [each.help for each in field.metadata if isinstance(each, About)], name

@@ -96,6 +96,11 @@ class GradientDescent:
         }
         return GradientDescent(**(asdict(self) | chosen))
 
+    def resolved_for_program(self) -> GradientDescent:
+        """The same for a Pyro program, which has no other start than the prior's draws."""
+        momentum = OPTIMIZERS[self.optimizer].momentum if self.momentum is None else self.momentum
+        return replace(self, init="prior", init_scale=None, steps=self.steps or _PROGRAM_STEPS, momentum=momentum)
+
     def why_too_large(self, model: Factorization, shape: tuple[int, ...], tasks: int = 1) -> str | None:
         """Why these restarts are beyond memory or patience, and what to ask for instead; None where they are not."""
         weights = tasks * sum(math.prod(size) for size in model.layer_shapes(shape))
@@ -139,13 +144,7 @@ class GradientDescent:
 
         A program has no other start, whatever ``init`` says. It takes 5000 steps unless told otherwise.
         """
-        method = replace(
-            self,
-            init="prior",
-            init_scale=None,
-            steps=self.steps or _PROGRAM_STEPS,
-            momentum=OPTIMIZERS[self.optimizer].momentum if self.momentum is None else self.momentum,
-        )
+        method = self.resolved_for_program()
         free = UnconstrainedProgram.of(whitened)
         with torch.no_grad(), one_thread_each():
             flat = torch.stack([self._program_start(whitened, free, criterion, seed, i) for i in range(self.restarts)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pyro
 import pyro.distributions as dist
 import pytest
@@ -55,6 +57,8 @@ def test_a_hierarchical_program_fits():
 def test_infer_runs_it_beside():
     result = infer(hierarchical, MILD_TASK, eps=0.5, gd=GradientDescent(restarts=2, steps=5), precision=0.9, draws=20)
     assert result["gd"].sizes["restart"] == 2
+    recorded = json.loads(result.attrs["configuration"])["gd"]
+    assert (recorded["init"], recorded["init_scale"], recorded["steps"]) == ("prior", None, 5)
 
 
 def bare():
