@@ -233,7 +233,7 @@ def _assemble(settings: Settings, control: Control, run: Run | None = None) -> D
     reasons = {"gd": why_no_descent, "map": why_no_mode}
     return assemble(
         settings.task,
-        configuration=settings.configuration() | control.budget,
+        configuration=settings.configuration() | control.budget | {"filled": settings.filled(run.method)},
         prior=prior,
         run=run,
         gd=descent,

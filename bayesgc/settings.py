@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bayesgc.inference import (
+    METHODS,
     NUTS,
     Criterion,
     GradientDescent,
@@ -101,6 +102,11 @@ class Settings:
             "device": str(self.criterion.device),
             "dtype": str(self.criterion.dtype).removeprefix("torch."),
         }
+
+    def filled(self, ran: str) -> dict[str, Any]:
+        """What was asked for, with the defaults of the method that ran, which ``auto`` decides."""
+        request = self.request.filled(getattr(METHODS.get(ran, self.method), "defaults", Request()))
+        return {"precision": request.relative_error, "chains": request.chains, "draws": request.draws}
 
 
 def request_of(seed: int, precision: float | None, chains: int | None, draws: int | None, weights: bool) -> Request:

@@ -85,10 +85,9 @@ def _errors(tree: xr.DataTree, result: Json) -> Iterator[Check]:
     """How well E[L_gen] and the volume or evidence are known."""
     posterior = result["posterior"]
     loss = None if posterior is None else posterior["gen_loss"]
-    if loss is not None:
-        asked = json.loads(tree.attrs["configuration"]).get("precision") or (
-            0.01 if result["method"] == "importance" else 0.05
-        )
+    configuration = json.loads(tree.attrs["configuration"])
+    asked = configuration.get("filled", configuration).get("precision")
+    if loss is not None and asked is not None:
         share = math.inf if loss["mcse"] is None else loss["mcse"] / max(abs(loss["mean"]), 1e-300)
         yield at_most("relative error of E[L_gen]", share, asked, "Give it more time (--max-seconds) or --precision.")
     for name in ("log_volume", "log_evidence"):

@@ -13,11 +13,13 @@ import xarray as xr
 from jsonschema import Draft202012Validator
 from records_for_tests import CHAINS, DRAWS, descent, draws, levels, run, sensing_task, tree
 
+import bayesgc as gc
 from bayesgc.analysis import checks
 from bayesgc.analysis.diagnose import LOG_VOLUME_ERROR, diagnose
 from bayesgc.analysis.schema import schema
 from bayesgc.inference import NUTS, mixing, request
 from bayesgc.inference.records import Estimate, Outcome, Summary
+from bayesgc.settings import Settings
 
 CHAIN_WORDS = ("R̂", "effective sample size", "divergent", "autocorrelation")
 
@@ -64,6 +66,28 @@ def test_healthy_results_pass_and_obey_the_schema(result: xr.DataTree) -> None:
     assert all(not check.advice for check in diagnosis.checks if check.status == "fine")
     Draft202012Validator(schema("diagnosis")).validate(json.loads(json.dumps(diagnosis.to_dict(), allow_nan=False)))
     assert max(map(len, str(diagnosis).splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("asked", "ran", "wanted"), [(None, "importance", 0.01), (0.2, "importance", 0.2), (None, "splitting", 0.05)]
+)
+def test_what_was_asked_has_the_defaults_of_the_method_that_ran(asked: float | None, ran: str, wanted: float) -> None:
+    model, wish = gc.MatrixFactorization(depth=2, width=3, normalize=False), request.Request(precision=asked, draws=20)
+    settings = Settings.checked(model, sensing_task(), "50%", "auto", False, False, "cpu", "float32", wish)
+    assert settings.filled(ran) == {"precision": wanted, "chains": 16, "draws": 20}
+
+
+def test_the_limit_of_the_error_is_what_was_asked() -> None:
+    model = gc.MatrixFactorization(depth=2, width=3, normalize=False)
+    settings = {"method": "rejection", "gd": False, "map": False, "chains": 2, "draws": 20}
+    result = gc.infer(model, sensing_task(), eps="90%", **settings)
+    filled = json.loads(result.attrs["configuration"])["filled"]
+    assert filled == {"precision": 0.05, "chains": 2, "draws": 20}
+    for precision in (0.05, 0.03):
+        changed = json.loads(result.attrs["configuration"]) | {"filled": filled | {"precision": precision}}
+        result.attrs["configuration"] = json.dumps(changed)
+        (check,) = [each for each in diagnose(result).checks if each.name == "relative error of E[L_gen]"]
+        assert check.limit == f"≤ {precision}"
 
 
 @pytest.mark.parametrize(
