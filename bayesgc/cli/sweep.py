@@ -93,14 +93,14 @@ class SweepCommand:
             "workers": cores,
             "seconds": round(sum(seconds.values()) / cores, 1),
         }
-        if not self.as_json:
+        if not self.as_json and not self.quiet:
             print_forecast(Console(), cells, seconds, result)
         return result
 
     def _print(self, results: list[dict[str, Any]]) -> int:
         if self.as_json:
             print_json(results[0] if len(results) == 1 else {"sweeps": results})
-        elif self.dry_run and len(results) > 1:
+        elif self.dry_run and not self.quiet and len(results) > 1:
             Console().print(f"All together: about {duration(sum(each['seconds'] for each in results))}.")
         return 0
 

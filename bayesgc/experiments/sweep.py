@@ -101,8 +101,12 @@ class Sweep(BaseModel):
         return panels | self.axes
 
     def with_options(self, **options: Any) -> Sweep:
-        """The same sweep with some options of every cell replaced."""
-        return Sweep(**{**self.model_dump(), "options": self.options | options})
+        """The same sweep with some options of every cell replaced, in panels that set them too."""
+        panels = {
+            panel: {name: value for name, value in given.items() if name not in options}
+            for panel, given in self.panels.items()
+        }
+        return Sweep(**{**self.model_dump(), "options": self.options | options, "panels": panels})
 
     def cells(self) -> list[Cell]:
         """Every cell, in the order of the axes, each checked as far as that goes without drawing.

@@ -122,6 +122,14 @@ def test_a_dry_run_lists_the_cells_and_a_time_and_writes_nothing(command, tmp_pa
     assert "18 cells" in text
 
 
+def test_a_quiet_dry_run_says_only_what_is_wrong(command, file):
+    for options in ([], ["--method", "splitting"]):
+        ended = command("sweep", file, "--out", "store", "--dry-run", "--quiet", *options)
+        assert (ended.code, ended.out, ended.err) == (0, "", "")
+    ended = command("sweep", file, "--out", "store", "--dry-run", "--quiet", "--method", "gibbs")
+    assert (ended.code, ended.out) == (2, "")
+
+
 def test_all_figures_have_a_folder_each(command, tmp_path, monkeypatch):
     monkeypatch.setattr(sweep_module, "FIGURES", ["fig1", "fig3"])
     small = gc.Sweep.load(written(tmp_path))

@@ -136,6 +136,13 @@ def test_a_start_at_the_prior_depends_on_it():
     assert at_prior() != at_prior(prior="uniform")
 
 
+def test_an_option_for_every_cell_is_replaced_in_panels_too():
+    sweep = small_sweep(panels={"a": {"method": "splitting"}, "b": {"activation": "tanh"}})
+    replaced = sweep.with_options(method="rejection").cells()
+    assert {one.options.method for one in replaced} == {"rejection"}
+    assert {one.options.activation for one in replaced} == {"linear", "tanh"}
+
+
 def test_a_default_that_is_given_changes_no_key():
     assert cell(activation="linear", gd_tol=1e-6).key == cell().key
     assert cell(activation="linear", gd_tol=1e-6).descent_key == cell().descent_key
