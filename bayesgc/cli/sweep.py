@@ -12,6 +12,7 @@ from rich.console import Console
 
 from bayesgc.analysis.plots.sweep import save_sweep_plots
 from bayesgc.cli.infer import INTERRUPTED
+from bayesgc.cli.session import NOT_CONVERGED
 from bayesgc.cli.show import print_json
 from bayesgc.cli.sweep_tables import duration, print_forecast, print_summary
 from bayesgc.experiments.checks import check_cells
@@ -56,7 +57,7 @@ class SweepCommand:
         return self._run({self.out: study(name, quick=quick)})
 
     def _run(self, sweeps: dict[Path, Sweep]) -> int:
-        """Each sweep into its store; returns the exit code."""
+        """Each sweep into its store; returns the exit code, which is 3 where every cell of a sweep failed."""
         try:
             return self._print([self._one(sweep, store) for store, sweep in sweeps.items()])
         except KeyboardInterrupt:
@@ -102,7 +103,10 @@ class SweepCommand:
             print_json(results[0] if len(results) == 1 else {"sweeps": results})
         elif self.dry_run and not self.quiet and len(results) > 1:
             Console().print(f"All together: about {duration(sum(each['seconds'] for each in results))}.")
-        return 0
+        fruitless = [] if self.dry_run else [each for each in results if not each["done"]]
+        for each in fruitless:
+            typer.echo(f"bayesgc: every cell failed; {each['store']}/failures says why.", err=True)
+        return NOT_CONVERGED if fruitless else 0
 
 
 def summary(sweep: Sweep, dataset: xr.Dataset) -> dict[str, Any]:

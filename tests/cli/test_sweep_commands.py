@@ -89,6 +89,10 @@ def test_text_of_the_user_is_no_markup(command, file, tmp_path, monkeypatch):
         "[/c]; pip install bayesgc[cluster] (4 cells)",
     ):
         assert words in ended.out
+    quiet = command("sweep", file, "--out", "store", "--workers", 1, "--quiet")
+    for each in (ended, quiet):
+        assert (each.code, each.err) == (3, "bayesgc: every cell failed; store/failures says why.\n")
+    assert quiet.out == ""
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     assert command("sweep", file, "--out", "store", "--workers", 1).code == 0
