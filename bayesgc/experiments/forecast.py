@@ -28,11 +28,16 @@ def seconds_of(cells: list[Cell]) -> dict[str, float]:
     evaluation: Callable[..., float] = functools.cache(_seconds_an_evaluation)
     step: Callable[..., float] = functools.cache(_seconds_a_step)
     found: dict[str, float] = {}
+    drawn: set[str | None] = set()
     for cell in cells:
         options = cell.options
         task = options.make_task()
         model = options.make_model(task)
-        found.setdefault(cell.key, _OVERHEAD + _evaluations(cell, model, task.shape) * evaluation(model, task.shape))
+        if cell.key not in found:
+            found[cell.key] = _OVERHEAD
+            if cell.draws_key not in drawn:  # cells on the same draws cost little more than one of them
+                found[cell.key] += _evaluations(cell, model, task.shape) * evaluation(model, task.shape)
+            drawn |= {cell.draws_key} - {None}
         method = options.make_descent()
         if method is not None and isinstance(model, Factorization) and cell.descent_key not in found:
             method = method.resolved(model, task.shape)

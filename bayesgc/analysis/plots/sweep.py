@@ -34,7 +34,7 @@ _FLAGGED = 0.1
 
 
 def plot_sweep(dataset: xr.Dataset, axis: str | None = None) -> Figure:
-    """The figure of a sweep along one axis, a column for each panel.
+    """The figure of a sweep along one axis, a column for each panel, of which it shows the first six.
 
     Args:
         dataset: what ``sweep.nc`` holds.
@@ -44,7 +44,9 @@ def plot_sweep(dataset: xr.Dataset, axis: str | None = None) -> Figure:
         InputError: where the sweep has no such axis.
     """
     along = _axis(dataset, axis)
-    panels = _panels(dataset, along)
+    every = _panels(dataset, along)
+    panels = dict(list(every.items())[:_MOST_PANELS])
+    left_out = f"the first {len(panels)} of {len(every)} panels" if len(panels) < len(every) else ""
     with mpl.rc_context(LOOK):
         figure = Figure(figsize=(1.0 + 2.1 * len(panels), 5.6), layout="constrained")
         axes = figure.subplots(
@@ -56,9 +58,8 @@ def plot_sweep(dataset: xr.Dataset, axis: str | None = None) -> Figure:
             axes[row, 0].set_ylabel(label)
         handles, labels = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-        figure.suptitle(
-            "\n".join(filter(None, (dataset.attrs.get(key, "") for key in ("title", "question")))), fontsize=8
-        )
+        words = [*(dataset.attrs.get(key, "") for key in ("title", "question")), left_out]
+        figure.suptitle("\n".join(filter(None, words)), fontsize=8)
     return figure
 
 
@@ -95,7 +96,7 @@ def _panels(dataset: xr.Dataset, along: str) -> dict[str, xr.Dataset]:
             for before, part in panels.items()
             for value in part[name].values
         }
-    return dict(list(panels.items())[:_MOST_PANELS])
+    return panels
 
 
 def _draw_panel(axes: np.ndarray[Any, np.dtype[Any]], panel: xr.Dataset, along: str, name: str) -> None:
