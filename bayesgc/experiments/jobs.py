@@ -229,13 +229,10 @@ def _descents(found: list[Descent], task_seeds: list[int], *, seconds: float) ->
     )
     variables["end_to_end"] = ((*dims, *axes), np.stack([one.end_to_end.numpy() for one in found]))
     coords: dict[str, Any] = {"task_seed": task_seeds}
-    if found[0].trace:
-        steps = list(found[0].trace)
+    if steps := sorted({step for one in found for step in one.trace or ()}):
         coords["step"] = steps
-        variables["train_loss_at_step"] = (
-            (*dims, "step"),
-            np.stack([np.stack([(one.trace or {})[step] for step in steps], axis=-1) for one in found]),
-        )
+        losses = [np.stack([_losses_at(one, step) for step in steps], axis=-1) for one in found]
+        variables["train_loss_at_step"] = ((*dims, "step"), np.stack(losses))
     attributes = {
         "creation_library": CREATOR,
         "schema": SCHEMA,
@@ -244,6 +241,12 @@ def _descents(found: list[Descent], task_seeds: list[int], *, seconds: float) ->
         "versions": to_json(versions()),
     }
     return xr.Dataset(variables, coords, attributes)
+
+
+def _losses_at(descent: Descent, step: int) -> np.ndarray:
+    """The training losses at a step, of tasks that ended before it those at their end."""
+    ended: np.ndarray = descent.quantities["train_loss"].numpy()
+    return (descent.trace or {}).get(step, ended)
 
 
 def _netcdf(tree: xr.DataTree) -> bytes:

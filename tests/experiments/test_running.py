@@ -169,6 +169,18 @@ def test_a_program_of_ones_own_counts_by_its_text(tmp_path):
     assert not {key for keys in before for key in keys} & {key for keys in after for key in keys}
 
 
+def test_tasks_of_a_program_descend_each_for_as_long_as_it_takes(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(PROGRAM.replace("SCALE", "1.0"), encoding="utf-8")
+    options = {"rows": 3, "cols": 3, "measurements": 2, "model": f"{file}:program", "gd_tol": 0.3, "restarts": 2}
+    cell = Sweep(title="", options=options | {"gd_steps": 3000}, axes={"task_seed": [0]}).cells()[0]
+    [part] = jobs.DescentJob.of(cell).run()
+    (tmp_path / "gd.nc").write_bytes(part.content)
+    found = xr.load_dataset(tmp_path / "gd.nc", engine="h5netcdf")
+    assert len(np.unique(found["steps"].max("restart") // 100)) > 1
+    assert not np.isnan(found["train_loss_at_step"]).any()
+
+
 def test_what_is_there_is_not_run_again(reference, tmp_path, monkeypatch):
     run_sweep(small_sweep(), tmp_path / "store", workers=1)
     monkeypatch.setattr(CellJob, "run", None)
