@@ -38,6 +38,9 @@ MOST_NUMBERS = 2**28
 """Weights × restarts held at once; with gradients, products and the optimizer's state some 5 GiB in float32."""
 _PROGRAM_STEPS = 5000
 """Steps on a Pyro program, each of which costs milliseconds."""
+MOST_MEASURED = 2**26
+"""Starts × measurements × entries up to which tasks descend in one batch, which holds their measurements as matrices:
+a quarter of a GiB in float32. A fixed number, since the batch decides how sums are rounded."""
 MOST_WORK = 10**11
 """Weights × restarts × steps; on two cores each takes 10 to 60 ns, so that this is about an hour."""
 
@@ -126,10 +129,16 @@ class GradientDescent:
     def run_together(
         self, model: Factorization, criteria: Sequence[Criterion], seed: int, control: Control
     ) -> list[Descent]:
-        """`run` on several tasks of one shape in one batch; a restart begins at the same weights on each of them."""
+        """`run` on several tasks of one shape; a restart begins at the same weights on each of them.
+
+        They run in one batch up to `MOST_MEASURED`, beyond it one after the other.
+        """
         shape = criteria[0].task.shape
         if reason := self.why_too_large(model, shape, len(criteria)):
             raise InputError(f"{reason}.")
+        measured = sum(criterion.task.measurements.count for criterion in criteria) * math.prod(shape)
+        if len(criteria) > 1 and self.restarts * measured > MOST_MEASURED:
+            return [self.run(model, criterion, seed, control) for criterion in criteria]
         method = self.resolved(model, shape)
         with torch.no_grad(), one_thread_each():
             factors = method.start(model, criteria, seed)

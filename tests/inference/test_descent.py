@@ -10,7 +10,7 @@ import torch
 from problems import criterion
 from scipy import stats
 
-from bayesgc.inference import Control, GradientDescent
+from bayesgc.inference import Control, GradientDescent, descent
 from bayesgc.inference.backpropagation import weights_of
 from bayesgc.inference.optimizers import OPTIMIZERS
 from bayesgc.models import ACTIVATIONS, CPFactorization, MatrixFactorization, TensorTrain
@@ -193,6 +193,25 @@ def test_tasks_together_end_as_they_do_apart(make, optimizer):
         torch.testing.assert_close(
             found.quantities["train_loss"], problem.task.train_loss(found.end_to_end.flatten(1).T)
         )
+
+
+@pytest.mark.parametrize("most", [2 * 3 * 7 * 12 - 1, 2 * 3 * 7 * 12])
+def test_too_many_measurements_for_one_batch_run_task_by_task(monkeypatch, most):
+    model = MatrixFactorization(depth=2, width=3)
+    criteria = [criterion(model, sensing(3, 4, 1, 7, seed=seed), 0.01) for seed in range(3)]
+    monkeypatch.setattr(descent, "MOST_MEASURED", most)
+    batches, plain = [], descent.weights_of
+
+    def counted(model, tasks, *rest):
+        batches.append(len(tasks))
+        return plain(model, tasks, *rest)
+
+    monkeypatch.setattr(descent, "weights_of", counted)
+    method = GradientDescent(steps=50, init_scale=0.3, restarts=2)
+    found = method.run_together(model, criteria, 0, Control())
+    assert batches == ([3] if most == 2 * 3 * 7 * 12 else [1, 1, 1])
+    for one, problem in zip(found, criteria, strict=True):
+        torch.testing.assert_close(one.end_to_end, method.run(model, problem, 0, Control()).end_to_end)
 
 
 def test_the_trace_leads_to_the_end():
