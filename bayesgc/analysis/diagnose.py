@@ -117,8 +117,12 @@ def _question(result: Json) -> Iterator[Check]:
 
 
 def _restarts(result: Json) -> Iterator[Check]:
-    for group, name, option in (("gd", "gradient descent", "--gd-steps"), ("map", "MAP", "--restarts")):
+    remedies = {
+        "gd": ("gradient descent", "raise --gd-steps, or try another --gd-lr"),
+        "map": ("MAP", "begin colder, in Python with map=MaximumAPosteriori(chill=200)"),
+    }
+    for group, (name, remedy) in remedies.items():
         if result[group] is not None:
             share = result[group]["converged"] / result[group]["restarts"]
-            advice = f"The restarts that fitted are a biased few: raise {option}, or try another --gd-lr."
+            advice = f"The restarts that fitted are a biased few: {remedy}."
             yield at_least(f"share of the restarts of {name} that fitted", share, _FITTED, advice, caution=True)

@@ -11,13 +11,13 @@ import pytest
 import torch
 import xarray as xr
 from jsonschema import Draft202012Validator
-from records_for_tests import CHAINS, DRAWS, descent, draws, levels, run, sensing_task, tree
+from records_for_tests import CHAINS, DRAWS, descent, draws, levels, mode, run, sensing_task, tree
 
 import bayesgc as gc
 from bayesgc.analysis import checks
 from bayesgc.analysis.diagnose import LOG_VOLUME_ERROR, diagnose
 from bayesgc.analysis.schema import schema
-from bayesgc.inference import NUTS, mixing, request
+from bayesgc.inference import NUTS, MaximumAPosteriori, mixing, request
 from bayesgc.inference.records import Estimate, Outcome, Summary
 from bayesgc.settings import Settings
 
@@ -141,6 +141,15 @@ def test_restarts_are_counted_and_nothing_else_is_said_of_them() -> None:
     result = tree(gd=descent(sensing_task(), 0.01, converged=3))
     found = [check for check in diagnose(result).checks if "restarts" in check.name]
     assert [(check.found, check.status) for check in found] == [(0.25, "caution")]
+
+
+def test_advice_for_restarts_names_what_their_search_takes() -> None:
+    task = sensing_task()
+    result = tree(gd=descent(task, 0.01, converged=3), mode=mode(task, converged=3))
+    advice = [check.advice for check in diagnose(result).checks if "restarts" in check.name]
+    assert ["--gd-lr" in each for each in advice] == [True, False]
+    assert "MaximumAPosteriori(chill=200)" in advice[1]
+    assert MaximumAPosteriori().chill < 200
 
 
 def test_limits_are_those_that_the_methods_themselves_use() -> None:
