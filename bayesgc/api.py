@@ -33,7 +33,7 @@ from bayesgc.inference import (
     why_no_map,
     why_not_by_default,
 )
-from bayesgc.inference.collapsed import refuse_without_density
+from bayesgc.inference.collapsed import NEEDS_COLLAPSED, refuse_without_density
 from bayesgc.inference.noise import likeliest_threshold
 from bayesgc.models import Factorization, Model, WhitenedProgram, as_model
 from bayesgc.models.layout import Program
@@ -140,7 +140,7 @@ def check_inference(
     criterion, name = settings.criterion, settings.method.name
     if name in (Importance.name, NUTS.name):
         if criterion.collapsed is None:
-            raise InputError(f"{name} needs an unnormalised factorisation with a Gaussian last layer; use splitting.")
+            raise InputError(f"{name} {NEEDS_COLLAPSED}")
         refuse_without_density(task, criterion.collapsed, criterion.eps, name)
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import bayesgc as gc
+from bayesgc.api import check_inference
 
 TASK = gc.sensing(3, 3, 1, 4, seed=1)
 MODEL = gc.MatrixFactorization(depth=2, width=4, normalize=False)
@@ -288,3 +289,13 @@ def test_a_tensor_in_a_file_is_a_task(tmp_path):
     found = gc.result_object(infer(gc.CPFactorization(width=3, normalize=False), loaded))
     assert len(found["unobserved"]) == 7
     assert set(found["unobserved"][0]) >= {"mode1", "mode2", "mode3", "mean", "q05", "q95"}
+
+
+@pytest.mark.parametrize("method", ["importance", "nuts"])
+def test_a_check_refuses_a_model_without_a_collapsed_form_in_the_words_of_its_run(method):
+    said = []
+    for call in (check_inference, gc.infer):
+        with pytest.raises(gc.InputError, match=f"{method} needs .* Gaussians or a scale mixture") as raised:
+            call(gc.MatrixFactorization(), gc.sensing(), eps=0.1, method=method)
+        said.append(str(raised.value))
+    assert said[0] == said[1]

@@ -276,6 +276,13 @@ def residual_in_ball(normals: Float[Tensor, "latent draw"], eps: float) -> Float
     return math.sqrt(count * eps) * ball.T
 
 
+NEEDS_COLLAPSED = (
+    "needs an unnormalised factorisation with a last layer of Gaussians or a scale mixture; "
+    "splitting and rejection condition any model at some eps > 0."
+)
+"""What a collapsed method says of a model that has no collapsed form."""
+
+
 def refuse_without_density(task: Task, collapsed: Collapsed, eps: float, method: str) -> None:
     """Raise where the hidden layers given the fit have no density, or only a share of the fits has one.
 

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bayesgc.inference.collapsed import CollapsedCriterion, refuse_without_density
+from bayesgc.inference.collapsed import NEEDS_COLLAPSED, CollapsedCriterion, refuse_without_density
 from bayesgc.inference.control import Control, Progress, in_order
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.curve import Profile, Stage, join, pool_curve
@@ -68,10 +68,7 @@ class Importance:
 
     def _sample(self, criterion: Criterion, request: Request) -> _Sample:
         if criterion.collapsed is None:
-            raise InputError(
-                "importance needs an unnormalised factorisation with a last layer of Gaussians or a scale mixture; "
-                "splitting and rejection condition any model at some eps > 0."
-            )
+            raise InputError(f"{self.name} {NEEDS_COLLAPSED}")
         refuse_without_density(criterion.task, criterion.collapsed, criterion.eps, self.name)
         target = CollapsedCriterion(criterion.task, criterion.collapsed, criterion.eps, criterion.device)
         return _Sample(target, request.filled(self.defaults))

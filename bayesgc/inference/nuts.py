@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesgc.inference.chains import Chain
-from bayesgc.inference.collapsed import CollapsedCriterion, refuse_without_density
+from bayesgc.inference.collapsed import NEEDS_COLLAPSED, CollapsedCriterion, refuse_without_density
 from bayesgc.inference.control import Control, Progress, one_thread_each
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.mixing import Mixing, mean_error, mixing, summarize_chains
@@ -77,9 +77,7 @@ class NUTS:
 
 def _target(criterion: Criterion) -> CollapsedCriterion:
     if criterion.collapsed is None:
-        raise InputError(
-            "nuts needs an unnormalised factorisation with a Gaussian last layer; use splitting at some eps > 0."
-        )
+        raise InputError(f"{NUTS.name} {NEEDS_COLLAPSED}")
     refuse_without_density(criterion.task, criterion.collapsed, criterion.eps, NUTS.name)
     # One chain is far too little work for an accelerator.
     target = CollapsedCriterion(criterion.task, criterion.collapsed, criterion.eps, torch.device("cpu"))
