@@ -21,7 +21,7 @@ FLOATS = (
 STRINGS = ("outcome", "method", "failure", "flag", "key")
 
 
-def write_store(folder: Path, axes: dict[str, list[Any]], **attributes: str) -> Path:
+def write_store(folder: Path, axes: dict[str, list[Any]], **attributes: Any) -> Path:
     """Infer each cell of the grid and save the table over them."""
     (folder / "cells").mkdir(parents=True)
     shape = tuple(len(values) for values in axes.values())

@@ -84,7 +84,8 @@ def page_of(result: xr.DataTree, folder: Path) -> tuple[str, Tables]:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     axes: dict[str, list[Any]] = {"activation": ["linear", "tanh"], "depth": [2, 3], "task_seed": [0, 1, 2]}
-    return write_store(tmp_path_factory.mktemp("sweeps") / "store", axes, question="Does depth help?")
+    told = {"question": "Does depth help?", "notes": ["Tiny problems & few draws.", EVIL]}
+    return write_store(tmp_path_factory.mktemp("sweeps") / "store", axes, **told)
 
 
 @pytest.fixture(scope="module")
@@ -318,6 +319,9 @@ def test_the_numbers_of_a_sweep_are_those_of_its_cells(store: Path, tmp_path: Pa
         "tanh", "2", "2", with_error(one["posterior_gen_loss"].item(), one["posterior_gen_loss_mcse"].item())
     ]  # fmt: skip
     assert "Does depth help?" in text
+    notes = text.partition(">What to know</h2>")[2].partition("</section>")[0]
+    assert "Tiny problems &amp; few draws." in notes
+    assert EVIL not in text
 
 
 def test_unfinished_and_flagged_cells_are_marked_and_leave_their_pairs_out(store: Path, tmp_path: Path) -> None:

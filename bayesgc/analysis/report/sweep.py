@@ -67,6 +67,8 @@ def _sections(store: Store) -> Iterator[Section]:
     yield Section("curves", "Curves", pictures=tuple(_picture(store, panel) for panel in found[:_MOST_PICTURES]))
     yield Section("summary", "Summary over tasks", tables=(_changes(found), *(_summary(panel) for panel in found)))
     yield Section("cells", "Every cell", tables=(_cells(store),))
+    if notes := store.sweep.get("notes"):
+        yield Section("notes", "What to know", tuple(map(str, notes)))
     yield _again(store)
 
 
