@@ -31,6 +31,8 @@ ATTEMPTS = 3
 """How often a job may lose its worker before that counts as its failure."""
 _PATIENCE = 10.0
 """Seconds within which a scheduler has to answer."""
+_PATIENCE_WITH_WORKERS = 3600.0
+"""Seconds within which the workers that were asked for have to be there; a cluster's queue takes its time."""
 _LOST = f"its worker ended {ATTEMPTS} times while it ran: it may need more memory than there is"
 
 
@@ -125,7 +127,9 @@ def _on_dask(jobs: Sequence[Job], scheduler: str, workers: int | None, started: 
         from distributed import as_completed
         from distributed.client import FutureCancelledError
 
-        futures = {client.submit(execute, job, pure=False, priority=-i): job for i, job in enumerate(jobs)}
+        futures = {
+            client.submit(_execute_as, job, ALGORITHM, pure=False, priority=-i): job for i, job in enumerate(jobs)
+        }
         for job in jobs:
             started(job)
         try:
@@ -172,9 +176,20 @@ def _client(scheduler: str, workers: int | None) -> Iterator[Client]:
                 "Start one by `dask scheduler`, or take --scheduler local."
             ) from None
         if workers is not None:
-            client.wait_for_workers(workers)
+            _wait_for_workers(client, workers)
         _check_workers(client)
         yield client
+
+
+def _wait_for_workers(client: Client, wanted: int) -> None:
+    try:
+        client.wait_for_workers(wanted, timeout=_PATIENCE_WITH_WORKERS)
+    except TimeoutError:
+        there = len(client.scheduler_info(n_workers=-1)["workers"])
+        raise InputError(
+            f"--workers is {wanted}; after {_PATIENCE_WITH_WORKERS / 60:.0f} minutes there are {there}. "
+            "Start more by `dask worker`, or ask for fewer."
+        ) from None
 
 
 def _check_workers(client: Client) -> None:
@@ -185,8 +200,21 @@ def _check_workers(client: Client) -> None:
         raise InputError(f"the workers of the scheduler cannot import bayesgc ({error}); install it there.") from None
     for worker, version in versions.items():
         if version != ALGORITHM:
-            raise InputError(f"worker {worker} has version {version} of the algorithms; this bayesgc has {ALGORITHM}.")
+            raise InputError(_of_another_version(worker, version, ALGORITHM))
 
 
 def _algorithm_version() -> int:
     return ALGORITHM
+
+
+def _execute_as(job: Job, version: int) -> Result:
+    """`execute` on a worker, which may have come after the others were checked."""
+    if version != ALGORITHM:
+        from distributed import get_worker
+
+        raise InputError(_of_another_version(get_worker().address, ALGORITHM, version))
+    return execute(job)
+
+
+def _of_another_version(worker: str, version: int, wanted: int) -> str:
+    return f"worker {worker} has version {version} of the algorithms; this bayesgc has {wanted}."

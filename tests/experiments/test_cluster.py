@@ -50,6 +50,19 @@ def test_workers_of_another_version_are_refused(cluster, tmp_path, monkeypatch):
         run_sweep(small_sweep(), tmp_path / "store", scheduler=cluster.scheduler_address)
 
 
+def test_a_worker_of_another_version_that_comes_late_is_refused(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(runners, "_check_workers", lambda client: None)
+    monkeypatch.setattr(runners, "ALGORITHM", 99)
+    with pytest.raises(gc.InputError, match=r"worker tcp://.* has version 1 of the algorithms; this bayesgc has 99"):
+        run_sweep(small_sweep(), tmp_path / "store", scheduler=cluster.scheduler_address)
+
+
+def test_workers_that_do_not_come(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(runners, "_PATIENCE_WITH_WORKERS", 0.5)
+    with pytest.raises(gc.InputError, match=r"--workers is 5; after 0 minutes there are [12]\."):
+        run_sweep(small_sweep(), tmp_path / "store", scheduler=cluster.scheduler_address, workers=5)
+
+
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://x"])
 def test_a_scheduler_that_does_not_answer(tmp_path, monkeypatch, address):
     monkeypatch.setattr(runners, "_PATIENCE", 1.0)
