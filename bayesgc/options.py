@@ -219,12 +219,15 @@ class Options(BaseModel):
     def make_model(self, task: Task) -> Model:
         """The user's program, or the factorisation that the options describe, with defaults that fit the task."""
         from bayesgc.models import FAMILIES, Factorization, model_named
+        from bayesgc.models.priors import is_scaled
 
         if self.model is not None:
             model = model_named(self.model)
             if not isinstance(model, Factorization):
                 self._check_start()
             return model
+        if "scaling" in self.given and not is_scaled(self.prior):
+            self._refuse(("scaling",), f"is for priors that take a scale; --prior {self.prior} takes none")
         order = len(task.shape)
         family = ("matrix" if order == 2 else "cp") if self.family is None else one_of("family", self.family, FAMILIES)
         if family == "matrix" and order > 2:

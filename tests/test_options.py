@@ -108,6 +108,18 @@ def test_a_program_has_no_small_start(tmp_path: Path):
     Options.checked({"model": f"{file}:f", "gd_init": "prior"}).make_model(task)
 
 
+def test_a_scaling_is_for_priors_that_take_a_scale(tmp_path: Path):
+    file = tmp_path / "mine.py"
+    law = "dist.Normal(0.0, 1.0).expand([rows, cols])"
+    file.write_text(f"import pyro.distributions as dist\n\ndef f(rows, cols):\n    return {law}\n", encoding="utf-8")
+    task = gc.sensing()
+    for prior in (f"{file}:f", f"{file}:f,..."):
+        Options.checked({"prior": prior}).make_model(task)
+        with pytest.raises(gc.InputError, match="--scaling is for priors that take a scale; --prior .*mine.py:f"):
+            Options.checked({"prior": prior, "scaling": "fan-in"}).make_model(task)
+    Options.checked({"prior": f"gaussian,{file}:f", "scaling": "fan-in"}).make_model(task)
+
+
 def test_every_option_says_what_it_is():
     for name, field in Options.model_fields.items():
         assert [each.help for each in field.metadata if isinstance(each, About)], name

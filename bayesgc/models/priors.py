@@ -155,6 +155,15 @@ def prior_named(spec: str, scaling: str | Scaling) -> LayerPrior:
     )
 
 
+def is_scaled(spec: str) -> bool:
+    """Whether any prior in a specification, or in a list by layer, takes its scale from the model.
+
+    Raises:
+        InputError: for an unknown name.
+    """
+    return any(_found(each)[0].scaled for each in _split_list(spec) if isinstance(each, str))
+
+
 def layer_prior(prior: Any, scaling: str | Scaling) -> LayerPrior:
     """A prior as a model takes it: a specification, or a function whose distribution is the final one."""
     if isinstance(prior, str):

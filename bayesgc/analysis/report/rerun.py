@@ -114,8 +114,10 @@ def _task(task: Json) -> Json:
 def _model(model: Json) -> Json:
     if model["family"] == "program":
         return {"model": model["name"]}
-    names = ("depth", "width", "activation", "prior", "scaling", "normalize")
-    return {"family": _FAMILIES[model["family"]]} | {name: model[name] for name in names}
+    names = ("depth", "width", "activation", "prior", "normalize")
+    # Priors that take no scale refuse a scaling that is named.
+    scaling = None if model["scaling"] == "fan-out" else model["scaling"]
+    return {"family": _FAMILIES[model["family"]], "scaling": scaling} | {name: model[name] for name in names}
 
 
 def _run(configuration: Json) -> Json:
