@@ -13,7 +13,8 @@ import xarray as xr
 from bayesgc.validate import InputError
 
 SCHEMA = 1
-TASK_AXIS = "task_seed"
+REPLICATES = ("task_seed", "seed")
+"""The axes that repeat a cell: on other tasks, and with other random numbers."""
 _NEEDED = ("outcome", "posterior_gen_loss", "posterior_gen_loss_mcse", "prior_gen_loss", "gd_gen_loss")
 # A damaged file raises in whichever layer meets the damage first.
 _DAMAGE = (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError)
@@ -39,15 +40,15 @@ class Store:
 
     @property
     def main_axis(self) -> str:
-        """The first numeric axis with several values that is not the tasks': what is swept over."""
-        candidates = [name for name in self.axes if name != TASK_AXIS and self.cells.sizes[name] > 1]
+        """The first numeric axis with several values that repeats no cell: what is swept over."""
+        candidates = [name for name in self.axes if name not in REPLICATES and self.cells.sizes[name] > 1]
         numeric = [name for name in candidates if np.issubdtype(self.cells[name].dtype, np.number)]
         return (numeric or candidates or self.axes)[0]
 
     @property
     def panel_axes(self) -> list[str]:
-        """The axes that are neither swept over nor the tasks'."""
-        return [name for name in self.axes if name not in (self.main_axis, TASK_AXIS)]
+        """The axes that are neither swept over nor repeat a cell."""
+        return [name for name in self.axes if name not in (self.main_axis, *REPLICATES)]
 
     def strings(self, name: str) -> np.ndarray:
         """A variable of strings over the axes; empty where it is absent."""

@@ -23,7 +23,7 @@ from bayesgc.analysis.numerals import rounded, with_error
 from bayesgc.analysis.report import write_report
 from bayesgc.analysis.report.rerun import rerun_command, why_no_command
 from bayesgc.analysis.report.trends import answer, change, panels
-from bayesgc.analysis.stores import load_store
+from bayesgc.analysis.stores import Store, load_store
 from bayesgc.validate import InputError
 
 EVIL = "<script>alert(1)</script>"
@@ -360,6 +360,18 @@ def test_the_answer_names_the_ends_that_are_known_and_is_as_sure_as_the_tasks_al
     assert gap.difference == pytest.approx(10 * gap.mcse)
     assert stats.ttest_1samp([0.9, 1.1], 0).pvalue > 0.05
     assert answer(load_store(copy)).startswith("From depth 2 to 3, weights that fit generalise alike, within error")
+
+
+def test_seeds_repeat_a_task_and_are_no_panels_nor_tasks_of_their_own() -> None:
+    axes = {"depth": [2, 3], "task_seed": [0, 1, 2], "seed": [0, 1, 2, 3]}
+    losses = np.random.default_rng(0).lognormal(size=(2, 3, 4))
+    cells = xr.Dataset({name: (tuple(axes), losses) for name in ("outcome", "posterior_gen_loss")}, coords=axes)
+    (panel,) = panels(Store(Path("store"), {}, cells))
+    gap = change(panel)
+    assert gap is not None
+    means = losses.mean(axis=2)
+    assert (panel.axis, gap.tasks) == ("depth", 3)
+    assert gap.mcse == pytest.approx(stats.sem(means[1] - means[0]))
 
 
 def test_seventy_two_cells_make_a_small_page_quickly(store: Path, tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayesgc.analysis.plots.look import COLOURS, LOOK, NAMES, save_figure
+from bayesgc.analysis.stores import REPLICATES
 from bayesgc.validate import InputError
 
-TASKS = ("task_seed", "seed")
 LAWS = {
     "prior_gen_loss": (NAMES["prior"], COLOURS["prior"], "s"),
     "posterior_gen_loss": (NAMES["posterior"], COLOURS["posterior"], "o"),
@@ -78,7 +78,7 @@ def _axis(dataset: xr.Dataset, axis: str | None) -> str:
         if axis not in dims:
             raise InputError(f"axis is {axis!r}; choose one of {', '.join(dims)}.")
         return axis
-    numeric = [name for name in dims if name not in TASKS and dataset[name].dtype.kind in "if"]
+    numeric = [name for name in dims if name not in REPLICATES and dataset[name].dtype.kind in "if"]
     if not numeric:
         raise InputError("the sweep has no axis of numbers to draw along.")
     return numeric[0]
@@ -86,7 +86,7 @@ def _axis(dataset: xr.Dataset, axis: str | None) -> str:
 
 def _panels(dataset: xr.Dataset, along: str) -> dict[str, xr.Dataset]:
     """The dataset cut along every other axis; the panels of a figure where there are some."""
-    others = [str(name) for name in dataset["posterior_gen_loss"].dims if name not in (along, *TASKS)]
+    others = [str(name) for name in dataset["posterior_gen_loss"].dims if name not in (along, *REPLICATES)]
     panels = {"": dataset}
     for name in others:
         panels = {

@@ -38,8 +38,10 @@ class Panel:
         return band
 
     def over_tasks(self, variable: str) -> np.ndarray:
-        """(values of the axis, tasks)."""
+        """(values of the axis, tasks); runs of one task with several seeds count once, by their mean."""
         found = self.cells[variable]
+        if {"task_seed", "seed"} <= {*found.dims} - {self.axis}:
+            found = found.mean("seed")
         rest = [name for name in found.dims if name != self.axis]
         table: np.ndarray = found.transpose(self.axis, *rest).values.reshape(found.sizes[self.axis], -1)
         return table
