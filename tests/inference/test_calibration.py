@@ -90,8 +90,9 @@ def test_a_posterior_that_is_too_wide_is_caught():
 
 def test_ignored_weights_are_caught(monkeypatch):
     monkeypatch.setattr(importance, "pareto_shape", lambda log_weight: -np.inf)  # no tempering, whatever the weights
+    monkeypatch.setattr(importance, "_FEWEST_BLOCKS", 16)  # quick: that many are wrong enough
     monkeypatch.setattr(_Sample, "_resample", lambda sample, size: np.linspace(0, sample.total - 1, size).astype(int))
-    assert worst(ranks(Simulation(DEEP, DEEP_TASK, 0.0), Importance(most_draws=2**30), FAST // 2)) < 1e-4
+    assert worst(ranks(Simulation(DEEP, DEEP_TASK, 0.0), Importance(most_draws=2**30), FAST)) < 1e-4
 
 
 # --- the long part: a pairwise design ---------------------------------------------------------------------------------
