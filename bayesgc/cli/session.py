@@ -13,7 +13,6 @@ import typer
 from rich.console import Console
 from xarray import DataTree
 
-from bayesgc.analysis.plots import plot_result, save_figure
 from bayesgc.analysis.storage import save
 from bayesgc.analysis.summary import result_object
 from bayesgc.api import infer
@@ -92,6 +91,8 @@ class Session:
         finally:
             self._print(result, saved)
         if self.plot is not None:
+            from bayesgc.analysis.plots import plot_result, save_figure
+
             save_figure(plot_result(result), self.plot)
 
     def _print(self, result: DataTree, saved: Path | None) -> None:

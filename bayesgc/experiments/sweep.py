@@ -16,8 +16,15 @@ from bayesgc.options import Options, refusal
 from bayesgc.validate import InputError
 
 PANEL = "panel"
-DEFAULTS: dict[str, Any] = {"draws": 25, "max_seconds": None, "max_evaluations": 200_000_000, "restarts": 4}
-"""What a sweep takes where its file says nothing: fewer draws kept, a budget that no clock decides, few restarts."""
+DEFAULTS: dict[str, Any] = {
+    "draws": 25,
+    "precision": 0.1,
+    "max_seconds": None,
+    "max_evaluations": 200_000_000,
+    "restarts": 4,
+}
+"""What a sweep takes where its file says nothing: fewer draws kept and a coarser precision, since tasks differ by more,
+a budget that no clock decides, few restarts."""
 _OF_DESCENT = ("restarts",)
 
 

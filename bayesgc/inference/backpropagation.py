@@ -11,6 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import torch
@@ -43,12 +44,12 @@ class Weights(ABC):
     def backpropagate(self) -> Float[Tensor, " start"]:
         """Fill ``gradient`` with that of the training loss; returns the loss."""
 
-    @property
+    @cached_property
     def layers(self) -> Layers:
         """The weight matrices, in the order in which they act."""
         return self._views(self.flat)
 
-    @property
+    @cached_property
     def gradients(self) -> Layers:
         """The gradient with respect to each."""
         return self._views(self.gradient)

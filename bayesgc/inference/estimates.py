@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
-from scipy.special import logsumexp
+from scipy.special import betaincinv, logsumexp, stdtrit
 
 from bayesgc.inference.records import Estimate, Summary
 
@@ -18,7 +17,7 @@ _FEWEST_ISLANDS = 3
 
 def student_interval(value: float, mcse: float, freedom: int) -> Estimate:
     """An estimate with the 95 % interval of Student's t."""
-    half = float(stats.t.ppf(0.975, freedom)) * mcse
+    half = float(stdtrit(freedom, 0.975)) * mcse
     return Estimate(value, mcse, (value - half, value + half))
 
 
@@ -57,8 +56,8 @@ def binomial_log_volume(accepted: int, total: int) -> Estimate:
     With nothing accepted there is no estimate, only the upper end of the interval.
     """
     # By quantiles of the beta distribution, which keep their relative accuracy at tiny proportions.
-    low = float(stats.beta.ppf(0.025, accepted, total - accepted + 1)) if accepted else 0.0
-    high = float(stats.beta.ppf(0.975, accepted + 1, total - accepted)) if accepted < total else 1.0
+    low = float(betaincinv(accepted, total - accepted + 1, 0.025)) if accepted else 0.0
+    high = float(betaincinv(accepted + 1, total - accepted, 0.975)) if accepted < total else 1.0
     if accepted == 0:
         return Estimate(None, None, (None, math.log(high)))
     share = accepted / total

@@ -135,6 +135,7 @@ def diagnose(islands: list[IslandRecord]) -> dict[str, float | int | str]:
     facts: dict[str, float | int | str] = {"islands": len(islands)}
     if islands:
         last = [island.levels[-1] for island in islands]
+        facts["particles"] = islands[0].vectors.shape[1]
         facts["levels"] = len(islands[0].levels) - 1
         facts["islands_lost"] = sum(level.log_volume == -np.inf for level in last)
         facts["acceptance"] = sum(level.acceptance for level in last) / len(last)

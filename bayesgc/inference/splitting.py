@@ -22,27 +22,32 @@ from bayesgc.inference.records import Outcome, Run
 from bayesgc.inference.request import Request
 from bayesgc.validate import integer_in, positive_integer, real_in
 
+_FINE = 0.05
+_MOST_PARTICLES, _FEWEST_PARTICLES = 1000, 200
+
 
 @dataclass(frozen=True)
 class Splitting:
     """Multilevel splitting with frozen thresholds over independent islands, which are the chains.
 
     Args:
-        particles: particles in an island, at least 2.
+        particles: particles in an island, at least 2; left open, 1000, and fewer where a coarser precision than that of
+            ``defaults`` is asked for.
         moves: moves of every particle below each threshold.
         survival: the share of particles that a threshold of the pilot lets through.
         acceptance: the share of accepted moves that the pilot's step sizes aim at.
     """
 
-    particles: int = 1000
+    particles: int | None = None
     moves: int = 10
     survival: float = 0.3
     acceptance: float = 0.25
     name: ClassVar[str] = "splitting"
-    defaults: ClassVar[Request] = Request(precision=0.05, chains=16)
+    defaults: ClassVar[Request] = Request(precision=_FINE, chains=16)
 
     def __post_init__(self) -> None:
-        integer_in("particles", self.particles, 2)
+        if self.particles is not None:
+            integer_in("particles", self.particles, 2)
         positive_integer("moves", self.moves)
         real_in("survival", self.survival, 0, 0.9, open_low=True)
         real_in("acceptance", self.acceptance, 0, 0.9, open_low=True)
@@ -51,7 +56,7 @@ class Splitting:
         """Condition the prior on the criterion: rounds of islands until the errors are small enough."""
         request = request.filled(self.defaults)
         ladder = ThresholdLadder(criterion.eps, self.survival, criterion.task.measurements.count)
-        climb = Climb(self.particles, self.moves, self.acceptance)
+        climb = Climb(self.particles or _particles(request.relative_error), self.moves, self.acceptance)
         schedule = run_pilot(criterion, ladder, climb, request.seed, control)
         passage = Passage(criterion, schedule, climb, request, control)
         return self._record(criterion, passage, passage.rounds())
@@ -74,6 +79,11 @@ class Splitting:
             evaluations=passage.evaluations(len(islands)),
             seconds=passage.control.seconds,
         )
+
+
+def _particles(precision: float) -> int:
+    """Errors fall with the square root of the particles; too few of them lose the way down."""
+    return min(max(round(_MOST_PARTICLES * (_FINE / precision) ** 2), _FEWEST_PARTICLES), _MOST_PARTICLES)
 
 
 def _how_far(schedule: Schedule) -> str:

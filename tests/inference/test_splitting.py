@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from problems import INTEGER_TASK, condition, criterion, errors_apart, integers, share_a_draw
+from problems import INTEGER_TASK, MILD_TASK, condition, criterion, errors_apart, integers, share_a_draw
 from scipy import stats
 
 from bayesgc.inference import Control, Outcome, Splitting
@@ -173,3 +173,11 @@ def test_weights_make_the_matrices():
 def test_hyperparameters_are_checked(options, message):
     with pytest.raises(InputError, match=message):
         Splitting(**options)
+
+
+@pytest.mark.parametrize(("precision", "particles"), [(None, 1000), (0.1, 250), (1.0, 200)])
+def test_islands_are_smaller_where_a_coarser_precision_is_asked_for(precision, particles):
+    problem = criterion(MatrixFactorization(2, 3), MILD_TASK, 0.05)
+    run = condition(Splitting(moves=1), problem, precision=precision, chains=4)
+    assert run.diagnostics["particles"] == particles
+    assert condition(SMALL, problem, precision=precision, chains=4).diagnostics["particles"] == SMALL.particles
