@@ -17,19 +17,21 @@ from bayesgc.analysis.groups import values
 Json = dict[str, Any]
 Result = tuple[Json, xr.DataTree]
 
-CONTRASTED = ("gen_loss", "gen_loss_relative", "bits")
+CONTRASTED = ("gen_loss", "gen_loss_relative", "bits", "evidence_bits")
 _SIZES = ("family", "name", "depth", "width")
 
 
 def difference(result: Result, first: Result) -> Json:
     """``result`` minus ``first``; squared errors add where draws are independent, and no error is known where not."""
     (entry, tree), (base, base_tree) = result, first
-    shared = _shares_draws(entry, base)
+    shared, same_task = _shares_draws(entry, base), _task_key(tree) == _task_key(base_tree)
     gaps = {name: _minus(_value(entry, name), _value(base, name), shared=shared) for name in CONTRASTED}
+    if not same_task:
+        gaps["evidence_bits"] = None  # densities of other measurements, in units of their own
     return {
         "label": entry["label"],
         "against": base["label"],
-        "same_task": _same_task(tree, base_tree),
+        "same_task": same_task,
         "same_eps": entry["eps"] == base["eps"],
         "shared_draws": shared,
         **gaps,
@@ -90,8 +92,18 @@ def _shares_draws(entry: Json, base: Json) -> bool:
 def _value(entry: Json, name: str) -> tuple[float, float | None] | None:
     if name == "bits":
         return None if entry["rarity"] is None else (entry["rarity"]["bits"], entry["rarity"]["mcse"])
+    if name == "evidence_bits":
+        return _evidence_bits(entry["log_evidence"])
     summary = None if entry["posterior"] is None else entry["posterior"][name]
     return None if summary is None or summary["mean"] is None else (summary["mean"], summary["mcse"])
+
+
+def _evidence_bits(evidence: Json | None) -> tuple[float, float | None] | None:
+    """log₂ p(y) at exact fits: the difference between two models is the logarithm of their Bayes factor."""
+    if evidence is None or evidence["estimate"] is None:
+        return None
+    error = evidence["mcse"]
+    return evidence["estimate"] / math.log(2), None if error is None else error / math.log(2)
 
 
 def _minus(
@@ -110,10 +122,6 @@ def _task_key(tree: xr.DataTree) -> bytes:
     parts = [values(tree, "observed_data", "y")] + ([] if measured is None else [measured.values])
     shape = json.loads(tree.attrs["configuration"])["task"]["shape"]
     return repr(shape).encode() + b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
-
-
-def _same_task(tree: xr.DataTree, other: xr.DataTree) -> bool:
-    return _task_key(tree) == _task_key(other)
 
 
 def _relative_eps(entries: Sequence[Json]) -> bool:

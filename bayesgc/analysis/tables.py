@@ -112,34 +112,48 @@ def _mechanisms(results: Sequence[Json], names: Sequence[str]) -> list[Renderabl
 
 
 def _differences(differences: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
-    rows = []
+    rows, how_likely = [], _how_likely(differences)
     for name, each in zip(names[1:], differences, strict=True):
         apart = (each["distance"] or {}).get("gen_loss") or {}
         rows.append((
             name + ("" if each["same_task"] else " (another task)"),
             _estimate(each["gen_loss"], "difference"),
-            _estimate(each["bits"], "difference"),
+            *(_estimate(each[bits], "difference") for bits in how_likely),
             rounded(apart.get("wasserstein"), 2),
             rounded(apart.get("kl"), 2),
         ))  # fmt: skip
-    note = "W₁ and KL (nats): how far apart the posteriors of L_gen are."
+    note = f"W₁ and KL (nats): how far apart the posteriors of L_gen are.{_evidence_note(how_likely)}"
     if any(each["shared_draws"] for each in differences):
         note += " Without ±: the runs share their random numbers; give another --seed for an error."
-    headings = (f"minus {names[0]}", "ΔE[L_gen]", "Δ bits", "W₁", "KL")
+    headings = (f"minus {names[0]}", "ΔE[L_gen]", *(_BITS[bits] for bits in how_likely), "W₁", "KL")
     return [simple_table(headings, rows), Text(note, style="dim")]
 
 
+_BITS = {"bits": "Δ bits", "evidence_bits": "log₂ Bayes f."}
+
+
+def _how_likely(gaps: Sequence[Json]) -> list[str]:
+    """By what the data tell two results apart: how rare their fits are, or at exact fits their evidence."""
+    return [bits for bits in _BITS if any(each[bits] is not None for each in gaps)] or ["bits"]
+
+
+def _evidence_note(how_likely: Sequence[str]) -> str:
+    return " Bayes f.: the evidence over the first's." if "evidence_bits" in how_likely else ""
+
+
 def _paired(paired: Sequence[Json]) -> list[RenderableType]:
+    how_likely = _how_likely(paired)
     rows = [
         (
             f"{each['label']} − {each['against']}",
             str(each["tasks"]),
-            *(_estimate(each[name], "difference") for name in ("gen_loss", "gen_loss_relative", "bits")),
+            *(_estimate(each[name], "difference") for name in ("gen_loss", "gen_loss_relative", *how_likely)),
         )
         for each in paired
     ]
-    headings = ("paired over tasks", "tasks", "ΔE[L_gen]", "× zero", "Δ bits")
-    return [simple_table(headings, rows), Text("± standard error, from the spread over tasks", style="dim")]
+    headings = ("paired over tasks", "tasks", "ΔE[L_gen]", "× zero", *(_BITS[bits] for bits in how_likely))
+    note = f"± standard error, from the spread over tasks.{_evidence_note(how_likely)}"
+    return [simple_table(headings, rows), Text(note, style="dim")]
 
 
 def _sentence(each: Json) -> str:
