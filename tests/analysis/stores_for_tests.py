@@ -48,7 +48,7 @@ def cells(axes: dict[str, list[Any]]) -> Iterator[tuple[tuple[int, ...], dict[st
 
 def infer(depth: int = 2, task_seed: int = 0, activation: str = "linear") -> xr.DataTree:
     task = gc.sensing(rows=3, cols=3, rank=1, measurements=4, seed=task_seed)
-    descent = gc.GradientDescent(restarts=2, steps=20)
+    descent = gc.GradientDescent(restarts=2, steps=100, lr=0.05)
     model = gc.MatrixFactorization(depth=depth, width=3, activation=activation, normalize=True)
     return gc.infer(
         model, task, eps="60%", method="rejection", gd=descent, map=False, chains=2, draws=50, precision=0.3,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xarray as xr
 from records_for_tests import table_task, tree
 from stores_for_tests import write_store
 
@@ -96,6 +97,8 @@ def test_hovering_shows_what_is_under_the_pointer(browser: Any, pages: dict[str,
         assert time.monotonic() < deadline, f"no tooltip, but {text!r}"
         time.sleep(0.1)
     assert "G&C posterior" in text
+    losses = xr.load_dataset(pages["sweep"].parent / "sweep.d" / "sweep.nc", engine="h5netcdf")["posterior_gen_loss"]
+    assert f"median: {losses.sel(depth=2).median().item():.3g} quartiles" in text
 
 
 def test_zooming_in_narrows_the_axis(browser: Any, pages: dict[str, Path]) -> None:
@@ -168,7 +171,7 @@ return [Math.round(box.left + glyph.glyph.sx[0]), Math.round(box.top + glyph.gly
 TOOLTIPS = """
 const texts = [];
 const walk = root => root.querySelectorAll("*").forEach(e => {
-  if (e.classList.contains("bk-Tooltip")) texts.push((e.shadowRoot ?? e).textContent);
+  if (e.classList.contains("bk-Tooltip")) texts.push(e.shadowRoot.querySelector(".bk-tooltip-content").textContent);
   if (e.shadowRoot) walk(e.shadowRoot);
 });
 walk(document);

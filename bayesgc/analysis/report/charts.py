@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -59,8 +60,9 @@ def add_legend(plot: Any) -> None:
 
 
 def hover(plot: Any, renderer: Any, tips: list[tuple[str, str]]) -> None:
-    """Show ``tips`` over what ``renderer`` drew; what comes from files is escaped by Bokeh."""
-    plot.add_tools(HoverTool(renderers=[renderer], tooltips=tips, visible=False))
+    """Show ``tips`` over what ``renderer`` drew, numbers by ``printf``; Bokeh escapes what comes from files."""
+    numbers = {field: "printf" for _, text in tips for field in re.findall(r"(@\w+){%", text)}
+    plot.add_tools(HoverTool(renderers=[renderer], tooltips=tips, formatters=numbers, visible=False))
 
 
 def losses_chart(tree: xr.DataTree, result: Json) -> Any:
@@ -94,7 +96,7 @@ def _histogram(plot: Any, tree: xr.DataTree, law: str, loss: str) -> float:
         left="left", right="right", top="top", bottom=0, source=data, fill_alpha=0.35, line_alpha=0.7,
         color=COLOURS[law], legend_label=NAMES[law],
     )  # fmt: skip
-    hover(plot, bars, [("law", NAMES[law]), ("loss", "@left{0.00e+0} to @right{0.00e+0}"), ("draws", "@share{0.0} %")])
+    hover(plot, bars, [("law", NAMES[law]), ("loss", "@left{%.3g} to @right{%.3g}"), ("draws", "@share{%.1f} %")])
     return float(heights.max())
 
 
@@ -111,7 +113,7 @@ def _restarts(plot: Any, tree: xr.DataTree, group: str, loss: str, top: float) -
         "x", "y", source=data, size=7 if group == "gd" else 11, marker="circle" if group == "gd" else "star",
         fill_alpha="fill", color=COLOURS[group], legend_label=NAMES[group],
     )  # fmt: skip
-    hover(plot, points, [("restart", "@restart"), ("loss", "@loss{0.00e+0}"), ("fitted", "@fitted")])
+    hover(plot, points, [("restart", "@restart"), ("loss", "@loss{%.3g}"), ("fitted", "@fitted")])
 
 
 def curve_chart(tree: xr.DataTree) -> Any:
@@ -146,9 +148,7 @@ def _band(plot: Any, levels: xr.Dataset, name: str) -> None:
     plot.varea("eps", "low", "high", source=data, color=COLOURS["posterior"], alpha=0.2)
     plot.line("eps", "found", source=data, color=COLOURS["posterior"], line_width=2)
     points = plot.scatter("eps", "found", source=data, color=COLOURS["posterior"], size=6)
-    hover(
-        plot, points, [("ε", "@eps{0.0000}"), (name.replace("_", " "), "@found{0.0000}"), ("error", "@error{0.0000}")]
-    )
+    hover(plot, points, [("ε", "@eps{%.3g}"), (name.replace("_", " "), "@found{%.3g}"), ("error", "@error{%.3g}")])
 
 
 def joint_chart(tree: xr.DataTree) -> Any:
@@ -165,7 +165,7 @@ def joint_chart(tree: xr.DataTree) -> Any:
             "x", "y", source=ColumnDataSource({"x": train, "y": gen}), size=8 if single else 3,
             color=COLOURS[law], alpha=0.9 if single else 0.4, legend_label=NAMES[law],
         )  # fmt: skip
-        hover(plot, points, [("law", NAMES[law]), ("L_train", "@x{0.00e+0}"), ("L_gen", "@y{0.00e+0}")])
+        hover(plot, points, [("law", NAMES[law]), ("L_train", "@x{%.3g}"), ("L_gen", "@y{%.3g}")])
     if float(tree.attrs["eps"]) > 0:
         plot.add_layout(Span(location=float(tree.attrs["eps"]), dimension="height", line_dash="dashed"))
     add_legend(plot)
@@ -184,7 +184,7 @@ def spectrum_chart(tree: xr.DataTree) -> Any:
         plot.segment("i", "low", "i", "high", source=data, color=COLOURS[law], legend_label=NAMES[law])
         plot.line("i", "middle", source=data, color=COLOURS[law], line_width=2, legend_label=NAMES[law])
         points = plot.scatter("i", "middle", source=data, color=COLOURS[law], size=7, legend_label=NAMES[law])
-        tips = [("law", NAMES[law]), ("σ_i/σ_1", "@middle{0.00e+0}"), ("quartiles", "@low{0.00e+0} to @high{0.00e+0}")]
+        tips = [("law", NAMES[law]), ("σ_i/σ_1", "@middle{%.3g}"), ("quartiles", "@low{%.3g} to @high{%.3g}")]
         hover(plot, points, tips)
     plot.xaxis.ticker = list(range(1, 1 + min(tree["prior"]["end_to_end"].shape[2:])))
     add_legend(plot)
@@ -202,7 +202,7 @@ def levels_chart(tree: xr.DataTree) -> Any:
         plot = empty_chart(height=HEIGHT // 2 + 20, x_axis_type="log", y_axis_label=label, **options)
         plot.line("threshold", name, source=data, color=COLOURS["posterior"], line_width=2)
         points = plot.scatter("threshold", name, source=data, color=COLOURS["posterior"], size=6)
-        hover(plot, points, [("ε", "@threshold{0.0000}"), (label, f"@{name}{{0.00}}")])
+        hover(plot, points, [("ε", "@threshold{%.3g}"), (label, f"@{name}{{%.3g}}")])
         plots.append(plot)
     plots[-1].xaxis.axis_label = "threshold ε on the training loss"
     return column(*plots, sizing_mode="stretch_width")
@@ -216,5 +216,5 @@ def cells_chart(cells: list[Json]) -> Any:
     plot = empty_chart(height=max(HEIGHT, 60 + 22 * len(shown)), y_range=names[::-1], x_axis_label="value")
     plot.segment("q05", "name", "q95", "name", source=data, color=COLOURS["posterior"], line_width=3, line_alpha=0.5)
     points = plot.scatter("mean", "name", source=data, color=COLOURS["posterior"], size=8)
-    hover(plot, points, [("cell", "@name"), ("mean", "@mean{0.000}"), ("90 %", "@q05{0.000} to @q95{0.000}")])
+    hover(plot, points, [("cell", "@name"), ("mean", "@mean{%.5g}"), ("90 %", "@q05{%.5g} to @q95{%.5g}")])
     return plot

@@ -122,8 +122,8 @@ def _chart(panel: Panel) -> object:
         plot.varea("place", "low", "high", source=data, color=COLOURS[law], alpha=_BAND, legend_label=NAMES[law])
         plot.line("place", "middle", source=data, color=COLOURS[law], line_width=2, legend_label=NAMES[law])
         points = plot.scatter("place", "middle", source=data, color=COLOURS[law], size=7, legend_label=NAMES[law])
-        tips = [("law", NAMES[law]), (panel.axis, "@place"), ("median", "@middle{0.00e+0}")]
-        charts.hover(plot, points, [*tips, ("quartiles", "@low{0.00e+0} to @high{0.00e+0}"), ("tasks", "@tasks")])
+        tips = [("law", NAMES[law]), (panel.axis, "@place"), ("median", "@middle{%.3g}")]
+        charts.hover(plot, points, [*tips, ("quartiles", "@low{%.3g} to @high{%.3g}"), ("tasks", "@tasks")])
     charts.add_legend(plot)
     return plot
 

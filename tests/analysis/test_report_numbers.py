@@ -1,0 +1,301 @@
+"""Every number of a report, in its tables and under the pointer, made again from the draws or from the sweep's table.
+
+Whole tables and all that hovering shows are compared, so a number that nothing here makes again is a failure.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from bokeh.models import HoverTool
+from pages_for_tests import EVIL, Tables, page_of
+from recomputed_for_tests import MATRIX_FUNCTIONS, entry, flat, good, weighted
+from records_for_tests import DRAWS, levels, sensing_task, table_task, tree
+from scipy import stats
+
+from bayesgc.analysis.numerals import quartiles, rounded, with_error
+from bayesgc.analysis.report import charts, write_report
+from bayesgc.analysis.report.sweep import _chart
+from bayesgc.analysis.report.trends import panels
+from bayesgc.analysis.stores import load_store
+from bayesgc.analysis.summary import result_object
+
+LAW_NAMES = {"prior": "prior", "posterior": "G&C posterior", "gd": "gradient descent", "map": "MAP", "truth": "truth"}
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without pictures, which take longest to make."""
+    monkeypatch.setattr("bayesgc.analysis.report.result._pictures", lambda tree, result: iter(()))
+
+
+def spread(values: dict[str, float], middle: float | None = None) -> str:
+    return f"{rounded(values['median'] if middle is None else middle)}\n{quartiles(values['q25'], values['q75'])}"
+
+
+def laws_table(known: dict[str, Any]) -> dict[str, list[str]]:
+    rows = {}
+    for law in ("prior", "posterior"):
+        gen, train, rank = (known[law][name] for name in ("gen_loss", "train_loss", "effective_rank"))
+        rows[LAW_NAMES[law]] = [
+            with_error(gen["mean"], gen["mcse"]), rounded(known[law]["gen_loss_relative"]["mean"], 2),
+            with_error(train["mean"], train["mcse"], 1), with_error(rank["mean"], rank["mcse"], 1),
+        ]  # fmt: skip
+    gd, mode, best = known["gd"], known["map"], known["map"]["best"]
+    rows["GD\n9/12 fitted"] = [
+        spread(gd["gen_loss"]), rounded(gd["gen_loss_relative"]["median"], 2), spread(gd["train_loss"]),
+        spread(gd["effective_rank"]),
+    ]  # fmt: skip
+    rows["MAP, best\n6/12 fitted"] = [
+        spread(mode["gen_loss"], best["gen_loss"]), rounded(best["gen_loss_relative"], 2), "0",
+        spread(mode["effective_rank"], best["effective_rank"]),
+    ]  # fmt: skip
+    points = known["baselines"]
+    zero = points["zero"]["gen_loss"]
+    for name, point in points.items():
+        exact = name == "least_squares"
+        rows[name.replace("_", " ")] = [
+            rounded(point["gen_loss"]), rounded(point["gen_loss"] / zero, 2),
+            "0" if exact else rounded(point["train_loss"]), "",
+        ]  # fmt: skip
+    return rows
+
+
+def mechanisms_table(known: dict[str, Any]) -> dict[str, list[str]]:
+    """Value by quantity; the third column is words, but for Newman's limit."""
+    seen, share, together = known["spectrum"], known["below"]["posterior"], known["dependence"]
+    stands = [known["standing"]["gd"][name] for name in MATRIX_FUNCTIONS]
+    gap, limit = seen["prior"]["gap_per_layer"], seen["lyapunov"]["gap"]
+    names = ("GD's generalisation loss", "GD's effective rank", "GD's nuclear norm")
+    places = [
+        {0.0: "below all"}.get(each["quantile"], with_error(each["quantile"], each["mcse"], 1)) for each in stands
+    ]
+    return {
+        **dict(zip(names, places, strict=True)),
+        f"P(L_gen < {rounded(known['below']['delta'], 2)} | fit)": with_error(share["estimate"], share["mcse"], 1),
+        "Spearman's ρ under the prior": with_error(together["spearman"], together["spearman_mcse"], 1),
+        "p of their independence": rounded(together["p_value"], 2),
+        **{f"σ₂/σ₁, {name}": rounded(seen[law]["ratio"]["median"], 2) for law, name in
+           (("prior", "prior"), ("posterior", "G&C posterior"), ("gd", "GD"))},
+        "log(σ₁/σ₂) a layer, prior": f"{with_error(gap['mean'], gap['mcse'], 1)}; {rounded(limit)}",
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("bare")
+def test_every_number_in_the_tables_of_a_result(tmp_path: Path) -> None:
+    result = weighted()
+    known = entry(result, "", -8.4)
+    text, page = page_of(result, tmp_path)
+    assert page.table("Losses under each law") == laws_table(known)
+    rows = page.table("Where gradient descent stands")
+    newman = rows["log(σ₁/σ₂) a layer, prior"]
+    newman[0] += f"; {newman[1].split()[0]}"
+    assert {name: cells[0] for name, cells in rows.items()} == mechanisms_table(known)
+    ours, zero = known["posterior"]["gen_loss"], known["baselines"]["zero"]
+    checks = {name: cells[:2] for name, cells in page.table("The checks that suit importance").items()}
+    assert checks == {
+        "outcome": ["converged", "converged"],
+        "relative error of E[L_gen]": [rounded(ours["mcse"] / ours["mean"]), "≤ 0.05"],
+        "error of the log volume": ["0.0800", "≤ 0.15"],
+        "effective sample size of the weights": ["120", "≥ 100"],
+        "Pareto k̂ of the weights": ["0.200", "≤ 0.6"],
+        "ε relative to the zero matrix's loss": [rounded(0.0035 / zero["train_loss"]), "≤ 1"],
+        "share of the prior that fits": [rounded(math.exp(-8.4)), "≤ 0.5"],
+        "share of the restarts of gradient descent that fitted": ["0.750", "≥ 0.5"],
+        "share of the restarts of MAP that fitted": ["0.500", "≥ 0.5"],
+    }
+    assert len(page.tables) == 3
+    said = text.partition('class="answer">')[2].partition("</p>")[0]
+    gd = known["gd"]["gen_loss"]
+    for words in (
+        *(with_error(known[law]["gen_loss"]["mean"], known[law]["gen_loss"]["mcse"]) for law in ("prior", "posterior")),
+        f"predicting zero ({rounded(zero['gen_loss'])})",
+        f"at {rounded(gd['median'])} {quartiles(gd['q25'], gd['q75'])}",
+    ):
+        assert words in said
+    assert round(math.exp(8.4), -2) == 4400
+    assert "log P(fit) = -8.400 ± 0.080, 95 % [-8.56, -8.24]: 1 prior draw in 4 400 fits" in text
+
+
+@pytest.mark.usefixtures("bare")
+def test_every_number_in_the_tables_of_a_completed_table(tmp_path: Path) -> None:
+    result = tree(table_task())
+    _, page = page_of(result, tmp_path)
+    cells = page.table("Missing cells")
+    draws = result["posterior"]["end_to_end"]
+    missing = [("Ada", "age"), ("Bo", "µ"), ("Dé", "mass")]
+    assert list(cells) == [row for row, _ in missing]
+    for row, col in missing:
+        values = draws.sel(row=row, col=col).values.astype(float)
+        numbers = (values.mean(), *np.percentile(values, [5, 95]), values.std())
+        assert cells[row] == [col, *(rounded(number, 4) for number in numbers)]
+    laws = page.table("Losses under each law")
+    assert set(laws) == {"prior", "G&C posterior", "GD\n12/12 fitted", "zero", "least squares", "nuclear norm"}
+    for law in ("prior", "posterior"):
+        train, rank = (flat(result, law, name) for name in ("train_loss", "effective_rank"))
+        size = math.sqrt(train.size)
+        shown = [with_error(each.mean(), each.std() / size, 1) for each in (train, rank)]
+        assert laws[LAW_NAMES[law]] == shown
+    spreads = [np.percentile(good(result, "gd", name), [25, 50, 75]) for name in ("train_loss", "effective_rank")]
+    assert laws["GD\n12/12 fitted"] == [f"{rounded(mid)}\n{quartiles(low, high)}" for low, mid, high in spreads]
+    targets = result["observed_data"]["y"].values
+    assert laws["zero"][0] == rounded(np.mean(targets**2))
+    assert laws["least squares"][0] == "0"
+    assert laws["nuclear norm"][0] == rounded(0.01 * np.mean(targets**2))  # nine tenths of an exact fit
+    checks = {name: cells[0] for name, cells in page.table("The checks that suit splitting").items()}
+    assert checks["ε relative to the zero matrix's loss"] == rounded(0.0035 / np.mean(targets**2))
+
+
+def test_every_number_in_the_tables_of_a_sweep(store: Path, tmp_path: Path) -> None:
+    text = write_report(store, tmp_path / "sweep.html").read_text(encoding="utf-8")
+    page, cells = Tables(text), xr.open_dataset(store / "sweep.nc", engine="h5netcdf").load()
+    laws = ("prior_gen_loss", "posterior_gen_loss", "gd_gen_loss")
+    for activation in ("linear", "tanh"):
+        panel = cells.sel(activation=activation)
+        expected = {}
+        for depth in (2, 3):
+            bands = [over_tasks(panel[law].sel(depth=depth).values) for law in laws]
+            shown = ["-" if np.isnan(mid) else f"{rounded(mid)} {quartiles(low, high)}" for low, mid, high in bands]
+            expected[str(depth)] = [*shown, rounded(np.nanmedian(panel["log_volume"].sel(depth=depth)))]
+        assert page.table(f"{activation}: median") == expected
+        gaps = (panel["posterior_gen_loss"].sel(depth=3) - panel["posterior_gen_loss"].sel(depth=2)).values
+        change = with_error(gaps.mean(), stats.sem(gaps))
+        assert page.table("E[L_gen] at the last value")[activation] == [change, "3"]
+        assert f"{activation}: {change} over 3 tasks" in text
+    assert len(page.tables) == 4
+    (every,) = [rows for caption, rows in page.tables.items() if caption.startswith("Every cell")]
+    table = cells.stack(cell=("activation", "depth", "task_seed"))
+    expected = [_row(table.isel(cell=place)) for place in range(12)]
+    assert every[1:] == expected
+    facts = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", text))
+    assert facts == {
+        "Axes": "activation: linear, tanh; depth: 2, 3; task_seed: 0, 1, 2",
+        "Cells": "12: 12 converged",
+        "Computing time": f"{cells['seconds'].sum().item():.0f} s",
+    }
+    assert "Does depth help?" in text
+    notes = text.partition(">What to know</h2>")[2].partition("</section>")[0]
+    assert "Tiny problems &amp; few draws." in notes
+    assert EVIL not in text
+
+
+def over_tasks(losses: np.ndarray) -> np.ndarray:
+    """Quartiles and median of the tasks of which something is known."""
+    known = losses[np.isfinite(losses)]
+    return np.percentile(known, [25, 50, 75]) if known.size else np.full(3, np.nan)
+
+
+def _row(cell: xr.Dataset) -> list[str]:
+    numbers = {str(name): cell[name].item() for name in cell.data_vars}
+    pairs = [(numbers[name], numbers[f"{name}_mcse"]) for name in ("posterior_gen_loss", "log_volume")]
+    loss, volume = (with_error(value, error) for value, error in pairs)
+    labels = [str(part) for part in cell["cell"].item()]
+    return [*labels, loss, rounded(numbers["gd_gen_loss"]), volume, "rejection", "converged", "-"]
+
+
+def under_the_pointer(plot: Any) -> list[dict[str, Any]]:
+    """For each thing that shows something when pointed at, the words and columns that it shows."""
+    found = []
+    figures = getattr(plot, "children", [plot])
+    for tool in (tool for each in figures for tool in each.tools if isinstance(tool, HoverTool)):
+        data = tool.renderers[0].data_source.data
+        fields = {name for _, text in tool.tooltips for name in re.findall(r"@(\w+)", text)}
+        words = {label: text for label, text in tool.tooltips if "@" not in text}
+        found.append(words | {name: np.asarray(data[name]) for name in fields})
+    return found
+
+
+def assert_shown(plot: Any, expected: list[dict[str, Any]]) -> None:
+    found = under_the_pointer(plot)
+    assert [set(each) for each in found] == [set(each) for each in expected]
+    for ours, theirs in zip(found, expected, strict=True):
+        for name, value in theirs.items():
+            if isinstance(value, str) or np.asarray(value).dtype.kind == "U":
+                assert np.array_equal(ours[name], value)
+            else:
+                np.testing.assert_allclose(ours[name], value, rtol=2e-5, atol=1e-12)
+
+
+def test_hovering_over_the_losses_shows_those_of_the_draws() -> None:
+    result = weighted()
+    expected = []
+    for law in ("prior", "posterior"):
+        logs = np.log10(flat(result, law, "gen_loss"))
+        edges = np.linspace(logs.min(), logs.max(), 16)  # √240 classes
+        place = np.clip(np.searchsorted(edges, logs, "right") - 1, 0, 14)
+        shares = 100 * np.array([(place == i).mean() for i in range(15)])
+        expected.append({"law": LAW_NAMES[law], "left": 10 ** edges[:-1], "right": 10 ** edges[1:], "share": shares})
+    for group, fitted in (("gd", 9), ("map", 6)):
+        marks = np.where(np.arange(12) < fitted, "yes", "no")
+        expected.append({"restart": np.arange(1, 13), "loss": flat(result, group, "gen_loss"), "fitted": marks})
+    zero = entry(result, "", -8.4)["baselines"]["zero"]["gen_loss"]
+    points = {"zero = least squares = min. nuclear norm": zero, "chance": 0.08}
+    for name, loss in sorted(points.items(), key=lambda item: item[1]):
+        expected.append({"name": np.array([name]), "loss": np.array([rounded(loss)])})
+    assert_shown(charts.losses_chart(result, result_object(result)), expected)
+
+
+def test_hovering_over_curve_and_levels_shows_those_of_the_run() -> None:
+    known = levels(sensing_task(), 0.0035)
+    known = {name: values[1:] for name, values in vars(known).items()}  # the first level is the prior
+    expected = [
+        {"eps": known["threshold"], "found": known[name], "error": known[f"{name}_mcse"]}
+        for name in ("gen_loss", "log_volume")
+    ]
+    result = tree()
+    assert_shown(charts.curve_chart(result), expected)
+    expected = [{"threshold": known["threshold"], name: known[name]} for name in ("acceptance", "ancestors")]
+    assert_shown(charts.levels_chart(result), expected)
+
+
+def test_hovering_over_single_draws_and_spectra_shows_them() -> None:
+    result = weighted()
+    pairs = {law: [flat(result, law, name) for name in ("train_loss", "gen_loss")] for law in ("prior", "posterior")}
+    pairs |= {law: [good(result, law, name) for name in ("train_loss", "gen_loss")] for law in ("gd", "map")}
+    expected = [{"law": LAW_NAMES[law], "x": x, "y": y} for law, (x, y) in pairs.items()]
+    assert_shown(charts.joint_chart(result), expected)
+    expected = []
+    for law in ("prior", "posterior", "gd", "map", "truth"):
+        matrices = result["ground_truth" if law == "truth" else law]["end_to_end"].values.reshape(-1, 4, 3)
+        if law in ("gd", "map"):
+            matrices = matrices[: 9 if law == "gd" else 6]
+        singular = np.linalg.svd(matrices.astype(float), compute_uv=False)
+        shares = np.maximum(singular / singular[:, :1], 1e-6)  # less is drawn at it
+        low, middle, high = np.percentile(shares, [25, 50, 75], axis=0)
+        expected.append({"law": LAW_NAMES[law], "low": low, "middle": middle, "high": high})
+    assert_shown(charts.spectrum_chart(result), expected)
+
+
+def test_hovering_over_missing_cells_shows_their_quantiles() -> None:
+    result = tree(table_task())
+    draws = result["posterior"]["end_to_end"].values.reshape(4 * DRAWS, 12)[:, [1, 5, 9]].astype(float)
+    low, high = np.percentile(draws, [5, 95], axis=0)
+    names = np.array(["1. Ada · age", "2. Bo · µ", "3. Dé · mass"])
+    plot = charts.cells_chart(result_object(result)["unobserved"])
+    assert_shown(plot, [{"name": names, "mean": draws.mean(0), "q05": low, "q95": high}])
+
+
+def test_hovering_over_a_sweep_shows_quartiles_over_its_tasks(store: Path) -> None:
+    cells = xr.open_dataset(store / "sweep.nc", engine="h5netcdf").load()
+    for panel in panels(load_store(store)):
+        part = cells.sel(activation=panel.name)
+        expected = []
+        for law in ("prior", "posterior", "gd"):
+            losses = part[f"{law}_gen_loss"].transpose("depth", "task_seed").values
+            known = np.isfinite(losses).any(axis=1)
+            low, middle, high = np.array([over_tasks(row) for row in losses[known]]).reshape(-1, 3).T
+            tasks = np.isfinite(losses).sum(axis=1)[known]
+            places = np.array(["2", "3"])[known]
+            expected.append({
+                "law": LAW_NAMES[law], "place": places, "low": low, "middle": middle, "high": high, "tasks": tasks
+            })  # fmt: skip
+        assert_shown(_chart(panel), expected)
+    # Of another panel the numbers are others.
+    with pytest.raises(AssertionError):
+        assert_shown(_chart(next(panels(load_store(store)))), expected)

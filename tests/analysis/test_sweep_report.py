@@ -1,0 +1,124 @@
+"""The page about a sweep: its answer is as sure as the tasks allow, and a broken store is named with what is wrong."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from pages_for_tests import EVIL
+from scipy import stats
+
+from bayesgc.analysis.report import write_report
+from bayesgc.analysis.report.trends import answer, change, panels
+from bayesgc.analysis.stores import Store, load_store
+from bayesgc.validate import InputError
+
+
+def test_unfinished_and_flagged_cells_are_marked_and_leave_their_pairs_out(store: Path, tmp_path: Path) -> None:
+    cells = xr.open_dataset(store / "sweep.nc", engine="h5netcdf").load()
+    copy = tmp_path / "part"
+    copy.mkdir()
+    (copy / "sweep.json").write_text((store / "sweep.json").read_text(encoding="utf-8"), encoding="utf-8")
+    cells["posterior_gen_loss"][0, 1, 0] = np.nan
+    cells["outcome"][0, 1, 0] = ""
+    cells["flag"][1, 0, 0] = EVIL
+    cells.to_netcdf(copy / "sweep.nc", engine="h5netcdf")
+    text = write_report(copy, tmp_path / "part.html").read_text(encoding="utf-8")
+    assert "1 of 12 cells did not converge and 1 is flagged" in text
+    assert "not run" in text
+    assert EVIL not in text
+    gap = change(next(panels(load_store(copy))))
+    assert gap is not None
+    assert gap.tasks == 2
+
+
+def test_the_answer_names_the_ends_that_are_known_and_is_as_sure_as_the_tasks_allow(
+    store: Path, tmp_path: Path
+) -> None:
+    cells = xr.open_dataset(store / "sweep.nc", engine="h5netcdf").load()
+    cells = cells.isel(activation=[0], depth=[0, 1, 0], task_seed=[0, 1]).assign_coords(depth=[2, 3, 4])
+    losses = cells["posterior_gen_loss"]
+    losses[0, 0], losses[0, 1], losses[0, 2] = [1.0, 1.0], [1.9, 2.1], np.nan
+    copy = tmp_path / "known"
+    copy.mkdir()
+    (copy / "sweep.json").write_text((store / "sweep.json").read_text(encoding="utf-8"), encoding="utf-8")
+    cells.to_netcdf(copy / "sweep.nc", engine="h5netcdf")
+    gap = change(next(panels(load_store(copy))))
+    assert gap is not None
+    assert (gap.first, gap.last) == (2, 3)
+    # Ten standard errors, but of two tasks: stats.ttest_1samp([0.9, 1.1], 0) has p = 0.06.
+    assert gap.difference == pytest.approx(10 * gap.mcse)
+    assert stats.ttest_1samp([0.9, 1.1], 0).pvalue > 0.05
+    assert answer(load_store(copy)).startswith("From depth 2 to 3, weights that fit generalise alike, within error")
+
+
+def test_seeds_repeat_a_task_and_are_no_panels_nor_tasks_of_their_own() -> None:
+    axes = {"depth": [2, 3], "task_seed": [0, 1, 2], "seed": [0, 1, 2, 3]}
+    losses = np.random.default_rng(0).lognormal(size=(2, 3, 4))
+    cells = xr.Dataset({name: (tuple(axes), losses) for name in ("outcome", "posterior_gen_loss")}, coords=axes)
+    (panel,) = panels(Store(Path("store"), {}, cells))
+    gap = change(panel)
+    assert gap is not None
+    means = losses.mean(axis=2)
+    assert (panel.axis, gap.tasks) == ("depth", 3)
+    assert gap.mcse == pytest.approx(stats.sem(means[1] - means[0]))
+
+
+def test_seventy_two_cells_make_a_small_page_quickly(store: Path, tmp_path: Path) -> None:
+    """Times are those of this machine; the limits are ten seconds and five megabytes."""
+    small = xr.open_dataset(store / "sweep.nc", engine="h5netcdf").load()
+    wide = small.isel(depth=[0, 1, 0, 1], task_seed=[0, 1, 2] * 3).assign_coords(depth=[2, 3, 4, 5], task_seed=range(9))
+    assert wide["outcome"].size == 72
+    copy = tmp_path / "wide"
+    copy.mkdir()
+    (copy / "sweep.json").write_text((store / "sweep.json").read_text(encoding="utf-8"), encoding="utf-8")
+    wide.to_netcdf(copy / "sweep.nc", engine="h5netcdf")
+    start = time.process_time()
+    page = write_report(copy, tmp_path / "wide.html")
+    assert time.process_time() - start < 10
+    assert page.stat().st_size < 5e6
+
+
+def _break(name: str, folder: Path) -> str:
+    """Break a copy of a store in one way; returns the file that the message must name."""
+    plan, table = folder / "sweep.json", folder / "sweep.nc"
+    if name == "no plan":
+        plan.unlink()
+        return "sweep.json"
+    if name == "no JSON":
+        plan.write_text("{", encoding="utf-8")
+        return "sweep.json"
+    if name == "older":
+        plan.write_text('{"schema": 0}', encoding="utf-8")
+        return "sweep.json"
+    if name == "no cell":
+        table.unlink()
+    elif name == "cut short":
+        table.write_bytes(table.read_bytes()[:2000])
+    else:
+        xr.Dataset({"x": 1.0}).to_netcdf(table, engine="h5netcdf")
+    return "sweep.nc"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("no plan", "is missing"),
+        ("no JSON", "is not JSON"),
+        ("older", "schema 0"),
+        ("no cell", "finished no cell"),
+        ("cut short", "cut short"),
+        ("foreign", "variable 'outcome' is missing"),
+    ],
+)
+def test_a_broken_store_is_named_with_what_is_wrong(store: Path, tmp_path: Path, name: str, words: str) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in ("sweep.json", "sweep.nc"):
+        (copy / file).write_bytes((store / file).read_bytes())
+    file = _break(name, copy)
+    with pytest.raises(InputError, match=f"{file}.*{words}"):
+        write_report(copy, tmp_path / "x.html")
