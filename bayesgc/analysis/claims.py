@@ -26,6 +26,7 @@ from rich.table import Table
 from scipy import stats
 
 from bayesgc.analysis.numerals import rounded
+from bayesgc.analysis.panels import axes_of, cut
 from bayesgc.analysis.stores import load_cells
 from bayesgc.validate import InputError
 
@@ -178,15 +179,8 @@ def _claims_of(name: str, dataset: xr.Dataset) -> Iterator[Claim]:
 
 
 def _panels(dataset: xr.Dataset, axis: str) -> Iterator[tuple[str, xr.Dataset]]:
-    others = [str(dim) for dim in dataset["posterior_gen_loss"].dims if dim not in (axis, "task_seed")]
-    if not others:
-        yield "", dataset
-        return
-    stacked = dataset.stack(place=others)
-    for place in range(stacked.sizes["place"]):
-        part = stacked.isel(place=place)
-        values = [str(part[dim].values) for dim in others]
-        yield ", ".join(v if d == "panel" else f"{d} {v}" for d, v in zip(others, values, strict=True)), part
+    """Each seed is a panel of its own: its claims are about the same draws."""
+    return cut(dataset, [name for name in axes_of(dataset) if name not in (axis, "task_seed")])
 
 
 def _rises(part: xr.Dataset, where: str) -> Claim:

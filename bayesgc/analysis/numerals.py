@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+NORMAL_95 = 1.96
+"""Standard errors on either side of an estimate that make a normal 95 % interval; numbers further apart differ."""
+
 
 def rounded(value: float | None, digits: int = 3) -> str:
     """``value`` to ``digits`` significant digits, ``-`` when there is none: ``0.0407``, ``3.9e-08``, ``1.2e+07``."""

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from bayesgc.analysis.panels import Panel, axes_of, main_axis, panels
 from bayesgc.validate import InputError
 
 SCHEMA = 1
-REPLICATES = ("task_seed", "seed")
-"""The axes that repeat a cell: on other tasks, and with other random numbers."""
 _NEEDED = ("outcome", "posterior_gen_loss", "posterior_gen_loss_mcse", "prior_gen_loss", "gd_gen_loss")
 # A damaged file raises in whichever layer meets the damage first.
 _DAMAGE = (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError)
@@ -36,19 +35,13 @@ class Store:
     @property
     def axes(self) -> list[str]:
         """The names of the axes in the order of the sweep."""
-        return [str(name) for name in self.cells["outcome"].dims]
+        return axes_of(self.cells)
 
     @property
-    def main_axis(self) -> str:
-        """The first numeric axis with several values that repeats no cell: what is swept over."""
-        candidates = [name for name in self.axes if name not in REPLICATES and self.cells.sizes[name] > 1]
-        numeric = [name for name in candidates if np.issubdtype(self.cells[name].dtype, np.number)]
-        return (numeric or candidates or self.axes)[0]
-
-    @property
-    def panel_axes(self) -> list[str]:
-        """The axes that are neither swept over nor repeat a cell."""
-        return [name for name in self.axes if name not in (self.main_axis, *REPLICATES)]
+    def panels(self) -> list[Panel]:
+        """The sweep cut along its main axis; the only panel is called by the title."""
+        found = panels(self.cells, main_axis(self.cells))
+        return [replace(panel, name=panel.name or self.title) for panel in found]
 
     def strings(self, name: str) -> np.ndarray:
         """A variable of strings over the axes; empty where it is absent."""

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from bayesgc.analysis.numerals import quartiles, rounded, with_error
+from bayesgc.analysis.numerals import NORMAL_95, quartiles, rounded, with_error
 
 if TYPE_CHECKING:
     from bayesgc.analysis.compare import Comparison
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 WIDTH = 80
-_CLEAR = 1.96
 _LABEL_WIDTH = 12
 
 
@@ -177,7 +176,7 @@ def _clear(gap: Json) -> bool:
     if "ci95" in gap:
         low, high = gap["ci95"]
         return bool(low > 0 or high < 0)
-    return gap["mcse"] is not None and abs(gap["difference"]) > _CLEAR * gap["mcse"]
+    return gap["mcse"] is not None and abs(gap["difference"]) > NORMAL_95 * gap["mcse"]
 
 
 def _loss(law: Json | None) -> str:

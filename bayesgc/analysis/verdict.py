@@ -6,12 +6,10 @@ import math
 from enum import IntEnum
 from typing import Any
 
-from bayesgc.analysis.numerals import one_in, quartiles, rounded, with_error
+from bayesgc.analysis.numerals import NORMAL_95, one_in, quartiles, rounded, with_error
 
 Json = dict[str, Any]
 
-CLEAR = 1.96
-"""How many standard errors apart two numbers must be to differ."""
 ENOUGH_RESTARTS = 4
 """Fewer restarts than this say little about their own spread."""
 
@@ -56,7 +54,7 @@ def descent_against_posterior(result: Json) -> Standing:
     """
     gd, ours = result["gd"]["gen_loss"], result["posterior"]["gen_loss"]
     enough = result["gd"]["converged"] >= ENOUGH_RESTARTS
-    margin = CLEAR * _error(ours)
+    margin = NORMAL_95 * _error(ours)
     if gd["q75"] < ours["q50" if enough else "q05"] and gd["median"] < ours["mean"] - margin:
         return Standing.LOWER
     if gd["q25"] > ours["q50" if enough else "q95"] and gd["median"] > ours["mean"] + margin:
@@ -65,7 +63,7 @@ def descent_against_posterior(result: Json) -> Standing:
 
 
 def _compare(difference: float, error: float) -> Standing:
-    if abs(difference) <= CLEAR * error:
+    if abs(difference) <= NORMAL_95 * error:
         return Standing.EQUAL
     return Standing.LOWER if difference < 0 else Standing.HIGHER
 

@@ -22,8 +22,10 @@ from bayesgc.analysis.plots import (
     plot_ranks,
     plot_result,
     plot_spectrum,
+    plot_sweep,
     save_figure,
 )
+from bayesgc.analysis.plots.sweep import LAWS
 from bayesgc.inference.records import Outcome
 from bayesgc.validate import InputError
 
@@ -177,3 +179,17 @@ def test_figures_are_written_in_the_format_named_or_refused_in_one_line(tmp_path
             save_figure(figure, tmp_path / name)
     with pytest.raises(InputError, match="Cannot write"):
         save_figure(figure, tmp_path / "absent" / "plot.png")
+
+
+def test_a_sweep_is_drawn_along_words_too_and_seeds_of_one_task_count_once() -> None:
+    axes = {"activation": ["linear", "tanh"], "task_seed": [0, 1, 2], "seed": [0, 1, 2, 3]}
+    source = np.random.default_rng(0)
+    names = (*LAWS, "posterior_gen_loss_mcse", "log_volume", "log_volume_mcse", "gd_converged", "gd_restarts")
+    cells = xr.Dataset({name: (tuple(axes), source.lognormal(size=(2, 3, 4))) for name in names}, coords=axes)
+    losses, *_, bottom = plot_sweep(cells).axes
+    assert [label.get_text() for label in bottom.get_xticklabels()] == ["linear", "tanh"]
+    drawn = {line.get_label(): line.get_ydata() for line in losses.lines}
+    expected = np.median(cells["posterior_gen_loss"].values.mean(axis=2), axis=1)
+    np.testing.assert_allclose(drawn["G&C posterior"], expected)
+    with pytest.raises(InputError, match="axis is 'depth'; choose one of activation"):
+        plot_sweep(cells, "depth")

@@ -22,7 +22,6 @@ from scipy import stats
 from bayesgc.analysis.numerals import quartiles, rounded, with_error
 from bayesgc.analysis.report import charts, write_report
 from bayesgc.analysis.report.sweep import _chart
-from bayesgc.analysis.report.trends import panels
 from bayesgc.analysis.stores import load_store
 from bayesgc.analysis.summary import result_object
 
@@ -283,7 +282,7 @@ def test_hovering_over_missing_cells_shows_their_quantiles() -> None:
 
 def test_hovering_over_a_sweep_shows_quartiles_over_its_tasks(store: Path) -> None:
     cells = xr.open_dataset(store / "sweep.nc", engine="h5netcdf").load()
-    for panel in panels(load_store(store)):
+    for panel in load_store(store).panels:
         part = cells.sel(activation=panel.name)
         expected = []
         for law in ("prior", "posterior", "gd"):
@@ -298,4 +297,4 @@ def test_hovering_over_a_sweep_shows_quartiles_over_its_tasks(store: Path) -> No
         assert_shown(_chart(panel), expected)
     # Of another panel the numbers are others.
     with pytest.raises(AssertionError):
-        assert_shown(_chart(next(panels(load_store(store)))), expected)
+        assert_shown(_chart(load_store(store).panels[0]), expected)

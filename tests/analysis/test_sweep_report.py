@@ -12,7 +12,7 @@ from pages_for_tests import EVIL
 from scipy import stats
 
 from bayesgc.analysis.report import write_report
-from bayesgc.analysis.report.trends import answer, change, panels
+from bayesgc.analysis.report.trends import answer, change
 from bayesgc.analysis.stores import Store, load_store
 from bayesgc.validate import InputError
 
@@ -30,7 +30,7 @@ def test_unfinished_and_flagged_cells_are_marked_and_leave_their_pairs_out(store
     assert "1 of 12 cells did not converge and 1 is flagged" in text
     assert "not run" in text
     assert EVIL not in text
-    gap = change(next(panels(load_store(copy))))
+    gap = change(load_store(copy).panels[0])
     assert gap is not None
     assert gap.tasks == 2
 
@@ -46,7 +46,7 @@ def test_the_answer_names_the_ends_that_are_known_and_is_as_sure_as_the_tasks_al
     copy.mkdir()
     (copy / "sweep.json").write_text((store / "sweep.json").read_text(encoding="utf-8"), encoding="utf-8")
     cells.to_netcdf(copy / "sweep.nc", engine="h5netcdf")
-    gap = change(next(panels(load_store(copy))))
+    gap = change(load_store(copy).panels[0])
     assert gap is not None
     assert (gap.first, gap.last) == (2, 3)
     # Ten standard errors, but of two tasks: stats.ttest_1samp([0.9, 1.1], 0) has p = 0.06.
@@ -59,7 +59,7 @@ def test_seeds_repeat_a_task_and_are_no_panels_nor_tasks_of_their_own() -> None:
     axes = {"depth": [2, 3], "task_seed": [0, 1, 2], "seed": [0, 1, 2, 3]}
     losses = np.random.default_rng(0).lognormal(size=(2, 3, 4))
     cells = xr.Dataset({name: (tuple(axes), losses) for name in ("outcome", "posterior_gen_loss")}, coords=axes)
-    (panel,) = panels(Store(Path("store"), {}, cells))
+    (panel,) = Store(Path("store"), {}, cells).panels
     gap = change(panel)
     assert gap is not None
     means = losses.mean(axis=2)

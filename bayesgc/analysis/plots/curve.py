@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
+from bayesgc.analysis.numerals import NORMAL_95
 from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, say_absent
 from bayesgc.analysis.summary import Json, result_object
 
@@ -50,7 +51,7 @@ def draw_curve(figure: Figure, place: SubplotSpec, tree: xr.DataTree, result: Js
 
 def _band(axes: Axes, eps: np.ndarray, value: np.ndarray, error: np.ndarray) -> None:
     colour = COLOURS["posterior"]
-    reach = 1.96 * np.nan_to_num(error, nan=0.0, posinf=0.0)
+    reach = NORMAL_95 * np.nan_to_num(error, nan=0.0, posinf=0.0)
     axes.fill_between(eps, value - reach, value + reach, color=colour, alpha=0.25, lw=0)
     axes.plot(eps, value, color=colour, marker="o", ms=2.4, label=NAMES["posterior"])
 
@@ -79,7 +80,8 @@ def _limit(axes: Axes, levels: xr.Dataset) -> None:
     """A line at the loss of exact fits, with its 95 % band, where the run found this limit of the curve."""
     exact = levels.isel(level=levels["threshold"].values == 0)
     for value, error in zip(exact["gen_loss"].values, exact["gen_loss_mcse"].values, strict=True):
-        axes.axhspan(value - 1.96 * error, value + 1.96 * error, color=COLOURS["posterior"], alpha=0.18, lw=0)
+        reach = NORMAL_95 * error
+        axes.axhspan(value - reach, value + reach, color=COLOURS["posterior"], alpha=0.18, lw=0)
         axes.axhline(value, color=COLOURS["posterior"], lw=1, ls=(0, (1, 1.5)), zorder=1)
         axes.annotate(
             "ε → 0", (0, value), xycoords=("axes fraction", "data"), xytext=(2, -2), textcoords="offset points",
@@ -92,7 +94,7 @@ def curve_title(levels: xr.Dataset) -> str:
     value, error = levels["gen_loss"].values, np.nan_to_num(levels["gen_loss_mcse"].values, nan=np.inf, posinf=np.inf)
     known = np.flatnonzero(np.isfinite(value))
     first, last = known[0], known[-1]
-    change, reach = value[last] - value[first], 1.96 * np.hypot(error[first], error[last])
+    change, reach = value[last] - value[first], NORMAL_95 * np.hypot(error[first], error[last])
     if abs(change) <= reach:
         return "A tighter fit changes nothing"
     return f"The tighter the fit,\nthe {'better' if change < 0 else 'worse'} it generalises"

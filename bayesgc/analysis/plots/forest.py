@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from bayesgc.analysis.compare import distinguishing_labels
 from bayesgc.analysis.groups import fitted, has, values
+from bayesgc.analysis.numerals import NORMAL_95
 from bayesgc.analysis.plots.look import COLOURS, NAMES, above, column, in_the_look, positive
 from bayesgc.analysis.storage import load
 from bayesgc.analysis.summary import result_object
@@ -23,7 +24,6 @@ LABELS = {
     "effective_rank": "effective rank",
     "nuclear_norm": "nuclear norm",
 }
-_TREND = 1.96
 _SHORT = 14
 
 
@@ -70,7 +70,7 @@ def forest_title(trees: Sequence[xr.DataTree], names: Sequence[str], quantity: s
     change, known = found[-1]["mean"] - found[0]["mean"], [each["mcse"] for each in (found[0], found[-1])]
     what = {"gen_loss": "generalise", "effective_rank": "effective rank", "nuclear_norm": "nuclear norm"}[quantity]
     last, first = (f"at {name}" if len(name) <= _SHORT else place for name, place in _ends(names))
-    if None in known or abs(change) <= _TREND * float(np.hypot(*known)):
+    if None in known or abs(change) <= NORMAL_95 * float(np.hypot(*known)):
         return f"No clear change: {last} as {first}"
     if quantity == "gen_loss":
         return f"Weights that fit {what} {'better' if change < 0 else 'worse'}\n{last} than {first}"

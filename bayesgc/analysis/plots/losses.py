@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
 from bayesgc.analysis.groups import fitted, has, values
+from bayesgc.analysis.numerals import NORMAL_95
 from bayesgc.analysis.plots.cells import draw_cells
 from bayesgc.analysis.plots.look import COLOURS, FLOOR, NAMES, above, column, in_the_look, positive, with_outcome
 from bayesgc.analysis.summary import Json, result_object
@@ -70,7 +71,7 @@ def _mean(axes: Axes, law: str, summary: Json | None) -> None:
     """A mark at the law's mean, on the axis, with its 95 % error."""
     if summary is None or not summary["mean"]:
         return
-    error = None if summary["mcse"] is None else min(1.96 * summary["mcse"], 0.99 * summary["mean"])
+    error = None if summary["mcse"] is None else min(NORMAL_95 * summary["mcse"], 0.99 * summary["mean"])
     axes.errorbar(
         summary["mean"], 0, xerr=error, fmt="^", ms=5.5, color=COLOURS[law], mec="white", mew=0.6, capsize=2,
         elinewidth=1, clip_on=False, zorder=5,

@@ -17,9 +17,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayesgc.analysis.plots.look import COLOURS, LOOK, NAMES, save_figure
-from bayesgc.analysis.stores import REPLICATES
-from bayesgc.validate import InputError
+from bayesgc.analysis.panels import Panel, axes_of, main_axis, panels
+from bayesgc.analysis.plots.look import COLOURS, NAMES, in_the_look, save_figure
+from bayesgc.validate import one_of
 
 LAWS = {
     "prior_gen_loss": (NAMES["prior"], COLOURS["prior"], "s"),
@@ -33,124 +33,82 @@ _FLAGGED = 0.1
 """The relative Monte Carlo error above which a cell is flagged."""
 
 
+@in_the_look
 def plot_sweep(dataset: xr.Dataset, axis: str | None = None) -> Figure:
     """The figure of a sweep along one axis, a column for each panel, of which it shows the first six.
 
     Args:
         dataset: what ``sweep.nc`` holds.
-        axis: the axis to draw along; None for the first one with numbers that is not the tasks.
+        axis: the axis to draw along; None for the first one of numbers, or else of words, that repeats no cell.
 
     Raises:
         InputError: where the sweep has no such axis.
     """
-    along = _axis(dataset, axis)
-    every = _panels(dataset, along)
-    panels = dict(list(every.items())[:_MOST_PANELS])
-    left_out = f"the first {len(panels)} of {len(every)} panels" if len(panels) < len(every) else ""
-    with mpl.rc_context(LOOK):
-        figure = Figure(figsize=(1.0 + 2.1 * len(panels), 5.6), layout="constrained")
-        axes = figure.subplots(
-            len(ROWS), len(panels), sharex=True, sharey="row", squeeze=False, height_ratios=[3, 1, 1, 1]
-        )
-        for column, (name, panel) in enumerate(panels.items()):
-            _draw_panel(axes[:, column], panel, along, name)
-        for row, label in enumerate(ROWS):
-            axes[row, 0].set_ylabel(label)
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-        words = [*(dataset.attrs.get(key, "") for key in ("title", "question")), left_out]
-        figure.suptitle("\n".join(filter(None, words)), fontsize=8)
+    along = main_axis(dataset) if axis is None else one_of("axis", axis, axes_of(dataset))
+    every = panels(dataset, along)
+    shown = every[:_MOST_PANELS]
+    figure = Figure(figsize=(1.0 + 2.1 * len(shown), 5.6), layout="constrained")
+    axes = figure.subplots(len(ROWS), len(shown), sharex=True, sharey="row", squeeze=False, height_ratios=[3, 1, 1, 1])
+    for column, panel in enumerate(shown):
+        _draw_panel(axes[:, column], panel)
+    for row, label in enumerate(ROWS):
+        axes[row, 0].set_ylabel(label)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    left_out = f"the first {len(shown)} of {len(every)} panels" if len(shown) < len(every) else ""
+    words = [*(dataset.attrs.get(key, "") for key in ("title", "question")), left_out]
+    figure.suptitle("\n".join(filter(None, words)), fontsize=8)
     return figure
 
 
 def save_sweep_plots(dataset: xr.Dataset, files: Sequence[Path]) -> list[Path]:
-    """Draw the sweep into each of the files; none where there is no axis to draw along."""
-    try:
-        figure = plot_sweep(dataset)
-    except InputError:
-        return []
+    """Draw the sweep into each of the files."""
+    figure = plot_sweep(dataset)
     return [save_figure(figure, file) for file in files]
 
 
-def _axis(dataset: xr.Dataset, axis: str | None) -> str:
-    dims = [str(name) for name in dataset["posterior_gen_loss"].dims]
-    if axis is not None:
-        if axis not in dims:
-            raise InputError(f"axis is {axis!r}; choose one of {', '.join(dims)}.")
-        return axis
-    numeric = [name for name in dims if name not in REPLICATES and dataset[name].dtype.kind in "if"]
-    if not numeric:
-        raise InputError("the sweep has no axis of numbers to draw along.")
-    return numeric[0]
-
-
-def _panels(dataset: xr.Dataset, along: str) -> dict[str, xr.Dataset]:
-    """The dataset cut along every other axis; the panels of a figure where there are some."""
-    others = [str(name) for name in dataset["posterior_gen_loss"].dims if name not in (along, *REPLICATES)]
-    panels = {"": dataset}
-    for name in others:
-        panels = {
-            ", ".join(filter(None, [before, str(value) if name == "panel" else f"{name} {value}"])): part.sel(
-                {name: value}
-            )
-            for before, part in panels.items()
-            for value in part[name].values
-        }
-    return panels
-
-
-def _draw_panel(axes: np.ndarray[Any, np.dtype[Any]], panel: xr.Dataset, along: str, name: str) -> None:
+def _draw_panel(axes: np.ndarray[Any, np.dtype[Any]], panel: Panel) -> None:
     """One column of the figure."""
-    places = panel[along].values.astype(float)
+    _mark_places(axes, panel)  # first, as margins depend on the scale
+    places, colour = panel.positions, COLOURS["posterior"]
     for variable, look in LAWS.items():
-        _draw_law(axes[0], places, _by_task(panel[variable], along), *look)
-    axes[0].set_title(name)
+        _draw_law(axes[0], panel, variable, *look)
+    axes[0].set_title(panel.name)
     axes[0].set_ylim(bottom=0)
-    mean, error = (_by_task(panel[f"posterior_gen_loss{end}"], along) for end in ("", "_mcse"))
-    axes[1].plot(places, error / mean, ".", color=COLOURS["posterior"], markersize=3, alpha=0.6)
+    mean, error = (panel.over_tasks(f"posterior_gen_loss{end}") for end in ("", "_mcse"))
+    axes[1].plot(places, error / mean, ".", color=colour, markersize=3, alpha=0.6)
     axes[1].axhline(_FLAGGED, color=COLOURS["prior"], linewidth=0.7, linestyle=":")
     axes[1].yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
     axes[1].set_ylim(bottom=0)
-    for volume, spread in zip(*(_by_task(panel[f"log_volume{end}"], along).T for end in ("", "_mcse")), strict=True):
-        axes[2].errorbar(places, volume, spread, fmt=".", color=COLOURS["posterior"], markersize=3, alpha=0.6)
-    missed = 1 - _by_task(panel["gd_converged"], along) / _by_task(panel["gd_restarts"], along)
-    axes[3].plot(places, _over_tasks(np.mean, missed), "^-", color=COLOURS["gd"], markersize=3)
+    for volume, spread in zip(*(panel.over_tasks(f"log_volume{end}").T for end in ("", "_mcse")), strict=True):
+        axes[2].errorbar(places, volume, spread, fmt=".", color=colour, markersize=3, alpha=0.6)
+    missed = 1 - panel.over_tasks("gd_converged") / panel.over_tasks("gd_restarts")
+    axes[3].plot(places, np.ma.masked_invalid(missed).mean(axis=1), "^-", color=COLOURS["gd"], markersize=3)
     axes[3].yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
     axes[3].set_ylim(-0.05, 1.05)
-    axes[3].set_xlabel(along)
-    for ax in axes if _wide(places) else ():
-        ax.set_xscale("log", base=2)
-        ax.set_xticks(places, [f"{place:g}" for place in places])
-        ax.minorticks_off()
+    axes[3].set_xlabel(panel.axis.replace("_", " "))
 
 
-def _draw_law(ax: Axes, places: np.ndarray, values: np.ndarray, label: str, color: str, marker: str | None) -> None:
+def _draw_law(ax: Axes, panel: Panel, variable: str, label: str, colour: str, marker: str | None) -> None:
     """Median and quartiles over tasks, and each task's dot; a dashed line for what does not depend on the model."""
-    if np.isnan(values).all():
+    places, (low, middle, high) = panel.positions, panel.band(variable)
+    if np.isnan(middle).all():
         return
-    middle = _over_tasks(np.median, values)
     if marker is None:
-        ax.plot(places, middle, "--", color=color, linewidth=1, label=label)
+        ax.plot(places, middle, "--", color=colour, linewidth=1, label=label)
         return
-    low, high = (_over_tasks(lambda row, q=q: np.quantile(row, q), values) for q in (0.25, 0.75))
-    ax.fill_between(places, low, high, color=color, alpha=0.18, linewidth=0)
-    ax.plot(places, middle, f"{marker}-", color=color, markersize=4, linewidth=1.3, label=label)
-    ax.plot(places, values, ".", color=color, markersize=2.5, alpha=0.45)
+    ax.fill_between(places, low, high, color=colour, alpha=0.18, linewidth=0)
+    ax.plot(places, middle, f"{marker}-", color=colour, markersize=4, linewidth=1.3, label=label)
+    ax.plot(places, panel.over_tasks(variable), ".", color=colour, markersize=2.5, alpha=0.45)
 
 
-def _by_task(values: xr.DataArray, along: str) -> np.ndarray:
-    """(place, task), all replicates as tasks."""
-    rest = [name for name in values.dims if name != along]
-    found: np.ndarray = values.transpose(along, *rest).values.reshape(values.sizes[along], -1).astype(float)
-    return found
-
-
-def _over_tasks(statistic: Any, values: np.ndarray) -> np.ndarray:
-    """A statistic of what is there in each row; NaN where nothing is."""
-    rows = [row[~np.isnan(row)] for row in values]
-    return np.array([statistic(row) if row.size else np.nan for row in rows])
-
-
-def _wide(places: np.ndarray) -> bool:
-    """Whether the places are best seen on a logarithmic scale."""
-    return bool(len(places) > 2 and places.min() > 0 and places.max() / places.min() > 12)
+def _mark_places(axes: np.ndarray[Any, np.dtype[Any]], panel: Panel) -> None:
+    """A mark at each place where they are words, or are best seen on a logarithmic scale."""
+    places, words = panel.positions, [str(place) for place in panel.places]
+    wide = len(places) > 2 and places.min() > 0 and places.max() / places.min() > 12
+    for ax in axes:
+        if wide:
+            ax.set_xscale("log", base=2)
+            ax.minorticks_off()
+        if wide or isinstance(panel.places[0], str):
+            ax.set_xticks(places, words)

@@ -13,7 +13,7 @@ from bokeh.models.annotations import Span
 from bokeh.plotting import figure
 
 from bayesgc.analysis.groups import fitted, has, values
-from bayesgc.analysis.numerals import rounded
+from bayesgc.analysis.numerals import NORMAL_95, rounded
 from bayesgc.analysis.plots.cells import cell_name
 from bayesgc.analysis.plots.joint import joint_points
 from bayesgc.analysis.plots.look import COLOURS, FLOOR, NAMES, positive
@@ -61,7 +61,7 @@ def add_legend(plot: Any) -> None:
 
 def hover(plot: Any, renderer: Any, tips: list[tuple[str, str]]) -> None:
     """Show ``tips`` over what ``renderer`` drew, numbers by ``printf``; Bokeh escapes what comes from files."""
-    numbers = {field: "printf" for _, text in tips for field in re.findall(r"(@\w+){%", text)}
+    numbers: Any = {field: "printf" for _, text in tips for field in re.findall(r"(@\w+){%", text)}
     plot.add_tools(HoverTool(renderers=[renderer], tooltips=tips, formatters=numbers, visible=False))
 
 
@@ -117,7 +117,7 @@ def _restarts(plot: Any, tree: xr.DataTree, group: str, loss: str, top: float) -
 
 
 def curve_chart(tree: xr.DataTree) -> Any:
-    """E[L_gen | L_train < ε] and the log volume against ε, with bands of 1.96 standard errors; dotted, its limit."""
+    """E[L_gen | L_train < ε] and the log volume against ε, with 95 % bands; dotted, its limit."""
     levels = tree["levels"].to_dataset()
     limit = levels["gen_loss"].values[levels["threshold"].values == 0]
     known = np.isfinite(levels["threshold"].values) & (levels["threshold"].values > 0)
@@ -142,9 +142,10 @@ def curve_chart(tree: xr.DataTree) -> Any:
 def _band(plot: Any, levels: xr.Dataset, name: str) -> None:
     found = levels[name].values.astype(np.float64)
     error = np.nan_to_num(levels[f"{name}_mcse"].values, nan=0.0, posinf=0.0)
-    low = np.maximum(found - 1.96 * error, FLOOR) if name == "gen_loss" else found - 1.96 * error
+    reach = NORMAL_95 * error
+    low = np.maximum(found - reach, FLOOR) if name == "gen_loss" else found - reach
     eps = levels["threshold"].values
-    data = ColumnDataSource({"eps": eps, "found": found, "error": error, "low": low, "high": found + 1.96 * error})
+    data = ColumnDataSource({"eps": eps, "found": found, "error": error, "low": low, "high": found + reach})
     plot.varea("eps", "low", "high", source=data, color=COLOURS["posterior"], alpha=0.2)
     plot.line("eps", "found", source=data, color=COLOURS["posterior"], line_width=2)
     points = plot.scatter("eps", "found", source=data, color=COLOURS["posterior"], size=6)

@@ -173,7 +173,7 @@ def _pictures(tree: xr.DataTree, result: Json) -> Iterator[Picture]:
         live = lambda: charts.losses_chart(tree, result)  # noqa: E731
         yield _picture("losses", losses_title(result), words, plots.plot_losses(tree), live)
     if _climbs(tree, "log_volume"):
-        words = "The ε-curve, with bands of 1.96 standard errors: the estimate at every threshold on the way."
+        words = "The ε-curve, with 95 % bands: the estimate at every threshold on the way."
         levels = tree["levels"].to_dataset()
         known = bool(np.isfinite(levels["gen_loss"].values).any())
         title = curve_title(levels) if known else "The tighter the fit, the rarer it is"

@@ -14,11 +14,12 @@ from matplotlib.figure import Figure
 
 from bayesgc import __version__
 from bayesgc.analysis.numerals import quartiles, rounded, with_error
+from bayesgc.analysis.panels import Panel
 from bayesgc.analysis.plots.look import COLOURS, NAMES, above, column, in_the_look
 from bayesgc.analysis.report import charts
 from bayesgc.analysis.report.page import Page, Picture, Section, Table
 from bayesgc.analysis.report.stills import data_uri
-from bayesgc.analysis.report.trends import LAWS, Panel, answer, change, direction, panels
+from bayesgc.analysis.report.trends import LAWS, answer, change, direction
 from bayesgc.analysis.stores import Store, load_store
 
 _BAND = 0.18
@@ -41,7 +42,9 @@ def sweep_page(folder: Path) -> Page:
 
 
 def _question(store: Store) -> str:
-    return f"How does the generalisation of weights that merely fit change with {store.main_axis.replace('_', ' ')}?"
+    return (
+        f"How does the generalisation of weights that merely fit change with {store.panels[0].axis.replace('_', ' ')}?"
+    )
 
 
 def _facts(store: Store, outcomes: Counter[str]) -> tuple[tuple[str, str], ...]:
@@ -63,8 +66,9 @@ def _warning(store: Store, outcomes: Counter[str]) -> str:
 
 
 def _sections(store: Store) -> Iterator[Section]:
-    found = list(panels(store))
-    yield Section("curves", "Curves", pictures=tuple(_picture(store, panel) for panel in found[:_MOST_PICTURES]))
+    found = store.panels
+    pictures = tuple(_picture(f"sweep-{place}", panel) for place, panel in enumerate(found[:_MOST_PICTURES]))
+    yield Section("curves", "Curves", pictures=pictures)
     yield Section("summary", "Summary over tasks", tables=(_changes(found), *(_summary(panel) for panel in found)))
     yield Section("cells", "Every cell", tables=(_cells(store),))
     if notes := store.sweep.get("notes"):
@@ -72,8 +76,7 @@ def _sections(store: Store) -> Iterator[Section]:
     yield _again(store)
 
 
-def _picture(store: Store, panel: Panel) -> Picture:
-    key = f"sweep-{[each.name for each in panels(store)].index(panel.name)}"
+def _picture(key: str, panel: Panel) -> Picture:
     title = _picture_title(panel)
     words = "Median and quartiles over tasks of each task's E[L_gen]; gradient descent's are medians over restarts."
     return Picture(key, f"{title}.", words, f"{title}. {words}", data_uri(_still(panel, title)), _chart(panel))
@@ -91,7 +94,7 @@ def _picture_title(panel: Panel) -> str:
 def _still(panel: Panel, title: str) -> Figure:
     figure = column()
     axes = figure.add_subplot()
-    places = np.arange(len(panel.places)) if _words(panel) else np.array(panel.places, dtype=float)
+    places = panel.positions
     for law, variable in LAWS.items():
         low, middle, high = panel.band(variable)
         axes.fill_between(places, low, high, color=COLOURS[law], alpha=_BAND, lw=0)
@@ -101,10 +104,6 @@ def _still(panel: Panel, title: str) -> Figure:
     above(axes, columns=3)
     axes.set_title(title if len(title) < 48 else title.replace(": ", ":\n", 1), pad=15)
     return figure
-
-
-def _words(panel: Panel) -> bool:
-    return not all(isinstance(place, int | float) for place in panel.places)
 
 
 def _chart(panel: Panel) -> object:
