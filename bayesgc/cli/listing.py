@@ -28,7 +28,7 @@ def names() -> dict[str, dict[str, str]]:
         "gd-optimizer": {name: each.summary for name, each in OPTIMIZERS.items()},
         "gd-init": dict(INITIALIZATIONS),
         "figure": {name: figure(name).title.partition(": ")[2] for name in FIGURES},
-        "study": {name: about[1] for name, about in STUDIES.items()},
+        "study": {name: about.question for name, about in STUDIES.items()},
         "device": dict.fromkeys(available_devices(), "on this machine"),
     }
 

@@ -53,8 +53,8 @@ class SweepCommand:
         return self._run({self.out / each: figure(each, quick=quick) for each in FIGURES})
 
     def run_study(self, name: str, *, quick: bool) -> int:
-        """One study of what the paper leaves open."""
-        return self._run({self.out: study(name, quick=quick)})
+        """One study of what the paper leaves open, its parts in folders of their own."""
+        return self._run({self.out / part: sweep for part, sweep in study(name, quick=quick).items()})
 
     def _run(self, sweeps: dict[Path, Sweep]) -> int:
         """Each sweep into its store; returns the exit code, which is 3 where every cell of a sweep failed."""

@@ -84,10 +84,12 @@ def test_figures_share_what_they_have_in_common():
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_has_eight_tasks_and_cells_that_run(name):
-    assert study(name).dimensions["task_seed"] == list(range(8))
-    check_cells(study(name).cells())
-    quick = study(name, quick=True)
-    assert {cell.key for cell in quick.cells()} <= {cell.key for cell in study(name).cells()}
+    whole, quick = study(name), study(name, quick=True)
+    assert list(quick) == list(whole)
+    for part, sweep in whole.items():
+        assert sweep.dimensions["task_seed"] == list(range(8))
+        check_cells(sweep.cells())
+        assert {cell.key for cell in quick[part].cells()} < {cell.key for cell in sweep.cells()}
 
 
 def test_a_figure_that_is_not_there():
