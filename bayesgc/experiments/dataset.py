@@ -15,6 +15,7 @@ import xarray as xr
 
 from bayesgc.analysis.storage import CREATOR, load, save
 from bayesgc.analysis.summary import BASELINES, result_object
+from bayesgc.experiments import limits
 from bayesgc.experiments.cell import Cell
 from bayesgc.experiments.store import CELLS, DESCENTS, SCHEMA, Store, describe
 from bayesgc.experiments.sweep import Sweep
@@ -49,6 +50,7 @@ NUMBERS = (
     "gd_converged",
     *(f"{name}_gen_loss" for name in BASELINES),
     "zero_train_loss",
+    *limits.NAMES,
     "eps",
     "seed_used",
     "evaluations",
@@ -60,6 +62,8 @@ LONG_NAMES = {
     "posterior_gen_loss_mcse": "Monte Carlo standard error of E[L_gen] given the fit",
     "gd_gen_loss": "median L_gen of gradient descent over the restarts that fitted",
     "zero_gen_loss": "L_gen of the zero matrix",
+    "wide_gen_loss": "E[L_gen] given the fit as the width goes to infinity",
+    "wide_prior_gen_loss": "E[L_gen] under the prior as the width goes to infinity",
     "seed_used": "the seed by which infer gives the cell again",
     "log_volume": "log P(L_train < ε) under the prior",
     "seconds": "wall time of the conditioning",
@@ -143,6 +147,7 @@ def _row(cell: Cell, store: Store) -> Row:
     if store.has(CELLS, cell.key):
         result = result_object(load(store.file(CELLS, cell.key)))
         row |= _conditioned(result)
+        row |= limits.limit_of(cell, float(row["eps"]))
     elif (reason := failures[CELLS]) is not None:
         row |= {"outcome": "failed", "failure": reason}
     if cell.descent_key is not None and store.has(DESCENTS, cell.descent_key):

@@ -66,8 +66,8 @@ STUDIES: dict[str, Study] = {
         "Is depth over width what matters for depth's help?",
         {"normalize": True, "eps": 0.0035, "gd": False},
         parts={
-            "width-5": ({"width": 5}, {"depth": [5, 20, 80, 1000]}),
             "width-20": ({"width": 20}, {"depth": [20, 80]}),
+            "width-5": ({"width": 5}, {"depth": [5, 20, 80, 1000]}),
         },
     ),
     "thresholds": Study(

@@ -26,6 +26,7 @@ LAWS = {
     "posterior_gen_loss": (NAMES["posterior"], COLOURS["posterior"], "o"),
     "gd_gen_loss": (NAMES["gd"], COLOURS["gd"], "^"),
     "zero_gen_loss": ("zero", COLOURS["reference"], None),
+    "wide_gen_loss": ("G&C, width → ∞", COLOURS["posterior"], None),
 }
 ROWS = ("$L_{gen}$", "MC error\nof $E[L_{gen}]$", "log P(fit)", "GD restarts\nwithout a fit")
 _MOST_PANELS = 6
@@ -72,7 +73,8 @@ def _draw_panel(axes: np.ndarray[Any, np.dtype[Any]], panel: Panel) -> None:
     _mark_places(axes, panel)  # first, as margins depend on the scale
     places, colour = panel.positions, COLOURS["posterior"]
     for variable, look in LAWS.items():
-        _draw_law(axes[0], panel, variable, *look)
+        if variable in panel.cells:  # stores of older versions know no limit
+            _draw_law(axes[0], panel, variable, *look)
     axes[0].set_title(panel.name)
     axes[0].set_ylim(bottom=0)
     mean, error = (panel.over_tasks(f"posterior_gen_loss{end}") for end in ("", "_mcse"))
