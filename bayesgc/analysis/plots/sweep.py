@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayesgc.analysis.panels import Panel, axes_of, main_axis, panels
-from bayesgc.analysis.plots.look import COLOURS, NAMES, in_the_look, save_figure
+from bayesgc.analysis.plots.look import COLOURS, COLUMN, NAMES, in_the_look, save_figure
 from bayesgc.validate import one_of
 
 LAWS = {
@@ -30,6 +30,7 @@ LAWS = {
 }
 ROWS = ("$L_{gen}$", "MC error\nof $E[L_{gen}]$", "log P(fit)", "GD restarts\nwithout a fit")
 _MOST_PANELS = 6
+_MOST_MARKS = 12
 _FLAGGED = 0.1
 """The relative Monte Carlo error above which a cell is flagged."""
 
@@ -48,14 +49,14 @@ def plot_sweep(dataset: xr.Dataset, axis: str | None = None) -> Figure:
     along = main_axis(dataset) if axis is None else one_of("axis", axis, axes_of(dataset))
     every = panels(dataset, along)
     shown = every[:_MOST_PANELS]
-    figure = Figure(figsize=(1.0 + 2.1 * len(shown), 5.6), layout="constrained")
+    figure = Figure(figsize=(max(COLUMN, 1.0 + 2.1 * len(shown)), 5.6), layout="constrained")
     axes = figure.subplots(len(ROWS), len(shown), sharex=True, sharey="row", squeeze=False, height_ratios=[3, 1, 1, 1])
     for column, panel in enumerate(shown):
         _draw_panel(axes[:, column], panel)
     for row, label in enumerate(ROWS):
         axes[row, 0].set_ylabel(label)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels) if len(shown) > 1 else 2)
     left_out = f"the first {len(shown)} of {len(every)} panels" if len(shown) < len(every) else ""
     words = [*(dataset.attrs.get(key, "") for key in ("title", "question")), left_out]
     figure.suptitle("\n".join(filter(None, words)), fontsize=8)
@@ -70,7 +71,7 @@ def save_sweep_plots(dataset: xr.Dataset, files: Sequence[Path]) -> list[Path]:
 
 def _draw_panel(axes: np.ndarray[Any, np.dtype[Any]], panel: Panel) -> None:
     """One column of the figure."""
-    _mark_places(axes, panel)  # first, as margins depend on the scale
+    _mark_places(axes, panel)
     places, colour = panel.positions, COLOURS["posterior"]
     for variable, look in LAWS.items():
         if variable in panel.cells:  # stores of older versions know no limit
@@ -105,12 +106,22 @@ def _draw_law(ax: Axes, panel: Panel, variable: str, label: str, colour: str, ma
 
 
 def _mark_places(axes: np.ndarray[Any, np.dtype[Any]], panel: Panel) -> None:
-    """A mark at each place where they are words, or are best seen on a logarithmic scale."""
-    places, words = panel.positions, [str(place) for place in panel.places]
+    """A mark at each place where there is room, on a logarithmic scale where the places grow by factors."""
+    places = panel.positions
     wide = len(places) > 2 and places.min() > 0 and places.max() / places.min() > 12
     for ax in axes:
         if wide:
             ax.set_xscale("log", base=2)
             ax.minorticks_off()
-        if wide or isinstance(panel.places[0], str):
-            ax.set_xticks(places, words)
+        if len(places) <= _MOST_MARKS or isinstance(panel.places[0], str):
+            ax.set_xticks(places, [str(place) for place in panel.places])
+        ax.set_xlim(*_with_margins(places, wide=wide))
+
+
+def _with_margins(places: np.ndarray, *, wide: bool) -> tuple[float, float]:
+    """The ends of an axis with a little room on either side of the places."""
+    ends = np.array([places.min(), places.max()])
+    ends = np.log2(ends) if wide else ends
+    room = 0.06 * (np.ptp(ends) or 1.0) * np.array([-1.0, 1.0])
+    low, high = 2 ** (ends + room) if wide else ends + room
+    return float(low), float(high)
