@@ -22,6 +22,7 @@ from bayesgc.analysis.standing import standing
 from bayesgc.analysis.storage import load
 from bayesgc.analysis.summary import result_object
 from bayesgc.analysis.uncertainty import mean_and_error
+from bayesgc.analysis.wording import whether
 from bayesgc.validate import InputError, real_or_share
 
 Json = dict[str, Any]
@@ -125,6 +126,8 @@ def distinguishing_labels(trees: Sequence[xr.DataTree]) -> list[str]:
 
 
 def _phrase(name: str, value: str) -> str:
+    if value in ("True", "False"):
+        return whether(name, value == "True")
     return value if name in _SPEAK_FOR_THEMSELVES else f"{name} {value}"
 
 

@@ -43,12 +43,17 @@ def model_line(model: Json) -> str:
     for name, value in model.items():
         label = name.replace("_", " ")
         if isinstance(value, bool):
-            adjective = f"{label}d" if label.endswith("e") else label
-            parts.append(adjective if value else f"not {adjective}")
+            parts.append(whether(label, value))
         elif value is not None:
             shown = ", ".join(str(item) for item in value) if isinstance(value, list) else value
             parts.append(str(shown) if name in {"family", "activation", "name", "scaling"} else f"{label} {shown}")
     return ", ".join(parts)
+
+
+def whether(label: str, value: bool) -> str:
+    """A setting that is on or off: ``normalized``, ``not normalized``."""
+    adjective = f"{label}d" if label.endswith("e") else label
+    return adjective if value else f"not {adjective}"
 
 
 def run_line(result: Json) -> str:

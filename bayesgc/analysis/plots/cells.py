@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from bayesgc.analysis.groups import values
 from bayesgc.analysis.numerals import quartiles, rounded
-from bayesgc.analysis.plots.look import COLOURS, NAMES, above, column, in_the_look, say_absent
+from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, say_absent, title_and_legend
 from bayesgc.analysis.summary import Json, result_object
 
 CELLS_SHOWN = 16
@@ -55,9 +55,9 @@ def draw_cells(axes: Axes, tree: xr.DataTree, cells: list[Json]) -> None:
         axes.annotate(text, (1.01, height), xycoords=("axes fraction", "data"), va="center", fontsize=6.5)
     axes.set_yticks(heights, [cell_name(cell) for cell in cells[:CELLS_SHOWN]])
     axes.set_ylim(-0.7, len(missing) - 0.3)
-    axes.set_xlabel("value, in standard deviations of its column" if scaled else "value")
-    above(axes, columns=2)
-    axes.set_title(_cells_title(len(missing), len(cells)), pad=15)
+    units = ",\nin standard deviations of the column" if scaled else ""
+    axes.set_xlabel(f"mean and 90 % interval{units}")
+    title_and_legend(axes, _cells_title(len(missing), len(cells)))
 
 
 def cell_name(cell: Json) -> str:
@@ -69,4 +69,4 @@ def cell_name(cell: Json) -> str:
 
 def _cells_title(shown: int, count: int) -> str:
     which = "the missing cells" if shown == count else f"the first {shown} of {count} missing cells"
-    return f"What weights that fit say of {which}\n(mean and 90 % interval)"
+    return f"What weights that fit say of\n{which}"

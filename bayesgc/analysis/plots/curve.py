@@ -8,9 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
-from bayesgc.analysis.numerals import NORMAL_95
-from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, say_absent
+from bayesgc.analysis.numerals import NORMAL_95, rounded
+from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, plain_numbers, say_absent, title_and_legend
 from bayesgc.analysis.summary import Json, result_object
+
+_FAR = 30.0
+"""A loss that many times below the curve would leave the curve itself no room."""
 
 
 @in_the_look
@@ -36,17 +39,20 @@ def draw_curve(figure: Figure, place: SubplotSpec, tree: xr.DataTree, result: Js
     volume.set_ylabel("log volume")
     volume.set_xlabel("threshold ε on the training loss")
     volume.set_xscale("log")
-    top = volume
+    plain_numbers(volume.xaxis)
     if judged:
         top = figure.add_subplot(grid[0], sharex=volume)
         _band(top, eps, levels["gen_loss"].values[finite], levels["gen_loss_mcse"].values[finite])
-        _levels_to_compare(top, result)
+        _levels_to_compare(top, result, float(np.nanmin(levels["gen_loss"].values[finite])))
         _limit(top, levels)
         top.set_ylabel("E[$L_{gen}$ | $L_{train}$ < ε]")
         top.set_yscale("log")
-        top.margins(y=0.14)
+        top.margins(y=0.08)
+        plain_numbers(top.yaxis)
         top.tick_params(labelbottom=False)
-    top.set_title(curve_title(levels) if judged else "The tighter the fit,\nthe rarer it is")
+        title_and_legend(top, curve_title(levels))
+    else:
+        volume.set_title("The tighter the fit,\nthe rarer it is")
 
 
 def _band(axes: Axes, eps: np.ndarray, value: np.ndarray, error: np.ndarray) -> None:
@@ -56,24 +62,19 @@ def _band(axes: Axes, eps: np.ndarray, value: np.ndarray, error: np.ndarray) -> 
     axes.plot(eps, value, color=colour, marker="o", ms=2.4, label=NAMES["posterior"])
 
 
-def _levels_to_compare(axes: Axes, result: Json) -> None:
-    """Horizontal lines at the prior's mean and at descent's median, each with its name at the right end."""
-    zero = result["baselines"]["zero"]
+def _levels_to_compare(axes: Axes, result: Json, lowest: float) -> None:
+    """Horizontal lines at the prior's mean, the zero matrix and descent's median, in words where it is far below."""
+    zero, prior, gd = result["baselines"]["zero"], result["prior"]["gen_loss"], result["gd"]
     lines = {
-        NAMES["prior"]: (result["prior"]["gen_loss"] and result["prior"]["gen_loss"]["mean"], COLOURS["prior"]),
-        "zero": (zero and zero["gen_loss"], COLOURS["reference"]),
-        NAMES["gd"]: (
-            result["gd"] and result["gd"]["gen_loss"] and result["gd"]["gen_loss"]["median"],
-            COLOURS["gd"],
-        ),
+        "prior": (prior and prior["mean"], COLOURS["prior"], (0, (4, 2))),
+        "zero": (zero and zero["gen_loss"], COLOURS["reference"], (0, (1, 1.2))),
+        "GD": (gd and gd["gen_loss"] and gd["gen_loss"]["median"], COLOURS["gd"], (0, (4, 2))),
     }
-    for name, (value, colour) in lines.items():
-        if value:
-            axes.axhline(value, color=colour, lw=1, ls=(0, (4, 2)), zorder=1)
-            axes.annotate(
-                name, (1, value), xycoords=("axes fraction", "data"), xytext=(-2, 1.5), textcoords="offset points",
-                ha="right", va="bottom", fontsize=6.2, color=colour,
-            )  # fmt: skip
+    for name, (value, colour, dashes) in lines.items():
+        if value and value < lowest / _FAR:
+            axes.plot([], [], color=colour, lw=1, ls=dashes, label=f"{name}: {rounded(value, 2)}, below")
+        elif value:
+            axes.axhline(value, color=colour, lw=1, ls=dashes, zorder=1, label=name)
 
 
 def _limit(axes: Axes, levels: xr.Dataset) -> None:

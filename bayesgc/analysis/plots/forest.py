@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from bayesgc.analysis.compare import distinguishing_labels
 from bayesgc.analysis.groups import fitted, has, values
 from bayesgc.analysis.numerals import NORMAL_95
-from bayesgc.analysis.plots.look import COLOURS, NAMES, above, column, in_the_look, positive
+from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, inches, positive, title_and_legend
 from bayesgc.analysis.storage import load
 from bayesgc.analysis.summary import result_object
 from bayesgc.validate import InputError
@@ -25,6 +26,7 @@ LABELS = {
     "nuclear_norm": "nuclear norm",
 }
 _SHORT = 14
+_LINE = 20
 
 
 @in_the_look
@@ -42,7 +44,9 @@ def plot_forest(
     if not trees:
         raise InputError("plot_forest got no result; give at least one DataTree or file.")
     names = distinguishing_labels(trees) if labels is None else list(labels)
-    figure = column(1.3 + 0.4 * len(trees))
+    marks = [_in_lines(name) for name in names]
+    lines = max(mark.count("\n") + 1 for mark in marks)
+    figure = column(1.3 + max(0.4, 0.1 + 0.12 * lines) * len(trees))
     axes = figure.add_subplot()
     for row, tree in enumerate(trees):
         for law, offset in (("prior", 0.2), ("posterior", 0.0)):
@@ -54,12 +58,17 @@ def plot_forest(
                 found, np.full(found.size, -row - 0.2), "|", ms=6, color=COLOURS["gd"],
                 label=NAMES["gd"] if row == 0 else "_",
             )  # fmt: skip
-    axes.set_yticks(-np.arange(len(trees)), [name.replace(", ", ",\n") for name in names])
+    axes.set_yticks(-np.arange(len(trees)), marks)
     axes.set_ylim(-len(trees) + 0.5, 0.5)
     axes.set(xscale="log" if quantity == "gen_loss" else "linear", xlabel=LABELS.get(quantity, quantity))
-    above(axes)
-    axes.set_title(forest_title(trees, names, quantity), pad=15)
+    widest = max(inches(line) for mark in marks for line in mark.splitlines())
+    title_and_legend(axes, forest_title(trees, names, quantity), labels=0.2 + widest)
     return figure
+
+
+def _in_lines(name: str) -> str:
+    """A label over several lines, whose parts stay whole."""
+    return fill(name.replace(" ", "\xa0").replace(",\xa0", ", "), _LINE).replace("\xa0", " ")
 
 
 def forest_title(trees: Sequence[xr.DataTree], names: Sequence[str], quantity: str) -> str:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from bayesgc.analysis.dependence import loss_dependence
 from bayesgc.analysis.groups import fitted, has, values
-from bayesgc.analysis.plots.look import COLOURS, NAMES, above, column, in_the_look, say_absent
+from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, say_absent, title_and_legend
 
 _POINTS = 1500
 """Draws shown of each law, spread evenly over it."""
@@ -36,8 +36,7 @@ def plot_joint(tree: xr.DataTree) -> Figure:
         axes.annotate("ε", (eps, 1), xycoords=("data", "axes fraction"), xytext=(2, -8), textcoords="offset points")
     axes.set(xscale="log", yscale="log", xlabel="training loss $L_{train}$", ylabel="generalisation loss $L_{gen}$")
     _mark_least(axes)
-    above(axes)
-    axes.set_title(joint_title(tree), pad=15)
+    title_and_legend(axes, joint_title(tree))
     return figure
 
 

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bayesgc.analysis.checks import FEWEST_ANCESTORS, LEAST_ACCEPTANCE
-from bayesgc.analysis.plots.look import COLOURS, column, in_the_look, say_absent
+from bayesgc.analysis.plots.look import COLOURS, column, in_the_look, plain_numbers, say_absent
 
 _SHOWN = {"acceptance": ("accepted moves", LEAST_ACCEPTANCE), "ancestors": ("ancestors of an island", FEWEST_ANCESTORS)}
 
@@ -35,7 +35,7 @@ def plot_levels(tree: xr.DataTree) -> Figure:
         axes.set_ylabel(label)
         axes.set_ylim(0, 1.12 * max(found.max(), least))
     panels[-1].set(xscale="log", xlabel="threshold ε on the training loss")
-    panels[-1].invert_xaxis()
+    plain_numbers(panels[-1].xaxis)
     panels[0].set_title(levels_title(levels.isel(level=known)))
     return figure
 

@@ -14,8 +14,13 @@ from typing import ParamSpec
 import matplotlib as mpl
 import numpy as np
 from cycler import cycler
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from bayesgc.analysis.summary import Json
 from bayesgc.validate import InputError
@@ -80,13 +85,64 @@ def column(height: float = 3.2) -> Figure:
     return Figure(figsize=(COLUMN, height), layout="constrained")
 
 
-def above(axes: Axes, handles: tuple[list, list] | None = None, columns: int = 4) -> None:  # type: ignore[type-arg]
-    """A legend in one line between title and axes."""
+def title_and_legend(
+    axes: Axes, title: str, handles: tuple[list[Artist], list[str]] | None = None, labels: float = 0.75
+) -> None:
+    """The title, and below it a legend in one row, or in two where one would be wider than the axes.
+
+    ``labels`` is how many inches the labels of the vertical axis take.
+    """
     found = axes.get_legend_handles_labels() if handles is None else handles
-    axes.legend(
-        *found, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0, borderpad=0.2,
-        handlelength=1.1, handletextpad=0.4, columnspacing=1.0,
+    rows = 1 + (_width(found[1]) > _room(axes) - labels)
+    legend = axes.legend(
+        *found, loc="lower left", bbox_to_anchor=(0, 1), ncols=-(-len(found[1]) // rows), borderaxespad=0,
+        borderpad=0.2, labelspacing=0.3, handlelength=_HANDLE, handletextpad=0.4, columnspacing=_APART,
     )  # fmt: skip
+    for handle in legend.legend_handles:
+        if isinstance(handle, PathCollection):  # a point that stands for many is small and pale
+            handle.set(alpha=0.9, sizes=np.maximum(handle.get_sizes(), 14.0))
+    axes.set_title(title, pad=5 + 10 * rows)
+
+
+_HANDLE, _APART = 1.1, 1.0
+
+
+def _width(labels: list[str]) -> float:
+    """Inches of a legend in one row."""
+    size = float(mpl.rcParams["legend.fontsize"])
+    return sum(map(inches, labels)) + size * len(labels) * (_HANDLE + 0.4 + _APART) / 72
+
+
+def inches(words: str) -> float:
+    """How wide words are in the letters of legends and labels."""
+    return float(TextPath((0, 0), words, size=float(mpl.rcParams["legend.fontsize"])).get_extents().width) / 72
+
+
+def _room(axes: Axes) -> float:
+    """Inches that the axes and the labels beside them have of the figure."""
+    figure, place = axes.get_figure(root=True), axes.get_subplotspec()
+    if figure is None or place is None:
+        return COLUMN
+    left, right = place.get_position(figure).intervalx
+    return float((right - left) * figure.get_figwidth() / _USED)
+
+
+_USED = 0.775
+"""The share of a figure that is within its margins before its layout is made."""
+
+
+def plain_numbers(axis: Axis) -> None:
+    """Marks of a logarithmic axis as plain numbers, as many as there is room for; over many decades as powers."""
+    low, high = axis.get_view_interval()
+    if high / low > _DECADES:
+        return
+    marks = (1, 2, 5) if high / low > 10 else (1, 2, 3, 5, 7)
+    axis.set_major_locator(LogLocator(subs=marks) if high / low > 3 else MaxNLocator(4))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+_DECADES = 300
 
 
 def say_absent(axes: Axes, words: str) -> None:

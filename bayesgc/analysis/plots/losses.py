@@ -11,7 +11,16 @@ from matplotlib.gridspec import SubplotSpec
 from bayesgc.analysis.groups import fitted, has, values
 from bayesgc.analysis.numerals import NORMAL_95
 from bayesgc.analysis.plots.cells import draw_cells
-from bayesgc.analysis.plots.look import COLOURS, FLOOR, NAMES, above, column, in_the_look, positive, with_outcome
+from bayesgc.analysis.plots.look import (
+    COLOURS,
+    FLOOR,
+    NAMES,
+    column,
+    in_the_look,
+    positive,
+    title_and_legend,
+    with_outcome,
+)
 from bayesgc.analysis.summary import Json, result_object
 from bayesgc.analysis.verdict import Standing, against_prior, descent_against_posterior
 
@@ -55,8 +64,8 @@ def draw_losses(figure: Figure, place: SubplotSpec, tree: xr.DataTree, result: J
     _loss_axes(density, strip, len(marks), loss)
     _references(density, strip, marks)
     handles = [each.get_legend_handles_labels() for each in (density, strip)]
-    above(density, (handles[0][0] + handles[1][0], handles[0][1] + handles[1][1]))
-    density.set_title(with_outcome(losses_title(result), result), pad=15)
+    both = handles[0][0] + handles[1][0], handles[0][1] + handles[1][1]
+    title_and_legend(density, with_outcome(losses_title(result), result), both)
 
 
 def _histogram(axes: Axes, law: str, losses: np.ndarray) -> None:
@@ -101,7 +110,7 @@ def _mode(axes: Axes, mode: Json | None, loss: str) -> None:
     # What rounding leaves of a loss must not stretch the axis.
     value = mode["best"][loss] if mode is not None and mode["best"] is not None else None
     if value is not None:
-        name = NAMES["map"] if value > EXACT else f"{NAMES['map']} (< {EXACT:g})"
+        name = NAMES["map"] if value > EXACT else f"{NAMES['map']} (≈ 0)"
         axes.plot(max(value, EXACT), 0.5, "*", ms=9, color=COLOURS["map"], mec="white", label=name)
 
 
@@ -145,7 +154,8 @@ def _loss_axes(density: Axes, strip: Axes, rows: int, loss: str) -> None:
     density.tick_params(which="both", labelbottom=False, length=0)
     density.spines["bottom"].set_color("#BBBBBB")
     strip.set_ylim(-0.5 * rows - 0.35, 1.3)
-    strip.set_xlabel("generalisation loss $L_{gen}$" if loss == "gen_loss" else "training loss $L_{train}$")
+    name = "generalisation loss $L_{gen}$" if loss == "gen_loss" else "training loss $L_{train}$"
+    strip.set_xlabel(f"{name} (▲: mean)")
 
 
 def losses_title(result: Json) -> str:

@@ -6,13 +6,12 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesgc.analysis.plots.look import COLOURS, NAMES, above, column, in_the_look, say_absent
+from bayesgc.analysis.numerals import rounded
+from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, say_absent, title_and_legend
 from bayesgc.analysis.spectra import LAWS, singular_values, spectrum
 
 LEAST = 1e-6
 """Shares of the largest singular value below this are drawn at it."""
-_COLLAPSED = 0.05
-"""A median of σ₂/σ₁ below which a matrix is as good as of rank one."""
 
 
 @in_the_look
@@ -32,8 +31,7 @@ def plot_spectrum(tree: xr.DataTree) -> Figure:
         )  # fmt: skip
     axes.set(yscale="log", xlabel="singular value, by rank", ylabel="share of the largest, $σ_i/σ_1$")
     axes.set_xticks(range(1, len(middle) + 1))
-    above(axes, columns=3 if len(bands) < 4 else 5)
-    axes.set_title(spectrum_title(tree), pad=15)
+    title_and_legend(axes, spectrum_title(tree))
     return figure
 
 
@@ -48,13 +46,10 @@ def spectrum_band(tree: xr.DataTree, law: str) -> tuple[np.ndarray, np.ndarray, 
 
 
 def spectrum_title(tree: xr.DataTree) -> str:
-    """Whether what fits is nearly of rank one."""
+    """How near to rank one the matrices are that fit."""
     found = spectrum(tree)
     law = found["posterior"] or found["prior"]
-    subject = "Weights that fit" if found["posterior"] else "Draws of the prior"
     if law is None:
         return "Singular values"
-    ratio = law["ratio"]["median"]
-    if ratio < _COLLAPSED:
-        return f"{subject} are nearly of rank one\n(median σ₂/σ₁ = {ratio:.2g})"
-    return f"{subject} are far from rank one\n(median σ₂/σ₁ = {ratio:.2g})"
+    subject = "weights that fit" if found["posterior"] else "draws of the prior"
+    return f"In {subject}, σ₂ is {rounded(100 * law['ratio']['median'], 2)} % of σ₁\n(median; 0 % is rank one)"

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from bayesgc import __version__
 from bayesgc.analysis.numerals import quartiles, rounded, with_error
 from bayesgc.analysis.panels import Panel
-from bayesgc.analysis.plots.look import COLOURS, NAMES, above, column, in_the_look
+from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, title_and_legend
 from bayesgc.analysis.report import charts
 from bayesgc.analysis.report.page import Page, Picture, Section, Table
 from bayesgc.analysis.report.stills import data_uri
@@ -101,8 +101,7 @@ def _still(panel: Panel, title: str) -> Figure:
         axes.plot(places, middle, color=COLOURS[law], marker="o", ms=3, label=NAMES[law])
     axes.set(yscale="log", xlabel=panel.axis.replace("_", " "), ylabel="generalisation loss $L_{gen}$")
     axes.set_xticks(places, [str(place) for place in panel.places])
-    above(axes, columns=3)
-    axes.set_title(title if len(title) < 48 else title.replace(": ", ":\n", 1), pad=15)
+    title_and_legend(axes, title if len(title) < 48 else title.replace(": ", ":\n", 1))
     return figure
 
 
