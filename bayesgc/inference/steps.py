@@ -36,7 +36,9 @@ class Descending:
         count, device = self.factors.flat.shape[0], self.factors.flat.device
         self._batch = torch.arange(count, device=device)
         self._going = torch.ones(count, dtype=torch.bool, device=device)
-        self.steps = torch.zeros(count, dtype=torch.int64, device=device)
+        # Of those in the batch, so that a step looks nothing up.
+        self._goal, self._made = self.goal, torch.zeros(count, dtype=torch.int64, device=device)
+        self.steps = torch.zeros_like(self._made)
         # The product of a single layer is a view of the weights, which go on.
         self.vectors = self.factors.vectors().clone()
         self.trace: list[tuple[int, np.ndarray]] = []
@@ -46,8 +48,8 @@ class Descending:
         """Step until every start is at its goal or ``most`` steps are made, or the run is interrupted."""
         for step in range(1, most + 1):
             loss = self.factors.backpropagate()
-            self._going &= loss > self.goal[self._batch]
-            self.steps[self._batch] += self._going
+            self._going &= loss > self._goal
+            self._made += self._going
             if step in _TRACED:
                 self._note(step, loss)
             update = self.rule.update(self.factors.gradient, step)
@@ -74,7 +76,9 @@ class Descending:
         self.factors = self.factors.keep(going)
         self.rule.keep(going)
         self._batch, self._going = self._batch[going], going[going]
+        self._goal, self._made = self._goal[going], self._made[going]
 
     def _settle(self) -> None:
         """Note where the starts in the batch are."""
         self.vectors[self._batch] = self.factors.vectors()
+        self.steps[self._batch] = self._made

@@ -74,7 +74,7 @@ def test_singular_values_grow_with_the_exponents_of_newman():
 @pytest.mark.slow
 @pytest.mark.parametrize("depth", [1000])
 def test_a_deep_posterior_is_that_of_the_limit(depth, limit, capsys):
-    deep = condition(Splitting(particles=100), criterion(MatrixFactorization(depth, 5), TASK, EPS), precision=0.2)
+    deep = condition(Splitting(), criterion(MatrixFactorization(depth, 5), TASK, EPS), precision=0.1)
     assert deep.outcome is Outcome.CONVERGED
     assert limit.outcome is Outcome.CONVERGED
     with capsys.disabled():
