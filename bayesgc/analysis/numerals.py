@@ -44,6 +44,13 @@ def quartiles(low: float | None, high: float | None) -> str:
     return f"[{rounded(low, 2)}, {rounded(high, 2)}]"
 
 
+def duration(seconds: float) -> str:
+    """Seconds in the unit that suits them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def one_in(log_probability: float) -> str:
     """How many draws it takes to see one success, to two digits: ``740 000`` or ``10^19.3``."""
     if log_probability < -34:

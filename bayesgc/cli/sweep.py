@@ -10,11 +10,12 @@ import typer
 import xarray as xr
 from rich.console import Console
 
+from bayesgc.analysis.numerals import duration
 from bayesgc.analysis.plots.sweep import save_sweep_plots
 from bayesgc.cli.infer import INTERRUPTED
 from bayesgc.cli.session import NOT_CONVERGED
 from bayesgc.cli.show import print_json
-from bayesgc.cli.sweep_tables import duration, print_forecast, print_summary
+from bayesgc.cli.sweep_tables import print_forecast, print_summary
 from bayesgc.experiments.checks import check_cells
 from bayesgc.experiments.dataset import export_zarr
 from bayesgc.experiments.figures import FIGURES, figure

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bayesgc.analysis.numerals import duration
 from bayesgc.experiments.cell import Cell
 from bayesgc.experiments.dataset import BETWEEN_FLAGS
 from bayesgc.experiments.sweep import Sweep
@@ -103,10 +104,3 @@ def _counted(entries: list[dict[str, Any]]) -> dict[str, int]:
         for reason in entry["reason"].split(BETWEEN_FLAGS):
             reasons[reason] = reasons.get(reason, 0) + 1
     return reasons
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the unit that suits them."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

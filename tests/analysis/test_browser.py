@@ -188,4 +188,4 @@ walk(document);
 return buttons[0];
 """
 
-SPAN = "const range = Bokeh.documents[0].roots()[0].y_range; return range.end / range.start;"
+SPAN = "const range = Bokeh.documents[0].roots()[0].y_range; return range.end - range.start;"

@@ -201,7 +201,7 @@ def _row(cell: xr.Dataset) -> list[str]:
 def under_the_pointer(plot: Any) -> list[dict[str, Any]]:
     """For each thing that shows something when pointed at, the words and columns that it shows."""
     found = []
-    figures = getattr(plot, "children", [plot])
+    figures = [each[0] for each in plot.children] if hasattr(plot, "children") else [plot]
     for tool in (tool for each in figures for tool in each.tools if isinstance(tool, HoverTool)):
         data = tool.renderers[0].data_source.data
         fields = {name for _, text in tool.tooltips for name in re.findall(r"@(\w+)", text)}
@@ -275,8 +275,12 @@ def test_hovering_over_missing_cells_shows_their_quantiles() -> None:
     result = tree(table_task())
     draws = result["posterior"]["end_to_end"].values.reshape(4 * DRAWS, 12)[:, [1, 5, 9]].astype(float)
     low, high = np.percentile(draws, [5, 95], axis=0)
-    names = np.array(["1. Ada · age", "2. Bo · µ", "3. Dé · mass"])
-    plot = charts.cells_chart(result_object(result)["unobserved"])
+    names = np.array(["Ada · age", "Bo · µ", "Dé · mass"])
+    plot = charts.cells_chart(result, result_object(result)["unobserved"])
+    # Drawn in standard deviations of a column: its scale is this times √4.
+    deviations = np.array([5.0, 0.5, 50.0]) / 2
+    drawn = plot.renderers[-1].data_source.data["mean_drawn"]
+    np.testing.assert_allclose(drawn, (draws.mean(0) - [10.0, 1.0, 100.0]) / deviations, rtol=2e-5)
     assert_shown(plot, [{"name": names, "mean": draws.mean(0), "q05": low, "q95": high}])
 
 

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayesgc.analysis.groups import values
+from bayesgc.analysis.groups import has, values
 from bayesgc.analysis.numerals import quartiles, rounded
 from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, say_absent, title_and_legend
 from bayesgc.analysis.summary import Json, result_object
@@ -34,13 +34,8 @@ def draw_cells(axes: Axes, tree: xr.DataTree, cells: list[Json]) -> None:
 
     Columns may have units of their own, so the axis is in standard deviations and the numbers beside it in the units.
     """
-    constants = tree["constant_data"].to_dataset()
-    shape = tree["prior"]["end_to_end"].shape[2:]
-    missing = np.setdiff1d(np.arange(np.prod(shape)), constants["cells"].values)[:CELLS_SHOWN]
-    scaled = "scale" in constants
-    center, scale = (
-        (constants[name].values.reshape(-1)[missing] for name in ("center", "scale")) if scaled else (0.0, 1.0)
-    )
+    shape, missing = _missing(tree, CELLS_SHOWN)
+    center, scale, unit = cell_units(tree, CELLS_SHOWN)
     heights = np.arange(len(missing))[::-1]
     for law, width in (("prior", 7.0), ("posterior", 3.0)):
         draws = values(tree, law, "end_to_end").reshape(-1, np.prod(shape))[:, missing]
@@ -55,9 +50,25 @@ def draw_cells(axes: Axes, tree: xr.DataTree, cells: list[Json]) -> None:
         axes.annotate(text, (1.01, height), xycoords=("axes fraction", "data"), va="center", fontsize=6.5)
     axes.set_yticks(heights, [cell_name(cell) for cell in cells[:CELLS_SHOWN]])
     axes.set_ylim(-0.7, len(missing) - 0.3)
-    units = ",\nin standard deviations of the column" if scaled else ""
-    axes.set_xlabel(f"mean and 90 % interval{units}")
+    axes.set_xlabel(unit.replace(", ", ",\n"))
     title_and_legend(axes, _cells_title(len(missing), len(cells)))
+
+
+def _missing(tree: xr.DataTree, count: int) -> tuple[tuple[int, ...], np.ndarray]:
+    """The table's shape, and the places in its row of rows of its first missing cells."""
+    shape = tree["prior"]["end_to_end"].shape[2:]
+    return shape, np.setdiff1d(np.arange(np.prod(shape)), values(tree, "constant_data", "cells"))[:count]
+
+
+def cell_units(tree: xr.DataTree, count: int) -> tuple[np.ndarray, np.ndarray, str]:
+    """Mean and standard deviation of the columns of the first missing cells, and what an axis in these is called."""
+    shape, missing = _missing(tree, count)
+    name = "mean and 90 % interval"
+    if not has(tree, "constant_data", "scale"):
+        return np.zeros(missing.size), np.ones(missing.size), name
+    center, scale = (values(tree, "constant_data", part).reshape(-1)[missing] for part in ("center", "scale"))
+    # A table is scaled so that the variance of each column is one in its number of rows.
+    return center, scale / np.sqrt(shape[0]), f"{name}, in standard deviations of the column"
 
 
 def cell_name(cell: Json) -> str:

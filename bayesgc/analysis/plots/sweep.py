@@ -7,7 +7,7 @@ and how many restarts of gradient descent ended without one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ def save_sweep_plots(dataset: xr.Dataset, files: Sequence[Path]) -> list[Path]:
 
 def _draw_panel(axes: np.ndarray[Any, np.dtype[Any]], panel: Panel) -> None:
     """One column of the figure."""
-    _mark_places(axes, panel)
+    mark_places(axes, panel)
     places, colour = panel.positions, COLOURS["posterior"]
     for variable, look in LAWS.items():
         if variable in panel.cells:  # stores of older versions know no limit
@@ -105,10 +105,10 @@ def _draw_law(ax: Axes, panel: Panel, variable: str, label: str, colour: str, ma
     ax.plot(places, panel.over_tasks(variable), ".", color=colour, markersize=2.5, alpha=0.45)
 
 
-def _mark_places(axes: np.ndarray[Any, np.dtype[Any]], panel: Panel) -> None:
+def mark_places(axes: Iterable[Axes], panel: Panel) -> None:
     """A mark at each place where there is room, on a logarithmic scale where the places grow by factors."""
     places = panel.positions
-    wide = len(places) > 2 and places.min() > 0 and places.max() / places.min() > 12
+    wide = bool(len(places) > 2 and places.min() > 0 and places.max() / places.min() > 12)
     for ax in axes:
         if wide:
             ax.set_xscale("log", base=2)

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from bokeh.layouts import column
-from bokeh.models import ColumnDataSource, HoverTool, LogAxis, LogTicker
+from bokeh.layouts import gridplot
+from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, LogAxis, LogTicker
 from bokeh.models.annotations import Span
 from bokeh.plotting import figure
 
 from bayesgc.analysis.groups import fitted, has, values
 from bayesgc.analysis.numerals import NORMAL_95, rounded
-from bayesgc.analysis.plots.cells import cell_name
+from bayesgc.analysis.plots.cells import cell_name, cell_units
 from bayesgc.analysis.plots.joint import joint_points
 from bayesgc.analysis.plots.look import COLOURS, FLOOR, NAMES, positive
 from bayesgc.analysis.plots.losses import EXACT, reference_marks
@@ -23,7 +23,9 @@ from bayesgc.analysis.spectra import LAWS
 from bayesgc.analysis.summary import Json
 
 HEIGHT = 330
-_CELLS = 60
+CELLS = 40
+_IN_A_ROW = 3
+"""Entries of a legend in one row, which a phone has room for."""
 
 
 def empty_chart(**options: Any) -> Any:
@@ -45,6 +47,7 @@ def empty_chart(**options: Any) -> Any:
     plot.ygrid.grid_line_alpha = 0.4
     plot.outline_line_color = None
     plot.axis.axis_label_text_font_style = "normal"
+    plot.axis.minor_tick_line_color = None
     return plot
 
 
@@ -54,6 +57,7 @@ def add_legend(plot: Any) -> None:
         return
     legend = plot.legend[0]
     legend.orientation, legend.click_policy, legend.border_line_color = "horizontal", "hide", None
+    legend.ncols = _IN_A_ROW
     legend.label_text_font_size, legend.spacing, legend.padding = "11px", 8, 2
     legend.background_fill_alpha = 0
     plot.add_layout(legend, "above")
@@ -78,7 +82,7 @@ def losses_chart(tree: xr.DataTree, result: Json) -> Any:
         data = ColumnDataSource({"x": [value], "y": [1.04 * top], "name": [name], "loss": [rounded(value)]})
         mark = plot.scatter("x", "y", source=data, marker="inverted_triangle", size=9, color=COLOURS["reference"])
         hover(plot, mark, [("reference", "@name"), ("loss", "@loss")])
-    plot.yaxis.major_label_text_font_size = "0px"
+    plot.yaxis.major_label_text_font_size, plot.yaxis.major_tick_line_color = "0px", None
     add_legend(plot)
     return plot
 
@@ -102,11 +106,13 @@ def _histogram(plot: Any, tree: xr.DataTree, law: str, loss: str) -> float:
 
 def _restarts(plot: Any, tree: xr.DataTree, group: str, loss: str, top: float) -> None:
     found, good = values(tree, group, loss).astype(np.float64), fitted(tree, group)
-    known = np.isfinite(found)
+    # Those that fitted first, of which the legend takes its sign.
+    known = np.argsort(~good, kind="stable")
+    known = known[np.isfinite(found[known])]
     height = -top * (0.05 + 0.1 * (np.arange(found.size) * 0.618034 % 1.0))
     data = ColumnDataSource({
         "x": np.maximum(found[known], EXACT if group == "map" else FLOOR), "y": height[known],
-        "restart": np.flatnonzero(known) + 1,
+        "restart": known + 1,
         "loss": found[known], "fill": np.where(good[known], 0.8, 0.0), "fitted": np.where(good[known], "yes", "no"),
     })  # fmt: skip
     points = plot.scatter(
@@ -135,8 +141,22 @@ def curve_chart(tree: xr.DataTree) -> Any:
         if name == "gen_loss" and limit.size and np.isfinite(limit).all():
             plot.add_layout(Span(location=float(limit[0]), dimension="width", line_dash="dotted", line_width=2))
         plots.append(plot)
+    return _over_thresholds(plots, levels["threshold"].values)
+
+
+def _over_thresholds(plots: list[Any], eps: np.ndarray) -> Any:
+    """Charts under one another over the same thresholds, with one toolbar for all."""
     plots[-1].xaxis.axis_label = "threshold ε on the training loss"
-    return column(*plots, sizing_mode="stretch_width")
+    low, high = float(eps.min()), float(eps.max())
+    if high / low < _WIDE:  # where a logarithmic ticker marks one end alone
+        powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)))
+        marks = np.outer(powers, (1, 2, 5) if high / low > 10 else (1, 2, 3, 5, 7)).ravel()
+        for plot in plots:
+            plot.xaxis.ticker = FixedTicker(ticks=marks.tolist())
+    return gridplot([[plot] for plot in plots], sizing_mode="stretch_width", toolbar_options={"logo": None})
+
+
+_WIDE = 100
 
 
 def _band(plot: Any, levels: xr.Dataset, name: str) -> None:
@@ -183,7 +203,8 @@ def spectrum_chart(tree: xr.DataTree) -> Any:
         low, middle, high = band
         data = ColumnDataSource({"i": np.arange(1, len(middle) + 1), "low": low, "middle": middle, "high": high})
         plot.segment("i", "low", "i", "high", source=data, color=COLOURS[law], legend_label=NAMES[law])
-        plot.line("i", "middle", source=data, color=COLOURS[law], line_width=2, legend_label=NAMES[law])
+        dash = "dotted" if law == "truth" else "solid"
+        plot.line("i", "middle", source=data, color=COLOURS[law], line_width=2, line_dash=dash, legend_label=NAMES[law])
         points = plot.scatter("i", "middle", source=data, color=COLOURS[law], size=7, legend_label=NAMES[law])
         tips = [("law", NAMES[law]), ("σ_i/σ_1", "@middle{%.3g}"), ("quartiles", "@low{%.3g} to @high{%.3g}")]
         hover(plot, points, tips)
@@ -205,17 +226,24 @@ def levels_chart(tree: xr.DataTree) -> Any:
         points = plot.scatter("threshold", name, source=data, color=COLOURS["posterior"], size=6)
         hover(plot, points, [("ε", "@threshold{%.3g}"), (label, f"@{name}{{%.3g}}")])
         plots.append(plot)
-    plots[-1].xaxis.axis_label = "threshold ε on the training loss"
-    return column(*plots, sizing_mode="stretch_width")
+    return _over_thresholds(plots, levels["threshold"].values)
 
 
-def cells_chart(cells: list[Json]) -> Any:
-    """Mean and 90 % interval of the missing cells, in the table's units."""
-    shown = cells[:_CELLS]
-    names = [f"{place + 1}. {cell_name(cell)}" for place, cell in enumerate(shown)]
-    data = ColumnDataSource({"name": names} | {key: [cell[key] for cell in shown] for key in ("mean", "q05", "q95")})
-    plot = empty_chart(height=max(HEIGHT, 60 + 22 * len(shown)), y_range=names[::-1], x_axis_label="value")
-    plot.segment("q05", "name", "q95", "name", source=data, color=COLOURS["posterior"], line_width=3, line_alpha=0.5)
-    points = plot.scatter("mean", "name", source=data, color=COLOURS["posterior"], size=8)
+def cells_chart(tree: xr.DataTree, cells: list[Json]) -> Any:
+    """Mean and 90 % interval of the missing cells, drawn in standard deviations of their columns, told in the units."""
+    shown = cells[:CELLS]
+    center, scale, unit = cell_units(tree, len(shown))
+    data = ColumnDataSource({"name": [cell_name(cell) for cell in shown], "height": -np.arange(len(shown))} | {
+        key: [cell[key] for cell in shown] for key in ("mean", "q05", "q95")
+    } | {f"{key}_drawn": (np.array([cell[key] for cell in shown]) - center) / scale for key in ("mean", "q05", "q95")}
+    )  # fmt: skip
+    plot = empty_chart(height=max(HEIGHT, 90 + 20 * len(shown)), x_axis_label=unit)
+    plot.yaxis.ticker = FixedTicker(ticks=[-place for place in range(len(shown))])
+    plot.yaxis.major_label_overrides = {-place: cell_name(cell) for place, cell in enumerate(shown)}
+    plot.segment(
+        "q05_drawn", "height", "q95_drawn", "height", source=data, color=COLOURS["posterior"], line_width=3,
+        line_alpha=0.5,
+    )  # fmt: skip
+    points = plot.scatter("mean_drawn", "height", source=data, color=COLOURS["posterior"], size=8)
     hover(plot, points, [("cell", "@name"), ("mean", "@mean{%.5g}"), ("90 %", "@q05{%.5g} to @q95{%.5g}")])
     return plot

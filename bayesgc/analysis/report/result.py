@@ -151,18 +151,24 @@ def _cells(tree: xr.DataTree, result: Json) -> Section:
     shown = f"the first {_MOST_CELLS} of {len(cells)}" if len(cells) > _MOST_CELLS else f"all {len(cells)}"
     caption = f"Missing cells in the table's own units ({shown}): mean, 90 % interval and standard deviation."
     headings = (*labels, "mean", "5 %", "95 %", "sd")
+    which = (
+        f"the first {charts.CELLS} of {len(cells)} missing cells" if len(cells) > charts.CELLS else "the missing cells"
+    )
     picture = _picture(
         "cells",
-        "What weights that fit say of the missing cells",
-        "Mean and 90 % interval, in the table's own units; zoom where scales differ.",
+        f"What weights that fit say of {which}",
+        "Mean and 90 % interval; point at one to see it in the table's own units.",
         plots.plot_cells(tree),
-        lambda: charts.cells_chart(cells),
+        lambda: charts.cells_chart(tree, cells),
     )
     table = Table(caption, headings, rows, first=len(labels))
     return Section("cells", "Missing cells", tables=(table,), pictures=(picture,))
 
 
 def _picture(key: str, title: str, words: str, still: Figure, live: Callable[[], Any] | None) -> Picture:
+    for axes in still.axes:
+        if axes.get_title(loc="left") == title:
+            axes.set_title("")  # the caption has it
     title = title.replace("\n", " ")
     return Picture(key, f"{title}.", words, f"{title}. {words}", data_uri(still), None if live is None else live())
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource
+from bokeh.models import ColumnDataSource, DataRange1d
 from matplotlib.figure import Figure
 
 from bayesgc import __version__
-from bayesgc.analysis.numerals import quartiles, rounded, with_error
+from bayesgc.analysis.numerals import duration, quartiles, rounded, with_error
 from bayesgc.analysis.panels import Panel
 from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, title_and_legend
+from bayesgc.analysis.plots.sweep import mark_places
 from bayesgc.analysis.report import charts
 from bayesgc.analysis.report.page import Page, Picture, Section, Table
 from bayesgc.analysis.report.stills import data_uri
@@ -53,7 +55,7 @@ def _facts(store: Store, outcomes: Counter[str]) -> tuple[tuple[str, str], ...]:
     facts = [("Axes", axes), ("Cells", f"{sum(outcomes.values())}: {cells}")]
     if "seconds" in store.cells:
         total = float(np.nansum(store.cells["seconds"].values))
-        facts.append(("Computing time", f"{total / 3600:.1f} h" if total > 3600 else f"{total:.0f} s"))
+        facts.append(("Computing time", duration(total)))
     return tuple(facts)
 
 
@@ -79,7 +81,7 @@ def _sections(store: Store) -> Iterator[Section]:
 def _picture(key: str, panel: Panel) -> Picture:
     title = _picture_title(panel)
     words = "Median and quartiles over tasks of each task's E[L_gen]; gradient descent's are medians over restarts."
-    return Picture(key, f"{title}.", words, f"{title}. {words}", data_uri(_still(panel, title)), _chart(panel))
+    return Picture(key, f"{title}.", words, f"{title}. {words}", data_uri(_still(panel)), _chart(panel))
 
 
 def _picture_title(panel: Panel) -> str:
@@ -91,7 +93,7 @@ def _picture_title(panel: Panel) -> str:
 
 
 @in_the_look
-def _still(panel: Panel, title: str) -> Figure:
+def _still(panel: Panel) -> Figure:
     figure = column()
     axes = figure.add_subplot()
     places = panel.positions
@@ -99,16 +101,24 @@ def _still(panel: Panel, title: str) -> Figure:
         low, middle, high = panel.band(variable)
         axes.fill_between(places, low, high, color=COLOURS[law], alpha=_BAND, lw=0)
         axes.plot(places, middle, color=COLOURS[law], marker="o", ms=3, label=NAMES[law])
-    axes.set(yscale="log", xlabel=panel.axis.replace("_", " "), ylabel="generalisation loss $L_{gen}$")
-    axes.set_xticks(places, [str(place) for place in panel.places])
-    title_and_legend(axes, title if len(title) < 48 else title.replace(": ", ":\n", 1))
+    _zero(panel, lambda zero: axes.plot(places, zero, "--", color=COLOURS["reference"], lw=1, label="zero"))
+    axes.set(xlabel=panel.axis.replace("_", " "), ylabel="generalisation loss $L_{gen}$")
+    axes.set_ylim(bottom=0)
+    mark_places([axes], panel)
+    title_and_legend(axes, "")  # the caption has the title
     return figure
+
+
+def _zero(panel: Panel, draw: Callable[[np.ndarray], Any]) -> None:
+    """Draw the zero matrix's loss, where the sweep has it."""
+    if "zero_gen_loss" in panel.cells and np.isfinite(zero := panel.band("zero_gen_loss")[1]).any():
+        draw(zero)
 
 
 def _chart(panel: Panel) -> object:
     names = [str(place) for place in panel.places]
     plot = charts.empty_chart(
-        y_axis_type="log", x_range=names, x_axis_label=panel.axis.replace("_", " "),
+        y_range=DataRange1d(start=0.0), x_range=names, x_axis_label=panel.axis.replace("_", " "),
         y_axis_label="generalisation loss L_gen",
     )  # fmt: skip
     for law, variable in LAWS.items():
@@ -122,6 +132,8 @@ def _chart(panel: Panel) -> object:
         points = plot.scatter("place", "middle", source=data, color=COLOURS[law], size=7, legend_label=NAMES[law])
         tips = [("law", NAMES[law]), (panel.axis, "@place"), ("median", "@middle{%.3g}")]
         charts.hover(plot, points, [*tips, ("quartiles", "@low{%.3g} to @high{%.3g}"), ("tasks", "@tasks")])
+    dashes = {"color": COLOURS["reference"], "line_dash": "dashed", "legend_label": "zero"}
+    _zero(panel, lambda zero: plot.line(names, zero, **dashes))
     charts.add_legend(plot)
     return plot
 
