@@ -198,3 +198,14 @@ def test_a_sweep_is_drawn_along_words_too_and_seeds_of_one_task_count_once() -> 
     np.testing.assert_allclose(drawn["G&C posterior"], expected)
     with pytest.raises(InputError, match="axis is 'depth'; choose one of activation"):
         plot_sweep(cells, "depth")
+
+
+def test_no_panel_of_a_sweep_is_cut_off_at_the_height_of_the_first():
+    axes = {"panel": ["low", "high"], "depth": [2, 4], "task_seed": [0, 1]}
+    names = (*LAWS, "posterior_gen_loss_mcse", "log_volume", "log_volume_mcse", "gd_converged", "gd_restarts")
+    heights = np.broadcast_to(np.array([1.0, 7.0])[:, None, None], (2, 2, 2))
+    figure = plot_sweep(xr.Dataset({name: (tuple(axes), heights) for name in names}, coords=axes))
+    for ax in figure.axes[:2]:
+        low, high = ax.get_ylim()
+        assert low == 0
+        assert high > 7

@@ -53,6 +53,8 @@ def plot_sweep(dataset: xr.Dataset, axis: str | None = None) -> Figure:
     axes = figure.subplots(len(ROWS), len(shown), sharex=True, sharey="row", squeeze=False, height_ratios=[3, 1, 1, 1])
     for column, panel in enumerate(shown):
         _draw_panel(axes[:, column], panel)
+    for shared in axes[:2, 0]:  # after all panels, since limits that are set no longer follow the data
+        shared.set_ylim(bottom=0)
     for row, label in enumerate(ROWS):
         axes[row, 0].set_ylabel(label)
     handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -77,12 +79,10 @@ def _draw_panel(axes: np.ndarray[Any, np.dtype[Any]], panel: Panel) -> None:
         if variable in panel.cells:  # stores of older versions know no limit
             _draw_law(axes[0], panel, variable, *look)
     axes[0].set_title(panel.name)
-    axes[0].set_ylim(bottom=0)
     mean, error = (panel.over_tasks(f"posterior_gen_loss{end}") for end in ("", "_mcse"))
     axes[1].plot(places, error / mean, ".", color=colour, markersize=3, alpha=0.6)
     axes[1].axhline(_FLAGGED, color=COLOURS["prior"], linewidth=0.7, linestyle=":")
     axes[1].yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
-    axes[1].set_ylim(bottom=0)
     for volume, spread in zip(*(panel.over_tasks(f"log_volume{end}").T for end in ("", "_mcse")), strict=True):
         axes[2].errorbar(places, volume, spread, fmt=".", color=colour, markersize=3, alpha=0.6)
     missed = 1 - panel.over_tasks("gd_converged") / panel.over_tasks("gd_restarts")
