@@ -32,7 +32,7 @@ _DELTA = "10%"
 _SPEAK_FOR_THEMSELVES = ("kind", "shape", "method", "activation", "prior", "scaling", "family", "file", "name")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """What :func:`compare` found, as plain values; ``table()`` prints well, ``to_dict()`` is JSON.
 
@@ -64,6 +64,8 @@ class Comparison:
         from bayesgc.analysis.tables import as_text
 
         return as_text(self.__rich__())
+
+    __repr__ = __str__
 
 
 _COLUMNS = {

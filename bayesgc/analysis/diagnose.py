@@ -32,7 +32,7 @@ _FITTED = 0.5
 """The share of restarts that should fit; fewer leave a biased few."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
     """The checks of one result; ``healthy`` where none of them says ``wrong``."""
 
@@ -66,6 +66,8 @@ class Diagnosis:
         from bayesgc.analysis.tables import as_text
 
         return as_text(self.__rich__())
+
+    __repr__ = __str__
 
 
 def diagnose(result: xr.DataTree | str | os.PathLike[str]) -> Diagnosis:

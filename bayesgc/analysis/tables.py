@@ -26,9 +26,10 @@ _LABEL_WIDTH = 12
 
 def as_text(renderable: RenderableType, width: int = WIDTH) -> str:
     """The plain text of ``renderable``, as a terminal of that width shows it."""
-    console = Console(file=io.StringIO(), width=width, record=True, force_terminal=False)
+    # In a notebook rich would show the tables there and then, whatever the file.
+    console = Console(file=io.StringIO(), width=width, force_terminal=False, force_jupyter=False)
     console.print(renderable)
-    return console.export_text(clear=True).rstrip() + "\n"
+    return console.file.getvalue().rstrip() + "\n"  # type: ignore[attr-defined]
 
 
 def comparison_tables(comparison: Comparison) -> RenderableType:

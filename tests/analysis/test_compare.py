@@ -262,6 +262,13 @@ def test_the_table_fits_eighty_columns_and_takes_labels_for_text() -> None:
     assert "Generalises worse: <b>, than [red]x[/red]" in text
 
 
+def test_a_notebook_shows_the_table_once_and_a_session_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    comparison = compare(weighted())
+    text = str(comparison)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)  # then rich displays what it prints
+    assert str(comparison) == repr(comparison) == text
+
+
 def test_a_dataset_has_a_row_for_each_result_and_nan_for_what_is_absent() -> None:
     dataset = compare(weighted(), tree(accepted=False), labels=["a", "b"]).to_dataset()
     assert dataset["posterior_gen_loss"].sel(result="a") == pytest.approx(
