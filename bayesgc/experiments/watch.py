@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -29,9 +30,11 @@ _BESIDE_RUNNING = 62
 
 @contextlib.contextmanager
 def watched(title: str, *, show: bool = True, console: Console | None = None) -> Iterator[Report]:
-    """A report that draws a bar on standard error, in a terminal or a notebook; elsewhere a silent one."""
+    """A report that draws a bar on standard error, in a terminal or a notebook with widgets; elsewhere a silent one."""
     console = console or Console(stderr=True)
-    if not show or not (console.is_terminal or console.is_jupyter):
+    # Without ipywidgets rich would say so in a notebook at each step.
+    drawn = importlib.util.find_spec("ipywidgets") is not None if console.is_jupyter else console.is_terminal
+    if not show or not drawn:
         yield lambda progress: None
         return
     room = Column(no_wrap=True, overflow="ellipsis", max_width=max(console.width - _BESIDE_RUNNING, 12))
