@@ -130,9 +130,13 @@ def _needed(part: xr.Dataset, law: str) -> Ratio:
     each = [_crossing(counts, losses[:, task], errors[:, task]) for task in range(losses.shape[1])]
     values, spread = (np.array(column) for column in zip(*each, strict=True))
     early, late = (int(np.sum(values == end)) for end in counts[[0, -1]])
-    notes = [f"{early} tasks are below it from the first number on"] if early else []
-    notes += [f"{late} tasks are above it to the last number, with which they count"] if late else []
+    notes = [f"below it from the first number on, with which they count: {_tasks(early)}"] if early else []
+    notes += [f"above it to the last number, with which they count: {_tasks(late)}"] if late else []
     return Ratio(values, spread if law == "posterior" else None, note="; ".join(notes))
+
+
+def _tasks(count: int) -> str:
+    return f"{count} {'task' if count == 1 else 'tasks'}"
 
 
 def _crossing(

@@ -11,7 +11,10 @@ import xarray as xr
 from rich.console import Console
 
 from bayesgc.analysis.numerals import duration
+from bayesgc.analysis.plots.look import save_figure
+from bayesgc.analysis.plots.one_axis import plot_one_axis
 from bayesgc.analysis.plots.sweep import save_sweep_plots
+from bayesgc.analysis.stores import load_cells
 from bayesgc.cli.infer import INTERRUPTED
 from bayesgc.cli.session import NOT_CONVERGED
 from bayesgc.cli.show import print_json
@@ -54,8 +57,14 @@ class SweepCommand:
         return self._run({self.out / each: figure(each, quick=quick) for each in FIGURES})
 
     def run_study(self, name: str, *, quick: bool) -> int:
-        """One study of what the paper leaves open, its parts in folders of their own."""
-        return self._run({self.out / part: sweep for part, sweep in study(name, quick=quick).items()})
+        """One study of what the paper leaves open, its parts in folders of their own and in one picture."""
+        sweeps = {self.out / part: sweep for part, sweep in study(name, quick=quick).items()}
+        code = self._run(sweeps)
+        if len(sweeps) > 1 and code == 0 and not self.dry_run:
+            figure = plot_one_axis([load_cells(store / "sweep.nc") for store in sweeps])
+            for file in PLOTS:
+                save_figure(figure, self.out / file)
+        return code
 
     def _run(self, sweeps: dict[Path, Sweep]) -> int:
         """Each sweep into its store; returns the exit code, which is 3 where every cell of a sweep failed."""

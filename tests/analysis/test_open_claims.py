@@ -10,8 +10,11 @@ import pytest
 import xarray as xr
 from scipy import stats
 
+import bayesgc as gc
 from bayesgc.analysis.claims import judge
 from bayesgc.analysis.decisions import Claim
+from bayesgc.analysis.plots.one_axis import plot_one_axis
+from bayesgc.analysis.stores import load_cells
 
 TASKS = 8
 NOISE = np.random.default_rng(2).normal(0, 0.03, (8, 8, TASKS))
@@ -163,6 +166,19 @@ def test_at_a_given_depth_width_hurts(tmp_path, at_forty, noise, expected):
     assert verdict("width hurts at a given depth", store) == expected
 
 
+def test_the_picture_has_a_curve_for_each_width_against_depth_over_width(tmp_path):
+    folder = widths(tmp_path / "s", [4, 1], [4, 1])
+    datasets = [load_cells(folder / f"width-{width}" / "sweep.nc") for width in (10, 40)]
+    [ax] = plot_one_axis(datasets).axes
+    drawn = {line.get_label(): line for line in ax.get_lines()}
+    for width, dataset in zip((10, 40), datasets, strict=True):
+        line = drawn[f"width {width}"]
+        np.testing.assert_allclose(line.get_xdata(), [1, 4])
+        np.testing.assert_allclose(line.get_ydata(), np.median(dataset["posterior_gen_loss"], axis=1))
+    with pytest.raises(gc.InputError, match="no sweep along depth"):
+        plot_one_axis([load_cells(write(tmp_path / "w", {"width": [5, 10]}) / "sweep.nc")])
+
+
 def test_sweeps_that_differ_in_more_than_the_width_are_not_compared(tmp_path):
     assert not found("depth over width is the one axis", widths(tmp_path / "s", [4, 1], [4, 1], eps=0.02))
 
@@ -220,8 +236,8 @@ def test_tasks_beyond_the_axis_count_with_its_end_and_are_named(tmp_path):
     store = write(tmp_path / "s", {"measurements": COUNTS}, posterior_gen_loss=crossing_at(places))
     [claim] = found("Guess & Check finds the truth by 15 measurements", store)
     assert claim.effect == pytest.approx((6 + 24 + 6 * 15) / 8)
-    assert "1 tasks are below it from the first number on" in claim.note
-    assert "1 tasks are above it to the last number" in claim.note
+    assert "below it from the first number on, with which they count: 1 task;" in claim.note
+    assert "above it to the last number, with which they count: 1 task" in claim.note
 
 
 @pytest.mark.parametrize(

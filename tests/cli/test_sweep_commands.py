@@ -13,6 +13,7 @@ import bayesgc as gc
 from bayesgc.cli import sweep as sweep_module
 from bayesgc.cli.sweep_tables import _counted
 from bayesgc.experiments.dataset import BETWEEN_FLAGS
+from bayesgc.experiments.studies import STUDIES, Study
 
 FILE = """
 title = "Small"
@@ -60,7 +61,12 @@ def test_a_sweep_prints_one_object_and_fills_its_store(command, file, tmp_path):
     assert refused.code == 2
     assert "holds another sweep" in refused.err
     judged = json.loads(command("claims", "store", "--json").out)
-    assert {claim["claim"] for claim in judged["claims"]} == {"width hurts", "wide nets are no better than the prior"}
+    assert {claim["claim"] for claim in judged["claims"]} == {
+        "width hurts",
+        "wide nets are no better than the prior",
+        "the limit of infinite width is reached",
+        "infinitely wide nets are no better than the prior",
+    }
     text = command("claims", "store").out
     assert "t-intervals over tasks" in text
 
@@ -143,6 +149,20 @@ def test_all_figures_have_a_folder_each(command, tmp_path, monkeypatch):
     # They are the same cells, so the second takes those of the first.
     names = [sorted(path.name for path in (tmp_path / "store" / name / "cells").iterdir()) for name in ("fig1", "fig3")]
     assert names[0] == names[1]
+
+
+def test_a_study_in_parts_has_a_folder_for_each_and_one_picture(command, tmp_path, monkeypatch):
+    options = {"rows": 3, "cols": 3, "measurements": 5, "eps": 0.02, "gd": False}
+    parts = {f"width-{width}": ({"width": width}, {"depth": [width]}) for width in (3, 6)}
+    small = Study("Small", "does it run?", options | {"method": "rejection", "max_evaluations": 50_000}, parts=parts)
+    monkeypatch.setitem(STUDIES, "depth-over-width", small)
+    ended = command("study", "depth-over-width", "--out", "store", "--quick", "--json", "--workers", 1)
+    assert (ended.code, ended.err) == (0, "")
+    assert [each["done"] for each in json.loads(ended.out)["sweeps"]] == [3, 3]
+    for name in ("figure.png", "width-3/figure.png", "width-6/sweep.nc"):
+        assert (tmp_path / "store" / name).stat().st_size > 100
+    [claim] = json.loads(command("claims", "store", "--json").out)["claims"]
+    assert claim["claim"] == "depth over width is the one axis"
 
 
 def written(tmp_path: Path) -> Path:
