@@ -209,3 +209,13 @@ def test_no_panel_of_a_sweep_is_cut_off_at_the_height_of_the_first():
         low, high = ax.get_ylim()
         assert low == 0
         assert high > 7
+
+
+@pytest.mark.parametrize(("prior", "said"), [(2.0, False), (90.0, True)])
+def test_a_prior_that_would_dwarf_the_rest_leaves_the_picture(prior, said):
+    axes = {"depth": [2, 4], "task_seed": [0, 1]}
+    names = (*LAWS, "posterior_gen_loss_mcse", "log_volume", "log_volume_mcse", "gd_converged", "gd_restarts")
+    values = {name: (tuple(axes), np.full((2, 2), prior if name == "prior_gen_loss" else 1.0)) for name in names}
+    figure = plot_sweep(xr.Dataset(values, coords=axes))
+    assert ("above the picture" in figure.get_suptitle()) is said
+    assert bool(figure.axes[0].get_ylim()[1] < prior) is said

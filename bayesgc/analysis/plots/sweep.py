@@ -53,14 +53,16 @@ def plot_sweep(dataset: xr.Dataset, axis: str | None = None) -> Figure:
     axes = figure.subplots(len(ROWS), len(shown), sharex=True, sharey="row", squeeze=False, height_ratios=[3, 1, 1, 1])
     for column, panel in enumerate(shown):
         _draw_panel(axes[:, column], panel)
-    for shared in axes[:2, 0]:  # after all panels, since limits that are set no longer follow the data
-        shared.set_ylim(bottom=0)
+    top = _room(shown)
+    axes[0, 0].set_ylim(0, top)  # after all panels, since limits that are set no longer follow the data
+    axes[1, 0].set_ylim(bottom=0)
     for row, label in enumerate(ROWS):
         axes[row, 0].set_ylabel(label)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels) if len(shown) > 1 else 2)
     left_out = f"the first {len(shown)} of {len(every)} panels" if len(shown) < len(every) else ""
-    words = [*(dataset.attrs.get(key, "") for key in ("title", "question")), left_out]
+    above = "" if top is None else "the prior goes on above the picture"
+    words = [*(dataset.attrs.get(key, "") for key in ("title", "question")), left_out, above]
     figure.suptitle("\n".join(filter(None, words)), fontsize=8)
     return figure
 
@@ -69,6 +71,20 @@ def save_sweep_plots(dataset: xr.Dataset, files: Sequence[Path]) -> list[Path]:
     """Draw the sweep into each of the files."""
     figure = plot_sweep(dataset)
     return [save_figure(figure, file) for file in files]
+
+
+def _room(shown: list[Panel]) -> float | None:
+    """The height of the losses where the prior's would dwarf all others; None where all fit into one picture."""
+    highest = {
+        law: max((np.nanmax(panel.over_tasks(law), initial=0.0) for panel in shown), default=0.0)
+        for law in ("prior_gen_loss", "posterior_gen_loss", "gd_gen_loss", "zero_gen_loss")
+    }
+    others = max(value for law, value in highest.items() if law != "prior_gen_loss")
+    return _OF_OTHERS * others if highest["prior_gen_loss"] > 2 * _OF_OTHERS * others > 0 else None
+
+
+_OF_OTHERS = 2.5
+"""How far above the other laws the picture may go on for the prior's sake."""
 
 
 def _draw_panel(axes: np.ndarray[Any, np.dtype[Any]], panel: Panel) -> None:
