@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import re
@@ -37,6 +38,10 @@ def test_nothing_is_fetched_and_pictures_have_words(usual: tuple[str, Tables]) -
     assert all(address.startswith(("#", "data:")) for address in page.addresses)
     assert len(re.findall(r'<img class="still"[^>]* alt="[^"]{20,}"', text)) == text.count('<img class="still"') == 5
     assert len(text) < 5e6
+    stills = [base64.b64decode(still).decode() for still in re.findall(r"data:image/svg\+xml;base64,([\w+/=]+)", text)]
+    assert len(stills) == 5
+    assert "In weights that fit, σ₂ is" in text
+    assert not any("In weights that fit, σ₂ is" in still for still in stills)  # captions have the titles
 
 
 @pytest.mark.usefixtures("bare")

@@ -168,7 +168,7 @@ def _cells(tree: xr.DataTree, result: Json) -> Section:
 def _picture(key: str, title: str, words: str, still: Figure, live: Callable[[], Any] | None) -> Picture:
     for axes in still.axes:
         if axes.get_title(loc="left") == title:
-            axes.set_title("")  # the caption has it
+            axes.set_title("", loc="left")  # the caption has it
     title = title.replace("\n", " ")
     return Picture(key, f"{title}.", words, f"{title}. {words}", data_uri(still), None if live is None else live())
 
