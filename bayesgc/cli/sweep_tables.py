@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bayesgc.analysis.numerals import duration
+from bayesgc.analysis.panels import REPLICATES, axes_of
 from bayesgc.experiments.cell import Cell
 from bayesgc.experiments.dataset import BETWEEN_FLAGS
 from bayesgc.experiments.sweep import Sweep
@@ -58,8 +59,7 @@ def _tables(dataset: xr.Dataset) -> list[Table]:
 
 
 def _table(dataset: xr.Dataset, panel: str | None) -> Table:
-    tasks = [name for name in ("task_seed", "seed") if name in dataset.dims]
-    axes = [str(name) for name in dataset["posterior_gen_loss"].dims if name not in tasks]
+    axes = [name for name in axes_of(dataset) if name not in REPLICATES]
     table = Table(box=None, padding=(0, 2, 0, 0), title=panel and escape(panel), title_justify="left")
     for name in axes:
         table.add_column(name, justify="right")
@@ -93,7 +93,8 @@ def _medians(cell: xr.Dataset) -> list[str]:
 
 
 def _known(values: xr.DataArray) -> np.ndarray:
-    """The values that are there, flat."""
+    """The values that are there, flat; runs of one task with several seeds count once, by their mean."""
+    values = values.mean("seed") if {*REPLICATES} <= {*values.dims} else values
     found: np.ndarray = values.values[~np.isnan(values.values)]
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import xarray as xr
 
 import bayesgc as gc
 from bayesgc.cli import sweep as sweep_module
-from bayesgc.cli.sweep_tables import _counted
+from bayesgc.cli.sweep_tables import _counted, _tables
 from bayesgc.experiments.dataset import BETWEEN_FLAGS
 from bayesgc.experiments.studies import STUDIES, Study
 
@@ -76,6 +77,15 @@ def test_the_text_has_medians_and_what_to_know(command, file):
     assert ended.code == 0
     for words in ("Small", "width", "G&C", "quartiles", "4 of 4 cells done, 0 failed, 0 flagged", "sweep.nc"):
         assert words in ended.out
+
+
+def test_seeds_of_one_task_are_averaged_and_not_taken_for_tasks():
+    losses = xr.DataArray([[[1.0, 3.0], [4.0, 4.0], [math.nan, 9.0]]], dims=("width", "task_seed", "seed"))
+    names = ("posterior_gen_loss", "posterior_gen_loss_mcse", "prior_gen_loss", "gd_gen_loss", "zero_gen_loss")
+    [table] = _tables(xr.Dataset(dict.fromkeys((*names, "log_volume"), losses), {"width": [5]}))
+    shown = dict(zip((column.header for column in table.columns), (list(c.cells) for c in table.columns), strict=True))
+    assert shown["G&C"] == ["4.0000"]  # of 2, 4 and 9; of all runs it would be 4 too, the quartiles not
+    assert shown["quartiles"] == ["3.0000–6.5000"]
 
 
 def test_text_of_the_user_is_no_markup(command, file, tmp_path, monkeypatch):
