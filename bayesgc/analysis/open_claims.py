@@ -46,7 +46,7 @@ def small_thresholds(dataset: xr.Dataset, title: str) -> Iterator[Claim]:
     deep, shallow = (ratio_of(at.isel(eps=0), at.isel(eps=-1)) for at in (cells.isel(depth=-1), cells.isel(depth=0)))
     ends = cells["depth"].values[[-1, 0]].tolist()
     measured = (
-        f"the factor by which going from ε = {most:g} to {least:g} changes E[L_gen] at depth {ends[0]}, over that at "
+        f"the change of E[L_gen] of Guess & Check from ε = {most:g} to {least:g} at depth {ends[0]}, over that at "
         f"depth {ends[1]}"
     )
     yield decide("small thresholds are worth more in deep nets", title, over(deep, shallow), 1 / MARGIN, measured)
