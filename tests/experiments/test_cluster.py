@@ -11,8 +11,11 @@ from small import assert_same_bits, small_sweep
 
 import bayesgc as gc
 from bayesgc.experiments import run_sweep, runners
+from bayesgc.inference.version import ALGORITHM
 
 distributed = pytest.importorskip("distributed")
+
+OTHER_VERSION = rf"worker tcp://.* has version {ALGORITHM} of the algorithms; this bayesgc has 99"
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +49,14 @@ def test_a_worker_that_is_killed_is_made_up_for(cluster, tmp_path):
 
 def test_workers_of_another_version_are_refused(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(runners, "ALGORITHM", 99)
-    with pytest.raises(gc.InputError, match=r"worker tcp://.* has version 1 of the algorithms; this bayesgc has 99"):
+    with pytest.raises(gc.InputError, match=OTHER_VERSION):
         run_sweep(small_sweep(), tmp_path / "store", scheduler=cluster.scheduler_address)
 
 
 def test_a_worker_of_another_version_that_comes_late_is_refused(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(runners, "_check_workers", lambda client: None)
     monkeypatch.setattr(runners, "ALGORITHM", 99)
-    with pytest.raises(gc.InputError, match=r"worker tcp://.* has version 1 of the algorithms; this bayesgc has 99"):
+    with pytest.raises(gc.InputError, match=OTHER_VERSION):
         run_sweep(small_sweep(), tmp_path / "store", scheduler=cluster.scheduler_address)
 
 
