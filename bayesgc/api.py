@@ -110,6 +110,8 @@ def infer(
     control = Control(limit, most, report or (lambda progress: None))
     with interruptible(control):
         result = _assemble(_at_evidence(settings, eps, control), control)
+    if control.interrupted:
+        _note_interruption(result)
     if on_failure == "raise" and result.attrs["outcome"] != Outcome.CONVERGED:
         raise InferenceFailed(f"{result.attrs['outcome']}: {result.attrs['message']}", result)
     return result
@@ -186,7 +188,11 @@ def infer_together(
                 spent = [every[i].spent for i in chosen]
                 together = Rejection().run_together([criteria[i] for i in chosen], request, own, spent)
                 runs |= dict(zip(chosen, together, strict=True))
-        return [_assemble(settings, control, runs.get(i)) for i, settings in enumerate(every)]
+        results = [_assemble(settings, control, runs.get(i)) for i, settings in enumerate(every)]
+    if control.interrupted:
+        for result in results:
+            _note_interruption(result)
+    return results
 
 
 def conditioned(model: Model | Program, task: Task, *, eps: float | str, complete: bool = False) -> Program:
@@ -226,8 +232,6 @@ def _assemble(settings: Settings, control: Control, run: Run | None = None) -> D
     run = replace(run, evaluations=settings.spent + run.evaluations)
     descent, why_no_descent = _descend(settings, run, control)
     mode, why_no_mode = _find_mode(settings, run, control)
-    if control.interrupted:
-        run = replace(run, outcome=Outcome.INTERRUPTED, message=Outcome.INTERRUPTED.advice)
     seconds = {"total": control.seconds, "sampling": run.seconds}
     seconds |= {name: part.seconds for name, part in (("gd", descent), ("map", mode)) if part is not None}
     reasons = {"gd": why_no_descent, "map": why_no_mode}
@@ -243,6 +247,11 @@ def _assemble(settings: Settings, control: Control, run: Run | None = None) -> D
         seed=settings.request.seed,
         reasons={name: reason for name, reason in reasons.items() if reason is not None},
     )
+
+
+def _note_interruption(result: DataTree) -> None:
+    """However late a Ctrl-C came, whoever it was meant for must learn of it."""
+    result.attrs |= {"outcome": Outcome.INTERRUPTED.value, "message": Outcome.INTERRUPTED.advice}
 
 
 def _condition(settings: Settings, control: Control) -> Run:

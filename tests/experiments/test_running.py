@@ -20,6 +20,7 @@ import xarray as xr
 from small import OPTIONS, Deadly, Dying, assert_same_bits, small_sweep
 
 import bayesgc as gc
+from bayesgc.analysis.datatree import assemble
 from bayesgc.experiments import Sweep, jobs, run_sweep, runners
 from bayesgc.experiments.dataset import BETWEEN_FLAGS
 from bayesgc.experiments.jobs import CellJob
@@ -344,6 +345,18 @@ def test_an_interrupted_sweep_has_a_dataset_and_goes_on(reference, tmp_path, wor
     whole = run_sweep(small_sweep(axes={"depth": [2, 3], "task_seed": range(tasks)}), store, workers=1)
     assert (whole["outcome"] != "").all()
     assert_same_bits(whole.sel(task_seed=[0, 1]).assign_attrs(reference.attrs), reference)
+
+
+def test_an_interruption_counts_however_late_in_a_cell_it_comes(monkeypatch, tmp_path):
+    def late(*arguments, **options):
+        signal.raise_signal(signal.SIGINT)
+        return assemble(*arguments, **options)
+
+    monkeypatch.setattr("bayesgc.api.assemble", late)
+    options = {name: OPTIONS[name] for name in ("rows", "cols", "measurements", "eps", "normalize", "method")}
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(small_sweep(options=options | {"gd": False}), tmp_path / "store", workers=1)
+    assert parts(tmp_path / "store") == 0
 
 
 def test_a_full_disk_ends_the_sweep_and_loses_nothing(reference, tmp_path, monkeypatch):

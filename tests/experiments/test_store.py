@@ -14,6 +14,7 @@ from small import small_sweep
 
 import bayesgc as gc
 from bayesgc.experiments.store import CELLS, FAILURES, Store, read_description
+from bayesgc.inference.version import ALGORITHM
 
 HOLDER = """
 import sys, time
@@ -36,7 +37,7 @@ def test_a_store_says_what_it_holds(path):
         pass
     found = read_description(path)
     assert found["axes"] == {"panel": ["tanh"], "depth": [2, 3], "task_seed": [0, 1]}
-    assert (found["schema"], found["algorithm"], found["title"]) == (1, 1, "small")
+    assert (found["schema"], found["algorithm"], found["title"]) == (1, ALGORITHM, "small")
 
 
 def test_two_sweeps_on_one_store(path):
