@@ -67,7 +67,7 @@ STUDIES: dict[str, Study] = {
         {"normalize": True, "eps": 0.0035, "gd": False, "precision": 0.15},
         parts={
             "width-20": ({"width": 20}, {"depth": [20, 80]}),
-            "width-5": ({"width": 5}, {"depth": [5, 20, 80, 1000]}),
+            "width-5": ({"width": 5}, {"depth": [5, 20, 80, 500]}),
         },
     ),
     "thresholds": Study(
