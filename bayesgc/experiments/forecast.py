@@ -10,14 +10,14 @@ from collections.abc import Callable
 import torch
 
 from bayesgc.experiments.cell import Cell
-from bayesgc.inference import Control, Criterion, GradientDescent
+from bayesgc.inference import Control, Criterion, GradientDescent, Splitting
 from bayesgc.inference.control import one_thread_each
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.models import Factorization, Model
 from bayesgc.models.collapse import why_not_collapsible
 
 _EVALUATIONS = {"splitting": 2.5e6, "importance": 2e4, "nuts": 1e6, "rejection": 1e8}
-"""Evaluations that a cell at the paper's sizes takes as a rule, at a precision of 5 %."""
+"""Evaluations that a cell at the paper's sizes takes as a rule, at the method's own precision."""
 _OVERHEAD = 0.8
 """Seconds of a cell apart from its draws: the prior, reference points, the file."""
 _DRAWS, _STEPS = 2048, 20
@@ -53,7 +53,8 @@ def _evaluations(cell: Cell, model: Model, shape: tuple[int, ...]) -> float:
     method = cell.options.method
     if method == "auto":
         method = "splitting" if why_not_collapsible(model, shape) else "importance"
-    coarser = (0.05 / (cell.options.precision or 0.05)) ** 2 if method == "splitting" else 1.0
+    own = Splitting.defaults.relative_error
+    coarser = (own / (cell.options.precision or own)) ** 2 if method == Splitting.name else 1.0
     return min(_EVALUATIONS.get(method, 1e6) * coarser, cell.options.max_evaluations or math.inf)
 
 

@@ -23,7 +23,9 @@ from bayesgc.inference.request import Request
 from bayesgc.validate import integer_in, positive_integer, real_in
 
 _FINE = 0.05
+"""The precision by default, which islands of full size are for."""
 _MOST_PARTICLES, _FEWEST_PARTICLES = 1000, 200
+"""Of an island that says nothing itself."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Splitting:
 
 
 def _particles(precision: float) -> int:
-    """Errors fall with the square root of the particles; too few of them lose the way down."""
+    """Enough for a precision: errors fall with the square root of the particles, and too few lose the way down."""
     return min(max(round(_MOST_PARTICLES * (_FINE / precision) ** 2), _FEWEST_PARTICLES), _MOST_PARTICLES)
 
 
