@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -31,6 +32,8 @@ LAWS = {
 ROWS = ("$L_{gen}$", "MC error\nof $E[L_{gen}]$", "log P(fit)", "GD restarts\nwithout a fit")
 _MOST_PANELS = 6
 _MOST_MARKS = 12
+_LETTERS = 14
+"""Of a title in an inch."""
 _FLAGGED = 0.1
 """The relative Monte Carlo error above which a cell is flagged."""
 
@@ -63,7 +66,8 @@ def plot_sweep(dataset: xr.Dataset, axis: str | None = None) -> Figure:
     left_out = f"the first {len(shown)} of {len(every)} panels" if len(shown) < len(every) else ""
     above = "" if top is None else "the prior goes on above the picture"
     words = [*(dataset.attrs.get(key, "") for key in ("title", "question")), left_out, above]
-    figure.suptitle("\n".join(filter(None, words)), fontsize=8)
+    room = round(_LETTERS * figure.get_figwidth())
+    figure.suptitle("\n".join(fill(line, room) for line in words if line), fontsize=8)
     return figure
 
 
