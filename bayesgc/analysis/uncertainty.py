@@ -14,6 +14,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Shaped
 
+from bayesgc.inference.mixing import mean_error
+
 _FEWEST_ISLANDS = 3
 """With fewer islands than this carrying the weight, their spread says nothing about the error."""
 
@@ -49,7 +51,7 @@ def _error(tree: xr.DataTree, group: str, values: Float[np.ndarray, "chain draw"
     if from_islands(tree):
         return _over_islands(tree, values)
     if tree.attrs["method"] == "nuts":
-        return _over_chains(values)
+        return mean_error(values)
     size = diagnostics(tree).get("effective_sample_size", values.size)
     return _independent(values, min(values.size, size))
 
@@ -79,9 +81,3 @@ def island_shares(tree: xr.DataTree) -> Float[np.ndarray, " island"]:
     logs = stats["island_log_volume"].values.ravel()[first].astype(np.float64)
     volumes = np.exp(logs - logs.max())
     return volumes / volumes.sum()
-
-
-def _over_chains(values: Float[np.ndarray, "chain draw"]) -> float:
-    from arviz_stats.base import array_stats  # type: ignore[attr-defined]
-
-    return float(array_stats.mcse(values, method="mean"))

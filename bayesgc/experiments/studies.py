@@ -64,10 +64,10 @@ STUDIES: dict[str, Study] = {
     "depth-over-width": Study(
         "Depth over width",
         "Is depth over width what matters for depth's help?",
-        {"normalize": True, "eps": 0.0035, "gd": False, "precision": 0.15},
+        {"normalize": True, "eps": 0.01, "gd": False, "precision": 0.15},
         parts={
             "width-20": ({"width": 20}, {"depth": [20, 80]}),
-            "width-5": ({"width": 5}, {"depth": [5, 20, 80, 500]}),
+            "width-5": ({"width": 5}, {"depth": [5, 20, 80, 1000]}),
         },
     ),
     "thresholds": Study(
