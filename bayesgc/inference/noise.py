@@ -59,6 +59,7 @@ def likeliest_threshold(criterion: Criterion, seed: int, control: Control) -> tu
 
     Raises:
         InputError: where the density still grows at the least threshold, or the climb ends before its top.
+        KeyboardInterrupt: where the climb was interrupted before its top: there is nothing yet to make a result of.
     """
     task = criterion.task
     floor = _LEAST * task.zero_train_loss
@@ -66,6 +67,8 @@ def likeliest_threshold(criterion: Criterion, seed: int, control: Control) -> tu
     schedule = run_pilot(replace(criterion, eps=floor), ladder, _CLIMB, seed, control)
     density = ladder.log_density(list(schedule.rungs))
     if not len(density) or density[-1] >= density.max() - _DROP:
+        if schedule.failure is Outcome.INTERRUPTED:
+            raise KeyboardInterrupt
         raise InputError(
             f"eps is 'evidence', but {_why_no_top(schedule.failure, floor)}; give eps as a number or share."
         )

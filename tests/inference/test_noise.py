@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 
 import numpy as np
 import pytest
@@ -64,6 +65,16 @@ def test_data_without_noise_suggest_none() -> None:
     task = gc.completion(rows=4, cols=4, rank=1, measurements=6, seed=0)
     with pytest.raises(InputError, match=r"'evidence', but .*no noise; give eps"):
         suggested(gc.MatrixFactorization(depth=2, width=4, normalize=False), task)
+
+
+def test_an_interruption_of_the_search_is_one_and_no_wrong_input() -> None:
+    def interrupt(progress: gc.Progress) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    task = gc.completion(rows=4, cols=4, rank=1, measurements=6, seed=0)
+    with pytest.raises(KeyboardInterrupt):
+        gc.infer(gc.MatrixFactorization(2, 4, normalize=False), task, eps="evidence", report=interrupt)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_inference_takes_it_by_name_and_says_what_it_took() -> None:
