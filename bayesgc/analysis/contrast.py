@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
@@ -43,13 +44,14 @@ def paired_differences(entries: Sequence[Json], trees: Sequence[xr.DataTree]) ->
     """Each configuration against the first, over the tasks that both have: the tasks are the replications.
 
     The standard error is that of the mean of the differences over tasks, which holds the variation between tasks and
-    the runs' own errors; the interval is Student's t. Only where at least two tasks are shared. Runs of one
-    configuration on one task count once, by their mean.
+    the runs' own errors; the interval is Student's t. Runs of several tasks may share their draws, as those of one seed
+    do: their error may then be one error, which no variation between tasks shows, and it is added. Only where at least
+    two tasks are shared. Runs of one configuration on one task count once, by their mean.
     """
     groups: dict[str, dict[bytes, list[Json]]] = {}
     relative = _relative_eps(entries)
     for entry, tree in zip(entries, trees, strict=True):
-        group = groups.setdefault(_configuration(entry, relative=relative), {})
+        group = groups.setdefault(_configuration(entry, tree, relative=relative), {})
         group.setdefault(_task_key(tree), []).append(entry)
     if len(groups) < 2:
         return []
@@ -62,25 +64,32 @@ def _paired(name: str, group: dict[bytes, list[Json]], base_name: str, base: dic
     if len(shared) < 2:
         return None
     mine, theirs = _apart(name, base_name)
-    gaps = {each: _mean_difference([(group[key], base[key]) for key in shared], each) for each in CONTRASTED}
+    pairs = [(group[key], base[key]) for key in shared]
+    sides = [list(chain.from_iterable(side)) for side in zip(*pairs, strict=True)]
+    one_error = any(_shares_draws(*two) for side in sides for two in combinations(side, 2))
+    gaps = {each: _mean_difference(pairs, each, one_error=one_error) for each in CONTRASTED}
     return {"label": mine, "against": theirs, "tasks": len(shared), **gaps}
 
 
-def _mean_difference(pairs: Sequence[tuple[list[Json], list[Json]]], name: str) -> Json | None:
+def _mean_difference(pairs: Sequence[tuple[list[Json], list[Json]]], name: str, *, one_error: bool) -> Json | None:
     """The mean over tasks, its standard error and 95 % interval."""
-    found = [(_mean_value(ours, name), _mean_value(theirs, name)) for ours, theirs in pairs]
-    gaps = np.array([ours - theirs for ours, theirs in found if ours is not None and theirs is not None])
-    if len(gaps) < 2:
+    both = [(_mean_value(ours, name), _mean_value(theirs, name)) for ours, theirs in pairs]
+    known = [(ours, theirs) for ours, theirs in both if ours is not None and theirs is not None]
+    if len(known) < 2:
         return None
-    mean, error = float(gaps.mean()), float(gaps.std(ddof=1) / math.sqrt(len(gaps)))
+    gaps = np.array([ours[0] - theirs[0] for ours, theirs in known])
+    common = float(np.mean([math.hypot(ours[1], theirs[1]) for ours, theirs in known])) if one_error else 0.0
+    mean, error = float(gaps.mean()), math.hypot(gaps.std(ddof=1) / math.sqrt(len(gaps)), common)
     half = float(stats.t.ppf(0.975, len(gaps) - 1)) * error
     return {"difference": mean, "mcse": error, "ci95": [mean - half, mean + half], "tasks": len(gaps)}
 
 
-def _mean_value(runs: Sequence[Json], name: str) -> float | None:
-    """The mean over the runs on one task that know the quantity."""
-    known = [value[0] for each in runs if (value := _value(each, name)) is not None]
-    return float(np.mean(known)) if known else None
+def _mean_value(runs: Sequence[Json], name: str) -> tuple[float, float] | None:
+    """The mean over the runs on one task that know the quantity, and the mean of their own errors."""
+    known = [value for each in runs if (value := _value(each, name)) is not None]
+    if not known:
+        return None
+    return float(np.mean([mean for mean, _ in known])), float(np.mean([error or 0.0 for _, error in known]))
 
 
 def _shares_draws(entry: Json, base: Json) -> bool:
@@ -136,10 +145,14 @@ def _eps(entry: Json, *, relative: bool) -> str:
     return f"{100 * entry['eps'] / zero:.4g}% of zero" if relative and zero else f"{entry['eps']:.6g}"
 
 
-def _configuration(entry: Json, *, relative: bool) -> str:
-    """Everything that was chosen but for the task's and the run's seed."""
+def _configuration(entry: Json, tree: xr.DataTree, *, relative: bool) -> str:
+    """Everything that was chosen but for the task's and the run's seed.
+
+    The method is the one that was asked for: what ``auto`` takes depends on the task, and must not part its tasks.
+    """
+    method = json.loads(tree.attrs["configuration"])["method"]["name"]
     task = {name: value for name, value in entry["task"].items() if name != "seed"}
-    chosen = {**entry["model"], **task, "method": entry["method"], "ε =": _eps(entry, relative=relative)}
+    chosen = {**entry["model"], **task, "method": method, "ε =": _eps(entry, relative=relative)}
     return json.dumps({name: str(value) for name, value in chosen.items() if value is not None}, sort_keys=True)
 
 

@@ -39,10 +39,12 @@ def _refresh(
     collapsed, task = exact.collapsed, exact.task
     hidden, last = collapsed.split(normals)
     values = task.measurements.apply(row_product(last, collapsed.features(hidden)).flatten(0, 1)).T
-    hidden = _move_hidden(exact, hidden, values, generator)
+    density = exact.system(hidden).log_density(values)
+    hidden = _move_hidden(exact, hidden, values, density, generator)
     free = torch.randn(last.shape, generator=generator, device=last.device, dtype=last.dtype)
     _, last = exact.complete(hidden, free, values)
-    usable = last.isfinite().all(0).all(0)
+    # No move leads to where the density is not known, so none may lead away from there.
+    usable = density.isfinite() & last.isfinite().all(0).all(0)
     return torch.where(usable, collapsed.join(hidden, last), normals)
 
 
@@ -50,13 +52,13 @@ def _move_hidden(
     exact: CollapsedCriterion,
     hidden: Float[Tensor, "latent draw"],
     values: Float[Tensor, "draw n"],
+    density: Float[Tensor, " draw"],
     generator: torch.Generator,
 ) -> Float[Tensor, "latent draw"]:
     """Crank–Nicolson steps accepted by the density of the fixed values; their angles are spread over all scales."""
     if hidden.shape[0] == 0:
         return hidden
     count = hidden.shape[1]
-    density = exact.system(hidden).log_density(values)
     for _ in range(_HIDDEN_MOVES):
         size, chance = _uniforms(exact, count, generator), _uniforms(exact, count, generator)
         angle = _SMALLEST_ANGLE * (math.pi / 2 / _SMALLEST_ANGLE) ** size

@@ -37,6 +37,7 @@ def weighted(seed: int = 1, **changes: Any) -> xr.DataTree:
         diagnostics={"effective_sample_size": 120.0, "pareto_k": 0.2, "pareto_k_limit": 0.6},
     )
     record = dataclasses.replace(record, method=changes.pop("method", record.method))
+    settings["method"] = {"name": changes.pop("asked", record.method)}
     return tree(task, run=record, configuration=settings, seed=seed, **changes)
 
 
@@ -225,6 +226,30 @@ def test_methods_are_paired_and_repeats_on_one_task_are_averaged() -> None:
     gaps = [(means[1][0] + means[1][2]) / 2 - means[0][0], means[1][1] - means[0][1]]
     assert pair["gen_loss"]["difference"] == pytest.approx(np.mean(gaps))
     assert pair["gen_loss"]["mcse"] == pytest.approx(stats.sem(gaps))
+
+
+def test_what_auto_took_on_each_task_does_not_part_its_tasks() -> None:
+    every = [tasks.sensing(rows=4, cols=3, rank=1, measurements=7, seed=seed) for seed in range(3)]
+    took = ("importance", "rejection", "importance")
+    shallow = [weighted(10 + i, task=task, depth=2, asked="auto") for i, task in enumerate(every)]
+    both = enumerate(zip(every, took, strict=True))
+    deep = [weighted(20 + i, task=task, depth=9, method=method, asked="auto") for i, (task, method) in both]
+    (pair,) = compare(*shallow, *deep).paired
+    assert (pair["label"], pair["against"], pair["tasks"]) == ("depth 9", "depth 2", 3)
+
+
+@pytest.mark.parametrize(("seeds", "shared"), [((4, 5, 6), False), ((4, 4, 6), True)])
+def test_an_error_that_the_tasks_have_in_common_is_added(seeds: tuple[int, ...], shared: bool) -> None:
+    every = [tasks.sensing(rows=4, cols=3, rank=1, measurements=7, seed=seed) for seed in range(3)]
+    shallow = [weighted(seed, task=task, depth=2) for task, seed in zip(every, (1, 2, 3), strict=True)]
+    deep = [weighted(seed, task=task, depth=9) for task, seed in zip(every, seeds, strict=True)]
+    (pair,) = compare(*shallow, *deep).paired
+    ours, theirs = ([each["posterior"]["gen_loss"].attrs for each in side] for side in (deep, shallow))
+    gaps = [one["mean"] - two["mean"] for one, two in zip(ours, theirs, strict=True)]
+    common = np.mean([math.hypot(one["mcse"], two["mcse"]) for one, two in zip(ours, theirs, strict=True)])
+    wanted = math.hypot(stats.sem(gaps), common if shared else 0.0)
+    assert pair["gen_loss"]["mcse"] == pytest.approx(wanted)
+    assert np.ptp(pair["gen_loss"]["ci95"]) == pytest.approx(2 * stats.t.ppf(0.975, 2) * wanted)
 
 
 @pytest.mark.parametrize(("apart", "words"), [(0.001, "Generalises worse"), (0.1, "Generalise alike")])
