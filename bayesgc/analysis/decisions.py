@@ -3,7 +3,8 @@
 Tasks are the replicates: the mean over tasks (of the logarithm, for posteriors; of the number itself for gradient
 descent, whose loss may vanish) has a 95 % t-interval, which contains the Monte Carlo errors; those are also shown
 apart. A claim **holds** when the whole interval is in the claimed range, **fails** when the whole interval is outside
-of it, and is **undecided** otherwise.
+of it, and is **undecided** otherwise. It is undecided too while a task has no number: the tasks that are left are those
+that were easy to fit.
 """
 
 from __future__ import annotations
@@ -129,22 +130,25 @@ def decide(
     failing: float = LEVEL,
     unit: str = "",
 ) -> Claim:
-    """The verdict of the rule on one factor a task.
+    """The verdict of the rule on one factor a task, undecided where a task has none.
 
     ``above`` says on which side of the limit the claim is, ``within`` that it is between 1/limit and limit; ``plain``
     takes the mean of the factors instead of their logarithms, ``failing`` is the level at which the claim fails.
     """
     factor = ratio.factor[ratio.there]
     values, tasks = factor if plain else np.log(factor), factor.size
-    note = "; ".join(filter(None, (note, ratio.note)))
+    asked = ratio.factor.size
+    lack = f"{asked - tasks} of {asked} tasks have no number" if tasks < asked else ""
+    note = "; ".join(filter(None, (note, ratio.note, lack)))
     back = float if plain else math.exp
     if tasks < 2:
-        few = (limit, above, None, None, tasks, "too few tasks", within, unit)
+        few = (limit, above, None, None, tasks, note, within, unit)
         return Claim(claim, panel, "undecided", measured, None, None, *few)
     bound, error = limit if plain else math.log(limit), ratio.mean_error
     common = error if ratio.shared and error is not None else 0.0
     ends, wide = _interval(values, LEVEL, common), _interval(values, failing, common)
-    verdict = _verdict(ends, wide, (-bound, bound) if within else (bound, math.inf) if above else (-math.inf, bound))
+    claimed = (-bound, bound) if within else (bound, math.inf) if above else (-math.inf, bound)
+    verdict = "undecided" if lack else _verdict(ends, wide, claimed)
     effect, ci95, spread = back(values.mean()), (back(ends[0]), back(ends[1])), float(values.std(ddof=1))
     return Claim(claim, panel, verdict, measured, effect, ci95, limit, above, error, spread, tasks, note, within, unit)
 

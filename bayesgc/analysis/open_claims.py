@@ -142,15 +142,18 @@ def _tasks(count: int) -> str:
 def _crossing(
     counts: Float[np.ndarray, " n"], losses: Float[np.ndarray, " n"], errors: Float[np.ndarray, " n"]
 ) -> tuple[float, float]:
-    """Where linear interpolation last comes below the share, and the error of that by the delta method."""
-    there = np.isfinite(losses)
-    counts, losses, errors = counts[there], losses[there], errors[there]
-    above = np.flatnonzero(losses >= GENERALISES)
-    if not counts.size:
-        return np.nan, np.nan
-    if not above.size or above[-1] == len(counts) - 1:
-        return float(counts[-1] if above.size else counts[0]), 0.0
+    """Where linear interpolation last comes below the share, and the error of that by the delta method.
+
+    NaN where a loss after the last that is known to be above the share is not known.
+    """
+    above = np.flatnonzero(~(losses < GENERALISES))
+    if not above.size:
+        return float(counts[0]), 0.0
     i = above[-1]
+    if np.isnan(losses[i]):
+        return np.nan, np.nan
+    if i == len(counts) - 1:
+        return float(counts[-1]), 0.0
     step, high, low = counts[i + 1] - counts[i], losses[i], losses[i + 1]
     slopes = np.array([GENERALISES - low, high - GENERALISES]) / (high - low) ** 2
     error = step * float(np.hypot(*(slopes * errors[i : i + 2])))

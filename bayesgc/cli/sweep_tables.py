@@ -38,6 +38,7 @@ def print_summary(console: Console, sweep: Sweep, dataset: xr.Dataset, result: d
     console.print(f"[bold]{escape(sweep.title)}[/bold]  {escape(sweep.question)}", highlight=False)
     for table in _tables(dataset):
         console.print(table)
+    console.print("Medians over tasks; (k/n): over k of the n tasks, the others have no number.", highlight=False)
     counts = f"{result['done']} of {result['cells']} cells done"
     console.print(f"{counts}, {len(result['failed'])} failed, {len(result['flagged'])} flagged.", highlight=False)
     for kind in ("failed", "flagged"):
@@ -76,9 +77,11 @@ def _table(dataset: xr.Dataset, panel: str | None) -> Table:
 def _medians(cell: xr.Dataset) -> list[str]:
     def median(name: str, digits: int = 4) -> str:
         values = _known(cell[name])
-        return f"{np.median(values):.{digits}f}" if values.size else "-"
+        fewer = f" ({values.size}/{tasks})" if values.size < tasks else ""
+        return f"{np.median(values):.{digits}f}{fewer}" if values.size else "-"
 
     losses = cell["posterior_gen_loss"]
+    tasks = cell.sizes.get("task_seed", 1)
     known, errors = _known(losses), _known(cell["posterior_gen_loss_mcse"] / losses)
     low, high = np.quantile(known, [0.25, 0.75]) if known.size else (0.0, 0.0)
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -118,14 +119,45 @@ def test_normalisation_matters_where_depth_helps_with_it_and_not_without(tmp_pat
     assert "normalisation matters" not in verdicts(tmp_path / "all" / "fig2")
 
 
-def test_cells_that_are_missing_leave_fewer_tasks(tmp_path):
-    losses = curve(1, 1.5, 2)
-    losses[2, 3:] = np.nan
+def test_the_order_of_the_stores_does_not_decide_which_are_compared(tmp_path):
+    base = {"width": 5, "measurements": 15}
+    stores = [
+        write(tmp_path / "ranks", "depth", base | {"measurements": 22}, ("rank 1", "rank 2")),
+        write(tmp_path / "priors", "depth", base | {"normalize": False}, ("mean 0",)),
+        write(tmp_path / "with", "depth", base | {"eps": 0.0035}, posterior_gen_loss=curve(4, 2, 1)),
+        write(tmp_path / "without", "depth", base | {"normalize": False, "eps": 0.01}),
+    ]
+    for order in permutations(stores):
+        found = [each for each in judge(order).claims if each.claim == "normalisation matters"]
+        assert [(each.panel, each.verdict) for each in found] == [("linear", "holds")]
+
+
+@pytest.mark.parametrize("factors", [(1, 1.5, 2), (2, 1.5, 1)])
+def test_a_claim_is_undecided_while_tasks_have_no_number(tmp_path, factors):
+    losses = curve(*factors)
+    assert verdicts(write(tmp_path / "all", "width", posterior_gen_loss=losses))["width hurts"] != "undecided"
+    losses[2, 5:] = np.nan
     [claim, *_] = judge([write(tmp_path / "s", "width", posterior_gen_loss=losses)]).claims
-    assert claim.tasks == 3
+    assert (claim.verdict, claim.tasks, claim.note) == ("undecided", 5, "3 of 8 tasks have no number")
+    np.testing.assert_allclose(claim.effect, np.exp(np.log(losses[2, :5] / losses[0, :5]).mean()))
     losses[2, 1:] = np.nan
     [claim, *_] = judge([write(tmp_path / "t", "width", posterior_gen_loss=losses)]).claims
-    assert (claim.verdict, claim.effect, claim.note) == ("undecided", None, "too few tasks")
+    assert (claim.verdict, claim.effect, claim.note) == ("undecided", None, "7 of 8 tasks have no number")
+
+
+@pytest.mark.parametrize(
+    ("largest", "verdict", "tasks", "note"),
+    [
+        (0.002, "undecided", 2, "at depth 10: 6 of 8 tasks have no number"),  # though where all fitted it is larger
+        (0.04, "fails", TASKS, ""),  # at a point where all fitted, which is enough
+    ],
+)
+def test_descent_that_fits_some_tasks_only_does_not_generalise_at_every_point(tmp_path, largest, verdict, tasks, note):
+    losses = np.full((3, TASKS), 0.001)
+    losses[0], losses[2, 2:] = largest, np.nan
+    claims = judge([write(tmp_path / "s", "depth", gd_gen_loss=losses)]).claims
+    [claim] = [claim for claim in claims if claim.claim == "gradient descent generalises"]
+    assert (claim.verdict, claim.tasks, claim.note) == (verdict, tasks, note)
 
 
 def test_what_is_no_store(tmp_path):

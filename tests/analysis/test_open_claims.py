@@ -241,6 +241,34 @@ def test_tasks_beyond_the_axis_count_with_its_end_and_are_named(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("unknown", "tasks"),
+    [
+        (
+            slice(0, 1),
+            TASKS,
+        ),  # whatever the loss was there, it is known where it last passes the half
+        (slice(3, 4), TASKS - 1),  # it may have been above the half again
+        (slice(0, 4), TASKS - 1),
+    ],
+)
+def test_a_task_counts_where_it_is_known_from_which_number_on(tmp_path, unknown, tasks):
+    losses = crossing_at(14.0 + JITTER)
+    losses[unknown, 0] = np.nan
+    store = write(tmp_path / "s", {"measurements": COUNTS}, posterior_gen_loss=losses)
+    [claim] = found("Guess & Check finds the truth by 15 measurements", store)
+    there = slice(TASKS - tasks, None)
+    assert (claim.tasks, claim.effect) == (tasks, pytest.approx((14.0 + JITTER)[there].mean()))
+    assert claim.verdict == ("holds" if tasks == TASKS else "undecided")
+    assert claim.note == ("" if tasks == TASKS else "1 of 8 tasks have no number")
+
+
+def test_along_measurements_descent_is_asked_for_its_number_only(tmp_path):
+    store = write(tmp_path / "s", {"measurements": COUNTS}, gd_gen_loss=crossing_at(9.0 + JITTER))
+    assert verdict("gradient descent finds the truth by 15 measurements", store) == "holds"
+    assert not found("gradient descent generalises", store)
+
+
+@pytest.mark.parametrize(
     ("descent", "scatter", "expected"), [(9.0, 1, "holds"), (21.0, 1, "fails"), (15.0, 1, "undecided")]
 )
 def test_which_of_the_two_needs_more_measurements(tmp_path, descent, scatter, expected):

@@ -79,11 +79,27 @@ def test_the_text_has_medians_and_what_to_know(command, file):
         assert words in ended.out
 
 
+COLUMNS = (
+    *("posterior_gen_loss", "posterior_gen_loss_mcse", "prior_gen_loss", "gd_gen_loss", "zero_gen_loss"),
+    "log_volume",
+)
+
+
+def shown_of(variables: dict[str, xr.DataArray]) -> dict[str, list[str]]:
+    """The columns of the only table of a sweep of one width."""
+    [table] = _tables(xr.Dataset(variables, {"width": [5]}))
+    return {str(column.header): [str(text) for text in column.cells] for column in table.columns}
+
+
+def test_a_median_over_some_of_the_tasks_says_so():
+    some = xr.DataArray([[1.0, 2.0, math.nan, math.nan]], dims=("width", "task_seed"))
+    shown = shown_of(dict.fromkeys(COLUMNS, some.fillna(3.0)) | {"gd_gen_loss": some, "log_volume": some * math.nan})
+    assert (shown["G&C"], shown["GD"], shown["log P(fit)"]) == (["2.5000"], ["1.5000 (2/4)"], ["-"])
+
+
 def test_seeds_of_one_task_are_averaged_and_not_taken_for_tasks():
     losses = xr.DataArray([[[1.0, 3.0], [4.0, 4.0], [math.nan, 9.0]]], dims=("width", "task_seed", "seed"))
-    names = ("posterior_gen_loss", "posterior_gen_loss_mcse", "prior_gen_loss", "gd_gen_loss", "zero_gen_loss")
-    [table] = _tables(xr.Dataset(dict.fromkeys((*names, "log_volume"), losses), {"width": [5]}))
-    shown = dict(zip((column.header for column in table.columns), (list(c.cells) for c in table.columns), strict=True))
+    shown = shown_of(dict.fromkeys(COLUMNS, losses))
     assert shown["G&C"] == ["4.0000"]  # of 2, 4 and 9; of all runs it would be 4 too, the quartiles not
     assert shown["quartiles"] == ["3.0000–6.5000"]
 
