@@ -42,12 +42,15 @@ class Mixing:
 
 
 def mixing(quantities: dict[str, Float[np.ndarray, "chain draw"]]) -> Mixing:
-    """The worst of all quantities that vary."""
+    """The worst of all quantities that vary; where none does, the fit leaves nothing to mix over."""
     from arviz_stats.base import array_stats  # type: ignore[attr-defined]
 
-    varying = [values for values in quantities.values() if not _constant(values)]
-    if not varying or varying[0].shape[1] < _FEWEST_DRAWS:
+    if not quantities or any(values.shape[1] < _FEWEST_DRAWS for values in quantities.values()):
         return Mixing(math.nan, math.nan, math.nan)
+    varying = [values for values in quantities.values() if not _constant(values)]
+    if not varying:
+        size = float(min(values.size for values in quantities.values()))
+        return Mixing(1.0, size, size)
     return Mixing(
         max(float(array_stats.rhat(_two_or_more(values), method="rank")) for values in varying),
         min(float(array_stats.ess(values, method="bulk")) for values in varying),

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from bayesgc.inference.collapsed import CollapsedCriterion
 from bayesgc.inference.control import Control
 from bayesgc.inference.curve import pool_curve
+from bayesgc.inference.estimates import log_mean
 from bayesgc.inference.ladders import PowerLadder
 from bayesgc.inference.passage import Passage
 from bayesgc.inference.pilot import Climb, Schedule, run_pilot
-from bayesgc.inference.pooling import IslandRecord, diagnose, pool_log_volume, pool_posterior, pool_stages
-from bayesgc.inference.records import Levels, Run
+from bayesgc.inference.pooling import IslandRecord, diagnose, pool_posterior, pool_stages
+from bayesgc.inference.records import Estimate, Levels, Run
 from bayesgc.inference.request import Request
 from bayesgc.validate import integer_in, positive_integer, real_in
 
@@ -49,7 +52,7 @@ class Tempering:
         passage = Passage(target, schedule, climb, request, control)
         islands = passage.rounds()
         outcome, reached = passage.outcome(islands), schedule.failure is None
-        evidence = pool_log_volume(islands, reached=reached)
+        evidence = _evidence(islands if reached else [])
         return Run(
             method="importance",
             outcome=outcome,
@@ -71,3 +74,9 @@ class Tempering:
             return None
         stages = pool_stages([0.0, *(rung.height for rung in schedule.rungs)], islands)
         return pool_curve(stages, target.task, target.eps)
+
+
+def _evidence(islands: list[IslandRecord]) -> Estimate:
+    """Log volume or evidence. Without islands that reached it nothing is known: powers of the density bound neither."""
+    estimate = log_mean(np.array([island.log_volume for island in islands]))
+    return Estimate(None, None, (None, 0.0)) if estimate.value is None else estimate

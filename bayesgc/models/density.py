@@ -64,9 +64,14 @@ def peak(model: Model, shape: tuple[int, ...]) -> float:
     if not isinstance(model, Factorization):
         return 0.0
     try:
-        return sum(float(law.log_prob(law.mode)) for law in model.laws(shape).values())
+        return sum(_peak_of(law) for law in model.laws(shape).values())
     except NotImplementedError:
         return 0.0
+
+
+def _peak_of(law: dist.Distribution) -> float:
+    # A flat density has no mode of its own: it is as high at any point of the support.
+    return float(_height(law, 0.5) if _flat(law) else law.log_prob(law.mode))
 
 
 def _sites(model: Model, shape: tuple[int, ...]) -> dict[str, Any]:

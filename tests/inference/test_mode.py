@@ -19,6 +19,7 @@ from bayesgc.inference.mode import why_no_map, why_not_by_default
 from bayesgc.inference.nuclear import minimum_nuclear_norm
 from bayesgc.inference.quasi_newton import minimise
 from bayesgc.models import MatrixFactorization, ProgramModel
+from bayesgc.models.density import peak
 from bayesgc.task import DenseMeasurements, Task, completion, sensing
 from bayesgc.validate import InputError
 
@@ -166,6 +167,18 @@ def test_energy_counts_from_the_peak_of_a_shifted_prior(unchecked):
     mode = found(model, task)
     np.testing.assert_allclose(mode.end_to_end[0].flatten(), nearest, atol=1e-5)
     np.testing.assert_allclose(mode.energy, 5 / 2 * np.sum((nearest - center) ** 2), rtol=1e-4)
+
+
+def test_energy_counts_from_the_peak_of_a_prior_with_a_flat_layer(unchecked):
+    """The flat layer costs nothing inside its box, so that the other one's Gaussian is all the energy there is."""
+    task, model = sensing(3, 3, 1, 4, seed=1), linear(prior="gaussian,uniform")
+    gaussian = -15 / 2 * math.log(2 * math.pi / 5)
+    assert peak(model, task.shape) == pytest.approx(gaussian - 15 * math.log(2 * 3**-0.5), rel=1e-5)
+    control = Control()
+    control.interrupt()  # that energies are there is all that is asked
+    mode = found(model, task, control=control)
+    assert mode.energy.isfinite().all()
+    assert (mode.energy > 0).all()
 
 
 def test_a_smooth_nonlinear_net_has_one_too(unchecked):

@@ -126,6 +126,18 @@ def test_weights_multiply_to_the_end_to_end_matrix():
 
 
 @pytest.mark.usefixtures("unchecked")
+def test_a_fit_that_leaves_nothing_open_is_found_at_once():
+    """Every cell is observed: all draws are the truth, and constants have mixed."""
+    task = completion(2, 2, 1, 4, seed=0)
+    found = run(
+        problem(WIDE, task), NUTS(warmup=30, most_divergent=0.5), Control(max_evaluations=5000), chains=1, draws=100
+    )
+    assert found.outcome is Outcome.CONVERGED, found.message
+    assert found.diagnostics["draws"] == 100
+    np.testing.assert_allclose(found.posterior.end_to_end, np.broadcast_to(task.truth, (1, 100, 2, 2)), atol=1e-6)
+
+
+@pytest.mark.usefixtures("unchecked")
 def test_an_interrupted_run_keeps_its_finished_chains():
     control = Control()
 
@@ -165,6 +177,9 @@ def test_mixing_sees_chains_that_disagree_and_passes_those_that_do_not():
     assert mixing({"x": walk}).complaint(1) is not None
     constant = np.ones((4, 500))
     assert mixing({"x": draws, "rank": constant}) == mixing({"x": draws})
+    assert mixing({"rank": constant}) == Mixing(1.0, 2000.0, 2000.0)
+    for too_little in ({}, {"rank": constant[:, :7]}, {"x": draws[:, :7], "rank": constant}):
+        assert "R-hat is nan" in mixing(too_little).complaint(4)
 
 
 @pytest.mark.parametrize(

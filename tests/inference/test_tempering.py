@@ -12,7 +12,7 @@ from closed_forms import gaussian_log_volume
 from collapsed_problems import SENSING, collapsed_problem, collapsed_target, run, unnormalised
 from problems import errors_apart
 
-from bayesgc.inference import Control, Importance, Outcome, Request, Tempering
+from bayesgc.inference import Control, Estimate, Importance, Outcome, Request, Tempering
 from bayesgc.inference.ladders import Power, PowerLadder
 from bayesgc.inference.passage import Passage
 from bayesgc.inference.pilot import Climb, run_pilot
@@ -102,6 +102,17 @@ def test_it_bounds_nothing_when_the_pilot_fails():
     assert found.outcome is Outcome.EXHAUSTED
     assert found.posterior is None
     assert found.log_evidence is None
+
+
+def test_a_volume_that_was_not_reached_has_no_bound_but_one():
+    """Powers h < 1 of a density that may exceed one: E[p^h] bounds E[p] on neither side."""
+    target = collapsed_target(unnormalised(1), TASK, EPS)
+    method, wanted = Tempering(particles=40, moves=3, survival=0.9), Request(precision=0.01, chains=2, draws=10)
+    found = method.run(target, wanted, Control(max_evaluations=1120))
+    assert found.outcome is Outcome.EXHAUSTED
+    assert (found.diagnostics["islands"], found.diagnostics["levels"]) == (2, 2)
+    assert found.log_volume == Estimate(None, None, (None, 0.0))
+    assert found.posterior is found.levels is None
 
 
 def test_threads_change_no_bit(threads):
