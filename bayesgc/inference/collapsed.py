@@ -299,14 +299,15 @@ def why_no_density(task: Task, collapsed: Collapsed, eps: float) -> str | None:
 
     S must not be singular for every draw. At ε > 0 it must not be so for a share of them either: an activation that
     is constant on an interval gives networks of a lower rank with positive probability, whose measurements lie in a
-    subspace and yet can fit. At exactly zero loss those do not count, their density at y is zero.
+    subspace and yet can fit. At exactly zero loss those do not count, their density at y is zero. Nor may S be singular by
+    rounding alone, as it is for products of many layers: those weights have a density, which is then not known.
     """
     activation = collapsed.whitened.network.activation
     if eps > 0 and len(collapsed.whitened.shapes) > 1 and activation.has_plateau:
         return f"with {activation.name} hidden units can die, so that a share of the weights that fit has no density"
     if eps > 0 and collapsed.has_atoms:
         return "weights with atoms can be of low rank, so that a share of the weights that fit has no density"
-    return why_singular(task, collapsed)
+    return why_singular(task, collapsed) or _why_rounded(task, collapsed)
 
 
 def why_singular(task: Task, collapsed: Collapsed) -> str | None:
@@ -321,17 +322,28 @@ def why_singular(task: Task, collapsed: Collapsed) -> str | None:
             return f"a row has {most} observed cells, more than the rank {rank} of the model"
     elif count > rows * rank:
         return f"there are {count} measurements, more than the {rows * rank} that a width of {rank} can fit"
-    if _always_singular(task, collapsed):
+    if _singular_share(task, collapsed) == 1:
         return "the measurements share directions that the width of the model cannot tell apart"
     return None
 
 
-def _always_singular(task: Task, collapsed: Collapsed) -> bool:
-    """Whether S is singular for each of a few draws, as where many measurements look along one direction."""
-    source = torch.Generator().manual_seed(0)
-    normals = torch.randn(collapsed.size, _TRIALS, generator=source, dtype=torch.float64)
+def _why_rounded(task: Task, collapsed: Collapsed) -> str | None:
+    """Why S is singular by rounding for a share of the draws, where no other reason is known."""
+    if collapsed.has_atoms or collapsed.whitened.network.activation.has_plateau:
+        return None
+    share, depth = _singular_share(task, collapsed), len(collapsed.whitened.shapes)
+    if share == 0:
+        return None
+    return (
+        f"with {depth} layers {share:.0%} of the weights are, to sixteen digits, of too low a rank for the measurements"
+    )
+
+
+def _singular_share(task: Task, collapsed: Collapsed) -> float:
+    """The share of a batch of draws for which S is singular, in truth or by rounding."""
     criterion = CollapsedCriterion(task, collapsed, 0.0, torch.device("cpu"))
-    return bool(criterion.system(normals).singular.all())
+    normals = criterion.draw(torch.Generator().manual_seed(0), min(_TRIALS, criterion.chunk))
+    return float(criterion.system(normals).singular.double().mean())
 
 
-_TRIALS = 4
+_TRIALS = 128

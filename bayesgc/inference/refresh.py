@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from bayesgc.inference.collapsed import CollapsedCriterion
@@ -43,9 +43,12 @@ def _refresh(
     hidden = _move_hidden(exact, hidden, values, density, generator)
     free = torch.randn(last.shape, generator=generator, device=last.device, dtype=last.dtype)
     _, last = exact.complete(hidden, free, values)
-    # No move leads to where the density is not known, so none may lead away from there.
-    usable = density.isfinite() & last.isfinite().all(0).all(0)
-    return torch.where(usable, collapsed.join(hidden, last), normals)
+    return torch.where(_usable(density, last), collapsed.join(hidden, last), normals)
+
+
+def _usable(density: Float[Tensor, " draw"], last: Float[Tensor, "row feature draw"]) -> Bool[Tensor, " draw"]:
+    """Which draws may move: none leads to where the density is not known, so none may lead away from there."""
+    return density.isfinite() & last.isfinite().all(0).all(0)
 
 
 def _move_hidden(

@@ -172,6 +172,8 @@ def test_pyro_samples_it(eps):
         (gc.MatrixFactorization(prior="uniform", normalize=False), 0, "its last layer is not"),
         (lambda: pyro.sample("w", dist.Normal(0.0, 1.0).expand([3, 4]).to_event(2)), 0.1, "not a factorisation"),
         (model_of(activation="relu"), 0.01, "hidden units can die"),
+        (model_of(depth=60), 0.01, r"with 60 layers \d+% of the weights are, to sixteen digits, of too low a rank"),
+        (model_of(depth=60), 0, "to sixteen digits"),
         (gc.MatrixFactorization(2, 1, normalize=False), 0.01, "conditioned cannot condition"),
         (model_of(), -1, "eps is -1"),
     ],

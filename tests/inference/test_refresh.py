@@ -13,6 +13,7 @@ from scipy import stats
 
 from bayesgc.inference import Importance, Splitting, refresh
 from bayesgc.inference.collapsed import CollapsedCriterion
+from bayesgc.inference.functionals import quantities
 from bayesgc.inference.refresh import refresh_at_fixed_values
 from bayesgc.task import completion, sensing
 
@@ -99,6 +100,27 @@ def test_accepting_every_move_is_caught(conditioned, monkeypatch):
 def test_a_last_layer_from_the_prior_is_caught(conditioned, monkeypatch):
     monkeypatch.setattr(CollapsedCriterion, "complete", lambda self, normals, free, values: (None, free))
     assert unlike(conditioned) < 1e-8
+
+
+@pytest.mark.parametrize(("depth", "task"), [(10, sensing(5, 5, 2, 22, seed=0)), (36, sensing(5, 5, 1, 15, seed=0))])
+def test_the_prior_stays_where_it_is_singular_to_rounding_for_a_share(depth, task, monkeypatch):
+    problem = collapsed_problem(unnormalised(depth, 5), task)
+    exact = CollapsedCriterion(task, problem.collapsed, 0.0, problem.device)
+    normals = torch.randn(problem.latent_size, 600, generator=source(), dtype=torch.float64)
+    assert 0.02 < float(exact.system(normals).singular.double().mean()) < 0.5
+
+    def unlike() -> float:
+        moved, other = normals[:, ::2], normals[:, 1::2]
+        for step in range(10):
+            moved = refresh_at_fixed_values(task, problem.collapsed, moved, source(step + 1))
+        sides = [quantities(task, problem.whitened.vectors(each)) for each in (moved, other)]
+        pairs = [[side[name].numpy() for side in sides] for name in ("effective_rank", "nuclear_norm", "gen_loss")]
+        return min(stats.ks_2samp(*pair).pvalue for pair in pairs)
+
+    assert unlike() > 1e-3
+    # The negative control: moves away from where the density is not known, and none back.
+    monkeypatch.setattr(refresh, "_usable", lambda density, last: last.isfinite().all(0).all(0))
+    assert unlike() < 1e-6
 
 
 def test_hidden_layers_do_move(conditioned):
