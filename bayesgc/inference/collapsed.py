@@ -299,8 +299,8 @@ def why_no_density(task: Task, collapsed: Collapsed, eps: float) -> str | None:
 
     S must not be singular for every draw. At ε > 0 it must not be so for a share of them either: an activation that
     is constant on an interval gives networks of a lower rank with positive probability, whose measurements lie in a
-    subspace and yet can fit. At exactly zero loss those do not count, their density at y is zero. Nor may S be singular by
-    rounding alone, as it is for products of many layers: those weights have a density, which is then not known.
+    subspace and yet can fit. At exactly zero loss those do not count, their density at y is zero. Nor may S be singular
+    by rounding alone, as it is for products of many layers: those weights have a density, which is then not known.
     """
     activation = collapsed.whitened.network.activation
     if eps > 0 and len(collapsed.whitened.shapes) > 1 and activation.has_plateau:
