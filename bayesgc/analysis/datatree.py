@@ -20,6 +20,7 @@ import xarray as xr
 from torch import Tensor
 
 from bayesgc.analysis.storage import CREATOR, SCHEMA, load, save
+from bayesgc.analysis.strict import to_json
 from bayesgc.inference.records import Descent, Draws, Estimate, Levels, Reference, Run, Summary
 from bayesgc.task import ObservedCells, Task
 
@@ -249,21 +250,6 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:  # a checkout on the path, not installed
             found[package] = "not installed"
     return found
-
-
-def to_json(value: Mapping[str, Any]) -> str:
-    """``value`` as strict JSON: what is not finite becomes null, what JSON does not know its text."""
-    return json.dumps(_strict(value), default=str, allow_nan=False)
-
-
-def _strict(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _strict(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
-    if isinstance(value, np.generic):
-        return _strict(value.item())
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _known(numbers: Mapping[str, float | None]) -> dict[str, float]:

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Shaped
 
-from bayesgc.inference.mixing import mean_error
+from bayesgc.correlated import mean_error
 
 _FEWEST_ISLANDS = 3
 """With fewer islands than this carrying the weight, their spread says nothing about the error."""

@@ -36,13 +36,13 @@ def verdict(result: Json) -> str:
 def against_prior(result: Json) -> Standing:
     """The posterior's E[L_gen] against the prior's; both must be there."""
     ours, prior = result["posterior"]["gen_loss"], result["prior"]["gen_loss"]
-    return _compare(ours["mean"] - prior["mean"], math.hypot(_error(ours), _error(prior)))
+    return _compare(result, ours["mean"] - prior["mean"], math.hypot(_error(ours), _error(prior)))
 
 
 def against_zero(result: Json) -> Standing:
     """The posterior's E[L_gen] against the zero predictor's loss."""
     ours = result["posterior"]["gen_loss"]
-    return _compare(ours["mean"] - result["baselines"]["zero"]["gen_loss"], _error(ours))
+    return _compare(result, ours["mean"] - result["baselines"]["zero"]["gen_loss"], _error(ours))
 
 
 def descent_against_posterior(result: Json) -> Standing:
@@ -54,7 +54,7 @@ def descent_against_posterior(result: Json) -> Standing:
     """
     gd, ours = result["gd"]["gen_loss"], result["posterior"]["gen_loss"]
     enough = result["gd"]["converged"] >= ENOUGH_RESTARTS
-    margin = NORMAL_95 * _error(ours)
+    margin = _half_width(result, _error(ours))
     if gd["q75"] < ours["q50" if enough else "q05"] and gd["median"] < ours["mean"] - margin:
         return Standing.LOWER
     if gd["q25"] > ours["q50" if enough else "q95"] and gd["median"] > ours["mean"] + margin:
@@ -62,10 +62,18 @@ def descent_against_posterior(result: Json) -> Standing:
     return Standing.EQUAL
 
 
-def _compare(difference: float, error: float) -> Standing:
-    if abs(difference) <= NORMAL_95 * error:
+def _compare(result: Json, difference: float, error: float) -> Standing:
+    if abs(difference) <= _half_width(result, error):
         return Standing.EQUAL
     return Standing.LOWER if difference < 0 else Standing.HIGHER
+
+
+def _half_width(result: Json, error: float) -> float:
+    """Of the 95 % interval: an error from the spread over islands is that of Student's t."""
+    from scipy.special import stdtrit
+
+    islands = result["diagnostics"].get("islands", 0)
+    return error * (float(stdtrit(islands - 1, 0.975)) if islands > 1 else NORMAL_95)
 
 
 def _error(summary: Json) -> float:

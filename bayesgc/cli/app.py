@@ -180,7 +180,7 @@ def claims(
     as_json: JsonOption = False,
 ) -> None:
     """Judge the paper's claims by the data of stores: holds, fails or undecided, with effect and error."""
-    from bayesgc.cli.sweep import print_claims
+    from bayesgc.cli.show import print_claims
 
     print_claims(stores, as_json=as_json)
 

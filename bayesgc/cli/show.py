@@ -1,4 +1,4 @@
-"""The commands that read saved results and print: ``show``, ``compare``, ``diagnose``."""
+"""The commands that read saved results and print: ``show``, ``compare``, ``diagnose``, ``claims``."""
 
 from __future__ import annotations
 
@@ -49,6 +49,13 @@ def print_diagnosis(file: Path, *, as_json: bool = False) -> bool:
     diagnosis = diagnose(file)
     _print(diagnosis, as_json=as_json)
     return diagnosis.healthy
+
+
+def print_claims(stores: list[Path], *, as_json: bool) -> None:
+    """Judge the claims of the paper by the data in stores."""
+    from bayesgc.analysis.claims import judge
+
+    _print(judge(stores), as_json=as_json)
 
 
 def _print(found: Any, *, as_json: bool) -> None:

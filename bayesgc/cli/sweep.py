@@ -148,14 +148,3 @@ def summary(sweep: Sweep, dataset: xr.Dataset) -> dict[str, Any]:
 
 def _json_value(value: Any) -> Any:
     return value if isinstance(value, int | float | str | bool) else str(value)
-
-
-def print_claims(stores: list[Path], *, as_json: bool) -> None:
-    """Judge the claims of the paper by the data in stores."""
-    from bayesgc.analysis.claims import judge
-
-    found = judge(stores)
-    if as_json:
-        print_json(found.to_dict())
-    else:
-        Console().print(found)

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 import xarray as xr
 
-from bayesgc.analysis.datatree import to_json, versions
+from bayesgc.analysis.datatree import versions
 from bayesgc.analysis.storage import CREATOR, SCHEMA, save
+from bayesgc.analysis.strict import to_json
 from bayesgc.api import infer, infer_together
 from bayesgc.experiments.cell import Cell
 from bayesgc.experiments.store import CELLS, DESCENTS, FAILURES

@@ -10,19 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import ndtri, stdtrit
 
+from bayesgc.correlated import FEWEST_DRAWS, constant, mean_error
 from bayesgc.inference.estimates import summarize
 from bayesgc.inference.records import Summary
 
 HIGHEST_R_HAT = 1.01
 LEAST_SIZE = 100.0
 """Effective draws, in bulk and tails, that each chain must bring."""
-_ROUNDING = 1e-9
-"""A relative spread below which a quantity is a constant with rounding errors."""
-_FEWEST_DRAWS = 8
-_WINDOW = 5
-"""Integrated autocorrelation times over which autocovariances are summed."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +40,9 @@ def mixing(quantities: dict[str, Float[np.ndarray, "chain draw"]]) -> Mixing:
     """The worst of all quantities that vary; where none does, the fit leaves nothing to mix over."""
     from arviz_stats.base import array_stats  # type: ignore[attr-defined]
 
-    if not quantities or any(values.shape[1] < _FEWEST_DRAWS for values in quantities.values()):
+    if not quantities or any(values.shape[1] < FEWEST_DRAWS for values in quantities.values()):
         return Mixing(math.nan, math.nan, math.nan)
-    varying = [values for values in quantities.values() if not _constant(values)]
+    varying = [values for values in quantities.values() if not constant(values)]
     if not varying:
         size = float(min(values.size for values in quantities.values()))
         return Mixing(1.0, size, size)
@@ -64,31 +59,6 @@ def summarize_chains(
     """The summary of correlated draws; the mean comes from ``expected``, where a conditional expectation is known."""
     known = values if expected is None else expected
     return summarize(values.ravel(), float(known.mean()), mean_error(known))
-
-
-def mean_error(values: Float[np.ndarray, "chain draw"]) -> float:
-    """The error of the mean of correlated draws, 1.96 of which cover 95 %; infinite where there are too few to tell.
-
-    Of the effective sample sizes for the mean and in bulk the smaller one counts: the large values of a skewed quantity
-    come and go as if they were independent, and its ranks still show how slowly the chains move.
-
-    The spread of the mean is an estimate too, and of short chains a rough one. Taken from autocovariances over five
-    autocorrelation times, it has about a fifth as many degrees of freedom as there are effective draws (Madras and
-    Sokal 1988). The error is larger than that spread by as much as Student's t with so many is wider than a normal.
-    """
-    from arviz_stats.base import array_stats  # type: ignore[attr-defined]
-
-    if _constant(values):
-        return 0.0
-    if values.shape[1] < _FEWEST_DRAWS:
-        return math.inf
-    size = min(float(array_stats.ess(values, method=kind)) for kind in ("mean", "bulk"))
-    wider = float(stdtrit(max(size / _WINDOW, 1.0), 0.975) / ndtri(0.975))
-    return wider * float(values.std(ddof=1)) / math.sqrt(size)
-
-
-def _constant(values: Float[np.ndarray, "chain draw"]) -> bool:
-    return bool(np.ptp(values) <= _ROUNDING * np.abs(values).max())
 
 
 def _two_or_more(values: Float[np.ndarray, "chain draw"]) -> Float[np.ndarray, "part length"]:

@@ -15,11 +15,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bayesgc.correlated import mean_error
 from bayesgc.inference.chains import Chain
 from bayesgc.inference.collapsed import NEEDS_COLLAPSED, CollapsedCriterion, refuse_without_density
 from bayesgc.inference.control import Control, Progress, one_thread_each
 from bayesgc.inference.criterion import Criterion
-from bayesgc.inference.mixing import Mixing, mean_error, mixing, summarize_chains
+from bayesgc.inference.mixing import Mixing, mixing, summarize_chains
 from bayesgc.inference.records import Draws, Outcome, Run
 from bayesgc.inference.request import Request
 from bayesgc.inference.streams import Stream, generator

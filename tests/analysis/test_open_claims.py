@@ -284,7 +284,7 @@ def test_which_of_the_two_needs_more_measurements(tmp_path, descent, scatter, ex
 
 
 def test_numbers_of_measurements_are_printed_as_such(tmp_path, capsys):
-    from bayesgc.cli.sweep import print_claims
+    from bayesgc.cli.show import print_claims
 
     store = write(
         tmp_path / "s",

@@ -107,10 +107,13 @@ def test_show_prints_the_saved_result_as_text_json_and_picture(
         show(tmp_path / "absent.nc")
 
 
-def test_looking_at_a_result_needs_no_torch(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "looking", ["show(path)", "print_comparison([path, path], delta=None)", "print_diagnosis(path)"]
+)
+def test_looking_at_a_result_needs_no_torch(tmp_path: Path, looking: str) -> None:
     path = save(tree(), tmp_path / "run.nc")
     script = (
-        "import sys; from pathlib import Path; from bayesgc.cli.show import show; "
-        "show(Path(sys.argv[1])); sys.exit('torch' in sys.modules)"
+        "import sys; from pathlib import Path; from bayesgc.cli.show import print_comparison, print_diagnosis, show; "
+        f"path = Path(sys.argv[1]); {looking}; sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script, str(path)], check=True, capture_output=True)

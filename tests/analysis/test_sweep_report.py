@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ def test_unfinished_and_flagged_cells_are_marked_and_leave_their_pairs_out(store
     cells["flag"][1, 0, 0] = EVIL
     cells.to_netcdf(copy / "sweep.nc", engine="h5netcdf")
     text = write_report(copy, tmp_path / "part.html").read_text(encoding="utf-8")
-    assert "1 of 12 cells did not converge and 1 is flagged" in text
+    assert "1 of 12 cells have not run, 1 is flagged; the table" in text
     assert "not run" in text
     assert EVIL not in text
     gap = change(load_store(copy).panels[0])
@@ -53,6 +54,14 @@ def test_the_answer_names_the_ends_that_are_known_and_is_as_sure_as_the_tasks_al
     assert gap.difference == pytest.approx(10 * gap.mcse)
     assert stats.ttest_1samp([0.9, 1.1], 0).pvalue > 0.05
     assert answer(load_store(copy)).startswith("From depth 2 to 3, weights that fit generalise alike, within error")
+
+
+def test_where_no_loss_can_be_known_the_answer_says_so_and_not_that_cells_are_missing(store: Path) -> None:
+    found = load_store(store)
+    unknown = found.cells.assign(posterior_gen_loss=found.cells["posterior_gen_loss"] * np.nan)
+    assert answer(replace(found, cells=unknown)).startswith("How well the weights generalise is not known here")
+    waiting = unknown.assign(outcome=xr.full_like(unknown["outcome"], ""))
+    assert answer(replace(found, cells=waiting)) == "Too few cells have run to say anything yet."
 
 
 def test_seeds_repeat_a_task_and_are_no_panels_nor_tasks_of_their_own() -> None:

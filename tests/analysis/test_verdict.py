@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ def result(**changes: Any) -> dict[str, Any]:
         "task": {"held_out": 10, "truth_known": True},
         "unobserved": None,
         "log_volume": {"ci95": [None, -12.0]},
+        "diagnostics": {},
     } | changes
 
 
@@ -77,6 +79,14 @@ def test_the_sentence_says_what_the_numbers_do(branch: str) -> None:
     assert expected in sentence
     assert sentence.endswith(".")
     assert "\n" not in sentence
+
+
+@pytest.mark.parametrize(("islands", "words"), [(3, "no better than the prior"), (16, "better than the prior")])
+def test_an_error_from_few_islands_is_that_of_students_t(islands: int, words: str) -> None:
+    """Three standard errors apart: t(2) asks for 4.3 of them, t(15) for 2.1."""
+    ours, prior = law(0.07, 0.01), law(0.07 + 3 * math.hypot(0.01, 0.01), 0.01)
+    sentence = verdict(result(posterior=ours, prior=prior, diagnostics={"islands": islands}))
+    assert f"generalise {words}" in sentence
 
 
 def test_a_zero_baseline_that_is_unknown_is_not_spoken_of() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import xarray as xr
 
-from bayesgc.analysis.datatree import to_json
+from bayesgc.analysis.strict import to_json
 
 Json = dict[str, Any]
 

@@ -60,11 +60,13 @@ def _facts(store: Store, outcomes: Counter[str]) -> tuple[tuple[str, str], ...]:
 
 
 def _warning(store: Store, outcomes: Counter[str]) -> str:
-    short = sum(number for outcome, number in outcomes.items() if outcome != "converged")
+    waiting = outcomes["not run"]
+    short = outcomes.total() - outcomes["converged"] - waiting
     flagged = int((store.strings("flag") != "").sum())
-    parts = [f"{short} of {sum(outcomes.values())} cells did not converge"] if short else []
+    parts = [f"{waiting} of {outcomes.total()} cells have not run"] if waiting else []
+    parts += [f"{short} of {outcomes.total()} cells did not converge"] if short else []
     parts += [f"{flagged} {'is' if flagged == 1 else 'are'} flagged"] if flagged else []
-    return f"{' and '.join(parts)}; the table of cells says which." if parts else ""
+    return f"{', '.join(parts)}; the table of cells says which." if parts else ""
 
 
 def _sections(store: Store) -> Iterator[Section]:

@@ -59,7 +59,7 @@ def answer(store: Store) -> str:
             numbers = f"{panel.name}: {with_error(gap.difference, gap.mcse)} over {tasks}"
             found.setdefault((gap.first, gap.last), {}).setdefault(direction(gap), []).append(numbers)
     if not found:
-        return "Too few cells have run to say anything yet."
+        return _why_nothing(store)
     axis = store.panels[0].axis.replace("_", " ")
     parts = []
     for (first, last), ways in found.items():
@@ -67,6 +67,13 @@ def answer(store: Store) -> str:
         parts.append(f"from {axis} {first} to {last}, weights that fit generalise {clauses}")
     sentence = "; ".join(parts)
     return f"{sentence[0].upper()}{sentence[1:]}: the change of E[L_gen | fit]."
+
+
+def _why_nothing(store: Store) -> str:
+    done = store.strings("outcome") == "converged"
+    if done.any() and not np.isfinite(store.cells["posterior_gen_loss"].values[done]).any():
+        return "How well the weights generalise is not known here: nothing is held out, or the truth is not known."
+    return "Too few cells have run to say anything yet."
 
 
 def direction(gap: Change) -> str:

@@ -9,7 +9,7 @@ import pytest
 from arviz_stats.base import array_stats
 from scipy.signal import lfilter
 
-from bayesgc.inference.mixing import mean_error
+from bayesgc.correlated import mean_error
 
 _REPEATS = 400
 _BURN_IN = 200

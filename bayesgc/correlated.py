@@ -1,0 +1,42 @@
+"""The error of the mean of correlated draws."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import ndtri, stdtrit
+
+FEWEST_DRAWS = 8
+"""With fewer draws in a chain nothing is known of their correlation."""
+_ROUNDING = 1e-9
+"""A relative spread below which a quantity is a constant with rounding errors."""
+_WINDOW = 5
+"""Integrated autocorrelation times over which autocovariances are summed."""
+
+
+def mean_error(values: Float[np.ndarray, "chain draw"]) -> float:
+    """The error of the mean of correlated draws, 1.96 of which cover 95 %; infinite where there are too few to tell.
+
+    Of the effective sample sizes for the mean and in bulk the smaller one counts: the large values of a skewed quantity
+    come and go as if they were independent, and its ranks still show how slowly the chains move.
+
+    The spread of the mean is an estimate too, and of short chains a rough one. Taken from autocovariances over five
+    autocorrelation times, it has about a fifth as many degrees of freedom as there are effective draws (Madras and
+    Sokal 1988). The error is larger than that spread by as much as Student's t with so many is wider than a normal.
+    """
+    from arviz_stats.base import array_stats  # type: ignore[attr-defined]
+
+    if constant(values):
+        return 0.0
+    if values.shape[1] < FEWEST_DRAWS:
+        return math.inf
+    size = min(float(array_stats.ess(values, method=kind)) for kind in ("mean", "bulk"))
+    wider = float(stdtrit(max(size / _WINDOW, 1.0), 0.975) / ndtri(0.975))
+    return wider * float(values.std(ddof=1)) / math.sqrt(size)
+
+
+def constant(values: Float[np.ndarray, "chain draw"]) -> bool:
+    """Whether a quantity does not vary, but for rounding."""
+    return bool(np.ptp(values) <= _ROUNDING * np.abs(values).max())
