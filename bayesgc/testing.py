@@ -163,7 +163,7 @@ def own_draws(model: Model | Program, shape: tuple[int, ...], count: int, seed: 
     """Vectorised draws by the model's own program, from Pyro's generator."""
     program = as_model(model).program(shape)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return torch.stack([program().detach().flatten().double() for _ in range(count)])
 
 
@@ -257,7 +257,7 @@ def _rounded(values: Float[Tensor, " draw"]) -> Float[np.ndarray, " draw"]:
 
 def _sampled(law: Any, count: int) -> Tensor:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(5)
+        torch.default_generator.manual_seed(5)
         return law.sample((count,))
 
 

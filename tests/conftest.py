@@ -15,7 +15,7 @@ from jaxtyping import install_import_hook
 
 # Before anything imports bayesgc: every annotated function of these rooms then checks its arguments and its result.
 # Not the commands: Typer hands them contexts that are no instances of the class they have to be annotated with.
-ROOMS = ("task", "models", "inference", "analysis", "api", "settings", "experiments", "validate")
+ROOMS = ("task", "models", "inference", "analysis", "api", "settings", "experiments", "validate", "copies")
 CHECKER = 'beartype.beartype(conf=__import__("beartype").BeartypeConf(is_pep484_tower=True))'
 # The long proofs make millions of small calls: with BAYESGC_UNCHECKED in the environment they take a fifth of the time.
 if "BAYESGC_UNCHECKED" not in os.environ:

@@ -18,6 +18,7 @@ from bayesgc.inference.target import Harvest, crank_nicolson
 from bayesgc.models import Whitened, WhitenedProgram
 from bayesgc.models.collapse import Collapsed
 from bayesgc.models.factorization import WhitenedFactors
+from bayesgc.models.placement import exact_device
 from bayesgc.models.triangular import TriangularFactors
 from bayesgc.models.whitening import draw_columns
 from bayesgc.task import Task
@@ -98,6 +99,8 @@ class Criterion:
     def _refreshable(self) -> bool:
         """Whether columns can move at fixed measured values, in the latents that both forms of the model share."""
         if self.collapsed is None or self.collapsed.whitened is not self.whitened:
+            return False
+        if exact_device(self.device) != self.device:
             return False
         return why_no_density(self.task, self.collapsed, self.eps) is None
 

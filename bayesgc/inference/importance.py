@@ -26,6 +26,7 @@ from bayesgc.inference.request import LOG_VOLUME_ERROR, Request
 from bayesgc.inference.smoothing import pareto_shape, shape_limit
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.inference.tempering import Tempering
+from bayesgc.models.placement import exact_device
 from bayesgc.validate import InputError, positive_integer
 
 BLOCK = 1024
@@ -70,7 +71,7 @@ class Importance:
         if criterion.collapsed is None:
             raise InputError(f"{self.name} {NEEDS_COLLAPSED}")
         refuse_without_density(criterion.task, criterion.collapsed, criterion.eps, self.name)
-        target = CollapsedCriterion(criterion.task, criterion.collapsed, criterion.eps, criterion.device)
+        target = CollapsedCriterion(criterion.task, criterion.collapsed, criterion.eps, exact_device(criterion.device))
         return _Sample(target, request.filled(self.defaults))
 
     def _weigh(self, sample: _Sample, control: Control) -> Run | None:
@@ -292,7 +293,7 @@ class _Sample:
             self.target.harvest(normals, normals.new_zeros(normals.shape[1]), [source], weights=self.request.weights)
             for normals, source in self._recall(chosen)
         ]
-        order = torch.randperm(chains * length, generator=self._source(len(self.blocks)))
+        order = torch.randperm(chains * length, generator=self._source(len(self.blocks)), device=self.target.device)
 
         def arrange(values: list[Tensor]) -> Tensor:
             return torch.cat(values)[order.cpu()].unflatten(0, (chains, length))

@@ -22,6 +22,7 @@ from bayesgc.models import WhitenedProgram
 from bayesgc.models.density import has_density
 from bayesgc.models.laws import has_atoms
 from bayesgc.models.layout import Program
+from bayesgc.models.placement import making_on, support_beside
 from bayesgc.models.transports import family_name
 
 
@@ -47,10 +48,10 @@ class _Constraining(Messenger):
     def _pyro_sample(self, msg: Any) -> None:
         name = msg["name"]
         if name in self.fixed:
-            msg["value"] = self.fixed[name]
+            msg["value"] = self.fixed[name].to(self.free.device)
         elif name in self.places:
             rows, shape = self.places[name]
-            msg["value"] = transform_to(msg["fn"].support)(self.free[rows].reshape(shape))
+            msg["value"] = transform_to(support_beside(msg["fn"], self.free))(self.free[rows].reshape(shape))
 
 
 @dataclass(frozen=True)
@@ -79,16 +80,18 @@ class UnconstrainedProgram:
     def inverse(self, values: dict[str, Tensor]) -> Float[Tensor, " weight"]:
         """The coordinates of one draw, given the value of each latent site."""
         known = {**values, **self.subsamples}
-        with torch.random.fork_rng(devices=[]), pyro.validation_enabled(False):
+        device = next(iter(values.values())).device
+        with torch.random.fork_rng(devices=[]), pyro.validation_enabled(False), making_on(device):
             trace = pyro.poutine.trace(pyro.poutine.condition(self.program, data=known)).get_trace()
-        parts = [transform_to(trace.nodes[name]["fn"].support).inv(values[name]).flatten() for name in self.places]
-        return torch.cat(parts)
+        laws = {name: trace.nodes[name]["fn"] for name in self.places}
+        supports = {name: support_beside(law, values[name]) for name, law in laws.items()}
+        return torch.cat([transform_to(supports[name]).inv(values[name]).flatten() for name in self.places])
 
     def assembled(self) -> Callable[[list[Tensor]], Float[Tensor, "start entry"]]:
         """From the coordinates of all starts to what the program returns, vectorised."""
 
         def once(free: Float[Tensor, " weight"]) -> Tensor:
-            with _Constraining(free, self.places, self.subsamples):
+            with making_on(free.device), _Constraining(free, self.places, self.subsamples):
                 return self.program().flatten().to(free.dtype)
 
         def assemble(layers: list[Tensor]) -> Float[Tensor, "start entry"]:

@@ -10,11 +10,11 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from scipy import special
 from torch import Tensor
 
+from bayesgc.copies import DeviceCopies
 from bayesgc.models.splines import look_up, spline_cells
 
 _SERIES_FROM = 10**5
@@ -60,20 +60,12 @@ class ChiTransport:
 
     def __init__(self, freedoms: Sequence[int], scale: float = 1.0) -> None:
         distinct = sorted(set(freedoms))
-        self._table = torch.from_numpy(scale * np.concatenate([_cells(each) for each in distinct]))
-        cells = len(self._table) // len(distinct)
-        self._start = torch.tensor([[distinct.index(each) * cells] for each in freedoms])
-        self._center = torch.tensor([[scale * each**0.5] for each in freedoms], dtype=torch.float64)
-        self._placed: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor, Tensor]] = {}
+        table = scale * np.concatenate([_cells(each) for each in distinct])
+        cells = len(table) // len(distinct)
+        self._table = DeviceCopies(table)
+        self._start = DeviceCopies(np.array([[distinct.index(each) * cells] for each in freedoms]))
+        self._center = DeviceCopies(np.array([[scale * each**0.5] for each in freedoms]))
 
     def push(self, z: Float[Tensor, "entry draw"]) -> Float[Tensor, "entry draw"]:
         """The variable of each row for every draw."""
-        table, start, center = self._on(z.device, z.dtype)
-        return look_up(table, z, start) + center
-
-    def _on(self, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-        if (device, dtype) not in self._placed:
-            # The precision first: not every device knows float64.
-            table, center = self._table.to(dtype).to(device), self._center.to(dtype).to(device)
-            self._placed[device, dtype] = (table, self._start.to(device), center)
-        return self._placed[device, dtype]
+        return look_up(self._table.like(z), z, self._start.like(z)) + self._center.like(z)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from bayesgc.models.factorization import Factorization, WhitenedFactors
 from bayesgc.models.laws import has_atoms
+from bayesgc.models.placement import push_beside
 from bayesgc.models.transports import Transport, find_transport, innermost
 from bayesgc.models.triangular import TriangularFactors, centred_gaussian_scale
 
@@ -49,7 +50,7 @@ class Scales:
         if self.transport is None or self.transport.scales is None:
             return normals.new_full((normals.shape[1],), float(self.constant or 0.0))
         each = normals.unflatten(0, (*self.shape, self.normals)).movedim(-1, 0)
-        return self.transport.scales(innermost(self.law), each).movedim(0, -1)
+        return push_beside(self.transport.scales, self.law, each).movedim(0, -1)
 
 
 def scales_of(law: dist.Distribution, shape: tuple[int, int]) -> Scales | None:

@@ -21,6 +21,7 @@ from torch import Tensor
 from bayesgc.models.activations import activation_named
 from bayesgc.models.layout import Program
 from bayesgc.models.networks import ChainNetwork, Network
+from bayesgc.models.placement import push_beside
 from bayesgc.models.priors import SCALINGS, LayerPrior, Prior, Scaling, each_layer, layer_prior, listed_priors
 from bayesgc.models.transports import find_transport, transport_of
 from bayesgc.models.triangular import triangular_factors
@@ -203,7 +204,7 @@ class WhitenedFactors:
                 break
             # A view with the draws in front for the transport; the memory stays as it is.
             piece = normals[start:end].unflatten(0, own).movedim(-1, 0)
-            layers.append(transport.push(law, piece).movedim(0, -1))
+            layers.append(push_beside(transport.push, law, piece).movedim(0, -1))
             start = end
         return layers
 

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from scipy import special
 from torch import Tensor
 
+from bayesgc.copies import DeviceCopies
 from bayesgc.models.splines import look_up, spline_cells
 from bayesgc.models.tails import log_tail
 
@@ -28,12 +29,13 @@ _STEPS = 14
 def log_gamma_quantile(concentration: Float[Tensor, "*a"], z: Float[Tensor, "*b"]) -> Float[Tensor, "*both"]:
     """log F⁻¹(Φ(z)) for the gamma law of that concentration and rate one; the two broadcast.
 
-    Where the concentration is one number for all it has a derivative in ``z``.
+    Where the concentration is one number for all it has a derivative in ``z``. It is read on the host, so for a law
+    that was moved give the one `at_home`.
     """
     known = _one_number(concentration)
     if known is not None:
-        return look_up(_table(known).to(device=z.device, dtype=z.dtype), z)
-    wide = _solve(*torch.broadcast_tensors(concentration.double(), z.double()))
+        return look_up(_table(known).like(z), z)
+    wide = _solve(*torch.broadcast_tensors(concentration.to(z.device).double(), z.double()))
     return wide.to(z.dtype)
 
 
@@ -49,8 +51,8 @@ def _one_number(values: Tensor) -> float | None:
 
 
 @functools.lru_cache(maxsize=256)
-def _table(concentration: float) -> Float[Tensor, "cell power"]:
-    return torch.from_numpy(spline_cells(functools.partial(_log_quantile, concentration)))
+def _table(concentration: float) -> DeviceCopies:
+    return DeviceCopies(spline_cells(functools.partial(_log_quantile, concentration)))
 
 
 def _log_quantile(concentration: float, z: Float[np.ndarray, " point"]) -> Float[np.ndarray, " point"]:

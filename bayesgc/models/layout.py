@@ -17,7 +17,7 @@ from pyro.poutine.util import site_is_subsample
 from torch import Tensor
 
 from bayesgc.models.plugins import blame
-from bayesgc.models.transports import Law, family_name, find_transport, innermost
+from bayesgc.models.transports import Law, find_transport, innermost
 from bayesgc.validate import InputError
 
 Program = Callable[[], Tensor]
@@ -86,7 +86,8 @@ def layout_of(program: Program, shape: tuple[int, ...], who: str, *, branches: b
         InputError: where the run fails or breaks the contract, naming the program as ``who``.
     """
     with torch.random.fork_rng(devices=[]), blame(who):
-        torch.manual_seed(0)
+        # Not `torch.manual_seed`, which seeds every accelerator as well.
+        torch.default_generator.manual_seed(0)
         trace = pyro.poutine.trace(program).get_trace()
     _check_value(trace.nodes["_RETURN"]["value"], shape, who)
     latent = {name: site for name, site in trace.nodes.items() if site["type"] == "sample" and not site["is_observed"]}
@@ -111,11 +112,6 @@ def layout_of(program: Program, shape: tuple[int, ...], who: str, *, branches: b
         start += math.prod(sites[name].shape)
     # In the order in which the program meets them.
     return Layout({name: sites[name] for name in latent}, subsamples)
-
-
-def carried_families(layout: Layout) -> str:
-    """The carried sites and their distributions, for a message."""
-    return ", ".join(f"{name} ({family_name(site.law)})" for name, site in layout.sites.items() if site.carried)
 
 
 def _check_value(value: object, shape: tuple[int, ...], who: str) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bayesgc.models.gamma import log_gamma_quantile
+from bayesgc.models.placement import at_home
 from bayesgc.models.transports import Law, register_transport, transport_of
 
 
@@ -25,14 +26,14 @@ def _low_rank_normal(fn: Law, z: Tensor) -> Tensor:
 
 @register_transport(dist.MultivariateStudentT, normals=lambda fn: (fn.event_shape[0] + 1,))
 def _multivariate_student_t(fn: Law, z: Tensor) -> Tensor:
-    spread = (fn.df / 2).sqrt() * (-0.5 * log_gamma_quantile(fn.df / 2, z[..., 0])).exp()
+    spread = (fn.df / 2).sqrt() * (-0.5 * log_gamma_quantile(at_home(fn).df / 2, z[..., 0])).exp()
     return fn.loc + spread[..., None] * (fn.scale_tril.to(z.dtype) @ z[..., 1:, None])[..., 0]
 
 
 @register_transport(dist.Dirichlet)
 def _dirichlet(fn: Law, z: Tensor) -> Tensor:
     # Gamma variables divided by their sum, in logarithms.
-    return torch.softmax(log_gamma_quantile(fn.concentration, z), dim=-1)
+    return torch.softmax(log_gamma_quantile(at_home(fn).concentration, z), dim=-1)
 
 
 @register_transport(dist.ProjectedNormal)

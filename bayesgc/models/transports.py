@@ -1,6 +1,6 @@
 """Transports: how a distribution is drawn as a map of standard normals, in a registry that plug-ins can add to.
 
-The registered maps themselves are in `univariate`, `multivariate` and `mixtures`.
+The registered maps themselves are in `univariate`, `multivariate` and `laws`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Transport:
 
     ``normals(fn)`` is the shape of the normals that make one event of ``fn``, by default the event's own.
     ``push(fn, z)`` gets them as ``(*batch, *normals)``, where ``batch`` ends in the batch shape of ``fn``, and returns
-    ``(*batch, *event)``. It must pass batch dimensions through and run inside ``torch.func.vmap``.
+    ``(*batch, *event)``; the tensors of ``fn`` are on the device of ``z``. It must pass batch dimensions through and
+    run inside ``torch.func.vmap``.
 
     ``scales`` is there for a Gaussian scale mixture, whose draws are loc + scales(fn, z)·N with one N(0, 1) an entry.
     Its map is then that product: the last axis of the normals holds N first and after it what ``scales`` takes.

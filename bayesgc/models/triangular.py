@@ -14,14 +14,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import pyro.distributions as dist
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bayesgc.copies import DeviceCopies
 from bayesgc.models.activations import activation_named
 from bayesgc.models.chi import ChiTransport
 from bayesgc.models.networks import ChainNetwork
+from bayesgc.models.placement import each_once
 from bayesgc.validate import InputError
 
 Size = tuple[int, int]
@@ -56,7 +59,7 @@ class ReducedLayer:
         if not self.freedoms:
             return self.scale * normals.unflatten(0, self.shape)
         side = len(self.freedoms)
-        places = self._places.to(normals.device)
+        places = self._places.like(normals)
         entries = torch.cat([self._diagonal.push(normals[:side]), self.scale * normals[side:]])
         return normals.new_zeros(side * side, normals.shape[1]).index_copy(0, places, entries).unflatten(0, self.shape)
 
@@ -65,11 +68,11 @@ class ReducedLayer:
         return ChiTransport(self.freedoms, self.scale)
 
     @cached_property
-    def _places(self) -> Tensor:
+    def _places(self) -> DeviceCopies:
         """The flat place of each entry in the matrix."""
         side = len(self.freedoms)
-        row, col = torch.tril_indices(side, side, -1) if self.lower else torch.triu_indices(side, side, 1)
-        return torch.cat([torch.arange(side) * (side + 1), row * side + col])
+        row, col = np.tril_indices(side, -1) if self.lower else np.triu_indices(side, 1)
+        return DeviceCopies(np.concatenate([np.arange(side) * (side + 1), row * side + col]))
 
 
 class TriangularFactors:
@@ -163,12 +166,7 @@ def centred_gaussian_scale(law: dist.Distribution) -> float | None:
     base = getattr(law, "base_dist", None)
     if not isinstance(law, dist.Independent) or not isinstance(base, dist.Normal):
         return None
-    loc, scale = _each_once(base.loc), _each_once(base.scale)
+    loc, scale = each_once(base.loc), each_once(base.scale)
     if (loc != 0).any() or (scale != scale.flatten()[0]).any():
         return None
     return float(scale.flatten()[0])
-
-
-def _each_once(values: Tensor) -> Tensor:
-    """The entries of a tensor without the copies that ``expand`` made of them, which may be beyond any memory."""
-    return values[tuple(slice(1) if stride == 0 else slice(None) for stride in values.stride())]

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesgc.models.gamma import log_gamma_quantile
+from bayesgc.models.placement import at_home
 from bayesgc.models.tails import log_tail, tail
 from bayesgc.models.transports import Law, register_scales, register_transport, transport_of
 
@@ -51,26 +52,29 @@ def _half_cauchy(fn: Law, z: Values) -> Values:
 
 @register_transport(dist.Gamma)
 def _gamma(fn: Law, z: Values) -> Values:
-    return log_gamma_quantile(fn.concentration, z).exp() / fn.rate
+    return log_gamma_quantile(at_home(fn).concentration, z).exp() / fn.rate
 
 
 @register_transport(dist.Beta, normals=lambda fn: (2,))
 def _beta(fn: Law, z: Tensor) -> Tensor:
     # In logarithms: both gamma variables may be beyond the range of numbers.
-    first, other = log_gamma_quantile(fn.concentration1, z[..., 0]), log_gamma_quantile(fn.concentration0, z[..., 1])
+    home = at_home(fn)
+    first = log_gamma_quantile(home.concentration1, z[..., 0])
+    other = log_gamma_quantile(home.concentration0, z[..., 1])
     return torch.sigmoid(first - other)
 
 
 @register_transport(dist.FisherSnedecor, normals=lambda fn: (2,))
 def _fisher_snedecor(fn: Law, z: Tensor) -> Tensor:
-    first, other = log_gamma_quantile(fn.df1 / 2, z[..., 0]), log_gamma_quantile(fn.df2 / 2, z[..., 1])
+    home = at_home(fn)
+    first, other = log_gamma_quantile(home.df1 / 2, z[..., 0]), log_gamma_quantile(home.df2 / 2, z[..., 1])
     return (first - other).exp() * fn.df2 / fn.df1
 
 
 @register_scales(dist.StudentT, normals=lambda fn: 1)
 def _student_t(fn: Law, z: Tensor) -> Tensor:
     # χ²_df is twice a gamma variable of concentration df/2.
-    return fn.scale * (fn.df / 2).sqrt() * (-0.5 * log_gamma_quantile(fn.df / 2, z[..., 0])).exp()
+    return fn.scale * (fn.df / 2).sqrt() * (-0.5 * log_gamma_quantile(at_home(fn).df / 2, z[..., 0])).exp()
 
 
 @register_scales(dist.Laplace, normals=lambda fn: 1)

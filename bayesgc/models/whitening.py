@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import pyro
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -19,7 +20,9 @@ from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import site_is_subsample
 from torch import Tensor
 
+from bayesgc.copies import DeviceCopies
 from bayesgc.models.layout import Layout, Program, Site, layout_of
+from bayesgc.models.placement import making_on, push_beside, sample_for
 from bayesgc.models.plugins import blame
 from bayesgc.models.transports import transport_of
 from bayesgc.validate import InputError
@@ -64,7 +67,7 @@ class WhiteningMessenger(Messenger):
     def _pyro_sample(self, msg: Any) -> None:
         name = msg["name"]
         if name in self.layout.subsamples:
-            msg["value"] = self.layout.subsamples[name]
+            msg["value"] = self.layout.subsamples[name].to(self.column.device)
         elif name in self.layout.sites:
             msg["value"] = self._value(name, self.layout.sites[name], msg["fn"])
         elif not (msg["is_observed"] or site_is_subsample(msg) or "_do_not_trace" in msg["infer"]):
@@ -73,7 +76,7 @@ class WhiteningMessenger(Messenger):
     def _value(self, name: str, site: Site, law: Any) -> Tensor:
         piece = self._shaped(self.column, site)
         if not site.carried:
-            value = transport_of(law, name).push(law, piece)
+            value = push_beside(transport_of(law, name).push, law, piece)
             # Parameters that are single numbers do not lift it to their own precision, as sampling does.
             both_float = site.dtype.is_floating_point and value.is_floating_point()
             return value.to(torch.promote_types(site.dtype, value.dtype)) if both_float else value
@@ -81,7 +84,7 @@ class WhiteningMessenger(Messenger):
         if self.redraw is None or not site.depends:
             return value
         draws = self.column.shape[:-1] if len(law.shape()) == len(site.shape) else ()
-        fresh = law.sample(torch.Size(draws))
+        fresh = sample_for(law, draws, piece.device)
         return torch.where(self._shaped(self.redraw, site), fresh, value)
 
     @staticmethod
@@ -147,7 +150,7 @@ class WhitenedProgram:
         share = max(math.sin(angle) ** 2, 1 / max(self._units, 1))
         uniforms = torch.rand(self._units, count, generator=generator, device=columns.device)
         redraw = torch.zeros_like(columns, dtype=torch.bool)
-        redraw[normals:] = (uniforms < share)[self._unit_of_row.to(columns.device)]
+        redraw[normals:] = (uniforms < share)[self._unit_of_row.like(columns)]
         moved = torch.where(redraw, fresh, columns)
         moved[:normals] = math.sin(angle) * fresh[:normals] + math.cos(angle) * columns[:normals]
         if not any(site.depends for site in self.layout.carried):
@@ -211,7 +214,7 @@ class WhitenedProgram:
     def _once(
         self, column: Float[Tensor, "*draw latent"], redraw: Bool[Tensor, "*draw latent"] | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        with pyro.poutine.trace() as tracer, WhiteningMessenger(column, self.layout, redraw):
+        with making_on(column.device), pyro.poutine.trace() as tracer, WhiteningMessenger(column, self.layout, redraw):
             value = self.program()
         if missing := [name for name in self.layout.sites if name not in tracer.trace.nodes]:
             raise InputError(f"site {missing[0]!r} is there in some runs of the program and not in others.")
@@ -255,22 +258,22 @@ def draw_columns(
     return torch.randn(whitened.size, count, generator=generator, device=device, dtype=dtype)
 
 
-def _units(layout: Layout) -> tuple[int, Tensor]:
+def _units(layout: Layout) -> tuple[int, DeviceCopies]:
     """The number of carried draws that are redrawn one by one, and which of them each carried row belongs to."""
-    owners: list[Tensor] = []
+    owners: list[np.ndarray] = []
     total = 0
     for site in layout.carried:
         entries = math.prod(site.shape)
-        owners.append(total + torch.arange(entries) // site.unit)
+        owners.append(total + np.arange(entries) // site.unit)
         total += entries // site.unit
-    return total, torch.cat(owners) if owners else torch.zeros(0, dtype=torch.long)
+    return total, DeviceCopies(np.concatenate(owners) if owners else np.zeros(0, dtype=np.int64))
 
 
 @contextlib.contextmanager
 def _as_global(generator: torch.Generator) -> Iterator[None]:
-    """Let torch's global generator, which Pyro draws from, go on where ``generator`` is, and then put both in place.
+    """Let the CPU's global generator, which Pyro draws from, go on where ``generator`` is, and then put both in place.
 
-    On an accelerator it takes 32 bits from ``generator`` instead.
+    From one of an accelerator it takes 32 bits instead; the global generators of accelerators are left alone.
     """
     with _ONE_AT_A_TIME, torch.random.fork_rng(devices=[]):
         if generator.device.type == "cpu":
@@ -279,5 +282,5 @@ def _as_global(generator: torch.Generator) -> Iterator[None]:
             generator.set_state(torch.get_rng_state())
         else:
             key = torch.randint(2**32, (1,), generator=generator, device=generator.device)
-            torch.manual_seed(int(key))
+            torch.default_generator.manual_seed(int(key))
             yield

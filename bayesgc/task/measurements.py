@@ -10,34 +10,13 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from bayesgc.copies import DeviceCopies
 from bayesgc.validate import InputError
-
-
-class DeviceCopies:
-    """An array together with its copies as tensors, one for each device and dtype it was asked for on."""
-
-    def __init__(self, array: np.ndarray) -> None:
-        self.array = array
-        self._copies: dict[tuple[torch.device, torch.dtype], Tensor] = {}
-
-    def like(self, vectors: Tensor) -> Tensor:
-        """The array on the device of ``vectors``; a floating-point array takes their dtype, indices stay int64."""
-        dtype = vectors.dtype if self.array.dtype.kind == "f" else torch.int64
-        key = (vectors.device, dtype)
-        if key not in self._copies:
-            self._copies[key] = torch.tensor(self.array, dtype=dtype, device=vectors.device)
-        return self._copies[key]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Copies belong to this process: another one may lack the device, and makes its own.
-        return DeviceCopies, (self.array,)
 
 
 @dataclass(frozen=True, eq=False)

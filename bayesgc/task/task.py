@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bayesgc.task.measurements import DeviceCopies, Measurements, ObservedCells
+from bayesgc.copies import DeviceCopies
+from bayesgc.task.measurements import Measurements, ObservedCells
 from bayesgc.validate import InputError, one_of
 
 KINDS = ("sensing", "completion", "data")
