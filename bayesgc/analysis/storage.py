@@ -24,7 +24,7 @@ _ATTRIBUTES = (
 )  # fmt: skip
 
 # A damaged file raises in whichever layer of HDF5, h5netcdf or xarray meets the damage first.
-_DAMAGE = (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError)
+DAMAGE = (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError)
 
 
 def save(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:
@@ -58,7 +58,7 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
             tree = lazy.load().copy()
     except InputError:
         raise
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise InputError(
             f"{source} cannot be read as a bayesgc result: it is damaged or cut short; copy it again, or run again."
         ) from error

@@ -11,12 +11,11 @@ import numpy as np
 import xarray as xr
 
 from bayesgc.analysis.panels import Panel, axes_of, main_axis, panels
+from bayesgc.analysis.storage import DAMAGE
 from bayesgc.validate import InputError
 
 SCHEMA = 1
 _NEEDED = ("outcome", "posterior_gen_loss", "posterior_gen_loss_mcse", "prior_gen_loss", "gd_gen_loss")
-# A damaged file raises in whichever layer meets the damage first.
-_DAMAGE = (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def load_cells(file: Path) -> xr.Dataset:
     try:
         with xr.open_dataset(file, engine="h5netcdf") as lazy:
             cells = lazy.load().copy()
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise InputError(
             f"{file} cannot be read: it is damaged or cut short; run the sweep again on that folder."
         ) from error

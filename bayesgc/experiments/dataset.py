@@ -6,18 +6,18 @@ import functools
 import importlib.util
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
 
-from bayesgc.analysis.storage import CREATOR, load, save
+from bayesgc.analysis.storage import CREATOR, DAMAGE, load, save
 from bayesgc.analysis.summary import BASELINES, result_object
 from bayesgc.experiments import limits
 from bayesgc.experiments.cell import Cell
-from bayesgc.experiments.store import CELLS, DESCENTS, SCHEMA, Store, describe
+from bayesgc.experiments.store import CELLS, DESCENTS, FAILURES, SCHEMA, Store, describe
 from bayesgc.experiments.sweep import Sweep
 from bayesgc.inference.descent import fitted_below
 from bayesgc.validate import InputError
@@ -70,6 +70,7 @@ LONG_NAMES = {
 }
 
 Row = dict[str, float | str]
+Content = TypeVar("Content")
 
 
 def collect(sweep: Sweep, cells: list[Cell], store: Store) -> xr.Dataset:
@@ -143,18 +144,30 @@ def _labels(values: list[Any]) -> np.ndarray:
 def _row(cell: Cell, store: Store) -> Row:
     """What is known of one cell."""
     row: Row = {"key": cell.key}
-    failures = {kind: store.failure(str(key)) for kind, key in ((CELLS, cell.key), (DESCENTS, cell.descent_key))}
-    if store.has(CELLS, cell.key):
-        result = result_object(load(store.file(CELLS, cell.key)))
-        row |= _conditioned(result)
+    tree = _read(store, CELLS, cell.key, load)
+    if tree is not None:
+        row |= _conditioned(result_object(tree))
         row |= limits.limit_of(cell, float(row["eps"]))
-    elif (reason := failures[CELLS]) is not None:
+    elif (reason := store.failure(cell.key)) is not None:
         row |= {"outcome": "failed", "failure": reason}
-    if cell.descent_key is not None and store.has(DESCENTS, cell.descent_key):
-        row |= _descended(_descents(store.file(DESCENTS, cell.descent_key)), cell, row)
+    descents = None if cell.descent_key is None else _read(store, DESCENTS, cell.descent_key, _descents)
+    if descents is not None:
+        row |= _descended(descents, cell, row)
     if row.get("outcome"):
-        row["flag"] = BETWEEN_FLAGS.join(_flags(cell, row, failures[DESCENTS]))
+        row["flag"] = BETWEEN_FLAGS.join(_flags(cell, row, store.failure(str(cell.descent_key))))
     return row
+
+
+def _read(store: Store, kind: str, key: str, read: Callable[[Path], Content]) -> Content | None:
+    """What is in a part, None where it is not there; a damaged one becomes a failure, which the next run makes good."""
+    if not store.has(kind, key):
+        return None
+    try:
+        return read(store.file(kind, key))
+    except DAMAGE as error:
+        reason = f"{kind}/{key}.nc cannot be read; the same command makes it again"
+        store.put(FAILURES, key, json.dumps({"reason": reason, "job": kind, "details": str(error)}).encode())
+        return None
 
 
 @functools.lru_cache(maxsize=64)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 import xarray as xr
 
 from bayesgc.analysis.datatree import versions
@@ -31,6 +30,7 @@ from bayesgc.inference import (
     dtype_named,
     why_no_descent,
 )
+from bayesgc.inference.control import one_thread_each
 from bayesgc.models import Factorization, Model, WhitenedProgram
 from bayesgc.options import Options
 from bayesgc.task import Task
@@ -182,8 +182,7 @@ def conditioning_settings(options: Options, seed: int) -> dict[str, Any]:
 
 def execute(job: Job) -> list[Part]:
     """Run a job on one thread; whatever goes wrong in it is its result."""
-    with _ONE_AT_A_TIME:
-        torch.set_num_threads(1)
+    with _ONE_AT_A_TIME, one_thread_each():
         return _attempt(job)
 
 

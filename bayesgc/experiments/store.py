@@ -9,14 +9,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 from filelock import FileLock, Timeout
 
+from bayesgc.analysis.storage import DAMAGE
 from bayesgc.experiments.sweep import PANEL, Sweep
 from bayesgc.inference.version import ALGORITHM
 from bayesgc.validate import InputError
@@ -62,8 +65,8 @@ class Store:
         return self.path / kind / f"{key}{_SUFFIX[kind]}"
 
     def has(self, kind: str, key: str) -> bool:
-        """Whether a part is there; what is there is whole."""
-        return self.file(kind, key).is_file()
+        """Whether a part is there to be read: what is cut short counts as missing, and what was found to be damaged."""
+        return not self.file(FAILURES, key).is_file() and _opens(self.file(kind, key))
 
     def put(self, kind: str, key: str, content: bytes) -> None:
         """Write a part at once, whole or not at all."""
@@ -72,9 +75,12 @@ class Store:
             self.file(FAILURES, key).unlink(missing_ok=True)
 
     def borrow(self, kind: str, key: str) -> bool:
-        """Take a part from a store beside this one, where there is one that has it; whether it is here now."""
+        """Take a part from a store beside this one, where there is one that has it whole; whether it is here now."""
         for neighbour in sorted(self.path.absolute().parent.glob(f"*/{kind}/{key}{_SUFFIX[kind]}")):
-            if neighbour.parent.parent.name != self.path.absolute().name and _version(neighbour.parent.parent):
+            beside = Store(neighbour.parent.parent)
+            if beside.path.name == self.path.absolute().name or not _version(beside.path):
+                continue
+            if beside.has(kind, key) and _opens(neighbour, throughout=True):
                 self.put(kind, key, neighbour.read_bytes())
                 return True
         return False
@@ -106,13 +112,21 @@ class Store:
 
     def _settle(self, sweep: Sweep) -> None:
         """Check what is there, remove what a killed process left unfinished, and write what the sweep is."""
-        for part in self.path.rglob(".*.part"):
-            part.unlink(missing_ok=True)
         before = read_description(self.path)
         if before is not None:
             _check_same(before, sweep, self.path)
+            self._tidy()
         text = json.dumps(describe(sweep), indent=2, ensure_ascii=False, default=str)
         self.write("sweep.json", text.encode())
+
+    def _tidy(self) -> None:
+        """Remove what `write` left unfinished here; other stores, and files of anybody else, may be in the folder."""
+        own = {self.path: r"sweep\.(json|nc)"}
+        own |= {self.path / kind: f".+{re.escape(suffix)}" for kind, suffix in _SUFFIX.items()}
+        for folder, name in own.items():
+            for part in folder.glob(".*.part"):
+                if re.fullmatch(rf"\.{name}\.[0-9a-f]{{8}}\.part", part.name):
+                    part.unlink(missing_ok=True)
 
 
 def describe(sweep: Sweep) -> dict[str, Any]:
@@ -166,6 +180,22 @@ def _check_same(before: dict[str, Any], sweep: Sweep, path: Path) -> None:
             f"{path} holds another sweep, {before['title']!r}: {len(missing)} of its cells are not in this one. "
             "Give a new folder, or a sweep that contains it."
         )
+
+
+def _opens(file: Path, *, throughout: bool = False) -> bool:
+    """Whether a file is HDF5 of its full length, which takes no time to see; ``throughout`` reads all of it."""
+    try:
+        with h5py.File(file, "r") as opened:
+            if throughout:
+                opened.visititems(_read)
+    except DAMAGE:
+        return False
+    return True
+
+
+def _read(name: str, item: Any) -> None:
+    if isinstance(item, h5py.Dataset):
+        item[()]
 
 
 def _version(store: Path) -> bool:

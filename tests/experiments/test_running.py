@@ -14,8 +14,10 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from small import OPTIONS, Deadly, Dying, assert_same_bits, small_sweep
 
@@ -25,7 +27,7 @@ from bayesgc.experiments import Sweep, jobs, run_sweep, runners
 from bayesgc.experiments.dataset import BETWEEN_FLAGS
 from bayesgc.experiments.jobs import CellJob
 from bayesgc.experiments.runners import run_jobs
-from bayesgc.experiments.store import FAILURES, Store
+from bayesgc.experiments.store import CELLS, DESCENTS, FAILURES, Store
 
 RUN = """
 import sys
@@ -187,6 +189,50 @@ def test_what_is_there_is_not_run_again(reference, tmp_path, monkeypatch):
     monkeypatch.setattr(CellJob, "run", None)
     assert_same_bits(run_sweep(small_sweep(), tmp_path / "store", workers=1), reference)
     assert_same_bits(xr.load_dataset(tmp_path / "store" / "sweep.nc", engine="h5netcdf"), reference)
+
+
+@pytest.mark.parametrize("kind", [CELLS, DESCENTS])
+def test_a_part_that_is_cut_short_is_made_again(reference, tmp_path, kind):
+    store = tmp_path / "store"
+    run_sweep(small_sweep(), store, workers=1)
+    [first, *_] = sorted((store / kind).iterdir())
+    first.write_bytes(first.read_bytes()[:-1000])
+    totals: list[int] = []
+    again = run_sweep(small_sweep(), store, workers=1, report=lambda progress: totals.append(progress.total))
+    assert totals[0] == 1
+    assert_same_bits(again, reference)
+
+
+def test_a_cell_that_opens_and_cannot_be_read_fails_alone_and_is_made_again(reference, tmp_path):
+    store = tmp_path / "store"
+    run_sweep(small_sweep(), store, workers=1)
+    [first, *_] = sorted((store / CELLS).iterdir())
+    with h5py.File(first, "a") as file:
+        del file["prior"]
+    damaged = run_sweep(small_sweep(), store, workers=1)
+    assert (damaged["outcome"] == "failed").sum() == 1
+    [reason] = [text for text in damaged["failure"].values.ravel() if text]
+    assert reason == f"cells/{first.name} cannot be read; the same command makes it again"
+    assert_same_bits(run_sweep(small_sweep(), store, workers=1), reference)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_job_has_one_thread_and_leaves_the_callers_as_they_were(fails):
+    class Counting:
+        label, keys = "counting", ("counting",)
+
+        def run(self):
+            if torch.get_num_threads() != 1 or fails:
+                raise ArithmeticError
+            return []
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert bool(jobs.execute(Counting())) is fails
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_progress_counts_what_runs(tmp_path):
