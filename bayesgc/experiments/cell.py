@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from bayesgc.inference.version import ALGORITHM
+from bayesgc.models import plugins
+from bayesgc.models.priors import listed_priors
 from bayesgc.options import Options
 
 TASKS_TOGETHER = 8
@@ -98,12 +99,24 @@ def _chosen(options: Options, *, without: Collection[str]) -> dict[str, Any]:
     A file, of data or of code, counts by what is in it.
     """
     chosen: dict[str, Any] = options.model_dump(mode="json", exclude_defaults=True, exclude=set(without))
-    for name in chosen.keys() & {"data", "model", "prior"}:
-        file = re.match(r".*?\.(py|csv|npz|nc)(?=:|$)", str(chosen[name]), re.IGNORECASE)
-        if file and Path(file[0]).is_file():
-            rest = str(chosen[name])[len(file[0]) :]
-            chosen[name] = hashlib.sha256(Path(file[0]).read_bytes()).hexdigest() + rest
+    if "data" in chosen:
+        chosen["data"] = _content(chosen["data"])
+    if "model" in chosen:
+        chosen["model"] = _code(chosen["model"])
+    if "prior" in chosen:
+        chosen["prior"] = ",".join("..." if each is ... else _code(each) for each in listed_priors(chosen["prior"]))
     return chosen
+
+
+def _code(spec: str) -> str:
+    """The name of a plug-in, its file by what is in it."""
+    source = plugins.split(spec)[0]
+    return _content(source) + spec[len(source) :] if plugins.is_file(source) else spec
+
+
+def _content(name: str) -> str:
+    """What stands for a file in a key; a name that is none of a file stands for itself."""
+    return hashlib.sha256(Path(name).read_bytes()).hexdigest() if Path(name).is_file() else name
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -26,6 +26,10 @@ DEFAULTS: dict[str, Any] = {
 """What a sweep takes where its file says nothing: fewer draws kept and a coarser precision, since tasks differ by more,
 a budget that no clock decides, few restarts."""
 _OF_DESCENT = ("restarts",)
+_ONE_DEVICE = (
+    "device is {}; cells are stored without it and would be compared with themselves. Give one device to all, as an "
+    "option; to compare devices, run the sweep on each into stores that do not lie side by side."
+)
 
 
 class Sweep(BaseModel):
@@ -65,10 +69,7 @@ class Sweep(BaseModel):
         """Ranges, tuples and arrays are as good as lists."""
         if not isinstance(axes, Mapping):
             return axes
-        return {
-            name: list(values) if hasattr(values, "__iter__") and not isinstance(values, str | dict) else values
-            for name, values in axes.items()
-        }
+        return {name: _list(values) for name, values in axes.items()}
 
     @field_validator("options", "axes")
     @classmethod
@@ -145,14 +146,25 @@ class Sweep(BaseModel):
                 raise InputError(f"axes.{name} is empty; give at least one value.")
             if len({repr(value) for value in values}) < len(values):
                 raise InputError(f"axes.{name} is {values!r}; each value may be there once.")
+            if name == "device":
+                raise InputError(_ONE_DEVICE.format("an axis"))
             if name in self.options:
                 raise InputError(f"{name} is an axis and an option too; leave one of them out.")
             if holder := next((panel for panel, given in self.panels.items() if name in given), None):
                 raise InputError(f"{name} is an axis, and panel {holder!r} sets it too; leave one of them out.")
+        if any("device" in given for given in self.panels.values()):
+            raise InputError(_ONE_DEVICE.format("an option of a panel"))
         for name in itertools.chain(self.options, *self.panels.values()):
             Options.check_name(name)
         if not self.dimensions:
             raise InputError("axes is empty; give at least one axis, such as depth = [2, 3, 4].")
+
+
+def _list(values: Any) -> Any:
+    """Values of an axis as a list, where they are something like one."""
+    if hasattr(values, "tolist"):  # of an array, whose elements are no numbers of Python
+        return values.tolist()
+    return list(values) if hasattr(values, "__iter__") and not isinstance(values, str | dict) else values
 
 
 def _panels(tables: Any) -> dict[str, dict[str, Any]]:

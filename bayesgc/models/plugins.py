@@ -34,6 +34,11 @@ def split(spec: str) -> tuple[str, str, str]:
     return source, name, options
 
 
+def is_file(source: str) -> bool:
+    """Whether the source of a plug-in is a file, and no module."""
+    return source.endswith(_FILE)
+
+
 def load(kind: str, spec: str) -> Any:
     """The object that ``source:function`` names, which is usually a function.
 
@@ -48,7 +53,7 @@ def load(kind: str, spec: str) -> Any:
     if not name:
         raise InputError(f"{kind} is {spec!r}; write file.py:function or package.module:function.")
     who = f"{kind} {source}:{name}"
-    module = _from_file(who, source) if source.endswith(_FILE) else _from_module(who, source)
+    module = _from_file(who, source) if is_file(source) else _from_module(who, source)
     if not hasattr(module, name):
         there = [key for key, value in vars(module).items() if _own_function(value, module)]
         hint = f"it has {', '.join(there)}" if there else "it defines no function"

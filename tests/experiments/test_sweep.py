@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small import OPTIONS, small_sweep
 
 import bayesgc as gc
 from bayesgc.experiments import Sweep
+from bayesgc.experiments.cell import _chosen
 from bayesgc.experiments.checks import check_cells
 
 FILE = """
@@ -80,6 +82,14 @@ def test_a_file_is_a_grid(tmp_path):
         ("title = 'x'\nextra = 3\n[axes]\ndepth = [2]", "there is no key 'extra'"),
         ("title = 'x'\n[axes]\n", "axes is empty"),
         ("title =", "is not TOML"),
+        (
+            FILE.replace("no-such = 1\n", "").replace("task-seed = [0, 1, 2]", "device = ['auto', 'cpu']"),
+            "device is an axis",
+        ),
+        (
+            FILE.replace("no-such = 1\n", "").replace('activation = "tanh"', "device = 'cpu'"),
+            "device is an option of a",
+        ),
     ],
 )
 def test_a_fault_is_named_with_its_key(tmp_path, text, said):
@@ -172,6 +182,35 @@ def test_a_file_counts_by_what_is_in_it(tmp_path):
         Sweep(title="", options={"data": str(path)}, axes={"depth": [2]}).cells()[0].key for path in (file, copy, other)
     ]
     assert keys[0] == keys[1] != keys[2]
+
+
+def test_code_counts_by_what_is_in_it_wherever_it_stands_in_a_list(tmp_path):
+    file = tmp_path / "mine.py"
+
+    def key(prior, text):
+        file.write_text(text, encoding="utf-8")
+        return cell(prior=prior.replace("FILE", str(file))).key
+
+    for prior in ("FILE:spiky", "gaussian,...,FILE:spiky", "FILE:spiky:scale=2,slope=3,gaussian,gaussian"):
+        assert key(prior, "one") == key(prior, "one") != key(prior, "two")
+
+
+def test_names_of_priors_are_their_own_keys(tmp_path, monkeypatch):
+    # Stores that are there must be found again, also from a folder with files of such names.
+    monkeypatch.chdir(tmp_path)
+    Path("uniform").write_text("notes", encoding="utf-8")
+    for text in ("uniform", "gaussian:mean=0.5", "student-t:df=3,scale=2,...,gaussian", "package.module:prior"):
+        assert _chosen(cell(prior=text).options, without=())["prior"] == text
+
+
+def test_arrays_are_as_good_as_lists():
+    axes = {"width": np.array([5, 20]), "eps": np.array([0.1, 0.02]), "depth": range(2, 4), "activation": ("tanh",)}
+    plain = {"width": [5, 20], "eps": [0.1, 0.02], "depth": [2, 3], "activation": ["tanh"]}
+    found, lists = (Sweep(title="", axes=each) for each in (axes, plain))
+    assert found.axes == lists.axes
+    assert [one.key for one in found.cells()] == [one.key for one in lists.cells()]
+    with pytest.raises(gc.InputError, match="width is 5; it must be a valid list"):
+        Sweep(title="", axes={"width": np.array(5)})
 
 
 def test_cells_have_streams_of_their_own_but_for_rejection():
