@@ -18,7 +18,7 @@ from bayesgc.analysis.stores import load_cells
 from bayesgc.cli.infer import INTERRUPTED
 from bayesgc.cli.session import NOT_CONVERGED
 from bayesgc.cli.show import print_json
-from bayesgc.cli.sweep_tables import print_forecast, print_summary
+from bayesgc.cli.sweep_tables import print_forecast, print_place, print_summary
 from bayesgc.experiments.checks import check_cells
 from bayesgc.experiments.dataset import export_zarr
 from bayesgc.experiments.figures import FIGURES, figure
@@ -59,22 +59,28 @@ class SweepCommand:
     def run_study(self, name: str, *, quick: bool) -> int:
         """One study of what the paper leaves open, its parts in folders of their own and in one picture."""
         sweeps = {self.out / part: sweep for part, sweep in study(name, quick=quick).items()}
-        code = self._run(sweeps)
+        code = self._run(sweeps, judged=len(sweeps) == 1)
         if len(sweeps) > 1 and code == 0 and not self.dry_run:
             figure = plot_one_axis([load_cells(store / "sweep.nc") for store in sweeps])
             for file in PLOTS:
                 save_figure(figure, self.out / file)
+            if self._talks:
+                print_place(Console(), self.out, PLOTS, judged=True)
         return code
 
-    def _run(self, sweeps: dict[Path, Sweep]) -> int:
-        """Each sweep into its store; returns the exit code, which is 3 where every cell of a sweep failed."""
+    @property
+    def _talks(self) -> bool:
+        return not self.as_json and not self.quiet
+
+    def _run(self, sweeps: dict[Path, Sweep], *, judged: bool = True) -> int:
+        """Each sweep into its store, ``judged`` by itself; returns the exit code, 3 where every cell of one failed."""
         try:
-            return self._print([self._one(sweep, store) for store, sweep in sweeps.items()])
+            return self._print([self._one(sweep, store, judged=judged) for store, sweep in sweeps.items()])
         except KeyboardInterrupt:
             typer.echo(f"bayesgc: interrupted; what was finished is in {self.out}: run it again to go on.", err=True)
             return INTERRUPTED
 
-    def _one(self, sweep: Sweep, store: Path) -> dict[str, Any]:
+    def _one(self, sweep: Sweep, store: Path, *, judged: bool) -> dict[str, Any]:
         if self.workers is not None:
             positive_integer("--workers", self.workers)
         if self.method is not None:
@@ -86,8 +92,8 @@ class SweepCommand:
         if self.zarr:
             files.append(str(export_zarr(dataset, store / "sweep.zarr")))
         result = summary(sweep, dataset) | {"store": str(store), "files": [str(store / "sweep.nc"), *files]}
-        if not self.as_json and not self.quiet:
-            print_summary(Console(), sweep, dataset, result)
+        if self._talks:
+            print_summary(Console(), sweep, dataset, result, judged=judged)
         return result
 
     def _forecast(self, sweep: Sweep) -> dict[str, Any]:
@@ -104,7 +110,7 @@ class SweepCommand:
             "workers": cores,
             "seconds": round(sum(seconds.values()) / cores, 1),
         }
-        if not self.as_json and not self.quiet:
+        if self._talks:
             print_forecast(Console(), cells, seconds, result)
         return result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ def print_forecast(console: Console, cells: list[Cell], seconds: dict[str, float
     )
 
 
-def print_summary(console: Console, sweep: Sweep, dataset: xr.Dataset, result: dict[str, Any]) -> None:
-    """Medians over tasks, what went wrong, what to know, and where everything is."""
+def print_summary(console: Console, sweep: Sweep, dataset: xr.Dataset, result: dict[str, Any], *, judged: bool) -> None:
+    """Medians over tasks, what went wrong, what to know, where everything is; ``judged`` by itself, or as a part."""
     console.print(f"[bold]{escape(sweep.title)}[/bold]  {escape(sweep.question)}", highlight=False)
     for table in _tables(dataset):
         console.print(table)
@@ -48,9 +49,14 @@ def print_summary(console: Console, sweep: Sweep, dataset: xr.Dataset, result: d
         console.print("Cells with the same law of the weights share their draws: their errors are not independent.")
     for note in sweep.notes:
         console.print(f"[dim]• {escape(note)}[/dim]", highlight=False)
-    names = ", ".join(Path(file).name for file in result["files"])
-    said = f"In {result['store']}: {names}. `bayesgc claims {result['store']}` judges it."
-    console.print(said, highlight=False, markup=False)
+    print_place(console, Path(result["store"]), result["files"], judged=judged)
+
+
+def print_place(console: Console, folder: Path, files: Iterable[str], *, judged: bool) -> None:
+    """Which files are in a folder, and what judges it, where that is not left to a folder above."""
+    names = ", ".join(Path(file).name for file in files)
+    claims = f" `bayesgc claims {folder}` judges it." if judged else ""
+    console.print(f"In {folder}: {names}.{claims}", highlight=False, markup=False)
 
 
 def _tables(dataset: xr.Dataset) -> list[Table]:

@@ -44,7 +44,8 @@ def run_jobs(jobs: Sequence[Job], *, workers: int | None, scheduler: str | None,
         workers: processes on this machine, 1 for this very process, None for one a core; with a scheduler's address,
             how many of its workers to wait for.
         scheduler: the address of a Dask scheduler, or ``local`` for a Dask cluster on this machine.
-        started: called with each job that begins.
+        started: called with each job that begins; with a scheduler, which does not tell when that is, with each as it
+            is handed over, all of them at once.
     """
     if scheduler is not None and jobs:
         return _on_dask(jobs, scheduler, workers, started)

@@ -14,7 +14,7 @@ from rich.table import Column
 
 @dataclass
 class SweepProgress:
-    """How far a sweep is; ``running`` are the labels of the jobs that run."""
+    """How far a sweep is; ``running`` are the labels of the jobs that run, or that a scheduler has been given."""
 
     total: int
     done: int = 0

@@ -189,6 +189,11 @@ def test_a_study_in_parts_has_a_folder_for_each_and_one_picture(command, tmp_pat
         assert (tmp_path / "store" / name).stat().st_size > 100
     [claim] = json.loads(command("claims", "store", "--json").out)["claims"]
     assert claim["claim"] == "depth over width is the one axis"
+    text = command("study", "depth-over-width", "--out", "store", "--quick", "--workers", 1).out
+    assert [line for line in text.splitlines() if "judges" in line] == [
+        "In store: figure.png, figure.svg, figure.pdf. `bayesgc claims store` judges it."
+    ]
+    assert "In store/width-3: sweep.nc" in text
 
 
 def written(tmp_path: Path) -> Path:
