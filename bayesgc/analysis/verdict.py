@@ -134,6 +134,8 @@ def _nothing_accepted(result: Json) -> str:
     eps = f"{result['eps']:g}"
     if result["outcome"] == "infeasible":
         opening = f"No matrix that this model can produce fits to ε = {eps}, so there is no posterior"
+    elif nothing_drawn(result):
+        opening = f"Nothing was drawn, so nothing is known of weights that fit to ε = {eps}"
     else:
         opening = f"No draw fitted to ε = {eps}{_bound(result)}, so nothing is known of weights that merely fit"
     gd = result["gd"]
@@ -145,9 +147,15 @@ def _nothing_accepted(result: Json) -> str:
     return f"{opening}; gradient descent {reached}."
 
 
+def nothing_drawn(result: Json) -> bool:
+    """Whether the run ended before it drew anything; searches for a threshold may have spent evaluations before it."""
+    spent = result["diagnostics"]
+    return result["posterior"] is None and 0 in (spent["evaluations"], spent.get("draws"))
+
+
 def _bound(result: Json) -> str:
     volume = result["log_volume"]
-    if volume is None or volume["ci95"][1] is None:
+    if volume is None or volume["ci95"][1] is None or volume["ci95"][1] >= 0:
         return ""
     return f" (fewer than one in {one_in(volume['ci95'][1])} does, at 95 % confidence)"
 

@@ -156,5 +156,5 @@ def volume_lines(result: Json) -> Iterator[str]:
         estimate = with_error(volume["estimate"], volume["mcse"])
         interval = "" if low is None or high is None else f", 95 % [{low:.2f}, {high:.2f}]"
         yield f"log P(fit) = {estimate}{interval}: 1 prior draw in {one_in(volume['estimate'])} fits"
-    elif high is not None:
+    elif high is not None and high < 0:
         yield f"log P(fit) < {high:.2f} (95 %): fewer than 1 prior draw in {one_in(high)} fits"

@@ -43,7 +43,9 @@ def rendered(result: Json, *, saved: str | None = None) -> RenderableType:
     parts: list[RenderableType] = [_heading(result), Text(), _laws(result), Text(legend_line(result), style="dim")]
     if result["unobserved"]:
         parts += [Text(), _cells(result["unobserved"])]
-    parts += [Text(), *map(Text, volume_lines(result)), Text(), Text(result["verdict"], style="bold")]
+    if volume := [*map(Text, volume_lines(result))]:
+        parts += [Text(), *volume]
+    parts += [Text(), Text(result["verdict"], style="bold")]
     if result["outcome"] != "converged":
         parts.append(Text(result["message"], style="yellow"))
     if saved is not None:

@@ -84,6 +84,13 @@ class Control:
         """The outcome of a run that ended before it converged."""
         return Outcome.INTERRUPTED if self.interrupted else Outcome.EXHAUSTED
 
+    def advice(self, outcome: Outcome, drawn: int, block: int) -> str:
+        """What an outcome means and what to try, also where the budget did not even last for a block of draws."""
+        if drawn or outcome is not Outcome.EXHAUSTED:
+            return outcome.advice
+        evaluations = "" if self.max_evaluations is None else f"--max-evaluations, to {block} at least, or "
+        return f"The budget ended before the first block of {block} draws: raise {evaluations}--max-seconds."
+
 
 @contextlib.contextmanager
 def interruptible(control: Control) -> Iterator[None]:

@@ -111,7 +111,7 @@ class Importance:
         return Run(
             method=self.name,
             outcome=outcome,
-            message=outcome.advice,
+            message=control.advice(outcome, sample.total, BLOCK),
             eps=sample.target.eps,
             posterior=sample.draws(),
             log_volume=None if exact else evidence or nothing,

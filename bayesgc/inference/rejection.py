@@ -78,7 +78,7 @@ class Rejection:
         return Run(
             method=self.name,
             outcome=outcome,
-            message=outcome.advice,
+            message=control.advice(outcome, harvest.total, _BLOCK[criterion.device.type]),
             eps=criterion.eps,
             posterior=posterior,
             log_volume=harvest.log_volume(),

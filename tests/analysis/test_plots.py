@@ -26,6 +26,7 @@ from bayesgc.analysis.plots import (
     plot_sweep,
     save_figure,
 )
+from bayesgc.analysis.plots.losses import losses_title
 from bayesgc.analysis.plots.sweep import LAWS
 from bayesgc.inference.records import Outcome
 from bayesgc.validate import InputError
@@ -174,6 +175,12 @@ def test_unknown_truth_shows_the_missing_cells_in_standard_deviations() -> None:
 )
 def test_titles_say_what_one_sees(changes: dict[str, Any], words: str) -> None:
     assert words in plot_losses(tree(**changes)).axes[0].get_title(loc="left")
+
+
+def test_a_run_that_drew_nothing_has_its_title() -> None:
+    spent = {"posterior": None, "eps": 0.1, "diagnostics": {"evaluations": 900, "draws": 0}}
+    assert losses_title(spent) == "Nothing was drawn"
+    assert losses_title(spent | {"diagnostics": {"evaluations": 900}}) == "No draw fitted to ε = 0.1"
 
 
 def test_figures_are_written_in_the_format_named_or_refused_in_one_line(tmp_path: Path) -> None:

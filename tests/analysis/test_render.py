@@ -14,6 +14,7 @@ from rich.console import Console
 from bayesgc.analysis.datatree import save
 from bayesgc.analysis.numerals import rounded, with_error
 from bayesgc.analysis.summary import result_object
+from bayesgc.analysis.wording import volume_lines
 from bayesgc.cli.render import print_result
 from bayesgc.cli.show import show
 from bayesgc.inference.records import Outcome
@@ -79,6 +80,14 @@ def test_labels_are_no_markup() -> None:
     result = result_object(tree(table_task()))
     result["unobserved"][0]["row"] = "[red]Ada[/red]"
     assert "[red]Ada[/red]" in text_of(result)
+
+
+def test_a_volume_without_a_bound_has_no_line() -> None:
+    def lines(bound: float) -> list[str]:
+        return [*volume_lines({"log_evidence": None, "log_volume": {"estimate": None, "ci95": [None, bound]}})]
+
+    assert lines(0.0) == []
+    assert lines(-12.0) == ["log P(fit) < -12.00 (95 %): fewer than 1 prior draw in 160 000 fits"]
 
 
 def test_what_did_not_work_is_said() -> None:

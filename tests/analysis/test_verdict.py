@@ -33,7 +33,7 @@ def result(**changes: Any) -> dict[str, Any]:
         "task": {"held_out": 10, "truth_known": True},
         "unobserved": None,
         "log_volume": {"ci95": [None, -12.0]},
-        "diagnostics": {},
+        "diagnostics": {"evaluations": 1000},
     } | changes
 
 
@@ -61,6 +61,20 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
         {"posterior": None, "outcome": "exhausted"},
         "No draw fitted to ε = 0.0035 (fewer than one in 160 000 does, at 95 % confidence), so nothing is known of "
         "weights that merely fit; gradient descent fits, with L_gen 0.00110 [0.00099, 0.0012].",
+    ),
+    "nothing drawn": (
+        {
+            "posterior": None,
+            "outcome": "exhausted",
+            "gd": None,
+            "log_volume": {"ci95": [None, 0.0]},
+            "diagnostics": {"evaluations": 9, "draws": 0},
+        },
+        "Nothing was drawn, so nothing is known of weights that fit to ε = 0.0035.",
+    ),
+    "nothing known of the volume": (
+        {"posterior": None, "outcome": "interrupted", "gd": None, "log_volume": {"ci95": [None, 0.0]}},
+        "No draw fitted to ε = 0.0035, so nothing is known",
     ),
     "infeasible": ({"posterior": None, "outcome": "infeasible", "gd": None}, "No matrix that this model can produce"),
     "nothing accepted by either": (

@@ -79,6 +79,9 @@ def test_a_budget_below_one_block_finds_nothing_out():
     run = condition(Rejection(), control=Control(max_evaluations=10))
     assert (run.outcome, run.evaluations, run.posterior) == (Outcome.EXHAUSTED, 0, None)
     assert run.log_volume.ci95 == (None, 0.0)
+    assert "ended before the first block of 8192 draws: raise --max-evaluations, to 8192 at least" in run.message
+    run = condition(Rejection(), control=Control(max_seconds=0.0))
+    assert run.message == "The budget ended before the first block of 8192 draws: raise --max-seconds."
 
 
 def test_interruption_keeps_what_was_found():

@@ -22,7 +22,7 @@ from bayesgc.analysis.plots.look import (
     with_outcome,
 )
 from bayesgc.analysis.summary import Json, result_object
-from bayesgc.analysis.verdict import Standing, against_prior, descent_against_posterior
+from bayesgc.analysis.verdict import Standing, against_prior, descent_against_posterior, nothing_drawn
 
 REFERENCE_NAMES = {
     "zero": "zero",
@@ -161,7 +161,7 @@ def _loss_axes(density: Axes, strip: Axes, rows: int, loss: str) -> None:
 def losses_title(result: Json) -> str:
     """What the picture shows, in a few words."""
     if result["posterior"] is None:
-        return f"No draw fitted to ε = {result['eps']:g}"
+        return "Nothing was drawn" if nothing_drawn(result) else f"No draw fitted to ε = {result['eps']:g}"
     if result["posterior"]["gen_loss"] is None:
         return "How well the draws fit"
     title = {
