@@ -8,6 +8,9 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtri, stdtrit
 
+FEWEST_ISLANDS = 8
+"""Islands of correlated draws from whose spread an error can be read; their effective number, as larger ones weigh
+more."""
 FEWEST_DRAWS = 8
 """With fewer draws in a chain nothing is known of their correlation."""
 _ROUNDING = 1e-9

@@ -70,6 +70,8 @@ class Settings:
         threshold = task.zero_train_loss if eps == EVIDENCE else threshold_of(eps, task)
         if threshold == 0:
             _check_exact(chosen, model, task)
+        elif request.chains is not None:
+            integer_in("chains", request.chains, getattr(chosen, "fewest_chains", 1))
         descent = GradientDescent() if gd is True else gd or None
         if descent is not None and not isinstance(descent, GradientDescent):
             raise InputError(f"gd is {gd!r}; give True, False or a GradientDescent.")

@@ -291,6 +291,22 @@ def test_a_tensor_in_a_file_is_a_task(tmp_path):
     assert set(found["unobserved"][0]) >= {"mode1", "mode2", "mode3", "mean", "q05", "q95"}
 
 
+@pytest.mark.parametrize("method", ["auto", "splitting", gc.Splitting(particles=100)])
+@pytest.mark.parametrize("call", [check_inference, gc.infer])
+def test_one_island_is_refused_before_anything_is_drawn(call, method, monkeypatch):
+    monkeypatch.setattr("bayesgc.api.draw_prior", None)
+    with pytest.raises(gc.InputError, match="chains is 1; it must be a whole number at least 2"):
+        call(gc.MatrixFactorization(), gc.sensing(), eps=0.1, method=method, chains=1)
+
+
+def test_one_chain_of_importance_may_end_in_tempering():
+    """Whose errors take two islands at least."""
+    method = gc.Importance(most_draws=1, tempering=gc.Tempering(particles=50, moves=2))
+    found = infer(eps=0.0, method=method, chains=1, precision=0.5, gd=False)
+    assert json.loads(found.attrs["diagnostics"])["path"] == "tempering"
+    assert found.attrs["outcome"] == "converged"
+
+
 @pytest.mark.parametrize("method", ["importance", "nuts"])
 def test_a_check_refuses_a_model_without_a_collapsed_form_in_the_words_of_its_run(method):
     said = []

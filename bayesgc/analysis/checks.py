@@ -11,6 +11,7 @@ import xarray as xr
 from bayesgc.analysis.groups import values
 from bayesgc.analysis.uncertainty import diagnostics, from_islands, island_shares
 from bayesgc.analysis.verification import Check, at_least, at_most
+from bayesgc.correlated import FEWEST_ISLANDS
 
 FEWEST_ACCEPTED = 100
 """Accepted draws of rejection from which quantiles at 5 and 95 % mean something."""
@@ -20,8 +21,6 @@ HIGHEST_R_HAT = 1.01
 LEAST_SIZE = 100
 """Effective draws, in bulk and tails, that each chain must bring (Vehtari et al. 2021)."""
 MOST_DIVERGENT = 0.01
-FEWEST_ISLANDS = 8
-"""Islands from whose spread an error can be read; their effective number, as larger ones weigh more."""
 LEAST_ACCEPTANCE = 0.05
 """Accepted moves below which particles hardly leave the places they were copied to."""
 FEWEST_ANCESTORS = 10

@@ -24,6 +24,7 @@ class Automatic:
     importance: Importance = field(default_factory=Importance)
     splitting: Splitting = field(default_factory=Splitting)
     name: ClassVar[str] = "auto"
+    fewest_chains: ClassVar[int] = Splitting.fewest_chains
 
     def run(self, criterion: Criterion, request: Request, control: Control) -> Run:
         """Run the method that suits the criterion."""

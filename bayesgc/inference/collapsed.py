@@ -122,7 +122,10 @@ class CollapsedCriterion:
 
     def gen_loss(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"] | None:
         """E[L_gen | hidden layers, fit] of each draw, or None where L_gen is not defined."""
-        return self.evaluate(normals)[1]
+        parts = normals.split(self.chunk, dim=1)
+        losses = [self._gen_loss(self.system(part), self.targets(part)) for part in parts]
+        known = [loss for loss in losses if loss is not None]
+        return torch.cat(known) if known else None
 
     def evaluate(
         self, normals: Float[Tensor, "latent draw"]

@@ -21,12 +21,12 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from bayesgc.inference.collapsed import (
-    CollapsedCriterion,
     condition_last_layer,
     refuse_without_density,
     residual_in_ball,
     system_given,
 )
+from bayesgc.inference.curve import log_ball
 from bayesgc.models import Factorization, Model
 from bayesgc.models.collapse import Collapsed, collapse, why_not_collapsible
 from bayesgc.models.layout import Program
@@ -145,8 +145,8 @@ class _Conditioned:
             return None
         size = self.task.measurements.count + 2
         # The density of y + u, averaged over the ball and times its volume, is P(L_train < ε).
-        log_ball = CollapsedCriterion(self.task, self.collapsed, self.eps, torch.device("cpu")).log_ball
-        pyro.factor("ball", torch.tensor(log_ball, dtype=torch.float64))
+        ball = log_ball(self.task.measurements.count, self.eps)
+        pyro.factor("ball", torch.tensor(ball, dtype=torch.float64))
         return pyro.sample("residual", _standard_normal((size,)))
 
     def _free(self) -> Float[Tensor, "*batch row feature"] | None:

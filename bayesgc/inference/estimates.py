@@ -35,13 +35,19 @@ def log_mean(log_values: Float[np.ndarray, " island"]) -> Estimate:
     return student_interval(value, mcse, count - 1)
 
 
+def shares(log_weights: Float[np.ndarray, " island"]) -> Float[np.ndarray, " island"]:
+    """What each island holds of the whole, which must not be nothing; one over the sum of squares is how many count."""
+    share: Float[np.ndarray, " island"] = np.exp(log_weights - logsumexp(log_weights))
+    return share
+
+
 def weighted_mean(means: Float[np.ndarray, " island"], log_weights: Float[np.ndarray, " island"]) -> Estimate:
     """A mean over islands weighted by their volumes: a ratio of two means, with its linearised error."""
     alive = np.isfinite(log_weights)
     count = len(log_weights)
     if count < 2 or not alive.any():
         return Estimate(None, None, (None, math.inf))
-    share = np.exp(log_weights - logsumexp(log_weights))
+    share = shares(log_weights)
     if 1 / np.sum(share**2) < _FEWEST_ISLANDS:
         return Estimate(float(np.sum(share[alive] * means[alive])), math.inf, (-math.inf, math.inf))
     value = float(np.sum(share[alive] * means[alive]))
@@ -69,6 +75,15 @@ def summarize(values: Float[np.ndarray, " draw"], mean: float, mcse: float) -> S
     """Spread and quantiles of equally weighted draws, beside a mean and error that the method worked out."""
     q05, q50, q95 = (float(q) for q in np.quantile(values, QUANTILES))
     return Summary(mean=mean, sd=float(values.std()), mcse=mcse, q05=q05, q50=q50, q95=q95)
+
+
+def summarize_weighted(
+    values: Float[np.ndarray, " draw"], weights: Float[np.ndarray, " draw"], mean: float, mcse: float
+) -> Summary:
+    """The same for draws that weigh differently."""
+    q05, q50, q95 = (float(q) for q in np.quantile(values, QUANTILES, weights=weights, method="inverted_cdf"))
+    spread = np.average((values - np.average(values, weights=weights)) ** 2, weights=weights)
+    return Summary(mean=mean, sd=math.sqrt(spread), mcse=mcse, q05=q05, q50=q50, q95=q95)
 
 
 def summarize_independent(values: Float[np.ndarray, " draw"]) -> Summary:

@@ -85,10 +85,14 @@ class Importance:
                 return self._record(sample, Outcome.CONVERGED, control)
             if sample.hopeless(self.most_draws):
                 return None
-        return self._record(sample, control.failure(), control)
+        # A last look: a stop that the budget sets is no lucky moment.
+        enough = not control.interrupted and sample.precise_enough()
+        return self._record(sample, Outcome.CONVERGED if enough else control.failure(), control)
 
     def _temper(self, sample: _Sample, control: Control) -> Run:
-        run = self.tempering.run(sample.target, sample.request, control.after(sample.total))
+        # Plain draws need no second chain, errors from islands do.
+        request = replace(sample.request, chains=max(int(sample.request.chains or 1), 2))
+        run = self.tempering.run(sample.target, request, control.after(sample.total))
         plain = {f"plain_{name}": value for name, value in sample.diagnostics().items()}
         return replace(run, diagnostics=run.diagnostics | plain, evaluations=run.evaluations + sample.total)
 

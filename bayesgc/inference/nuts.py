@@ -113,10 +113,11 @@ class _Sampling:
         while True:
             complete = all(self._extend(number, length, control) for number in range(len(self.chains)))
             self._harvest()
+            # Also when the budget is spent: a stop that it sets is no lucky moment.
+            if self.complaint() is None and not control.interrupted:
+                return Outcome.CONVERGED
             if not complete:
                 return control.failure()
-            if self.complaint() is None:
-                return Outcome.CONVERGED
             if self._divergent_share() > self.method.most_divergent:
                 return Outcome.STALLED
             length *= 2
@@ -127,6 +128,8 @@ class _Sampling:
             return "no chain has got beyond its warm-up"
         if self._divergent_share() > self.method.most_divergent:
             return f"{self._divergent_share():.1%} of the transitions diverged"
+        if len(self._used()) < len(self.chains):
+            return f"only {len(self._used())} of {len(self.chains)} chains are as long as was asked for"
         return self._mixing().complaint(len(self.chains)) or self._imprecision()
 
     def diagnostics(self) -> dict[str, float | int | str]:

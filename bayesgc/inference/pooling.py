@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
-from scipy.special import logsumexp
 from torch import Tensor
 
+from bayesgc.correlated import FEWEST_ISLANDS
 from bayesgc.inference.curve import Profile, Stage, join
-from bayesgc.inference.estimates import log_mean, summarize, weighted_mean
-from bayesgc.inference.records import Draws, Estimate, Levels
+from bayesgc.inference.estimates import log_mean, shares, summarize_weighted, weighted_mean
+from bayesgc.inference.records import Draws, Estimate, Levels, Summary
 from bayesgc.inference.request import LOG_VOLUME_ERROR, Request
 from bayesgc.inference.streams import Stream, generator
 
@@ -97,10 +97,12 @@ def pool_log_volume(islands: list[IslandRecord], *, reached: bool) -> Estimate:
 
 
 def precise_enough(islands: list[IslandRecord], request: Request) -> bool:
-    """Whether log volume and, where it is defined, E[L_gen] are known as well as asked for."""
+    """Whether enough islands say so, and log volume and, where defined, E[L_gen] are known as well as asked for."""
     log_volumes = np.array([island.log_volume for island in islands])
     volume = log_mean(log_volumes)
     if not islands or volume.mcse is None or volume.mcse > LOG_VOLUME_ERROR:
+        return False
+    if 1 / np.sum(shares(log_volumes) ** 2) < FEWEST_ISLANDS:
         return False
     if "gen_loss" not in islands[0].quantities:
         return True
@@ -121,11 +123,7 @@ def pool_posterior(shape: tuple[int, ...], islands: list[IslandRecord], request:
     source = torch.from_numpy(island), torch.from_numpy(particle)
     held = {name: _gather([each.quantities[name] for each in islands], source) for name in islands[0].quantities}
     matrices = _gather([each.vectors.T for each in islands], source).unflatten(-1, shape)
-    summaries = {
-        name: summarize(values.numpy().ravel(), *_mean_and_error(_means(islands, name), log_volumes))
-        for name, values in held.items()
-        if values.ndim == 2
-    }
+    summaries = {name: _summary(islands, name, log_volumes) for name, values in held.items() if values.ndim == 2}
     stats = {"island": source[0], "island_log_volume": torch.from_numpy(log_volumes)[source[0]]}
     return Draws(matrices, held, summaries, stats, _weights(islands, source))
 
@@ -148,8 +146,7 @@ def _deal(
 ) -> tuple[Int[np.ndarray, "chain draw"], Int[np.ndarray, "chain draw"]]:
     """Which island, and which of its particles, fills each slot."""
     chains = len(log_volumes)
-    share = np.exp(log_volumes - logsumexp(log_volumes))
-    edges = np.round(np.cumsum(share) * chains * draws).astype(int)
+    edges = np.round(np.cumsum(shares(log_volumes)) * chains * draws).astype(int)
     counts = np.diff(edges, prepend=0)
     hands = []
     for index, count in enumerate(counts):
@@ -177,6 +174,16 @@ def _weights(islands: list[IslandRecord], source: tuple[Tensor, Tensor]) -> dict
 
 def _means(islands: list[IslandRecord], name: str) -> Float[np.ndarray, " island"]:
     return np.array([island.mean(name) for island in islands])
+
+
+def _summary(islands: list[IslandRecord], name: str, log_volumes: Float[np.ndarray, " island"]) -> Summary:
+    """Of every particle, which weighs as its island does."""
+    alive = np.isfinite(log_volumes)
+    kept = [island.quantities[name].double() for island, lives in zip(islands, alive, strict=True) if lives]
+    values = torch.stack(kept).numpy()
+    weights = np.broadcast_to(shares(log_volumes[alive])[:, None], values.shape)
+    mean_and_error = _mean_and_error(_means(islands, name), log_volumes)
+    return summarize_weighted(values.ravel(), weights.ravel(), *mean_and_error)
 
 
 def _mean_and_error(

@@ -72,7 +72,8 @@ class Draws:
     ``quantities`` holds ``train_loss``, ``error``, ``effective_rank``, ``nuclear_norm``, ``singular_value`` and, where
     something is held out and the truth is known, ``gen_loss``, each (chain, draw) but for ``singular_value``
     (chain, draw, min(rows, cols)), in whose place a tensor has ``mode_singular_value`` (chain, draw, mode, component).
-    ``summaries`` comes from every draw the method made, not from the kept ones alone.
+    ``summaries`` comes from every draw the method made, not from the kept ones alone; but importance with plain weights
+    makes matrices of the kept draws only, and there just the mean of ``gen_loss`` and its error come from all.
     """
 
     end_to_end: Float[Tensor, "chain draw *shape"]

@@ -73,7 +73,9 @@ class Rejection:
         return [self._record(*each, control) for each in zip(criteria, harvests, strict=True)]
 
     def _record(self, criterion: Criterion, harvest: _Harvest, control: Control) -> Run:
-        outcome = Outcome.CONVERGED if harvest.converged else control.failure()
+        # A last look: a stop that the budget sets is no lucky moment.
+        enough = harvest.converged or (not control.interrupted and harvest.precise_enough())
+        outcome = Outcome.CONVERGED if enough else control.failure()
         posterior = harvest.draws(criterion)
         return Run(
             method=self.name,

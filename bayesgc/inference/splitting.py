@@ -46,6 +46,7 @@ class Splitting:
     acceptance: float = 0.25
     name: ClassVar[str] = "splitting"
     defaults: ClassVar[Request] = Request(precision=_FINE, chains=16)
+    fewest_chains: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         if self.particles is not None:

@@ -123,6 +123,24 @@ def test_as_many_as_the_width_carries_is_not_refused():
     assert narrow.log_evidence.value is not None
 
 
+def test_it_looks_once_more_when_the_budget_ends(monkeypatch):
+    """After 32 blocks, when it last looked, the error was 0.212 %; after 48 it is 0.204 %."""
+    monkeypatch.setattr("bayesgc.inference.importance._FEWEST_BLOCKS", 16)
+    monkeypatch.setattr("bayesgc.inference.importance._MOST_BATCHES", 16)
+    few, more = (
+        run(
+            IMPORTANCE,
+            collapsed_problem(unnormalised(2, 5)),
+            Control(max_evaluations=blocks * BLOCK),
+            precision=0.00208,
+            draws=10,
+        )
+        for blocks in (32, 48)
+    )
+    assert (few.outcome, more.outcome) == (Outcome.EXHAUSTED, Outcome.CONVERGED)
+    assert (few.evaluations, more.evaluations) == (32 * BLOCK, 48 * BLOCK)
+
+
 def test_hyperparameters_are_checked():
     with pytest.raises(InputError, match="most_draws is 0; it must be a whole number at least 1"):
         Importance(most_draws=0)

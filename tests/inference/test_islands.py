@@ -13,7 +13,7 @@ from scipy import stats
 from bayesgc.inference import Request
 from bayesgc.inference.islands import Islands
 from bayesgc.inference.ladders import Threshold, next_threshold
-from bayesgc.inference.pooling import IslandRecord, LevelRecord, pool_log_volume, pool_posterior
+from bayesgc.inference.pooling import IslandRecord, LevelRecord, pool_log_volume, pool_posterior, precise_enough
 from bayesgc.inference.streams import Stream
 
 NAN, INF = math.nan, math.inf
@@ -151,6 +151,25 @@ def test_slots_go_to_islands_in_proportion_to_their_volume():
     # An island fills its own chain as far as it goes.
     assert draws.sample_stats["island"][0].unique().tolist() == [0]
     assert draws.summaries["gen_loss"].mean == pytest.approx(0.5 * 0 + 0.3 * 1 + 0.2 * 3)
+
+
+def test_summaries_are_of_every_particle_and_not_of_the_kept_ones():
+    records = [record(volume, marker) for marker, volume in enumerate([0.5, 0.3, 0.0, 0.2])]
+    found = pool_posterior(criterion().task.shape, records, Request(draws=1)).summaries["gen_loss"]
+    assert found.sd == pytest.approx(math.sqrt(0.3 * 1 + 0.2 * 9 - 0.9**2))
+    assert (found.q05, found.q50, found.q95) == (0.0, 0.0, 3.0)
+    wide = [record(0.5, 0.0, particles=1000) for _ in range(2)]
+    wide[0].quantities["gen_loss"] = torch.arange(1000.0)
+    kept = pool_posterior(criterion().task.shape, wide, Request(draws=2)).summaries["gen_loss"]
+    assert kept.q95 == pytest.approx(899, abs=1)
+
+
+def test_the_island_count_is_that_of_diagnose():
+    """Equal islands whose errors are nil: eight of them in effect are enough, and nine of which five weigh nothing."""
+    equal = [record(0.1, 1.0) for _ in range(9)]
+    assert precise_enough(equal, Request())
+    assert not precise_enough(equal[:7], Request())
+    assert not precise_enough([*equal[:4], *(record(1e-9, 1.0) for _ in range(5))], Request())
 
 
 def test_no_island_left_is_no_posterior():

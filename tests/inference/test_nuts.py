@@ -138,6 +138,23 @@ def test_a_fit_that_leaves_nothing_open_is_found_at_once():
 
 
 @pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("interrupt", "outcome"), [(False, Outcome.CONVERGED), (True, Outcome.INTERRUPTED)])
+def test_it_looks_once_more_when_the_budget_ends(interrupt, outcome):
+    """60 draws are too few, and of the 120 that it goes on to make there is a budget for 105."""
+    control = Control()
+
+    def end(progress: Progress) -> None:
+        if progress.done >= 30 + 105:
+            control.interrupt() if interrupt else setattr(control, "max_evaluations", 1)
+
+    control.report = end
+    method = NUTS(warmup=30, most_divergent=0.5)
+    found = run(problem(WIDE, completion(2, 2, 1, 4, seed=0)), method, control, chains=1, draws=60)
+    assert (found.outcome, found.diagnostics["draws"]) == (outcome, 105)
+    assert found.message == outcome.advice
+
+
+@pytest.mark.usefixtures("unchecked")
 def test_an_interrupted_run_keeps_its_finished_chains():
     control = Control()
 
@@ -148,6 +165,7 @@ def test_an_interrupted_run_keeps_its_finished_chains():
     control.report = stop_in_the_second_chain
     found = run(problem(WIDE), NUTS(warmup=20), control, chains=3, draws=15)
     assert found.outcome is Outcome.INTERRUPTED
+    assert "only 1 of 3 chains" in found.message
     assert found.posterior.end_to_end.shape == (1, 15, 3, 3)
 
 

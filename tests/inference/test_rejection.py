@@ -11,9 +11,12 @@ from problems import INTEGER_TASK, condition, criterion, errors_apart, integers,
 from scipy import stats
 
 from bayesgc.inference import Control, Outcome, Rejection, Request
+from bayesgc.models import MatrixFactorization
+from bayesgc.task import sensing
 from bayesgc.validate import InputError
 
 BLOCK = 2**13
+PRECISION = 0.0165
 
 
 def test_counts_and_interval():
@@ -91,6 +94,24 @@ def test_interruption_keeps_what_was_found():
     assert run.outcome is Outcome.INTERRUPTED
     assert 3 * BLOCK <= run.evaluations < 20 * BLOCK
     assert run.posterior is not None
+
+
+@pytest.mark.parametrize(("interrupt", "outcome"), [(False, Outcome.CONVERGED), (True, Outcome.INTERRUPTED)])
+def test_it_looks_once_more_when_the_budget_ends(interrupt, outcome):
+    """After 12 blocks, when it last looked, it was not precise enough; after 13 it is."""
+    task = sensing(3, 3, 1, 3, seed=0)
+    problem = criterion(MatrixFactorization(2, 5), task, 0.5 * task.zero_train_loss)
+    control = Control(max_evaluations=13 * BLOCK)
+    if interrupt:
+        control.report = lambda progress: control.interrupt() if progress.done == 13 * BLOCK else None
+    run = condition(Rejection(), problem, control, precision=PRECISION)
+    summary = run.posterior.summaries["gen_loss"]
+    assert run.outcome is outcome, summary.mcse / summary.mean
+    assert run.evaluations == 13 * BLOCK
+    assert summary.mcse <= PRECISION * summary.mean
+    assert condition(Rejection(), problem, Control(max_evaluations=12 * BLOCK), precision=PRECISION).outcome is (
+        Outcome.EXHAUSTED
+    )
 
 
 def test_out_of_time():

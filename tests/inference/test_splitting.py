@@ -154,6 +154,16 @@ def test_more_islands_until_the_errors_are_small():
     assert summary.mcse <= 0.03 * summary.mean
 
 
+def test_few_islands_do_not_judge_each_other():
+    """Three that agree may do so by chance: it goes on to an effective number of eight, which `diagnose` asks for."""
+    run = condition(SMALL, chains=3, precision=0.5)
+    assert run.outcome is Outcome.CONVERGED
+    assert run.diagnostics["islands"] in (9, 12)
+    few = condition(SMALL, control=Control(max_evaluations=run.evaluations * 2 // 3), chains=3, precision=0.5)
+    assert few.outcome is Outcome.EXHAUSTED
+    assert few.diagnostics["islands"] < 9
+
+
 def test_weights_make_the_matrices():
     run = condition(SMALL, chains=4, draws=30, weights=True)
     weights = run.posterior.weights
