@@ -49,10 +49,12 @@ class Judgement:
         return {"schema": 1, "level": LEVEL, "rule": RULE, "claims": [asdict(claim) for claim in self.claims]}
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[str | Table]:
-        for name in dict.fromkeys(claim.claim for claim in self.claims):
-            same = [claim for claim in self.claims if claim.claim == name]
+        names = [claim.claim for claim in self.claims]
+        kinds = dict.fromkeys((claim.claim, claim.measured) for claim in self.claims)
+        for name, measured in sorted(kinds, key=lambda kind: names.index(kind[0])):
+            same = [claim for claim in self.claims if (claim.claim, claim.measured) == (name, measured)]
             what = f"the number of {same[0].unit}" if same[0].unit else "the factor is"
-            yield f"[bold]{name}[/bold]: {what} {same[0].measured}, claimed {_limit(same[0])}"
+            yield f"[bold]{name}[/bold]: {what} {measured}, claimed {_limit(same[0])}"
             table = Table(box=None, padding=(0, 2, 0, 0))
             table.add_column("", no_wrap=True)
             table.add_column("")  # the one that gives way where the terminal is narrow

@@ -296,3 +296,19 @@ def test_numbers_of_measurements_are_printed_as_such(tmp_path, capsys):
     printed = " ".join(capsys.readouterr().out.split())
     assert "the number of measurements from which on E[L_gen] stays below 0.5 of the zero matrix's" in printed
     assert "claimed below 15" in printed
+
+
+def test_what_was_measured_is_printed_above_the_numbers_it_is_true_of(tmp_path, capsys):
+    from bayesgc.cli.show import print_claims
+
+    widths = ([5, 80], [5, 640])
+    stores = [
+        write(tmp_path / str(place), {"width": each}, posterior_gen_loss=np.array([[1.0], [2.0]]) + 0.01 * JITTER)
+        for place, each in enumerate(widths)
+    ]
+    print_claims(stores, as_json=False)
+    printed = " ".join(capsys.readouterr().out.split())
+    hurts = printed[printed.index("width hurts") : printed.index("wide nets")]
+    assert hurts.count("width hurts") == 2
+    assert "at width 80 over that at width 5" in hurts
+    assert "at width 640 over that at width 5" in hurts
