@@ -86,7 +86,7 @@ def test_evidence_is_a_meijer_function(widths, expected, side):
     assert math.exp(evidence.value) == pytest.approx(expected, rel=0.01)
 
 
-@pytest.mark.parametrize("widths", [(6,), (20, 9), (4, 8, 5)])
+@pytest.mark.parametrize("widths", [(6,), (20, 9), pytest.param((4, 8, 5), marks=pytest.mark.slow)])
 def test_evidence_of_other_widths(widths):
     model = unnormalised(1 + len(widths), widths)
     evidence = run(

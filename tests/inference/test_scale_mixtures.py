@@ -105,7 +105,10 @@ def gaps(ours, theirs):
     }
 
 
-@pytest.mark.parametrize("name", ["student-t", "laplace", "horseshoe"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("name", ["student-t", *(pytest.param(name, marks=SLOW) for name in ("laplace", "horseshoe"))])
 def test_importance_and_splitting_agree_with_rejection(name):
     problem = collapsed_problem(model(name), MILD_TASK, 0.02)
     reference = run(Rejection(), problem, precision=0.02)
