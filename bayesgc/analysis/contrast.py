@@ -72,24 +72,30 @@ def _paired(name: str, group: dict[bytes, list[Json]], base_name: str, base: dic
 
 
 def _mean_difference(pairs: Sequence[tuple[list[Json], list[Json]]], name: str, *, one_error: bool) -> Json | None:
-    """The mean over tasks, its standard error and 95 % interval."""
+    """The mean over tasks, its standard error and 95 % interval; None also where a common error is not known."""
     both = [(_mean_value(ours, name), _mean_value(theirs, name)) for ours, theirs in pairs]
     known = [(ours, theirs) for ours, theirs in both if ours is not None and theirs is not None]
     if len(known) < 2:
         return None
     gaps = np.array([ours[0] - theirs[0] for ours, theirs in known])
     common = float(np.mean([math.hypot(ours[1], theirs[1]) for ours, theirs in known])) if one_error else 0.0
+    if math.isnan(common):
+        return None
     mean, error = float(gaps.mean()), math.hypot(gaps.std(ddof=1) / math.sqrt(len(gaps)), common)
     half = float(stats.t.ppf(0.975, len(gaps) - 1)) * error
     return {"difference": mean, "mcse": error, "ci95": [mean - half, mean + half], "tasks": len(gaps)}
 
 
 def _mean_value(runs: Sequence[Json], name: str) -> tuple[float, float] | None:
-    """The mean over the runs on one task that know the quantity, and the mean of their own errors."""
+    """The mean over the runs on one task that know the quantity, and of their own errors, NaN if one is not known."""
     known = [value for each in runs if (value := _value(each, name)) is not None]
     if not known:
         return None
-    return float(np.mean([mean for mean, _ in known])), float(np.mean([error or 0.0 for _, error in known]))
+    return float(np.mean([mean for mean, _ in known])), float(np.mean([_or_nan(error) for _, error in known]))
+
+
+def _or_nan(error: float | None) -> float:
+    return math.nan if error is None else error
 
 
 def _shares_draws(entry: Json, base: Json) -> bool:

@@ -310,11 +310,11 @@ def why_no_density(task: Task, collapsed: Collapsed, eps: float) -> str | None:
         return f"with {activation.name} hidden units can die, so that a share of the weights that fit has no density"
     if eps > 0 and collapsed.has_atoms:
         return "weights with atoms can be of low rank, so that a share of the weights that fit has no density"
-    return why_singular(task, collapsed) or _why_rounded(task, collapsed)
+    return why_singular(task, collapsed)
 
 
 def why_singular(task: Task, collapsed: Collapsed) -> str | None:
-    """Why S is singular whatever the hidden layers, in a few words; None where it is not."""
+    """Why S is singular whatever the hidden layers, or by rounding for a share of them, in a few words; None if not."""
     rows, cols = task.unfolding
     count, rank = task.measurements.count, min(collapsed.feature_count, cols)
     if task.measurements.rank < count:
@@ -325,17 +325,11 @@ def why_singular(task: Task, collapsed: Collapsed) -> str | None:
             return f"a row has {most} observed cells, more than the rank {rank} of the model"
     elif count > rows * rank:
         return f"there are {count} measurements, more than the {rows * rank} that a width of {rank} can fit"
-    if _singular_share(task, collapsed) == 1:
-        return "the measurements share directions that the width of the model cannot tell apart"
-    return None
-
-
-def _why_rounded(task: Task, collapsed: Collapsed) -> str | None:
-    """Why S is singular by rounding for a share of the draws, where no other reason is known."""
-    if collapsed.has_atoms or collapsed.whitened.network.activation.has_plateau:
-        return None
     share, depth = _singular_share(task, collapsed), len(collapsed.whitened.shapes)
-    if share == 0:
+    if share == 1:
+        return "the measurements share directions that the width of the model cannot tell apart"
+    truly = collapsed.has_atoms or collapsed.whitened.network.activation.has_plateau
+    if share == 0 or truly:
         return None
     return (
         f"with {depth} layers {share:.0%} of the weights are, to sixteen digits, of too low a rank for the measurements"

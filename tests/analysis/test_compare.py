@@ -250,6 +250,10 @@ def test_an_error_that_the_tasks_have_in_common_is_added(seeds: tuple[int, ...],
     wanted = math.hypot(stats.sem(gaps), common if shared else 0.0)
     assert pair["gen_loss"]["mcse"] == pytest.approx(wanted)
     assert np.ptp(pair["gen_loss"]["ci95"]) == pytest.approx(2 * stats.t.ppf(0.975, 2) * wanted)
+    # Where it is not known, neither is the common error.
+    del deep[0]["posterior"]["gen_loss"].attrs["mcse"]
+    (pair,) = compare(*shallow, *deep).paired
+    assert (pair["gen_loss"] is None) == shared
 
 
 @pytest.mark.parametrize(("apart", "words"), [(0.001, "Generalises worse"), (0.1, "Generalise alike")])
