@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayesgc.analysis.predictive import MEANINGS, cell_moments, cell_quantiles, interval_kind
 from bayesgc.analysis.storage import SCHEMA
 from bayesgc.analysis.verdict import verdict
 
@@ -22,6 +23,7 @@ QUANTITIES = (
     "nuclear_norm",
 )
 STATISTICS = ("mean", "sd", "mcse", "q05", "q50", "q95")
+CELL_STATISTICS = ("mean", "sd", "q05", "q50", "q95")
 BASELINES = ("zero", "least_squares", "nuclear_norm", "chance")
 
 Json = dict[str, Any]
@@ -49,6 +51,7 @@ def result_object(tree: xr.DataTree) -> Json:
         "map": _mode(tree),
         "baselines": _baselines(tree["constant_data"].to_dataset()),
         "unobserved": _unobserved(tree),
+        "unobserved_intervals": _intervals(tree),
         "diagnostics": {"evaluations": int(attributes["evaluations"]), **json.loads(attributes["diagnostics"])},
         "seconds": {"total": None, "sampling": None, "gd": None, "map": None, **json.loads(attributes["seconds"])},
         "reasons": json.loads(attributes["reasons"]),
@@ -139,26 +142,44 @@ def _losses(point: xr.Dataset) -> Json:
 
 
 def _unobserved(tree: xr.DataTree) -> list[Json] | None:
-    """Posterior mean and quantiles (5 to 95 %: a 90 % interval) of each missing cell, in the table's own units.
+    """Mean and quantiles (5 to 95 %: a 90 % interval) of each missing cell, in the table's own units.
 
-    Only where the truth is unknown, the measurements are cells, and something fitted.
+    Only where the truth is unknown, the measurements are cells, and something fitted. ``index`` is the place of a cell
+    along each dimension, from 0, whatever its labels are.
     """
-    constants = tree["constant_data"].to_dataset()
-    if "ground_truth" in tree.children or "posterior" not in tree.children or "cells" not in constants:
+    if not _predicts_cells(tree):
         return None
     matrix = tree["posterior"].to_dataset()["end_to_end"]
     shape, dims = matrix.shape[2:], matrix.dims[2:]
-    draws = matrix.values.reshape(-1, math.prod(shape)).astype(np.float64)
-    missing = np.setdiff1d(np.arange(draws.shape[1]), constants["cells"].values)
+    missing = np.setdiff1d(np.arange(math.prod(shape)), tree["constant_data"]["cells"].values)
     labels = [matrix[dim].values.tolist() for dim in dims]
-    places = np.stack(np.unravel_index(missing, shape), axis=-1)
+    places = np.stack(np.unravel_index(missing, shape), axis=-1).tolist()
+    columns = [*cell_moments(tree, missing), *cell_quantiles(tree, "posterior", missing, [0.05, 0.5, 0.95])]
+    statistics = (dict(zip(CELL_STATISTICS, map(_number, row), strict=True)) for row in zip(*columns, strict=True))
     return [
-        {str(dim): names[int(i)] for dim, names, i in zip(dims, labels, place, strict=True)} | _cell(draws[:, cell])
-        for place, cell in zip(places, missing, strict=True)
+        {str(dim): names[i] for dim, names, i in zip(dims, labels, place, strict=True)} | {"index": place} | found
+        for place, found in zip(places, statistics, strict=True)
     ]
 
 
-def _cell(values: np.ndarray) -> Json:
-    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
-    moments = {"mean": values.mean(), "sd": values.std(), "q05": low, "q50": middle, "q95": high}
-    return {name: _number(value) for name, value in moments.items()}
+def _intervals(tree: xr.DataTree) -> Json | None:
+    """What the intervals of the missing cells are intervals of; None where there are none."""
+    if not _predicts_cells(tree):
+        return None
+    kind = interval_kind(tree)
+    return {"kind": kind, "meaning": MEANINGS[kind], "level": 0.9}
+
+
+def _predicts_cells(tree: xr.DataTree) -> bool:
+    known = "ground_truth" in tree.children or "posterior" not in tree.children
+    return not known and "cells" in tree["constant_data"].data_vars
+
+
+def cell_labels(cell: Json) -> dict[str, str]:
+    """The labels of a missing cell by dimension, each on one line, as they are shown."""
+    return {name: one_line(cell[name]) for name in cell if name not in (*CELL_STATISTICS, "index")}
+
+
+def one_line(label: object) -> str:
+    """A label without what breaks rows of a table: line ends, tabs and control characters become spaces."""
+    return "".join(sign if sign.isprintable() else " " for sign in str(label))

@@ -165,8 +165,13 @@ def _generalisation_unknown(result: Json) -> str:
         return "The measurements determine every entry, so nothing is held out and generalisation cannot be judged."
     cells = result["unobserved"]
     if cells:
+        which = (
+            "missing cell with the 90 % interval"
+            if len(cells) == 1
+            else f"{len(cells)} missing cells with the 90 % intervals"
+        )
         return (
-            f"The truth is unknown, so generalisation cannot be judged; weights that merely fit predict "
-            f"the {len(cells)} missing cells with the 90 % intervals given."
+            "The truth is unknown, so generalisation cannot be judged; weights that merely fit predict "
+            f"the {which} given, {result['unobserved_intervals']['meaning']}."
         )
     return "The truth is unknown, so generalisation cannot be judged: only the fit can."

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bayesgc.analysis.numerals import rounded
+from bayesgc.analysis.summary import cell_labels
 from bayesgc.analysis.wording import (
     HEADINGS,
     judged,
@@ -30,7 +31,6 @@ Json = dict[str, Any]
 
 STYLES = {"law": "", "posterior": "bold", "reference": "dim"}
 CELLS_SHOWN = 10
-STATISTICS = ("mean", "sd", "q05", "q50", "q95")
 
 
 def print_result(console: Console, result: Json, *, saved: str | None = None) -> None:
@@ -42,7 +42,7 @@ def rendered(result: Json, *, saved: str | None = None) -> RenderableType:
     """The whole report of one result."""
     parts: list[RenderableType] = [_heading(result), Text(), _laws(result), Text(legend_line(result), style="dim")]
     if result["unobserved"]:
-        parts += [Text(), _cells(result["unobserved"])]
+        parts += [Text(), _cells(result["unobserved"], result["unobserved_intervals"]["meaning"])]
     if volume := [*map(Text, volume_lines(result))]:
         parts += [Text(), *volume]
     parts += [Text(), Text(result["verdict"], style="bold")]
@@ -77,20 +77,18 @@ def _laws(result: Json) -> Table:
     return table
 
 
-def _cells(cells: list[Json]) -> Group:
-    """The first missing cells with their 90 % intervals."""
-    names = [key for key in cells[0] if key not in STATISTICS]
+def _cells(cells: list[Json], meaning: str) -> Group:
+    """The first missing cells with their 90 % intervals, and what these are intervals of."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False, show_edge=False)
-    for name in names:
+    for name in cell_labels(cells[0]):
         table.add_column(name)
     for heading in ("mean", "5 %", "95 %"):
         table.add_column(heading, justify="right", no_wrap=True)
     for cell in cells[:CELLS_SHOWN]:
-        table.add_row(
-            *(escape(str(cell[name])) for name in names), *(rounded(cell[q], 4) for q in ("mean", "q05", "q95"))
-        )
+        table.add_row(*map(escape, cell_labels(cell).values()), *(rounded(cell[q], 4) for q in ("mean", "q05", "q95")))
     more = len(cells) - CELLS_SHOWN
-    parts: list[RenderableType] = [Text("Missing cells, in the table's units", style="dim"), table]
+    caption = f"Missing cells, in the table's units, with 90 % intervals {meaning}"
+    parts: list[RenderableType] = [Text(caption, style="dim"), table]
     if more > 0:
         parts.append(Padding(Text(f"… and {more} more (--json lists them all)", style="dim"), (0, 0)))
     return Group(*parts)

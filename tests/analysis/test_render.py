@@ -72,6 +72,9 @@ def test_unknown_truth_lists_the_missing_cells_and_drops_what_is_not_known() -> 
     assert "L_gen" not in text
     assert "truth unknown" in text
     assert all(word in text for word in ("Ada", "age", "Dé", "mass"))
+    assert "Missing cells, in the table's units, with 90 % intervals of the value as it would be measured" in " ".join(
+        text.split()
+    )
     result["unobserved"] = result["unobserved"] * 5
     assert "… and 5 more" in text_of(result)
 
@@ -80,6 +83,12 @@ def test_labels_are_no_markup() -> None:
     result = result_object(tree(table_task()))
     result["unobserved"][0]["row"] = "[red]Ada[/red]"
     assert "[red]Ada[/red]" in text_of(result)
+
+
+def test_labels_stay_on_one_line_and_move_no_cursor() -> None:
+    result = result_object(tree(table_task()))
+    result["unobserved"][0]["row"] = "two\nlines\t\x1b[31m"
+    assert "two lines  [31m" in text_of(result)
 
 
 def test_a_volume_without_a_bound_has_no_line() -> None:

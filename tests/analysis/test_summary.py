@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from records_for_tests import RESTARTS, descent, draws, mode, run, sensing_task,
 
 import bayesgc.task as tasks
 from bayesgc.analysis.datatree import load, save
+from bayesgc.analysis.predictive import predict
 from bayesgc.analysis.schema import result_schema
 from bayesgc.analysis.summary import result_object
 from bayesgc.inference.records import Estimate, Outcome
@@ -115,10 +117,50 @@ def test_missing_cells_come_with_labels_and_intervals_in_the_tables_units() -> N
     values = task.units.to_units(draws(task, 0.08, 11).end_to_end.double().numpy())[..., 0, 1]
     cell = result["unobserved"][0]
     assert cell["mean"] == pytest.approx(values.mean())
-    assert (cell["q05"], cell["q95"]) == pytest.approx(tuple(np.quantile(values, [0.05, 0.95])))
+    # Those of `predict`, with noise of the size of the residuals: not the quantiles of the draws alone.
+    predicted = predict(tree(task), level=0.9).sel(row="Ada", col="age")
+    assert (cell["q05"], cell["q95"]) == pytest.approx((float(predicted["low"]), float(predicted["high"])))
+    assert cell["q95"] - cell["q05"] > 1.05 * np.ptp(np.quantile(values, [0.05, 0.95]))
+    assert result["unobserved_intervals"] == {
+        "kind": "measured",
+        "meaning": "of the value as it would be measured",
+        "level": 0.9,
+    }
     assert result["posterior"]["gen_loss"] is None
     assert result_object(tree(task, accepted=False))["unobserved"] is None
     assert result_object(tree())["unobserved"] is None
+    assert result_object(tree())["unobserved_intervals"] is None
+
+
+def test_intervals_at_an_exact_fit_are_of_the_noiseless_cell_and_say_so() -> None:
+    task = table_task()
+    result = tree(task)
+    result.attrs["eps"] = 0.0
+    found = result_object(result)
+    validator().validate(found)
+    assert (found["unobserved_intervals"]["kind"], found["unobserved_intervals"]["meaning"]) == (
+        "noiseless",
+        "of the noiseless cell",
+    )
+    # Whatever rounding left of the training losses.
+    values = result["posterior"]["end_to_end"].values[..., 0, 1].astype(float)
+    cell = found["unobserved"][0]
+    assert [cell[name] for name in ("q05", "q50", "q95")] == pytest.approx(
+        np.quantile(values, [0.05, 0.5, 0.95]).tolist()
+    )
+    assert cell["sd"] == pytest.approx(values.std())
+    assert "of the noiseless cell" in found["verdict"]
+
+
+def test_cells_are_told_apart_by_their_places_where_labels_are_alike() -> None:
+    task = dataclasses.replace(table_task(), coords={"row": ["same"] * 4, "col": ["mass", "age", "µ"]})
+    found = result_object(tree(task))
+    validator().validate(found)
+    assert [(cell["row"], cell["index"]) for cell in found["unobserved"]] == [
+        ("same", [0, 1]),
+        ("same", [1, 2]),
+        ("same", [3, 0]),
+    ]
 
 
 def test_nothing_accepted_leaves_an_upper_bound() -> None:
@@ -128,8 +170,6 @@ def test_nothing_accepted_leaves_an_upper_bound() -> None:
 
 
 def test_a_volume_without_any_bound_is_null_inside_and_evidence_stands_alone() -> None:
-    import dataclasses
-
     task = sensing_task()
     record = run(task, posterior=None)
     unknown = dataclasses.replace(record, log_volume=Estimate(None, None, (None, np.inf)))

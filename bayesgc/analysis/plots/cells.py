@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from bayesgc.analysis.groups import has, values
 from bayesgc.analysis.numerals import quartiles, rounded
 from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, say_absent, title_and_legend
-from bayesgc.analysis.summary import Json, result_object
+from bayesgc.analysis.predictive import MEANINGS, cell_moments, cell_quantiles, interval_kind
+from bayesgc.analysis.summary import Json, cell_labels, result_object
 
 CELLS_SHOWN = 16
 NAME_LENGTH = 22
@@ -34,21 +35,19 @@ def draw_cells(axes: Axes, tree: xr.DataTree, cells: list[Json]) -> None:
 
     Columns may have units of their own, so the axis is in standard deviations and the numbers beside it in the units.
     """
-    shape, missing = _missing(tree, CELLS_SHOWN)
+    _, missing = _missing(tree, CELLS_SHOWN)
     center, scale, unit = cell_units(tree, CELLS_SHOWN)
     heights = np.arange(len(missing))[::-1]
-    for law, width in (("prior", 7.0), ("posterior", 3.0)):
-        draws = values(tree, law, "end_to_end").reshape(-1, np.prod(shape))[:, missing]
-        low, high = (np.quantile(draws, [0.05, 0.95], axis=0) - center) / scale
-        axes.hlines(
-            heights, low, high, color=COLOURS[law], lw=width, alpha=0.25 if law == "prior" else 0.9, label=NAMES[law]
-        )
-        if law == "posterior":
-            axes.plot((draws.mean(0) - center) / scale, heights, "o", ms=4.5, color=COLOURS[law], mec="white", mew=0.6)
+    for law, width, alpha in (("prior", 7.0, 0.25), ("posterior", 3.0, 0.9)):
+        low, high = ((each - center) / scale for each in cell_quantiles(tree, law, missing, [0.05, 0.95]))
+        axes.hlines(heights, low, high, color=COLOURS[law], lw=width, alpha=alpha, label=NAMES[law])
+    means = (cell_moments(tree, missing)[0] - center) / scale
+    axes.plot(means, heights, "o", ms=4.5, color=COLOURS["posterior"], mec="white", mew=0.6)
     for height, cell in zip(heights, cells, strict=False):
         text = f"{rounded(cell['mean'])} {quartiles(cell['q05'], cell['q95'])}"
         axes.annotate(text, (1.01, height), xycoords=("axes fraction", "data"), va="center", fontsize=6.5)
-    axes.set_yticks(heights, [cell_name(cell) for cell in cells[:CELLS_SHOWN]])
+    # A label is no formula, whatever dollar signs it has.
+    axes.set_yticks(heights, [cell_name(cell) for cell in cells[:CELLS_SHOWN]], parse_math=False)
     axes.set_ylim(-0.7, len(missing) - 0.3)
     axes.set_xlabel(unit.replace(", ", ",\n"))
     title_and_legend(axes, _cells_title(len(missing), len(cells)))
@@ -63,7 +62,7 @@ def _missing(tree: xr.DataTree, count: int) -> tuple[tuple[int, ...], np.ndarray
 def cell_units(tree: xr.DataTree, count: int) -> tuple[np.ndarray, np.ndarray, str]:
     """Mean and standard deviation of the columns of the first missing cells, and what an axis in these is called."""
     shape, missing = _missing(tree, count)
-    name = "mean and 90 % interval"
+    name = f"mean and 90 % interval, {MEANINGS[interval_kind(tree)]}"
     if not has(tree, "constant_data", "scale"):
         return np.zeros(missing.size), np.ones(missing.size), name
     center, scale = (values(tree, "constant_data", part).reshape(-1)[missing] for part in ("center", "scale"))
@@ -73,8 +72,7 @@ def cell_units(tree: xr.DataTree, count: int) -> tuple[np.ndarray, np.ndarray, s
 
 def cell_name(cell: Json) -> str:
     """Its labels, cut where they are long."""
-    statistics = {"mean", "sd", "q05", "q50", "q95"}
-    name = " · ".join(str(part) for key, part in cell.items() if key not in statistics)
+    name = " · ".join(cell_labels(cell).values())
     return name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 1]}…"
 
 

@@ -26,7 +26,7 @@ from bayesgc.analysis.report import charts
 from bayesgc.analysis.report.page import Page, Picture, Section, Table
 from bayesgc.analysis.report.rerun import rerun_command, why_no_command
 from bayesgc.analysis.report.stills import data_uri
-from bayesgc.analysis.summary import Json, result_object
+from bayesgc.analysis.summary import Json, cell_labels, result_object
 from bayesgc.analysis.wording import HEADINGS, judged, law_rows, legend_line, model_line, run_line, task_line
 from bayesgc.analysis.wording import volume_lines as volume_sentences
 
@@ -142,14 +142,13 @@ def _spectrum_rows(entry: Json) -> Iterator[tuple[str, str, str]]:
 def _cells(tree: xr.DataTree, result: Json) -> Section:
     """The missing cells with their intervals."""
     cells = result["unobserved"]
-    statistics = {"mean", "sd", "q05", "q50", "q95"}
-    labels = tuple(key for key in cells[0] if key not in statistics)
+    labels, meaning = tuple(cell_labels(cells[0])), result["unobserved_intervals"]["meaning"]
     rows = [
-        (*(str(cell[key]) for key in labels), *(rounded(cell[key], 4) for key in ("mean", "q05", "q95", "sd")))
+        (*cell_labels(cell).values(), *(rounded(cell[key], 4) for key in ("mean", "q05", "q95", "sd")))
         for cell in cells[:_MOST_CELLS]
     ]
     shown = f"the first {_MOST_CELLS} of {len(cells)}" if len(cells) > _MOST_CELLS else f"all {len(cells)}"
-    caption = f"Missing cells in the table's own units ({shown}): mean, 90 % interval and standard deviation."
+    caption = f"Missing cells in the table's own units ({shown}): mean, 90 % interval and standard deviation {meaning}."
     headings = (*labels, "mean", "5 %", "95 %", "sd")
     which = (
         f"the first {charts.CELLS} of {len(cells)} missing cells" if len(cells) > charts.CELLS else "the missing cells"
@@ -157,7 +156,7 @@ def _cells(tree: xr.DataTree, result: Json) -> Section:
     picture = _picture(
         "cells",
         f"What weights that fit say of {which}",
-        "Mean and 90 % interval; point at one to see it in the table's own units.",
+        f"Mean and 90 % interval {meaning}; point at one to see it in the table's own units.",
         plots.plot_cells(tree),
         lambda: charts.cells_chart(tree, cells),
     )
