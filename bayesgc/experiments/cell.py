@@ -11,11 +11,10 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
+from bayesgc.experiments.sources import code_key, content
 from bayesgc.inference.version import ALGORITHM
-from bayesgc.models import plugins
 from bayesgc.models.priors import listed_priors
 from bayesgc.options import Options
 
@@ -96,27 +95,16 @@ class Cell:
 def _chosen(options: Options, *, without: Collection[str]) -> dict[str, Any]:
     """The options that differ from their defaults; new options with defaults then change no key.
 
-    A file, of data or of code, counts by what is in it.
+    A file, of data or of code, counts by what is in it, and code by what it imports of the user's own too.
     """
     chosen: dict[str, Any] = options.model_dump(mode="json", exclude_defaults=True, exclude=set(without))
     if "data" in chosen:
-        chosen["data"] = _content(chosen["data"])
+        chosen["data"] = content(chosen["data"])
     if "model" in chosen:
-        chosen["model"] = _code(chosen["model"])
+        chosen["model"] = code_key(chosen["model"])
     if "prior" in chosen:
-        chosen["prior"] = ",".join("..." if each is ... else _code(each) for each in listed_priors(chosen["prior"]))
+        chosen["prior"] = ",".join("..." if each is ... else code_key(each) for each in listed_priors(chosen["prior"]))
     return chosen
-
-
-def _code(spec: str) -> str:
-    """The name of a plug-in, its file by what is in it."""
-    source = plugins.split(spec)[0]
-    return _content(source) + spec[len(source) :] if plugins.is_file(source) else spec
-
-
-def _content(name: str) -> str:
-    """What stands for a file in a key; a name that is none of a file stands for itself."""
-    return hashlib.sha256(Path(name).read_bytes()).hexdigest() if Path(name).is_file() else name
 
 
 def _digest(content: dict[str, Any]) -> str:

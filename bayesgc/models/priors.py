@@ -232,6 +232,11 @@ def available() -> dict[str, RegisteredPrior | str]:
     return found
 
 
+def offered_at(name: str) -> str | None:
+    """The module of the prior that an installed package offers by this name; None where none does."""
+    return next((point.module for point in _offered() if point.name == name), None)
+
+
 def _found(spec: str) -> tuple[RegisteredPrior, str]:
     """The prior that a specification names, and the text of its options."""
     name, _, text = spec.partition(":")
