@@ -26,7 +26,7 @@ MODEL, TASK, RUN, DESCENT = "Model", "Task", "Conditioning", "Gradient descent"
 
 _OF_SYNTHETIC_TASKS = ("task", "rows", "cols", "shape", "rank", "measurements", "task_seed")
 _OF_FACTORISATIONS = ("family", "depth", "width", "activation", "prior", "scaling", "normalize")
-_OF_TABLES = ("index", "standardize")
+_OF_TABLES = ("index", "header", "standardize")
 _OF_DESCENT = (
     "gd_optimizer",
     "gd_lr",
@@ -90,6 +90,9 @@ class Options(BaseModel):
     ] = None
     index: Annotated[
         bool | None, About("Whether the first column of a .csv holds labels.", TASK, "when it is text")
+    ] = None
+    header: Annotated[
+        bool | None, About("Whether the first line of a .csv names the columns.", TASK, "when it is text")
     ] = None
     standardize: Annotated[bool, About("Centre and scale the columns of a .csv.", TASK)] = True
 
@@ -209,7 +212,7 @@ class Options(BaseModel):
         from bayesgc.task import SYNTHETIC, load
 
         if self.data is not None:
-            return load(self.data, standardize=self.standardize, index=self.index if self._is_table else None)
+            return load(self.data, standardize=self.standardize, index=self.index, header=self.header)
         make = SYNTHETIC[one_of("task", self.task, SYNTHETIC)]
         if self.shape is None:
             return make(self.rows, self.cols, self.rank, self.measurements, self.task_seed)

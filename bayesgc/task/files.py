@@ -27,31 +27,36 @@ _FAULTS = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, Runti
 _ARCHIVE_FAULTS = (*_FAULTS, zipfile.BadZipFile, zlib.error)
 
 
-def load(path: str | os.PathLike[str], *, standardize: bool = True, index: bool | None = None) -> Task:
+def load(
+    path: str | os.PathLike[str], *, standardize: bool = True, index: bool | None = None, header: bool | None = None
+) -> Task:
     """The task in a file; its suffix says what kind of file it is.
 
     ``.npz`` and ``.nc`` (netCDF) hold ``A`` (n, *shape) with at least two axes in ``shape``, ``y`` (n) and, where the
     truth is known, ``truth`` (*shape). ``.csv`` holds a table: see :func:`bayesgc.task.tables.read_table`, also for
-    ``standardize`` and ``index``, which act on tables alone.
+    ``standardize``, ``index`` and ``header``, which act on tables alone.
+
+    Raises:
+        InputError: for a file that cannot be read or used, in one line with the file, the fault and what is allowed.
     """
     file = Path(path)
     try:
         file.open("rb").close()  # Missing files, folders and permissions fail here, alike for every kind of file.
-        return _read(file, standardize, index)
+        return _read(file, standardize, index, header)
     except InputError as fault:
         raise InputError(f"{file}: {fault}") from fault
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror or error}.") from error
 
 
-def _read(file: Path, standardize: bool, index: bool | None) -> Task:
+def _read(file: Path, standardize: bool, index: bool | None, header: bool | None) -> Task:
     suffix = file.suffix.lower()
     if suffix == ".csv":
-        return read_table(file, standardize=standardize, index=index)
+        return read_table(file, standardize=standardize, index=index, header=header)
     if suffix not in _READERS:
         raise InputError(f"the suffix is {suffix!r}; it must be one of {', '.join([*_READERS, '.csv'])}.")
-    if index is not None:
-        raise InputError("a column of labels can be asked for, or ruled out, in a .csv table only.")
+    if index is not None or header is not None:
+        raise InputError("labels and a header can be asked for, or ruled out, in a .csv table only.")
     return _array_task(_READERS[suffix](file), file.name)
 
 

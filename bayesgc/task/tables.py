@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import csv
 import math
+import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,9 @@ from bayesgc.validate import InputError
 
 # As cells are compared in lower case, NA, NaN and N/A are among them.
 _UNOBSERVED = frozenset({"", "na", "nan", "n/a"})
+# 1,234 and 1.234,5 and 0,5 and 12 % and $3: numbers to a reader, text to a computer.
+_DRESSED = re.compile(r"[+-]?[$€£¥]?\s?(\d{1,3}([.,'’_\s]\d{3})+([.,]\d+)?|\d+([.,]\d+)?)(\s?[%‰$€£¥])?")
+_REPEATED_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -29,39 +34,49 @@ class _Line:
     cells: list[str]
 
 
-def read_table(file: Path, *, standardize: bool = True, index: bool | None = None) -> Task:
+def read_table(file: Path, *, standardize: bool = True, index: bool | None = None, header: bool | None = None) -> Task:
     """The task of predicting the unobserved cells of a table in comma-separated text.
 
-    The first line holds the names of the columns, distinct and not empty; blank lines are skipped. A cell that is
-    empty, NA, NaN or n/a is unobserved; each column needs an observed cell, and the table an unobserved one. A first
-    column without numbers holds the labels of the rows; one that mixes text and numbers is refused unless ``index``
-    says what it is: True takes the first column for labels whatever it holds (and its name may then be empty), False
-    for data. With ``standardize`` the targets are those of :func:`standardization`, and ``units`` leads back.
+    Args:
+        file: the table. Blank lines are skipped; in a table of one column they are empty cells, but for those at the
+            ends of the file. A cell that is empty, NA, NaN or n/a is unobserved; each column needs an observed cell,
+            and the table an unobserved one.
+        standardize: take the targets of :func:`standardization`; ``units`` leads back.
+        index: whether the first column holds the labels of the rows. By default it does where it is all text; one
+            that mixes text and numbers, or holds numbers with separators such as 1,234, is refused. Where a label is
+            empty or there twice, its line is added to it.
+        header: whether the first line holds the names of the columns, distinct and not empty. By default it must be
+            text throughout; a first line with numbers is refused. Without names, columns are numbered from 0.
+
+    Raises:
+        InputError: with the line, the column and what is allowed there.
     """
-    header, *lines = _lines(file)
-    if not lines:
+    lines = _lines(file)
+    _check_widths(lines, "the first line" if header is False else "the header")
+    labelled = _has_labels(lines[header is not False :]) if index is None else index
+    named = _has_names(lines[0], skip=int(labelled)) if header is None else header
+    rows = lines[named:]
+    if not rows:
         raise InputError("has a header and no rows; a table needs at least one row.")
-    _check_widths(header, lines)
-    labelled = _has_labels(lines) if index is None else index
-    columns = header.cells[1:] if labelled else header.cells
+    columns = lines[0].cells[labelled:] if named else [str(place) for place, _ in enumerate(lines[0].cells[labelled:])]
     _check_names(columns, first=2 if labelled else 1)
-    values = np.array([_numbers(line, skip=int(labelled)) for line in lines])
+    values = np.array([_numbers(line, skip=int(labelled)) for line in rows])
     _check_observed(values, columns)
-    units = standardization(values) if standardize else None
+    labels = {"row": _labels(rows)} if labelled else {}
+    description = {"file": file.name, "standardize": standardize, "index": labelled, "header": named}
+    return _task(values, labels | ({"col": columns} if named else {}), description | _repeated(rows, labelled))
+
+
+def _task(
+    values: Float[np.ndarray, "rows cols"], coords: dict[str, list[str]], description: dict[str, int | float | str]
+) -> Task:
+    units = standardization(values) if description["standardize"] else None
     observed = np.flatnonzero(~np.isnan(values))
     targets = (values if units is None else units.from_units(values)).ravel()[observed]
     if units is not None and not targets.any():
         raise InputError("every column is constant, so nothing is left to fit once it is centred; do not standardize.")
-    coords = {"row": [line.cells[0] for line in lines]} if labelled else {}
-    return Task(
-        "data",
-        values.shape,
-        ObservedCells(values.shape, observed),
-        targets,
-        description={"file": file.name, "standardize": standardize, "index": labelled},
-        coords=coords | {"col": columns},
-        units=units,
-    )
+    measurements = ObservedCells(values.shape, observed)
+    return Task("data", values.shape, measurements, targets, description=description, coords=coords, units=units)
 
 
 def standardization(values: Float[np.ndarray, "rows cols"]) -> Units:
@@ -91,29 +106,71 @@ def _lines(file: Path) -> list[_Line]:
         raise InputError("is not text in UTF-8; save the table as comma-separated UTF-8.") from error
     except csv.Error as error:
         raise InputError(f"line {reader.line_num} is not comma-separated text: {error}.") from error
-    lines = [line for line in lines if line.cells not in ([], [""])]
+    lines = _without_blanks(lines)
     if not lines:
         raise InputError("is empty; a table needs a header and at least one row.")
     return lines
 
 
-def _check_widths(header: _Line, lines: list[_Line]) -> None:
+def _without_blanks(lines: list[_Line]) -> list[_Line]:
+    """The lines but for blank ones; in one column a blank line is an empty cell, unless it begins or ends the file."""
+    if max((len(line.cells) for line in lines), default=0) > 1:
+        return [line for line in lines if line.cells not in ([], [""])]
+    filled = [place for place, line in enumerate(lines) if line.cells]
+    return [_Line(line.number, line.cells or [""]) for line in lines[filled[0] : filled[-1] + 1]] if filled else []
+
+
+def _check_widths(lines: list[_Line], model: str) -> None:
     for line in lines:
-        if len(line.cells) != len(header.cells):
-            found, expected = len(line.cells), len(header.cells)
-            raise InputError(f"line {line.number} has {found} cells; it must have {expected}, as the header has.")
+        if len(line.cells) != len(lines[0].cells):
+            found, expected = len(line.cells), len(lines[0].cells)
+            raise InputError(f"line {line.number} has {found} cells; it must have {expected}, as {model} has.")
 
 
 def _has_labels(lines: list[_Line]) -> bool:
-    """Whether the first column holds labels; text and numbers mixed may be labels or a slip, so nobody guesses."""
+    """Whether the first column holds labels; what may be labels or a slip is refused, so nobody guesses."""
     texts = [line for line in lines if _is_text(line.cells[0])]
     numbers = [line for line in lines if not _is_text(line.cells[0]) and not _is_unobserved(line.cells[0])]
+    if dressed := next((line for line in texts if _is_dressed(line.cells[0])), None):
+        raise InputError(
+            f"line {dressed.number}, column 1 holds {dressed.cells[0]!r}, a number with separators or a unit; write it "
+            "plainly, as 1234.5, or say with index (--index) that the first column holds labels."
+        )
     if texts and numbers:
         raise InputError(
             f"line {texts[0].number}, column 1 holds {texts[0].cells[0]!r}, which is not a number, though that column "
             "holds numbers too; mend the cell, or say with index (--index) that the first column holds labels."
         )
     return bool(texts)
+
+
+def _has_names(line: _Line, skip: int) -> bool:
+    """Whether the first line holds names: it does where no cell could be data, and else it is asked for."""
+    for place, cell in enumerate(line.cells[skip:], start=skip + 1):
+        if cell and (not _is_text(cell) or _is_dressed(cell)):
+            raise InputError(
+                f"line {line.number}, column {place} holds {cell!r}, so that line may hold data or names; say with "
+                "header (--header) that it names the columns, or with --no-header that it holds data."
+            )
+    return True
+
+
+def _labels(lines: list[_Line]) -> list[str]:
+    """The labels of the rows, told apart by their lines where they are empty or alike."""
+    counts = Counter(line.cells[0] for line in lines)
+    alone = {label for label, count in counts.items() if label and count == 1}
+    return [
+        line.cells[0] if line.cells[0] in alone else f"{line.cells[0]} (line {line.number})".lstrip() for line in lines
+    ]
+
+
+def _repeated(lines: list[_Line], labelled: bool) -> dict[str, str]:
+    """The labels that several rows have, to be said in the output."""
+    counts = Counter(line.cells[0] for line in lines) if labelled else Counter[str]()
+    labels = [label for label, count in counts.items() if label and count > 1]
+    more = len(labels) - _REPEATED_SHOWN
+    shown = ", ".join(labels[:_REPEATED_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return {"repeated_labels": shown} if labels else {}
 
 
 def _check_names(columns: list[str], first: int) -> None:
@@ -137,9 +194,10 @@ def _numbers(line: _Line, skip: int) -> list[float]:
         try:
             numbers.append(_number(cell))
         except ValueError as error:
+            plainly = " (written plainly, as 1234.5)" if _is_dressed(cell) else ""
             raise InputError(
                 f"line {line.number}, column {place} holds {cell!r}; "
-                "it must be a finite number, or empty or NA where unobserved."
+                f"it must be a finite number{plainly}, or empty or NA where unobserved."
             ) from error
     return numbers
 
@@ -174,3 +232,8 @@ def _is_text(cell: str) -> bool:
     except ValueError:
         return True
     return False
+
+
+def _is_dressed(cell: str) -> bool:
+    """Whether text is a number written with separators, a decimal comma, a currency or a percent sign."""
+    return _is_text(cell) and _DRESSED.fullmatch(cell) is not None

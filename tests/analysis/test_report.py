@@ -123,11 +123,14 @@ def _given(words: list[str]) -> dict[str, Any]:
 LABELLED = "id,a,b\n1,1.0,2.0\n2,2.0,\n3,4.0,7.0\n"
 
 
-@pytest.mark.parametrize("loading", [{"standardize": False, "index": True}, {"index": False}, {"index": True}])
+@pytest.mark.parametrize(
+    "loading", [{"standardize": False, "index": True}, {"index": False}, {"index": True}, {"header": False}]
+)
 def test_the_command_loads_a_table_as_it_was_loaded(tmp_path: Path, loading: dict[str, bool]) -> None:
     from bayesgc.options import Options
 
-    (tmp_path / "table.csv").write_text(LABELLED, encoding="utf-8")
+    names, rows = LABELLED.split("\n", 1)
+    (tmp_path / "table.csv").write_text(rows if "header" in loading else f"{names}\n{rows}", encoding="utf-8")
     task = gc.load(tmp_path / "table.csv", **loading)
     model = gc.MatrixFactorization(depth=2, width=3, normalize=False)
     result = gc.infer(

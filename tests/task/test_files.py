@@ -235,6 +235,7 @@ def test_corrupted_archives_are_refused_or_read(tmp_path: Path) -> None:
 
 def test_labels_are_for_tables(tmp_path: Path) -> None:
     assert "in a .csv table only" in fault(write(tmp_path), index=True)
+    assert "in a .csv table only" in fault(write(tmp_path), header=False)
 
 
 def test_loading_measures_what_was_measured(tmp_path: Path) -> None:

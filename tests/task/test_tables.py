@@ -39,7 +39,7 @@ def test_labels_and_columns_become_coordinates(tmp_path: Path) -> None:
     assert task.measurements.cells.tolist() == [0, 1, 3, 4]
     assert task.unobserved_cells.tolist() == [2, 5]
     assert task.truth is None
-    assert task.description == {"file": "table.csv", "standardize": True, "index": True}
+    assert task.description == {"file": "table.csv", "standardize": True, "index": True, "header": True}
     np.testing.assert_allclose(in_units(task), [[1.5, 50], [np.nan, 70], [1.9, np.nan]])
 
 
@@ -124,6 +124,63 @@ def test_text_labels_can_be_ruled_out(tmp_path: Path) -> None:
 
 def test_a_row_may_be_wholly_unobserved(tmp_path: Path) -> None:
     assert read(tmp_path, "a,b\n1,2\n,\n3,5\n").unobserved_cells.tolist() == [2, 3]
+
+
+def test_labels_that_are_empty_or_alike_are_told_apart_by_their_lines(tmp_path: Path) -> None:
+    task = read(tmp_path, "who,a,b\nsame,1,2\nsame,3,\n,,5\nalone,2,7\n")
+    assert task.coords["row"] == ["same (line 2)", "same (line 3)", "(line 4)", "alone"]
+    assert task.description["repeated_labels"] == "same"
+    many = "".join(f"{label},1,{i}\n{label},2,\n" for i, label in enumerate("stuvw"))
+    assert read(tmp_path, f"who,a,b\n{many}").description["repeated_labels"] == "s, t, u and 2 more"
+
+
+@pytest.mark.parametrize("label", ["1,234", "1.234,5", "1 234", "0,5", "$3", "12 %", "1'234.5"])
+def test_numbers_with_separators_become_no_labels(tmp_path: Path, label: str) -> None:
+    text = f'n,a,b\n"{label}",1,2\n"x",3,\n'
+    with pytest.raises(InputError, match=r"line 2, column 1 holds .*, a number with separators.*\(--index\)") as caught:
+        read(tmp_path, text)
+    assert label in str(caught.value).replace('"', "")
+    assert read(tmp_path, text, index=True).coords["row"] == [label, "x"]
+    with pytest.raises(InputError, match=r"column 2 holds .*a finite number \(written plainly, as 1234.5\)"):
+        read(tmp_path, f'a,b\n1,"{label}"\n3,\n')
+
+
+@pytest.mark.parametrize("label", ["01.02.2020", "2020-01", "1.2.3", "12:30", "3rd", "5 kg"])
+def test_dates_and_versions_are_labels(tmp_path: Path, label: str) -> None:
+    assert read(tmp_path, f"n,a,b\n{label},1,2\nx,3,\n").coords["row"] == [label, "x"]
+
+
+@pytest.mark.parametrize("first", ["1,2,3", "ann,1,2", "country,2001,2002", "ann,NA,x", 'ann,x,"1,234"'])
+def test_a_first_line_with_numbers_is_asked_about(tmp_path: Path, first: str) -> None:
+    rows = "\nbob,3,\ncem,2,5\n" if first[0].isalpha() else "\n4,5,\n7,8,10\n"
+    message = r"line 1, column \d holds '.*', so that line may hold data or names.*\(--header\).*--no-header"
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, first + rows)
+
+
+def test_a_first_line_of_numbers_is_what_it_is_said_to_be(tmp_path: Path) -> None:
+    text = "country,2001,2002\nann,1,2\nbob,3,\n"
+    assert read(tmp_path, text, header=True).coords == {"row": ["ann", "bob"], "col": ["2001", "2002"]}
+    task = read(tmp_path, "ann,1,2\nbob,3,\n", header=False)
+    assert (task.shape, task.coords) == ((2, 2), {"row": ["ann", "bob"]})
+    assert task.description["header"] is False
+    plain = read(tmp_path, "1,2\n3,\n", header=False, standardize=False)
+    assert (plain.shape, plain.targets.tolist(), plain.coords) == ((2, 2), [1.0, 2.0, 3.0], {})
+    with pytest.raises(InputError, match="line 2 has 1 cells; it must have 2, as the first line has"):
+        read(tmp_path, "1,2\n3\n", header=False)
+    with pytest.raises(InputError, match="line 1, column 1 holds 'a'"):
+        read(tmp_path, "a,b\n1,2\n3,\n", header=False, index=False)
+
+
+@pytest.mark.parametrize("text", ["a\n1\n\n3\n", 'a\n1\n""\n3\n\n\n', "\n\na\n1\n\n3"])
+def test_a_blank_line_of_one_column_is_an_empty_cell(tmp_path: Path, text: str) -> None:
+    task = read(tmp_path, text, standardize=False)
+    assert (task.shape, task.unobserved_cells.tolist(), task.targets.tolist()) == ((3, 1), [1], [1.0, 3.0])
+
+
+def test_a_quoted_empty_cell_at_the_end_of_one_column_counts(tmp_path: Path) -> None:
+    # So pandas writes a column that ends with a missing value.
+    assert read(tmp_path, 'a\n1\n2\n""\n').unobserved_cells.tolist() == [2]
 
 
 def test_one_column_is_a_table(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def _option(name: str, value: Any) -> str:
 
 def _task(task: Json) -> Json:
     if "file" in task:
-        return {"data": task["file"], "standardize": task.get("standardize"), "index": task.get("index")}
+        return {"data": task["file"]} | {name: task.get(name) for name in ("standardize", "index", "header")}
     sides = task["shape"]
     shape = dict(zip(("rows", "cols"), sides, strict=True)) if len(sides) == 2 else {"shape": "x".join(map(str, sides))}
     return {"task": task["kind"], **shape, "rank": task.get("rank")} | {
