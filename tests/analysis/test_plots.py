@@ -28,6 +28,8 @@ from bayesgc.analysis.plots import (
 )
 from bayesgc.analysis.plots.losses import losses_title
 from bayesgc.analysis.plots.sweep import LAWS
+from bayesgc.analysis.report import write_report
+from bayesgc.analysis.storage import save
 from bayesgc.inference.records import Outcome
 from bayesgc.validate import InputError
 
@@ -153,6 +155,19 @@ def test_rank_plots_are_for_chains_alone() -> None:
     assert len([axes for axes in figure.axes if axes.lines]) == 3
     with pytest.raises(InputError, match="method is 'splitting'"):
         plot_ranks(tree())
+
+
+def test_labels_in_any_script_and_with_any_sign_are_drawn_without_a_warning(tmp_path: Path) -> None:
+    # Warnings are errors here; the font has no Chinese and no Devanagari, and a dollar sign would begin a formula.
+    labels = {"row": ["漢字 ग", "$\\frac{", "Cy", "two\nlines"], "col": ["mass", "مرحبا", "a_b^c $x$"]}
+    result = tree(dataclasses.replace(table_task(), coords=labels))
+    figure = plot_cells(result)
+    names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert names == ["漢字 ग · مرحبا", "$\\frac{ · a_b^c $x$", "two lines · mass"]
+    for suffix in (".png", ".svg", ".pdf"):
+        assert save_figure(figure, tmp_path / f"cells{suffix}").stat().st_size > 1000
+    page = write_report(save(result, tmp_path / "run.nc"), tmp_path / "run.html").read_text(encoding="utf-8")
+    assert "漢字 ग" in page
 
 
 def test_unknown_truth_shows_the_missing_cells_in_standard_deviations() -> None:

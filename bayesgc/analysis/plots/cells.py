@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -15,6 +17,7 @@ from bayesgc.analysis.summary import Json, cell_labels, result_object
 
 CELLS_SHOWN = 16
 NAME_LENGTH = 22
+_LINE = 42
 
 
 @in_the_look
@@ -49,7 +52,7 @@ def draw_cells(axes: Axes, tree: xr.DataTree, cells: list[Json]) -> None:
     # A label is no formula, whatever dollar signs it has.
     axes.set_yticks(heights, [cell_name(cell) for cell in cells[:CELLS_SHOWN]], parse_math=False)
     axes.set_ylim(-0.7, len(missing) - 0.3)
-    axes.set_xlabel(unit.replace(", ", ",\n"))
+    axes.set_xlabel(fill(unit, _LINE))
     title_and_legend(axes, _cells_title(len(missing), len(cells)))
 
 
@@ -62,7 +65,7 @@ def _missing(tree: xr.DataTree, count: int) -> tuple[tuple[int, ...], np.ndarray
 def cell_units(tree: xr.DataTree, count: int) -> tuple[np.ndarray, np.ndarray, str]:
     """Mean and standard deviation of the columns of the first missing cells, and what an axis in these is called."""
     shape, missing = _missing(tree, count)
-    name = f"mean and 90 % interval, {MEANINGS[interval_kind(tree)]}"
+    name = f"mean and 90 % interval {MEANINGS[interval_kind(tree)]}"
     if not has(tree, "constant_data", "scale"):
         return np.zeros(missing.size), np.ones(missing.size), name
     center, scale = (values(tree, "constant_data", part).reshape(-1)[missing] for part in ("center", "scale"))

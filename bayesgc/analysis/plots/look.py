@@ -5,8 +5,10 @@ A plot takes DataTrees and returns a matplotlib ``Figure``; nothing is shown and
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
 from typing import ParamSpec
@@ -74,10 +76,22 @@ def in_the_look(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure
 
     @wraps(draw)
     def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
-        with mpl.rc_context(LOOK):
+        with mpl.rc_context(LOOK), labels_in_any_script():
             return draw(*args, **kwargs)
 
     return drawn
+
+
+@contextlib.contextmanager
+def labels_in_any_script() -> Iterator[None]:
+    """Draw labels whose letters the font lacks as boxes, without a warning for each of these.
+
+    An SVG keeps its text, which whatever shows it writes in a font of its own.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
+        warnings.filterwarnings("ignore", r"Matplotlib currently does not support .* natively", UserWarning)
+        yield
 
 
 def column(height: float = 3.2) -> Figure:
@@ -169,7 +183,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
     if target.suffix.lstrip(".").lower() not in formats:
         raise InputError(f"The plot file is {str(target)!r}; its ending must be one of {', '.join(sorted(formats))}.")
     try:
-        with mpl.rc_context(LOOK):
+        with mpl.rc_context(LOOK), labels_in_any_script():
             figure.savefig(target)
     except OSError as error:
         raise InputError(f"Cannot write {target}: {error.strerror or error}; give a writable folder.") from error
