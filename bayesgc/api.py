@@ -29,6 +29,7 @@ from bayesgc.inference import (
     interruptible,
     least_train_loss,
     reference_points,
+    why_no_chance,
     why_no_descent,
     why_no_map,
     why_not_by_default,
@@ -235,6 +236,8 @@ def _assemble(settings: Settings, control: Control, run: Run | None = None) -> D
     seconds = {"total": control.seconds, "sampling": run.seconds}
     seconds |= {name: part.seconds for name, part in (("gd", descent), ("map", mode)) if part is not None}
     reasons = {"gd": why_no_descent, "map": why_no_mode}
+    if "chance" not in references:
+        reasons["chance"] = why_no_chance(settings.task, normalize=settings.model.normalize)
     return assemble(
         settings.task,
         configuration=settings.configuration() | control.budget | {"filled": settings.filled(run.method)},
@@ -280,7 +283,7 @@ def _condition(settings: Settings, control: Control) -> Run:
 def _descend(settings: Settings, run: Run, control: Control) -> tuple[Descent | None, str | None]:
     """Gradient descent, or the reason why there is none."""
     if settings.gd is None:
-        return None, "gradient descent was turned off"
+        return None, "it was turned off"
     if run.outcome in (Outcome.INFEASIBLE, Outcome.INTERRUPTED):
         return None, f"the run was {run.outcome}"
     if not isinstance(settings.model, Factorization):
@@ -306,7 +309,7 @@ def _find_mode(settings: Settings, run: Run, control: Control) -> tuple[Descent 
     """The mode, or the reason why there is none."""
     model, task = settings.model, settings.task
     if settings.mode is False:
-        return None, "map was turned off"
+        return None, "it was turned off"
     if control.interrupted or run.outcome in (Outcome.INFEASIBLE, Outcome.INTERRUPTED):
         return None, f"the run was {Outcome.INTERRUPTED if control.interrupted else run.outcome}"
     reason = why_no_map(model, task)

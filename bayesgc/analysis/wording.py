@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bayesgc.analysis.numerals import one_in, quartiles, rounded, with_error
-from bayesgc.analysis.summary import Json
+from bayesgc.analysis.summary import Json, one_line
 
 BASELINES = {
     "zero": "zero",
@@ -15,6 +15,12 @@ BASELINES = {
     "chance": "chance",
 }
 HEADINGS = ("L_gen", "× zero", "L_train", "eff. rank")
+_OF_TABLES = {
+    "standardize": ("standardised", "not standardised"),
+    "index": ("labels in the first column", "no labels"),
+    "header": ("names in the first line", "no names"),
+}
+"""How the task's line says how a table was read."""
 _EXACT = 1e-20
 
 
@@ -31,10 +37,16 @@ def task_line(task: Json) -> str:
     """The task in one line."""
     said = {"kind", "shape", "measurements", "held_out", "truth_known", "seed"}
     parts = [f"{task['kind']} {'×'.join(str(side) for side in task['shape'])}"]
-    parts += [f"{name.replace('_', ' ')} {value}" for name, value in task.items() if name not in said]
+    parts += [_said(name, value) for name, value in task.items() if name not in said]
     parts += [f"{task['measurements']} measurements", f"{task['held_out']} held out"]
     parts += [f"task seed {task['seed']}"] if "seed" in task else []
     return ", ".join(parts + ([] if task["truth_known"] else ["truth unknown"]))
+
+
+def _said(name: str, value: object) -> str:
+    if name in _OF_TABLES and isinstance(value, bool):
+        return _OF_TABLES[name][not value]
+    return one_line(f"{name.replace('_', ' ')} {value}")
 
 
 def model_line(model: Json) -> str:
@@ -142,6 +154,13 @@ def legend_line(result: Json) -> str:
     parts += ["[quartiles] over fitted restarts"] if restarted else []
     parts += ["× zero: relative to zero"] if judged(result) else []
     return "; ".join(parts)
+
+
+def absent_lines(result: Json) -> Iterator[str]:
+    """Why rows that others have are missing here."""
+    names = {"gd": "gradient descent", "map": "MAP", **BASELINES}
+    for part, reason in result["reasons"].items():
+        yield f"No {names.get(part, part.replace('_', ' '))}: {reason}"
 
 
 def volume_lines(result: Json) -> Iterator[str]:

@@ -18,6 +18,7 @@ from bayesgc.analysis.numerals import rounded
 from bayesgc.analysis.summary import cell_labels
 from bayesgc.analysis.wording import (
     HEADINGS,
+    absent_lines,
     judged,
     law_rows,
     legend_line,
@@ -40,7 +41,8 @@ def print_result(console: Console, result: Json, *, saved: str | None = None) ->
 
 def rendered(result: Json, *, saved: str | None = None) -> RenderableType:
     """The whole report of one result."""
-    parts: list[RenderableType] = [_heading(result), Text(), _laws(result), Text(legend_line(result), style="dim")]
+    parts: list[RenderableType] = [_heading(result), Text(), _laws(result)]
+    parts += [Text(line, style="dim") for line in (legend_line(result), *absent_lines(result))]
     if result["unobserved"]:
         parts += [Text(), _cells(result["unobserved"], result["unobserved_intervals"]["meaning"])]
     if volume := [*map(Text, volume_lines(result))]:

@@ -43,7 +43,12 @@ class Session:
     quiet: bool
 
     def run(self) -> int:
-        """Infer, print, save; returns the exit code."""
+        """Infer, print, save; returns the exit code.
+
+        Raises:
+            InputError: for what cannot be used, and for a problem that is provably infeasible: it is not saved, and
+                printed only as the JSON object that was asked for.
+        """
         self.check()
         task = self.options.make_task()
         model = self.options.make_model(task)
@@ -52,6 +57,8 @@ class Session:
             result = infer(model, task, weights=self.weights, report=report, **self.options.settings())
         outcome = Outcome(result.attrs["outcome"])
         if outcome is Outcome.INFEASIBLE:
+            if self.as_json:
+                print_json(result_object(result))
             raise InputError(result.attrs["message"])
         self._deliver(result, task)
         return EXIT_CODES.get(outcome, NOT_CONVERGED)

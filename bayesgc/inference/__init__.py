@@ -18,7 +18,7 @@ from bayesgc.inference.nuts import NUTS
 from bayesgc.inference.optimizers import OPTIMIZERS
 from bayesgc.inference.prior import draw_prior
 from bayesgc.inference.records import Descent, Draws, Estimate, Levels, Outcome, Reference, Run, Summary
-from bayesgc.inference.references import reference_points
+from bayesgc.inference.references import reference_points, why_no_chance
 from bayesgc.inference.rejection import Rejection
 from bayesgc.inference.request import Request
 from bayesgc.inference.splitting import Splitting
@@ -59,6 +59,7 @@ __all__ = [
     "least_train_loss",
     "method_named",
     "reference_points",
+    "why_no_chance",
     "why_no_descent",
     "why_no_map",
     "why_not_by_default",

@@ -45,6 +45,17 @@ def chance_level(task: Task, fits: BestFits) -> Reference | None:
     return Reference(None, 0.0, left / task.held_out.count + task.zero_gen_loss)
 
 
+def why_no_chance(task: Task, *, normalize: bool) -> str:
+    """Why `reference_points` has no chance level for a task for which it has none."""
+    if not normalize:
+        return "it is the average over exact fits on the unit sphere, and the model is not normalised"
+    if task.held_out.count == 0:
+        return "nothing is held out"
+    if task.truth is None:
+        return "the truth is unknown"
+    return "no array of norm 1 fits exactly"
+
+
 def _nuclear_norm_point(task: Task) -> Float[np.ndarray, "*shape"]:
     fit = minimum_nuclear_norm(task)
     if not fit.converged:

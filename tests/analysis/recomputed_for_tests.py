@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from records_for_tests import configuration, descent, draws, mode, run, sensing_task, tree
-from scipy import stats
+from scipy import optimize, stats
 
 from bayesgc.inference.records import Estimate
 from bayesgc.task import Task
@@ -57,6 +57,20 @@ def good(result: xr.DataTree, law: str, name: str) -> np.ndarray:
 
 def mean_with_error(values: np.ndarray, size: float) -> dict[str, float | None]:
     return {"mean": values.mean(), "mcse": values.std() / math.sqrt(size - 1)}
+
+
+def measured(result: xr.DataTree, row: str, col: str) -> tuple[float, float, float, float]:
+    """Mean, 5 and 95 % and standard deviation of a cell with noise: each draw's own residuals, by their mean square."""
+    values = result["posterior"]["end_to_end"].sel(row=row, col=col).values.astype(float).ravel()
+    noise = np.sqrt(flat(result, "posterior", "train_loss")) * float(
+        result["constant_data"]["scale"].sel(row=row, col=col)
+    )
+    far = values.min() - 10 * noise.max(), values.max() + 10 * noise.max()
+    low, high = (
+        optimize.brentq(lambda place: stats.norm.cdf(place, values, noise).mean() - share, *far)  # noqa: B023
+        for share in (0.05, 0.95)
+    )
+    return values.mean(), low, high, math.sqrt(values.var() + (noise**2).mean())
 
 
 def moments(values: np.ndarray) -> dict[str, float]:

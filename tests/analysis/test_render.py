@@ -56,7 +56,18 @@ def test_the_mode_is_shown_by_its_most_probable_restart() -> None:
     assert "3/12 fitted" in text
     assert rounded(result["map"]["best"]["gen_loss"]) in text
     assert "MAP, best" in text_of(result_object(tree(mode=mode(sensing_task(), converged=0))))
-    assert "MAP" not in text_of(result_object(tree()))
+    assert "MAP, best" not in text_of(result_object(tree()))
+
+
+def test_why_rows_are_missing_stands_below_the_table() -> None:
+    reasons = {"map": "a normalised output has no mode", "gd": "it was turned off", "nuclear_norm": "time was up"}
+    text = text_of(result_object(tree(with_gd=False, reasons=reasons)))
+    for line in (
+        "No MAP: a normalised output has no mode",
+        "No gradient descent: it was turned off",
+        "No nuclear norm: time was up",
+    ):
+        assert line in text.splitlines()
 
 
 @pytest.mark.parametrize("task", [sensing_task(), table_task()])

@@ -15,8 +15,8 @@ import pytest
 import xarray as xr
 from bokeh.models import HoverTool
 from pages_for_tests import EVIL, Tables, page_of
-from recomputed_for_tests import MATRIX_FUNCTIONS, entry, flat, good, weighted
-from records_for_tests import DRAWS, levels, sensing_task, table_task, tree
+from recomputed_for_tests import MATRIX_FUNCTIONS, entry, flat, good, measured, weighted
+from records_for_tests import levels, sensing_task, table_task, tree
 from scipy import stats
 
 from bayesgc.analysis.numerals import quartiles, rounded, with_error
@@ -127,13 +127,10 @@ def test_every_number_in_the_tables_of_a_completed_table(tmp_path: Path) -> None
     result = tree(table_task())
     _, page = page_of(result, tmp_path)
     cells = page.table("Missing cells")
-    draws = result["posterior"]["end_to_end"]
     missing = [("Ada", "age"), ("Bo", "µ"), ("Dé", "mass")]
     assert list(cells) == [row for row, _ in missing]
     for row, col in missing:
-        values = draws.sel(row=row, col=col).values.astype(float)
-        numbers = (values.mean(), *np.percentile(values, [5, 95]), values.std())
-        assert cells[row] == [col, *(rounded(number, 4) for number in numbers)]
+        assert cells[row] == [col, *(rounded(number, 4) for number in measured(result, row, col))]
     laws = page.table("Losses under each law")
     assert set(laws) == {"prior", "G&C posterior", "GD\n12/12 fitted", "zero", "least squares", "nuclear norm"}
     for law in ("prior", "posterior"):
@@ -273,15 +270,15 @@ def test_hovering_over_single_draws_and_spectra_shows_them() -> None:
 
 def test_hovering_over_missing_cells_shows_their_quantiles() -> None:
     result = tree(table_task())
-    draws = result["posterior"]["end_to_end"].values.reshape(4 * DRAWS, 12)[:, [1, 5, 9]].astype(float)
-    low, high = np.percentile(draws, [5, 95], axis=0)
+    places = (("Ada", "age"), ("Bo", "µ"), ("Dé", "mass"))
+    mean, low, high, _ = np.array([measured(result, *place) for place in places]).T
     names = np.array(["Ada · age", "Bo · µ", "Dé · mass"])
     plot = charts.cells_chart(result, result_object(result)["unobserved"])
     # Drawn in standard deviations of a column: its scale is this times √4.
     deviations = np.array([5.0, 0.5, 50.0]) / 2
     drawn = plot.renderers[-1].data_source.data["mean_drawn"]
-    np.testing.assert_allclose(drawn, (draws.mean(0) - [10.0, 1.0, 100.0]) / deviations, rtol=2e-5)
-    assert_shown(plot, [{"name": names, "mean": draws.mean(0), "q05": low, "q95": high}])
+    np.testing.assert_allclose(drawn, (mean - [10.0, 1.0, 100.0]) / deviations, rtol=2e-5)
+    assert_shown(plot, [{"name": names, "mean": mean, "q05": low, "q95": high}])
 
 
 def test_hovering_over_a_sweep_shows_quartiles_over_its_tasks(store: Path) -> None:

@@ -181,7 +181,9 @@ def test_a_file_brings_its_own_task(command, data, option):
     assert_refused(command("infer", "--data", data, f"--{option}", value, *QUICK), f"--{option}", data)
 
 
-@pytest.mark.parametrize("option", ["--index", "--no-index", "--standardize", "--no-standardize"])
+@pytest.mark.parametrize(
+    "option", ["--index", "--no-index", "--header", "--no-header", "--standardize", "--no-standardize"]
+)
 def test_table_options_are_for_tables(command, data, option):
     name = option.replace("--no-", "--")
     assert_refused(command("infer", option, *QUICK), name, "no --data")
@@ -207,6 +209,36 @@ def test_a_problem_that_no_matrix_of_the_model_solves(command, tmp_path):
     refused = command("infer", "--data", "scaled.npz", "--normalize", *QUICK)
     assert_refused(refused, "No matrix of Frobenius norm 1", "0.0035", "--eps")
     assert [path.name for path in tmp_path.iterdir()] == ["scaled.npz"]
+
+
+def test_an_infeasible_problem_is_an_object_too(command, tmp_path):
+    arrays = sound()
+    np.savez(tmp_path / "scaled.npz", **(arrays | {"y": 100 * arrays["y"], "truth": 100 * arrays["truth"]}))
+    ended = command("infer", "--data", "scaled.npz", "--normalize", "--json", *QUICK)
+    found = ended.object
+    assert (ended.code, found["outcome"], found["posterior"]) == (2, "infeasible", None)
+    assert "No matrix of Frobenius norm 1" in found["message"]
+    assert found["diagnostics"]["least_train_loss"] > found["eps"]
+    assert ended.err == f"bayesgc: {found['message']}\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["scaled.npz"]
+
+
+def test_what_the_run_itself_finds_infeasible_is_an_object_too(command, monkeypatch):
+    import bayesgc.cli.session as session
+    from bayesgc.inference import Outcome
+
+    plain = session.infer
+
+    def found_in_the_run(*arguments, **options):
+        result = plain(*arguments, **options)
+        result.attrs |= {"outcome": Outcome.INFEASIBLE.value, "message": "Rounding decides; raise --eps."}
+        return result
+
+    monkeypatch.setattr(session, "infer", found_in_the_run)
+    ended = command("infer", "--eps", 0.05, "--json", *QUICK)
+    assert (ended.code, ended.object["outcome"]) == (2, "infeasible")
+    assert ended.err == "bayesgc: Rounding decides; raise --eps.\n"
+    assert_refused(command("infer", "--eps", 0.05, *QUICK), "Rounding decides")
 
 
 def test_a_result_that_is_damaged(command, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayesgc.inference.references import reference_points
+from bayesgc.inference.references import reference_points, why_no_chance
 from bayesgc.task import DenseMeasurements, ObservedCells, Task, completion, sensing
 
 
@@ -74,9 +74,17 @@ def test_chance_is_absent_where_it_does_not_exist():
     determined = completion(3, 2, 1, 6, seed=0)
     dependent = TASKS["data"]
     inconsistent = Task("data", (3, 4), dependent.measurements, dependent.targets + np.arange(5) / 10, dependent.truth)
-    for each in (too_long, unknown, determined, inconsistent):
-        assert "chance" not in reference_points(each, normalize=True)
+    reasons = {
+        "no array of norm 1 fits exactly": (too_long, inconsistent),
+        "the truth is unknown": (unknown,),
+        "nothing is held out": (determined,),
+    }
+    for reason, tasks in reasons.items():
+        for each in tasks:
+            assert "chance" not in reference_points(each, normalize=True)
+            assert why_no_chance(each, normalize=True) == reason
     assert "chance" not in reference_points(task, normalize=False)
+    assert "the model is not normalised" in why_no_chance(task, normalize=False)
 
 
 def test_unknown_truth_leaves_training_losses():

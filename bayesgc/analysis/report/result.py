@@ -27,7 +27,16 @@ from bayesgc.analysis.report.page import Page, Picture, Section, Table
 from bayesgc.analysis.report.rerun import rerun_command, why_no_command
 from bayesgc.analysis.report.stills import data_uri
 from bayesgc.analysis.summary import Json, cell_labels, result_object
-from bayesgc.analysis.wording import HEADINGS, judged, law_rows, legend_line, model_line, run_line, task_line
+from bayesgc.analysis.wording import (
+    HEADINGS,
+    absent_lines,
+    judged,
+    law_rows,
+    legend_line,
+    model_line,
+    run_line,
+    task_line,
+)
 from bayesgc.analysis.wording import volume_lines as volume_sentences
 
 _MOST_CELLS = 400
@@ -87,8 +96,9 @@ def _facts(result: Json, origin: Path) -> tuple[tuple[str, str], ...]:
 def _laws(result: Json) -> Table:
     rows = list(law_rows(result))
     shown = slice(None) if judged(result) else slice(2, None)
+    notes = (legend_line(result), *absent_lines(result))
     return Table(
-        caption=f"Losses under each law and of the reference points. {legend_line(result)}.",
+        caption=f"Losses under each law and of the reference points. {'. '.join(notes)}.",
         headings=("Law", *HEADINGS[shown]),
         rows=[(row.name, *row.cells[shown]) for row in rows],
         marks={place: row.kind for place, row in enumerate(rows)},
