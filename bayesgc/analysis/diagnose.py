@@ -7,6 +7,7 @@ divergences, on function-space quantities. Gradient descent and MAP: how many re
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -74,28 +75,41 @@ def diagnose(result: xr.DataTree | str | os.PathLike[str]) -> Diagnosis:
     """Check a fresh or saved result by the rules of its method."""
     tree = result if isinstance(result, xr.DataTree) else load(result)
     found = result_object(tree)
-    checks = (_outcome(found), *_errors(tree, found), *method_checks(tree), *_question(found), *_restarts(found))
-    return Diagnosis(found["method"], found["outcome"], checks)
+    parts = (_errors(tree, found), method_checks(tree), _question(found), _restarts(found), _absent(tree, found))
+    return Diagnosis(found["method"], found["outcome"], (_outcome(found), *itertools.chain(*parts)))
 
 
 def _outcome(result: Json) -> Check:
     status = "fine" if result["outcome"] == "converged" else "wrong"
-    return Check("outcome", result["outcome"], "converged", status, "" if status == "fine" else result["message"])
+    advice = f"{result['message']} {_AGAIN}" if result["outcome"] == _INTERRUPTED else result["message"]
+    return Check("outcome", result["outcome"], "converged", status, "" if status == "fine" else advice)
+
+
+_INTERRUPTED, _INFEASIBLE = "interrupted", "infeasible"
+_AGAIN = "Run it again and let it end."
 
 
 def _errors(tree: xr.DataTree, result: Json) -> Iterator[Check]:
-    """How well E[L_gen] and the volume or evidence are known."""
+    """How well E[L_gen] and the volume or evidence are known; where no fit is possible there is nothing to know."""
+    if result["outcome"] == _INFEASIBLE:
+        return
+    interrupted = result["outcome"] == _INTERRUPTED
+    if result["posterior"] is None:
+        advice = "No draw fitted, so there is no posterior: raise --eps, or give it more time (--max-seconds)."
+        yield at_least("draws that fit", 0, 1, _AGAIN if interrupted else advice)
     posterior = result["posterior"]
     loss = None if posterior is None else posterior["gen_loss"]
     configuration = json.loads(tree.attrs["configuration"])
     asked = configuration.get("filled", configuration).get("precision")
     if loss is not None and asked is not None:
         share = math.inf if loss["mcse"] is None else loss["mcse"] / max(abs(loss["mean"]), 1e-300)
-        yield at_most("relative error of E[L_gen]", share, asked, "Give it more time (--max-seconds) or --precision.")
+        advice = _AGAIN if interrupted else "Give it more time (--max-seconds) or --precision."
+        yield at_most("relative error of E[L_gen]", share, asked, advice)
     for name in ("log_volume", "log_evidence"):
         if result[name] is not None:
             error = result[name]["mcse"]
-            advice = "Give it more time (--max-seconds), or a larger --eps."
+            bound = "Only a bound is known. " if result[name]["estimate"] is None else ""
+            advice = _AGAIN if interrupted else f"{bound}Give it more time (--max-seconds), or a larger --eps."
             value = math.inf if error is None else error
             yield at_most(f"error of the {name.replace('_', ' ')}", value, LOG_VOLUME_ERROR, advice)
 
@@ -128,3 +142,10 @@ def _restarts(result: Json) -> Iterator[Check]:
             share = result[group]["converged"] / result[group]["restarts"]
             advice = f"The restarts that fitted are a biased few: {remedy}."
             yield at_least(f"share of the restarts of {name} that fitted", share, _FITTED, advice, caution=True)
+
+
+def _absent(tree: xr.DataTree, result: Json) -> Iterator[Check]:
+    """Gradient descent that was asked for and is missing for a reason of its own: a caution."""
+    asked, reason = json.loads(tree.attrs["configuration"]).get("gd"), result["reasons"].get("gd")
+    if asked and reason and result["gd"] is None and result["outcome"] not in (_INFEASIBLE, _INTERRUPTED):
+        yield Check("gradient descent", "none", "run", "caution", f"There is nothing to compare with: {reason}.")

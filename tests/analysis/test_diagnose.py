@@ -11,7 +11,7 @@ import pytest
 import torch
 import xarray as xr
 from jsonschema import Draft202012Validator
-from records_for_tests import CHAINS, DRAWS, descent, draws, levels, mode, run, sensing_task, tree
+from records_for_tests import CHAINS, DRAWS, configuration, descent, draws, levels, mode, run, sensing_task, tree
 
 import bayesgc as gc
 from bayesgc.analysis import checks
@@ -156,3 +156,36 @@ def test_limits_are_those_that_the_methods_themselves_use() -> None:
     assert (checks.HIGHEST_R_HAT, checks.LEAST_SIZE) == (mixing.HIGHEST_R_HAT, mixing.LEAST_SIZE)
     assert NUTS().most_divergent == checks.MOST_DIVERGENT
     assert LOG_VOLUME_ERROR == request.LOG_VOLUME_ERROR
+
+
+def advice_of(result: xr.DataTree) -> dict[str, str]:
+    return {check.name: check.advice for check in diagnose(result).checks if check.status != "fine"}
+
+
+def test_an_interrupted_run_is_to_be_run_again_and_not_given_more_time() -> None:
+    nothing = tree(
+        accepted=False, outcome=Outcome.INTERRUPTED, with_gd=False, reasons={"gd": "the run was interrupted"}
+    )
+    kept = "The run was interrupted; what had been found is kept. Run it again and let it end."
+    again = "Run it again and let it end."
+    assert advice_of(nothing) == {"outcome": kept, "draws that fit": again, "error of the log volume": again}
+    some = from_islands(EVEN, mcse=1.0, outcome=Outcome.INTERRUPTED, log_volume=Estimate(-8.0, 0.4, (-9.0, -7.0)))
+    some.attrs["message"] = Outcome.INTERRUPTED.advice
+    assert advice_of(some) == {"outcome": kept, "relative error of E[L_gen]": again, "error of the log volume": again}
+
+
+def test_where_no_fit_is_possible_more_time_is_not_advised() -> None:
+    found = advice_of(tree(accepted=False, outcome=Outcome.INFEASIBLE, reasons={"gd": "the run was infeasible"}))
+    assert list(found) == ["outcome"]
+
+
+def test_what_was_not_found_is_said_to_be_missing() -> None:
+    found = advice_of(tree(accepted=False, outcome=Outcome.EXHAUSTED))
+    assert "No draw fitted, so there is no posterior" in found["draws that fit"]
+    assert found["error of the log volume"].startswith("Only a bound is known.")
+    settings = configuration(sensing_task()) | {"gd": {"optimizer": "adam"}}
+    reason = "its gradients would not fit into memory"
+    absent = tree(with_gd=False, configuration=settings, reasons={"gd": reason})
+    assert advice_of(absent)["gradient descent"] == f"There is nothing to compare with: {reason}."
+    Draft202012Validator(schema("diagnosis")).validate(diagnose(absent).to_dict())
+    assert "gradient descent" not in advice_of(tree(with_gd=False, reasons={"gd": "it was turned off"}))
