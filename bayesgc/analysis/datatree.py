@@ -64,6 +64,7 @@ def assemble(
     groups: dict[str, xr.Dataset] = {}
     if run.posterior is not None:
         groups["posterior"] = _draws(task, run.posterior)
+        groups["posterior"].attrs |= _note(run)
     groups["prior"] = _draws(task, prior)
     if gd is not None:
         groups["gd"] = _descent(task, gd)
@@ -82,6 +83,21 @@ def assemble(
     tree = xr.DataTree.from_dict(groups)
     tree.attrs = _root_attributes(task, configuration, run, seconds, seed, reasons)
     return tree
+
+
+_NO_CHAINS = (
+    "so effective sample sizes, R-hat and Monte Carlo errors that are computed from these draws as from chains are too "
+    "optimistic. The standard errors of this method are in the attribute mcse of each variable."
+)
+
+
+def _note(run: Run) -> dict[str, str]:
+    """What readers of other tools' summaries of the posterior must know: whether its draws are those of chains."""
+    if run.posterior is not None and "island" in run.posterior.sample_stats:
+        return {"note": f"The draws of an island are particles that share ancestors, {_NO_CHAINS}"}
+    if run.importance is not None:
+        return {"note": f"These draws were resampled by their weights, {_NO_CHAINS}"}
+    return {}
 
 
 def _draws(task: Task, draws: Draws) -> xr.Dataset:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -169,3 +170,17 @@ def test_sample_stats_keep_their_type() -> None:
     found = tree(task, run=record)["sample_stats"].to_dataset()
     assert found["diverging"].dtype == bool
     assert found["steps"].dims == ("chain", "draw")
+
+
+def test_draws_that_are_no_chains_say_so_in_the_tree(tmp_path: Path) -> None:
+    task = sensing_task()
+    record = run(task, posterior=draws(task, 0.08, 11))
+    assert "note" not in tree(task, run=record)["posterior"].attrs
+    weights = {"log_weight": np.zeros(10)}
+    resampled = tree(task, run=dataclasses.replace(record, method="importance", importance=weights))
+    assert "were resampled by their weights" in resampled["posterior"].attrs["note"]
+    assert record.posterior is not None
+    record.posterior.sample_stats["island"] = torch.arange(CHAINS * DRAWS).reshape(CHAINS, DRAWS) % 16
+    note = load(save(tree(task, run=record), tmp_path / "islands.nc"))["posterior"].attrs["note"]
+    for words in ("share ancestors", "effective sample sizes", "too optimistic", "attribute mcse of each variable"):
+        assert words in note
