@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayesgc.analysis.groups import values
 from bayesgc.analysis.predictive import MEANINGS, cell_moments, cell_quantiles, interval_kind
 from bayesgc.analysis.storage import SCHEMA
 from bayesgc.analysis.verdict import verdict
@@ -151,7 +152,7 @@ def _unobserved(tree: xr.DataTree) -> list[Json] | None:
         return None
     matrix = tree["posterior"].to_dataset()["end_to_end"]
     shape, dims = matrix.shape[2:], matrix.dims[2:]
-    missing = np.setdiff1d(np.arange(math.prod(shape)), tree["constant_data"]["cells"].values)
+    missing = np.setdiff1d(np.arange(math.prod(shape)), values(tree, "constant_data", "cells"))
     labels = [matrix[dim].values.tolist() for dim in dims]
     places = np.stack(np.unravel_index(missing, shape), axis=-1).tolist()
     columns = [*cell_moments(tree, missing), *cell_quantiles(tree, "posterior", missing, [0.05, 0.5, 0.95])]

@@ -24,6 +24,7 @@ _UNOBSERVED = frozenset({"", "na", "nan", "n/a"})
 # 1,234 and 1.234,5 and 0,5 and 12 % and $3: numbers to a reader, text to a computer.
 _DRESSED = re.compile(r"[+-]?[$€£¥]?\s?(\d{1,3}([.,'’_\s]\d{3})+([.,]\d+)?|\d+([.,]\d+)?)(\s?[%‰$€£¥])?")
 _REPEATED_SHOWN = 3
+Description = dict[str, int | float | str]
 
 
 @dataclass(frozen=True)
@@ -53,23 +54,22 @@ def read_table(file: Path, *, standardize: bool = True, index: bool | None = Non
     """
     lines = _lines(file)
     _check_widths(lines, "the first line" if header is False else "the header")
-    labelled = _has_labels(lines[header is not False :]) if index is None else index
+    labelled = _has_labels(lines if header is False else lines[1:]) if index is None else index
     named = _has_names(lines[0], skip=int(labelled)) if header is None else header
-    rows = lines[named:]
+    rows = lines[1:] if named else lines
     if not rows:
         raise InputError("has a header and no rows; a table needs at least one row.")
-    columns = lines[0].cells[labelled:] if named else [str(place) for place, _ in enumerate(lines[0].cells[labelled:])]
+    data = lines[0].cells[int(labelled) :]
+    columns = data if named else [str(place) for place in range(len(data))]
     _check_names(columns, first=2 if labelled else 1)
     values = np.array([_numbers(line, skip=int(labelled)) for line in rows])
     _check_observed(values, columns)
     labels = {"row": _labels(rows)} if labelled else {}
-    description = {"file": file.name, "standardize": standardize, "index": labelled, "header": named}
+    description: Description = {"file": file.name, "standardize": standardize, "index": labelled, "header": named}
     return _task(values, labels | ({"col": columns} if named else {}), description | _repeated(rows, labelled))
 
 
-def _task(
-    values: Float[np.ndarray, "rows cols"], coords: dict[str, list[str]], description: dict[str, int | float | str]
-) -> Task:
+def _task(values: Float[np.ndarray, "rows cols"], coords: dict[str, list[str]], description: Description) -> Task:
     units = standardization(values) if description["standardize"] else None
     observed = np.flatnonzero(~np.isnan(values))
     targets = (values if units is None else units.from_units(values)).ravel()[observed]
@@ -164,7 +164,7 @@ def _labels(lines: list[_Line]) -> list[str]:
     ]
 
 
-def _repeated(lines: list[_Line], labelled: bool) -> dict[str, str]:
+def _repeated(lines: list[_Line], labelled: bool) -> Description:
     """The labels that several rows have, to be said in the output."""
     counts = Counter(line.cells[0] for line in lines) if labelled else Counter[str]()
     labels = [label for label, count in counts.items() if label and count > 1]
