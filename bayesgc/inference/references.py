@@ -48,7 +48,7 @@ def chance_level(task: Task, fits: BestFits) -> Reference | None:
 def why_no_chance(task: Task, *, normalize: bool) -> str:
     """Why `reference_points` has no chance level for a task for which it has none."""
     if not normalize:
-        return "it is the average over exact fits on the unit sphere, and the model is not normalised"
+        return "the model is not normalised"
     if task.held_out.count == 0:
         return "nothing is held out"
     if task.truth is None:
