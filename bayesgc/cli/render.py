@@ -17,6 +17,7 @@ from rich.text import Text
 from bayesgc.analysis.numerals import rounded
 from bayesgc.analysis.wording import (
     HEADINGS,
+    cut_lines,
     judged,
     law_rows,
     legend_line,
@@ -48,6 +49,7 @@ def rendered(result: Json, *, saved: str | None = None) -> RenderableType:
     parts += [Text(), Text(result["verdict"], style="bold")]
     if result["outcome"] != "converged":
         parts.append(Text(result["message"], style="yellow"))
+    parts += [Text(line, style="yellow") for line in cut_lines(result)]
     if saved is not None:
         parts.append(Text(f"Saved in {saved}", style="dim"))
     return Group(*parts)
