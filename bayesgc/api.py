@@ -89,7 +89,8 @@ def infer(
             where it takes a few seconds at most. Where there is no mode the result says why.
         seed: of every random stream; the task has its own.
         chains: independent islands or chains; None for the method's own number.
-        draws: posterior and prior draws kept in each chain.
+        draws: posterior and prior draws kept in each chain; None for the method's own number, or as many as 20 MB hold
+            for each law.
         weights: keep the weights beside the end-to-end matrices.
         precision: relative standard error of E[L_gen] at which a run has converged; None for the method's own.
         max_seconds: wall time of the whole call, None for no limit: the prior's draws, the search for ``"evidence"``,
@@ -239,11 +240,13 @@ def _assemble(settings: Settings, control: Control, run: Run | None = None) -> D
     """The result of one call, from its run where that was made elsewhere."""
     prior = draw_prior(settings.criterion, settings.request, control)
     references = reference_points(settings.task, normalize=settings.model.normalize, stop=control.out_of_time)
-    kept_back = _SHARE * ((settings.gd is not None) + (_why_no_mode(settings) is None))
+    why_no_mode = _why_no_mode(settings)
+    for_mode = _SHARE * (why_no_mode is None)
+    kept_back = _SHARE * (settings.gd is not None) + for_mode
     run = run or _condition(settings, control.after(settings.spent).part(kept_back))
     run = replace(run if settings.settled else _unsettled(run), evaluations=settings.spent + run.evaluations)
-    descent, why_no_descent = _descend(settings, run, control)
-    mode, why_no_mode = _find_mode(settings, run, control)
+    descent, why_no_descent = _descend(settings, run, control, for_mode)
+    mode, why_no_mode = _find_mode(settings, run, control, why_no_mode)
     seconds = {"total": control.seconds, "sampling": run.seconds}
     seconds |= {name: part.seconds for name, part in (("gd", descent), ("map", mode)) if part is not None}
     reasons = {"gd": why_no_descent, "map": why_no_mode} | {name: each.note for name, each in references.items()}
@@ -296,7 +299,7 @@ def _unsettled(run: Run) -> Run:
     return replace(run, outcome=outcome, message=f"{said} Raise --max-seconds or --max-evaluations.")
 
 
-def _descend(settings: Settings, run: Run, control: Control) -> tuple[Descent | None, str | None]:
+def _descend(settings: Settings, run: Run, control: Control, kept_back: float) -> tuple[Descent | None, str | None]:
     """Gradient descent, or the reason why there is none."""
     gd, model = settings.gd, settings.model
     if gd is None:
@@ -304,25 +307,27 @@ def _descend(settings: Settings, run: Run, control: Control) -> tuple[Descent | 
     if run.outcome in (Outcome.INFEASIBLE, Outcome.INTERRUPTED):
         return None, f"the run was {run.outcome}"
     if not isinstance(model, Factorization):
-        return _descend_program(settings, gd, control)
+        return _descend_program(settings, gd, control, kept_back)
     if reason := gd.why_too_large(model, settings.task.shape):
         return None, reason
-    seed, kept_back = settings.request.seed, _SHARE * (_why_no_mode(settings) is None)
-    return _in_time(control, lambda own: gd.run(model, settings.criterion, seed, own), kept_back)
+    return _in_time(control, lambda own: gd.run(model, settings.criterion, settings.request.seed, own), kept_back)
 
 
-def _descend_program(settings: Settings, gd: GradientDescent, control: Control) -> tuple[Descent | None, str | None]:
+def _descend_program(
+    settings: Settings, gd: GradientDescent, control: Control, kept_back: float
+) -> tuple[Descent | None, str | None]:
     """The same for a Pyro program."""
     whitened = settings.criterion.whitened
     if not isinstance(whitened, WhitenedProgram):
         return None, "gradient descent needs a factorisation or a Pyro program"
     if reason := why_no_descent(whitened):
         return None, reason
-    return _in_time(control, lambda own: gd.run_program(whitened, settings.criterion, settings.request.seed, own))
+    seed = settings.request.seed
+    return _in_time(control, lambda own: gd.run_program(whitened, settings.criterion, seed, own), kept_back)
 
 
 def _in_time(
-    control: Control, descend: Callable[[Control], Descent], kept_back: float = 0.0
+    control: Control, descend: Callable[[Control], Descent], kept_back: float
 ) -> tuple[Descent | None, str | None]:
     """What ``descend`` finds in the time that is left, and what the deadline did to it."""
     own = control.part(kept_back)
@@ -336,15 +341,15 @@ def _ender(control: Control) -> str:
     return "an interrupt" if control.interrupted else f"--max-seconds {control.max_seconds}"
 
 
-def _find_mode(settings: Settings, run: Run, control: Control) -> tuple[Descent | None, str | None]:
-    """The mode, or the reason why there is none."""
+def _find_mode(settings: Settings, run: Run, control: Control, reason: str | None) -> tuple[Descent | None, str | None]:
+    """The mode, unless there is a ``reason`` against it, or why there is none."""
     if settings.mode is not False and (control.interrupted or run.outcome in (Outcome.INFEASIBLE, Outcome.INTERRUPTED)):
         return None, f"the run was {Outcome.INTERRUPTED if control.interrupted else run.outcome}"
-    if reason := _why_no_mode(settings):
+    if reason is not None:
         return None, reason
     method = settings.mode if isinstance(settings.mode, MaximumAPosteriori) else MaximumAPosteriori()
     seed = settings.request.seed
-    return _in_time(control, lambda own: method.run(settings.model, settings.criterion, seed, own))
+    return _in_time(control, lambda own: method.run(settings.model, settings.criterion, seed, own), 0.0)
 
 
 def _why_no_mode(settings: Settings) -> str | None:
