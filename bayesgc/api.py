@@ -35,12 +35,16 @@ from bayesgc.inference import (
     why_not_by_default,
 )
 from bayesgc.inference.collapsed import NEEDS_COLLAPSED, refuse_without_density
+from bayesgc.inference.control import one_thread_each
 from bayesgc.inference.noise import likeliest_threshold
 from bayesgc.models import Factorization, Model, WhitenedProgram, as_model
 from bayesgc.models.layout import Program
 from bayesgc.settings import EVIDENCE, Settings, check_task, request_of, threshold_of
 from bayesgc.task import Task
 from bayesgc.validate import InputError, one_of, positive_integer, real_in
+
+_SHARE = 0.1
+"""The part of the time that is kept back for gradient descent, and again for MAP, where they are on."""
 
 
 class InferenceFailed(RuntimeError):  # noqa: N818 - it says what happened
@@ -51,6 +55,7 @@ class InferenceFailed(RuntimeError):  # noqa: N818 - it says what happened
         self.result = result
 
 
+@one_thread_each()
 def infer(
     model: Model | Program,
     task: Task,
@@ -85,10 +90,13 @@ def infer(
             where it takes a few seconds at most. Where there is no mode the result says why.
         seed: of every random stream; the task has its own.
         chains: independent islands or chains; None for the method's own number.
-        draws: posterior and prior draws kept in each chain.
+        draws: posterior and prior draws kept in each chain; None for the method's own number, or as many as 20 MB hold
+            for each law.
         weights: keep the weights beside the end-to-end matrices.
         precision: relative standard error of E[L_gen] at which a run has converged; None for the method's own.
-        max_seconds: wall time of the conditioning, None for no limit.
+        max_seconds: wall time of the whole call, None for no limit: the prior's draws, the search for ``"evidence"``,
+            reference points, conditioning, gradient descent and MAP. A tenth of it is kept back for descent, and
+            another for MAP, where they are on. What the deadline cuts short is returned as far as it came.
         max_evaluations: evaluations of the training loss by the conditioning, None for no limit.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:i`` or ``mps``.
         dtype: ``float32`` or ``float64``.
@@ -147,6 +155,7 @@ def check_inference(
         refuse_without_density(task, criterion.collapsed, criterion.eps, name)
 
 
+@one_thread_each()
 def infer_together(
     problems: Sequence[tuple[Model, Task, float | str]],
     *,
@@ -185,11 +194,14 @@ def infer_together(
         for size in {criterion.latent_size for criterion in criteria}:
             chosen = [i for i, each in enumerate(criteria) if possible[i] and each.latent_size == size]
             if chosen:
-                own = replace(control, started=time.perf_counter())
+                own = control.part()
                 spent = [every[i].spent for i in chosen]
-                together = Rejection().run_together([criteria[i] for i in chosen], request, own, spent)
+                asked = [replace(criteria[i], check=own.check) for i in chosen]
+                together = Rejection().run_together(asked, every[chosen[0]].request, own, spent)
                 runs |= dict(zip(chosen, together, strict=True))
-        results = [_assemble(settings, control, runs.get(i)) for i, settings in enumerate(every)]
+        # What stands beside the draws that they share is made for each, on a clock of its own.
+        clock = (replace(control, started=time.perf_counter()) for _ in every)
+        results = [_assemble(settings, next(clock), runs.get(i)) for i, settings in enumerate(every)]
     if control.interrupted:
         for result in results:
             _note_interruption(result)
@@ -218,24 +230,27 @@ def conditioned(model: Model | Program, task: Task, *, eps: float | str, complet
 
 
 def _at_evidence(settings: Settings, eps: float | str, control: Control) -> Settings:
-    """The threshold that the data suggest, where that was asked for; finding it has the whole wall time."""
+    """The threshold that the data suggest, where that was asked for."""
     if eps != EVIDENCE:
         return settings
-    own = replace(control, started=time.perf_counter())
-    return settings.at(*likeliest_threshold(settings.criterion, settings.request.seed, own))
+    own = control.part()
+    return settings.at(likeliest_threshold(replace(settings.criterion, check=own.check), settings.request.seed, own))
 
 
 def _assemble(settings: Settings, control: Control, run: Run | None = None) -> DataTree:
     """The result of one call, from its run where that was made elsewhere."""
     prior = draw_prior(settings.criterion, settings.request, control)
-    references = reference_points(settings.task, normalize=settings.model.normalize)
-    run = run or _condition(settings, control.after(settings.spent))
-    run = replace(run, evaluations=settings.spent + run.evaluations)
-    descent, why_no_descent = _descend(settings, run, control)
-    mode, why_no_mode = _find_mode(settings, run, control)
+    references = reference_points(settings.task, normalize=settings.model.normalize, stop=control.out_of_time)
+    why_no_mode = _why_no_mode(settings)
+    for_mode = _SHARE * (why_no_mode is None)
+    kept_back = _SHARE * (settings.gd is not None) + for_mode
+    run = run or _condition(settings, control.after(settings.spent).part(kept_back))
+    run = replace(run if settings.settled else _unsettled(run), evaluations=settings.spent + run.evaluations)
+    descent, why_no_descent = _descend(settings, run, control, for_mode)
+    mode, why_no_mode = _find_mode(settings, run, control, why_no_mode)
     seconds = {"total": control.seconds, "sampling": run.seconds}
     seconds |= {name: part.seconds for name, part in (("gd", descent), ("map", mode)) if part is not None}
-    reasons = {"gd": why_no_descent, "map": why_no_mode}
+    reasons = {"gd": why_no_descent, "map": why_no_mode} | {name: each.note for name, each in references.items()}
     if "chance" not in references:
         reasons["chance"] = why_no_chance(settings.task, normalize=settings.model.normalize)
     return assemble(
@@ -261,7 +276,7 @@ def _condition(settings: Settings, control: Control) -> Run:
     """The method's run, or at once the proof that there is nothing to find."""
     criterion, normalize = settings.criterion, settings.model.normalize
     if not infeasible(criterion.task, criterion.eps, normalize=normalize):
-        return settings.method.run(criterion, settings.request, replace(control, started=time.perf_counter()))
+        return settings.method.run(replace(criterion, check=control.check), settings.request, control)
     noun = "matrix" if len(settings.task.shape) == 2 else "tensor"
     kind = f"{noun} of Frobenius norm 1" if normalize else noun
     least = least_train_loss(criterion.task, normalize=normalize)
@@ -280,43 +295,71 @@ def _condition(settings: Settings, control: Control) -> Run:
     )
 
 
-def _descend(settings: Settings, run: Run, control: Control) -> tuple[Descent | None, str | None]:
+def _unsettled(run: Run) -> Run:
+    """A run at a threshold that stands for one that was not found in time: at best the budget ended first."""
+    said = f"The budget ended before the data's most probable ε was found; {run.eps:.4g} is the last that was tried."
+    outcome = Outcome.EXHAUSTED if run.outcome is Outcome.CONVERGED else run.outcome
+    return replace(run, outcome=outcome, message=f"{said} Raise --max-seconds or --max-evaluations.")
+
+
+def _descend(settings: Settings, run: Run, control: Control, kept_back: float) -> tuple[Descent | None, str | None]:
     """Gradient descent, or the reason why there is none."""
-    if settings.gd is None:
+    gd, model = settings.gd, settings.model
+    if gd is None:
         return None, "it was turned off"
     if run.outcome in (Outcome.INFEASIBLE, Outcome.INTERRUPTED):
         return None, f"the run was {run.outcome}"
-    if not isinstance(settings.model, Factorization):
-        return _descend_program(settings, control)
-    if reason := settings.gd.why_too_large(settings.model, settings.task.shape):
+    if not isinstance(model, Factorization):
+        return _descend_program(settings, gd, control, kept_back)
+    if reason := gd.why_too_large(model, settings.task.shape):
         return None, reason
-    own = replace(control, started=time.perf_counter())
-    return settings.gd.run(settings.model, settings.criterion, settings.request.seed, own), None
+    return _in_time(control, lambda own: gd.run(model, settings.criterion, settings.request.seed, own), kept_back)
 
 
-def _descend_program(settings: Settings, control: Control) -> tuple[Descent | None, str | None]:
+def _descend_program(
+    settings: Settings, gd: GradientDescent, control: Control, kept_back: float
+) -> tuple[Descent | None, str | None]:
     """The same for a Pyro program."""
     whitened = settings.criterion.whitened
-    if settings.gd is None or not isinstance(whitened, WhitenedProgram):
+    if not isinstance(whitened, WhitenedProgram):
         return None, "gradient descent needs a factorisation or a Pyro program"
     if reason := why_no_descent(whitened):
         return None, reason
-    own = replace(control, started=time.perf_counter())
-    return settings.gd.run_program(whitened, settings.criterion, settings.request.seed, own), None
+    seed = settings.request.seed
+    return _in_time(control, lambda own: gd.run_program(whitened, settings.criterion, seed, own), kept_back)
 
 
-def _find_mode(settings: Settings, run: Run, control: Control) -> tuple[Descent | None, str | None]:
-    """The mode, or the reason why there is none."""
-    model, task = settings.model, settings.task
-    if settings.mode is False:
-        return None, "it was turned off"
-    if control.interrupted or run.outcome in (Outcome.INFEASIBLE, Outcome.INTERRUPTED):
+def _in_time(
+    control: Control, descend: Callable[[Control], Descent], kept_back: float
+) -> tuple[Descent | None, str | None]:
+    """What ``descend`` finds in the time that is left, and what the deadline did to it."""
+    own = control.part(kept_back)
+    if own.out_of_time():
+        return None, f"{_ender(control)} left no time for it"
+    found = descend(own)
+    return found, f"{_ender(control)} stopped it after {int(found.steps.max())} steps" if own.out_of_time() else None
+
+
+def _ender(control: Control) -> str:
+    return "an interrupt" if control.interrupted else f"--max-seconds {control.max_seconds}"
+
+
+def _find_mode(settings: Settings, run: Run, control: Control, reason: str | None) -> tuple[Descent | None, str | None]:
+    """The mode, unless there is a ``reason`` against it, or why there is none."""
+    if settings.mode is not False and (control.interrupted or run.outcome in (Outcome.INFEASIBLE, Outcome.INTERRUPTED)):
         return None, f"the run was {Outcome.INTERRUPTED if control.interrupted else run.outcome}"
-    reason = why_no_map(model, task)
-    if reason is None and settings.mode is None:
-        reason = why_not_by_default(model, task.shape)
     if reason is not None:
         return None, reason
     method = settings.mode if isinstance(settings.mode, MaximumAPosteriori) else MaximumAPosteriori()
-    own = replace(control, started=time.perf_counter())
-    return method.run(model, settings.criterion, settings.request.seed, own), None
+    seed = settings.request.seed
+    return _in_time(control, lambda own: method.run(settings.model, settings.criterion, seed, own), 0.0)
+
+
+def _why_no_mode(settings: Settings) -> str | None:
+    """Why the mode is not looked for; None where it is."""
+    if settings.mode is False:
+        return "it was turned off"
+    reason = why_no_map(settings.model, settings.task)
+    if reason is None and settings.mode is None:
+        return why_not_by_default(settings.model, settings.task.shape)
+    return reason

@@ -107,11 +107,11 @@ class Options(BaseModel):
     ] = 0.0035
     method: Annotated[str, About("auto, splitting, importance, nuts or rejection.", RUN)] = "auto"
     chains: Annotated[int | None, About("Independent islands or chains.", RUN, "the method's")] = None
-    draws: Annotated[int | None, About("Draws kept in each chain.", RUN, "1000")] = None
+    draws: Annotated[int | None, About("Draws kept in each chain.", RUN, "1000, within 20 MB")] = None
     precision: Annotated[float | None, About("Relative standard error of E[L_gen] to reach.", RUN, "the method's")] = (
         None
     )
-    max_seconds: Annotated[float | None, About("Wall time for conditioning.", RUN)] = 600.0
+    max_seconds: Annotated[float | None, About("Wall time of the whole run.", RUN)] = 600.0
     max_evaluations: Annotated[int | None, About("Training losses to evaluate at most.", RUN)] = None
     seed: Annotated[int, About("Seed of every random stream but the task's.", RUN)] = 0
     device: Annotated[str, About("auto, cpu, cuda, cuda:i or mps.", RUN)] = "auto"

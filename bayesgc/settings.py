@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from bayesgc.inference import (
     method_named,
 )
 from bayesgc.inference.methods import hyperparameters
+from bayesgc.inference.noise import Likeliest
 from bayesgc.models import Factorization, Model, ProgramModel, as_model
 from bayesgc.models.collapse import collapse, why_not_collapsible
 from bayesgc.models.layout import Program
@@ -32,7 +34,10 @@ EVIDENCE = "evidence"
 
 @dataclass(frozen=True)
 class Settings:
-    """The checked arguments of one call; ``spent`` evaluations went into finding the threshold."""
+    """The checked arguments of one call.
+
+    ``spent`` evaluations went into finding the threshold, which is not ``settled`` where the budget ended before.
+    """
 
     model: Model
     task: Task
@@ -42,6 +47,7 @@ class Settings:
     criterion: Criterion
     request: Request
     spent: int = 0
+    settled: bool = True
 
     @classmethod
     def checked(
@@ -78,11 +84,14 @@ class Settings:
         if not isinstance(mode, MaximumAPosteriori | bool | None):
             raise InputError(f"map is {mode!r}; give True, False, None or a MaximumAPosteriori.")
         criterion = Criterion(task, whitened, threshold, place, dtype_named(dtype, place), collapsed)
-        return cls(model, task, chosen, descent, mode, criterion, request)
+        # An array, its singular values and the other quantities.
+        numbers = math.prod(task.shape) + min(task.shape) + 10 + (criterion.latent_size if request.weights else 0)
+        return cls(model, task, chosen, descent, mode, criterion, request.bounded(numbers))
 
-    def at(self, eps: float, spent: int) -> Settings:
-        """The same with another threshold, and the evaluations that finding it took."""
-        return replace(self, criterion=replace(self.criterion, eps=eps), spent=spent)
+    def at(self, found: Likeliest) -> Settings:
+        """The same with the threshold that the data suggest."""
+        criterion = replace(self.criterion, eps=found.eps)
+        return replace(self, criterion=criterion, spent=found.evaluations, settled=found.complete)
 
     def configuration(self) -> dict[str, Any]:
         """All that makes the result what it is, as plain values."""

@@ -1,8 +1,9 @@
 """The records of one run as one labelled ``xarray.DataTree``, built with arviz-base.
 
-Groups: ``posterior`` (absent when nothing was accepted), ``prior``, ``gd``, ``map``, ``sample_stats``, ``levels``,
-``observed_data``, ``constant_data``, ``ground_truth``. A variable's summary (mean, standard deviation, standard error,
-quantiles) is in its attributes, because it comes from every draw made and not from the kept ones alone.
+Groups: ``posterior`` (absent when nothing was accepted; then maybe ``reached``), ``prior``, ``gd``, ``map``,
+``sample_stats``, ``levels``, ``observed_data``, ``constant_data``, ``ground_truth``. A variable's summary (mean,
+standard deviation, standard error, quantiles) is in its attributes, because it comes from every draw made and not from
+the kept ones alone.
 For tables with units of their own, every ``end_to_end`` is in those units; losses stay on the model's scale.
 """
 
@@ -66,6 +67,10 @@ def assemble(
         groups["posterior"] = _draws(task, run.posterior)
         groups["posterior"].attrs |= _note(run)
     groups["prior"] = _draws(task, prior)
+    if run.reached is not None:
+        groups["reached"] = _draws(task, run.reached.posterior)
+        groups["reached"].attrs |= {"eps": float(run.reached.eps)}
+        groups["reached"].attrs |= _estimate_attributes("log_volume", run.reached.log_volume)
     if gd is not None:
         groups["gd"] = _descent(task, gd)
     if mode is not None:

@@ -48,6 +48,7 @@ def result_object(tree: xr.DataTree) -> Json:
         "posterior": _law(tree, "posterior"),
         "log_volume": _log_volume(attributes),
         "log_evidence": _log_evidence(attributes),
+        "reached": _reached(tree),
         "gd": _descent(tree, "gd"),
         "map": _mode(tree),
         "baselines": _baselines(tree["constant_data"].to_dataset()),
@@ -85,6 +86,15 @@ def _log_volume(attributes: dict[Any, Any]) -> Json | None:
         return None
     bounds = [_number(attributes.get("log_volume_low")), _number(attributes.get("log_volume_high"))]
     return {**_estimate(attributes, "log_volume"), "ci95": bounds}
+
+
+def _reached(tree: xr.DataTree) -> Json | None:
+    """The posterior at the lowest threshold that was reached, where that is not ε."""
+    if "reached" not in tree.children:
+        return None
+    attributes = tree["reached"].attrs
+    law, volume = _law(tree, "reached"), _log_volume(attributes)
+    return {"eps": float(attributes["eps"]), "posterior": law, "log_volume": volume}
 
 
 def _log_evidence(attributes: dict[Any, Any]) -> Json | None:

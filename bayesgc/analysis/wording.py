@@ -84,6 +84,10 @@ def law_rows(result: Json) -> Iterator[Row]:
     """Prior, posterior, gradient descent, MAP and the reference points; a second line of a cell holds quartiles."""
     yield Row("prior", _law_cells(result["prior"]), "law")
     yield Row("G&C posterior", _law_cells(result["posterior"]), "posterior")
+    if result["reached"] is not None:
+        yield Row(
+            f"where L_train\n< {result['reached']['eps']:.3g}", _law_cells(result["reached"]["posterior"]), "posterior"
+        )
     gd, mode = result["gd"], result["map"]
     if gd is not None:
         yield Row(f"GD\n{gd['converged']}/{gd['restarts']} fitted", _descent_cells(gd), "law")
@@ -147,6 +151,15 @@ def _baseline_cells(losses: Json, zero: float | None) -> tuple[str, ...]:
     return (rounded(gen_loss), rounded(relative, 2), "0" if exact else rounded(train_loss), "")
 
 
+def cut_lines(result: Json) -> Iterator[str]:
+    """What the deadline did to the parts that are there."""
+    names = {"gd": "Gradient descent", "map": "MAP", "nuclear_norm": "The least nuclear norm"}
+    parts = {"gd": result["gd"], "map": result["map"], "nuclear_norm": result["baselines"]["nuclear_norm"]}
+    for part, found in parts.items():
+        if found is not None and part in result["reasons"]:
+            yield f"{names[part]}: {result['reasons'][part]}."
+
+
 def legend_line(result: Json) -> str:
     """What the signs in the rows mean."""
     parts = ["± standard error"]
@@ -165,15 +178,21 @@ def absent_lines(result: Json) -> Iterator[str]:
 
 def volume_lines(result: Json) -> Iterator[str]:
     """How rare a fit is."""
-    volume, evidence = result["log_volume"], result["log_evidence"]
+    volume, evidence, reached = result["log_volume"], result["log_evidence"], result["reached"]
     if evidence is not None:
         yield f"log evidence = {with_error(evidence['estimate'], evidence['mcse'])}"
-    if volume is None:
-        return
+    if volume is not None:
+        yield from _volume_lines(volume, "fit")
+    if reached is not None:
+        yield from _volume_lines(reached["log_volume"], f"L_train < {reached['eps']:.3g}")
+
+
+def _volume_lines(volume: Json, event: str) -> Iterator[str]:
     low, high = volume["ci95"]
+    verb = "fits" if event == "fit" else "does"
     if volume["estimate"] is not None:
         estimate = with_error(volume["estimate"], volume["mcse"])
         interval = "" if low is None or high is None else f", 95 % [{low:.2f}, {high:.2f}]"
-        yield f"log P(fit) = {estimate}{interval}: 1 prior draw in {one_in(volume['estimate'])} fits"
+        yield f"log P({event}) = {estimate}{interval}: 1 prior draw in {one_in(volume['estimate'])} {verb}"
     elif high is not None and high < 0:
-        yield f"log P(fit) < {high:.2f} (95 %): fewer than 1 prior draw in {one_in(high)} fits"
+        yield f"log P({event}) < {high:.2f} (95 %): fewer than 1 prior draw in {one_in(high)} {verb}"

@@ -19,6 +19,7 @@ from bayesgc.analysis.summary import cell_labels
 from bayesgc.analysis.wording import (
     HEADINGS,
     absent_lines,
+    cut_lines,
     judged,
     law_rows,
     legend_line,
@@ -50,6 +51,7 @@ def rendered(result: Json, *, saved: str | None = None) -> RenderableType:
     parts += [Text(), Text(result["verdict"], style="bold")]
     if result["outcome"] != "converged":
         parts.append(Text(result["message"], style="yellow"))
+    parts += [Text(line, style="yellow") for line in cut_lines(result)]
     if saved is not None:
         parts.append(Text(f"Saved in {saved}", style="dim"))
     return Group(*parts)

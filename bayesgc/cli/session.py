@@ -108,12 +108,18 @@ class Session:
         if self.as_json:
             print_json(result_object(result))
         elif not self.quiet:
-            print_result(Console(), result_object(result), saved=None if saved is None else str(saved))
+            print_result(Console(), result_object(result), saved=None if saved is None else f"{saved} ({_size(saved)})")
         interrupted = outcome is Outcome.INTERRUPTED
         if outcome is not Outcome.CONVERGED and (self.as_json or self.quiet):
             typer.echo(f"bayesgc: {outcome}: {result.attrs['message']}", err=True)
         if saved and (interrupted or (self.as_json and not self.quiet)):
             typer.echo(f"bayesgc: {'interrupted; ' if interrupted else ''}saved in {saved}", err=True)
+
+
+def _size(path: Path) -> str:
+    """The size of a file, in words."""
+    kilobytes = path.stat().st_size / 1e3
+    return f"{kilobytes:.0f} kB" if kilobytes < 1e3 else f"{kilobytes / 1e3:.1f} MB"
 
 
 def _check_target(option: str, path: Path, suffixes: tuple[str, ...]) -> None:

@@ -6,7 +6,9 @@ import functools
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import torch
 
 from bayesgc.experiments.cell import Cell
@@ -15,12 +17,15 @@ from bayesgc.inference.control import one_thread_each
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.models import Factorization, Model
 from bayesgc.models.collapse import why_not_collapsible
+from bayesgc.task import Task, sensing
 
 _EVALUATIONS = {"splitting": 2.5e6, "importance": 2e4, "nuts": 1e6, "rejection": 1e8}
 """Evaluations that a cell at the paper's sizes takes as a rule, at the method's own precision."""
 _OVERHEAD = 0.8
 """Seconds of a cell apart from its draws: the prior, reference points, the file."""
 _DRAWS, _STEPS = 2048, 20
+_TRIAL = GradientDescent(steps=2000, restarts=8)
+"""The steps and restarts of the descent that shows how soon one ends."""
 
 
 def seconds_of(cells: list[Cell]) -> dict[str, float]:
@@ -29,6 +34,7 @@ def seconds_of(cells: list[Cell]) -> dict[str, float]:
     step: Callable[..., float] = functools.cache(_seconds_a_step)
     found: dict[str, float] = {}
     drawn: set[str | None] = set()
+    lengths: dict[tuple[Factorization, tuple[int, ...], GradientDescent], float] = {}
     for cell in cells:
         options = cell.options
         task = options.make_task()
@@ -41,11 +47,11 @@ def seconds_of(cells: list[Cell]) -> dict[str, float]:
         method = options.make_descent()
         if method is not None and isinstance(model, Factorization) and cell.descent_key not in found:
             method = method.resolved(model, task.shape)
-            # Its steps are of length lr, and the weights have some √depth to go; the rest is the time to settle.
-            travel = 2 * math.sqrt(options.depth) / method.lr if "rmsprop" in method.optimizer else math.inf
-            steps = min(float(method.steps or 0), travel)
+            kind = (model, task.shape, method)
+            if kind not in lengths:
+                lengths[kind] = _steps_taken(model, task, method)
             rows = method.restarts * len(cell.task_seeds)
-            found[str(cell.descent_key)] = steps * step(model, task.shape, method.optimizer, rows)
+            found[str(cell.descent_key)] = lengths[kind] * step(model, task.shape, method.optimizer, rows)
     return found
 
 
@@ -56,6 +62,28 @@ def _evaluations(cell: Cell, model: Model, shape: tuple[int, ...]) -> float:
     own = Splitting.defaults.relative_error
     coarser = (own / (cell.options.precision or own)) ** 2 if method == Splitting.name else 1.0
     return min(_EVALUATIONS.get(method, 1e6) * coarser, cell.options.max_evaluations or math.inf)
+
+
+def _steps_taken(model: Factorization, task: Task, method: GradientDescent) -> float:
+    """The steps until descent is at its goal, from a short one and from how fast its losses fall where it is not there.
+
+    Losses that do not fall by then may or may not do so later: then all the steps that are allowed.
+    """
+    most = float(method.steps or 0)
+    trial = replace(
+        method, steps=min(int(most), int(_TRIAL.steps or 0)), restarts=min(method.restarts, _TRIAL.restarts)
+    )
+    criterion = Criterion(task, model.whiten(task.shape), 0.0, torch.device("cpu"), torch.float32)
+    made = trial.run(model, criterion, 0, Control())
+    if made.steps.max() < (trial.steps or 0) or not made.trace:
+        return float(made.steps.max())
+    goal = method.tol * task.zero_train_loss
+    steps, losses = np.array(list(made.trace)), np.median(np.stack(list(made.trace.values())), axis=1)
+    half = int(np.searchsorted(steps, steps[-1] / 2))
+    if goal == 0 or not 0 < losses[-1] < losses[half]:
+        return most
+    left = max(0.0, math.log(losses[-1] / goal)) * (steps[-1] - steps[half]) / math.log(losses[half] / losses[-1])
+    return min(most, steps[-1] + left)
 
 
 def _seconds_an_evaluation(model: Model, shape: tuple[int, ...]) -> float:
@@ -71,8 +99,6 @@ def _seconds_an_evaluation(model: Model, shape: tuple[int, ...]) -> float:
 
 
 def _seconds_a_step(model: Factorization, shape: tuple[int, ...], optimizer: str, rows: int) -> float:
-    from bayesgc.task import sensing
-
     method = GradientDescent(optimizer=optimizer, restarts=rows, steps=_STEPS, tol=0.0)
     task = sensing(shape=shape)
     criterion = Criterion(task, model.whiten(shape), 0.0, torch.device("cpu"), torch.float32)

@@ -182,7 +182,7 @@ def conditioning_settings(options: Options, seed: int) -> dict[str, Any]:
 
 def execute(job: Job) -> list[Part]:
     """Run a job on one thread; whatever goes wrong in it is its result."""
-    with _ONE_AT_A_TIME, one_thread_each():
+    with _ONE_AT_A_TIME, one_thread_each(1):
         return _attempt(job)
 
 

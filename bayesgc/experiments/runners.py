@@ -9,11 +9,13 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Event
 from typing import TYPE_CHECKING, Any
 
 from bayesgc.experiments.jobs import Job, Part, execute, failed
@@ -36,6 +38,12 @@ _PATIENCE_WITH_WORKERS = 3600.0
 _LOST = f"its worker ended {ATTEMPTS} times while it ran: it may need more memory than there is"
 
 
+_NOT_BEGUN = (
+    "no worker process could begin. Each of them first reads the script that called run_sweep: put the call under "
+    "`if __name__ == '__main__':` in a file, or ask for workers=1."
+)
+
+
 def run_jobs(jobs: Sequence[Job], *, workers: int | None, scheduler: str | None, started: Started) -> Finished:
     """Run the jobs in the place that the arguments name.
 
@@ -51,6 +59,15 @@ def run_jobs(jobs: Sequence[Job], *, workers: int | None, scheduler: str | None,
         return _on_dask(jobs, scheduler, workers, started)
     count = min(available_cores() if workers is None else workers, len(jobs))
     return _in_processes(jobs, count, started) if count > 1 else _here(jobs, started)
+
+
+def leave_to_the_caller() -> None:
+    """End a process that another one starts as its worker, where the script that it reads first runs a sweep.
+
+    The caller is told why; two sweeps on one store could only wait for each other.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        sys.exit(1)
 
 
 def available_cores() -> int:
@@ -69,7 +86,7 @@ def _in_processes(jobs: Sequence[Job], workers: int, started: Started) -> Finish
     """Each job in one of a few processes, which are replaced when they die."""
     waiting = [(job, 0) for job in reversed(jobs)]
     while waiting:
-        with _pool(workers) as pool:
+        with _pool(workers) as (pool, begun):
             running: dict[Future[Result], tuple[Job, int]] = {}
             try:
                 while waiting or running:
@@ -85,6 +102,8 @@ def _in_processes(jobs: Sequence[Job], workers: int, started: Started) -> Finish
                         result = future.result()
                         yield running.pop(future)[0], result
             except BrokenProcessPool:
+                if not begun.is_set():
+                    raise InputError(_NOT_BEGUN) from None
                 for job, losses in running.values():
                     if losses + 1 < ATTEMPTS:
                         waiting.append((job, losses + 1))
@@ -97,21 +116,26 @@ def _room(next_up: tuple[Job, int], running: Iterable[tuple[Job, int]], workers:
 
 
 @contextlib.contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Worker processes on a leash: they end at once when it is dropped, or when this process ends, however it does."""
+def _pool(workers: int) -> Iterator[tuple[ProcessPoolExecutor, Event]]:
+    """Worker processes on a leash: they end at once when it is dropped, or when this process ends, however it does.
+
+    The event is set once one of them has begun.
+    """
     context = multiprocessing.get_context("spawn")
     leash, hand = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(leash,))
+    begun = context.Event()
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(leash, begun))
     try:
-        yield pool
+        yield pool, begun
     finally:
         hand.close()
         pool.shutdown(wait=True, cancel_futures=True)
         leash.close()
 
 
-def _begin_worker(leash: Connection) -> None:
+def _begin_worker(leash: Connection, begun: Event) -> None:
     """Leave Ctrl-C to the process that runs the sweep, and end when that one lets go."""
+    begun.set()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(leash,), daemon=True).start()
 

@@ -11,7 +11,7 @@ from bayesgc.experiments.cell import Cell
 from bayesgc.experiments.checks import check_cells
 from bayesgc.experiments.dataset import collect, write_dataset
 from bayesgc.experiments.jobs import CellJob, DescentJob, Job, SharedJob
-from bayesgc.experiments.runners import Result, run_jobs
+from bayesgc.experiments.runners import Result, leave_to_the_caller, run_jobs
 from bayesgc.experiments.store import CELLS, DESCENTS, FAILURES, Store
 from bayesgc.experiments.sweep import Sweep
 from bayesgc.experiments.watch import Report, SweepProgress, watched
@@ -44,8 +44,10 @@ def run_sweep(
 
     Raises:
         InputError: before anything runs, where a cell's options do not fit; for a store that cannot be used, or a
-            scheduler that does not answer.
+            scheduler that does not answer; and where worker processes cannot begin, as those of a script whose call
+            does not stand under ``if __name__ == "__main__":``.
     """
+    leave_to_the_caller()
     cells = sweep.cells()
     check_cells(cells)
     with Store.open(Path(store), sweep) as opened, watched(sweep.title, show=progress and report is None) as draw:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pyro
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from bayesgc.inference.collapsed import CollapsedCriterion
+from bayesgc.inference.control import OutOfTime
 
 _SITE = "normals"
 _STARTS = 64
@@ -47,7 +49,8 @@ class Chain:
         self.evaluations = 0
         self.transitions = 0
         self._draws: list[Tensor] = []
-        self._state = {_SITE: _start(target, source)}
+        # The start is there even where no time is left.
+        self._state = {_SITE: _start(replace(target, check=lambda: None), source)}
         self._stream = source.get_state()
         self._kernel = mcmc.NUTS(
             potential_fn=self._potential, target_accept_prob=target_accept, max_tree_depth=max_tree_depth
@@ -78,16 +81,27 @@ class Chain:
     def extend(self, length: int, go_on: Callable[[], bool]) -> bool:
         """Bring the chain to ``length`` draws; False if ``go_on``, asked before every transition, said no first."""
         with self._borrowed_globals():
-            if self.transitions == 0:
-                self._kernel.initial_params = self._state
-                self._kernel.setup(self.warmup)
+            if self.transitions == 0 and not self._begin():
+                return False
             while len(self) < length:
                 if not go_on():
                     return False
-                self._state = self._kernel.sample(self._state)
+                try:
+                    self._state = self._kernel.sample(self._state)
+                except OutOfTime:
+                    return False
                 self.transitions += 1
                 if self.transitions > self.warmup:
                     self._draws.append(self._state[_SITE].detach())
+        return True
+
+    def _begin(self) -> bool:
+        """Let the kernel look for its first step size; False if there was no time for it."""
+        self._kernel.initial_params = self._state
+        try:
+            self._kernel.setup(self.warmup)
+        except OutOfTime:
+            return False
         return True
 
     def _potential(self, state: dict[str, Tensor]) -> Tensor:

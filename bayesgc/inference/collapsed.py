@@ -8,7 +8,8 @@ averaged over the hidden layers. At ε > 0 the targets become y + u with the res
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -25,6 +26,8 @@ from bayesgc.models.products import product, row_product
 from bayesgc.task import ObservedCells, Task
 from bayesgc.validate import InputError
 
+FEWEST_AT_ONCE = 16
+"""Draws whose systems are solved at once, however large these are."""
 _CHUNK_NUMBERS = 2**22
 """Double-precision numbers in the covariances of one batch: 32 MiB."""
 
@@ -33,7 +36,8 @@ _CHUNK_NUMBERS = 2**22
 class CollapsedCriterion:
     """A collapsed model, a task and ε, as a density over standard normals.
 
-    ``normals`` is (latent, draw): those of the hidden layers and, at ε > 0, n + 2 more for the residual.
+    ``normals`` is (latent, draw): those of the hidden layers and, at ε > 0, n + 2 more for the residual. ``check`` is
+    called within blocks, and raises where the run is to end.
     """
 
     task: Task
@@ -41,6 +45,7 @@ class CollapsedCriterion:
     eps: float
     device: torch.device
     dtype: torch.dtype = torch.float64
+    check: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
     @property
     def latent_size(self) -> int:
@@ -56,12 +61,18 @@ class CollapsedCriterion:
         if not self.task.observed_cells:
             numbers = max(numbers, count * count, count * rows * cols)
         numbers = max(numbers, self.latent_size)
-        return max(16, min(4096, _CHUNK_NUMBERS // numbers))
+        return max(FEWEST_AT_ONCE, min(4096, _CHUNK_NUMBERS // numbers))
 
     @cached_property
     def log_ball(self) -> float:
         """log of the volume of the n-ball of radius √(nε); 0 at ε = 0, where the evidence is a density."""
         return log_ball(self.task.measurements.count, self.eps)
+
+    def _parts(self, normals: Float[Tensor, "latent draw"]) -> Iterator[Float[Tensor, "latent chunk"]]:
+        """The draws in chunks, between which the run may end."""
+        for part in normals.split(self.chunk, dim=1):
+            self.check()
+            yield part
 
     def draw(self, generator: torch.Generator, count: int) -> Float[Tensor, "latent draw"]:
         """Normals of ``count`` draws from the prior."""
@@ -89,7 +100,7 @@ class CollapsedCriterion:
 
     def score(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"]:
         """log density of fitting given each draw; its mean over the prior, before the log, is evidence or volume."""
-        parts = normals.split(self.chunk, dim=1)
+        parts = self._parts(normals)
         return torch.cat([self.system(part).log_density(self.targets(part)) for part in parts]) + self.log_ball
 
     def gradient(
@@ -99,7 +110,7 @@ class CollapsedCriterion:
 
         The gradient is zero where the score is −∞.
         """
-        parts = [self._gradient(part) for part in normals.split(self.chunk, dim=1)]
+        parts = [self._gradient(part) for part in self._parts(normals)]
         return torch.cat([score for score, _ in parts]) + self.log_ball, torch.cat([slope for _, slope in parts], dim=1)
 
     def _gradient(
@@ -122,7 +133,7 @@ class CollapsedCriterion:
 
     def gen_loss(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"] | None:
         """E[L_gen | hidden layers, fit] of each draw, or None where L_gen is not defined."""
-        parts = normals.split(self.chunk, dim=1)
+        parts = self._parts(normals)
         losses = [self._gen_loss(self.system(part), self.targets(part)) for part in parts]
         known = [loss for loss in losses if loss is not None]
         return torch.cat(known) if known else None
@@ -132,7 +143,7 @@ class CollapsedCriterion:
     ) -> tuple[Float[Tensor, " draw"], Float[Tensor, " draw"] | None]:
         """Score and expected L_gen of each draw, from one factorisation."""
         evidence, losses = [], []
-        for part in normals.split(self.chunk, dim=1):
+        for part in self._parts(normals):
             system, targets = self.system(part), self.targets(part)
             evidence.append(system.log_density(targets))
             losses.append(self._gen_loss(system, targets))
@@ -151,7 +162,7 @@ class CollapsedCriterion:
         )
         if self.eps > 0:
             ball = normals[self.collapsed.size :]
-        parts = zip(*(each.split(self.chunk, dim=-1) for each in (normals, free, ball)), strict=True)
+        parts = zip(self._parts(normals), *(each.split(self.chunk, dim=-1) for each in (free, ball)), strict=True)
         return join([self._profile(*part) for part in parts])
 
     def _profile(
@@ -237,7 +248,7 @@ class CollapsedCriterion:
         """
         values = self.targets(normals) if values is None else values
         ends, lasts = [], []
-        chunks = (normals.split(self.chunk, dim=1), last.split(self.chunk, dim=2), values.split(self.chunk))
+        chunks = (self._parts(normals), last.split(self.chunk, dim=2), values.split(self.chunk))
         for part, free, wanted in zip(*chunks, strict=True):
             end, shifted = condition_last_layer(
                 self.task, self.collapsed.features(part[: self.collapsed.size]), free, wanted

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -32,12 +33,17 @@ class Progress:
     detail: str = ""
 
 
+class OutOfTime(Exception):  # noqa: N818 - it says what happened
+    """A block was given up, since the run is to end; whoever asked for the block goes on without it."""
+
+
 @dataclass
 class Control:
     """The budget of a run and its line to the outside.
 
     Args:
-        max_seconds: wall time after which no new work begins, None for no limit.
+        max_seconds: wall time after which no new work begins, None for no limit. It is one deadline for the whole run;
+            each `part` of the run looks at it, inside of its blocks too.
         max_evaluations: evaluations of the training loss, None for no limit.
         report: called with `Progress`, from any thread.
     """
@@ -71,9 +77,33 @@ class Control:
         """Whether a share of the wall time is spent, or the run was interrupted."""
         return self.interrupted or (self.max_seconds is not None and self.seconds >= share * self.max_seconds)
 
+    def check(self) -> None:
+        """To be called within blocks.
+
+        Raises:
+            OutOfTime: when the run is to end.
+        """
+        if self.out_of_time():
+            raise OutOfTime
+
+    def check_time(self) -> None:
+        """The same for what completes a run that was interrupted.
+
+        Raises:
+            OutOfTime: when the wall time is spent.
+        """
+        if self.max_seconds is not None and self.seconds >= self.max_seconds:
+            raise OutOfTime
+
     def affords(self, evaluations: int, share: float = 1.0) -> bool:
         """Whether a total number of evaluations is within a share of the budget."""
         return self.max_evaluations is None or evaluations <= share * self.max_evaluations
+
+    def part(self, kept_back: float = 0.0) -> Control:
+        """A part of the run, which begins now and ends with the whole, or earlier by a share of the whole."""
+        most = self.max_seconds
+        left = None if most is None else max(0.0, (1 - kept_back) * most - self.seconds)
+        return replace(self, started=time.perf_counter(), max_seconds=left)
 
     def after(self, evaluations: int) -> Control:
         """What is left of the same run once so many evaluations are spent."""
@@ -114,19 +144,27 @@ def interruptible(control: Control) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-@contextlib.contextmanager
-def one_thread_each() -> Iterator[int]:
-    """Let every torch operation run on one thread; yields how many threads torch was allowed before.
+_allowed: ContextVar[int | None] = ContextVar("_allowed", default=None)
+"""The blocks that may run at once, within `one_thread_each`."""
 
-    Work is spread over blocks instead of inside operations: faster for many small ones, and the order of every sum
-    is then fixed, whatever the number of threads.
+
+@contextlib.contextmanager
+def one_thread_each(at_once: int | None = None) -> Iterator[int]:
+    """Let every torch operation run on one thread; yields how many blocks may run at once.
+
+    That is ``at_once``, or what was allowed around this, or as many as torch had threads. Work is spread over blocks
+    instead of inside operations: faster for many small ones, the order of every sum is then fixed, whatever the number
+    of threads, and a forked child never waits for OpenMP's threads, which stayed with its parent.
     """
-    allowed = torch.get_num_threads()
+    threads, around = torch.get_num_threads(), _allowed.get()
+    allowed = at_once or around or threads
+    _allowed.set(allowed)
     torch.set_num_threads(1)
     try:
         yield allowed
     finally:
-        torch.set_num_threads(allowed)
+        torch.set_num_threads(threads)
+        _allowed.set(around)
 
 
 def in_order(function: Callable[[Job], Result], jobs: Iterable[Job], device: torch.device) -> Iterator[Result]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bayesgc.inference.collapsed import why_no_density
+from bayesgc.inference.collapsed import FEWEST_AT_ONCE, CollapsedCriterion, why_no_density
 from bayesgc.inference.functionals import quantities
 from bayesgc.inference.refresh import refresh_at_fixed_values
 from bayesgc.inference.target import Harvest, crank_nicolson
@@ -35,7 +35,8 @@ class Criterion:
     """A model's prior, a task and a threshold on the training loss.
 
     Draws are columns: ``normals`` is (latent, draw), a draw of the prior when its entries are standard normal.
-    ``collapsed`` is the model's collapsed form where it has one, for the methods that need it.
+    ``collapsed`` is the model's collapsed form where it has one, for the methods that need it. ``check`` is called
+    within blocks, and raises where the run is to end.
     """
 
     task: Task
@@ -44,6 +45,7 @@ class Criterion:
     device: torch.device
     dtype: torch.dtype
     collapsed: Collapsed | None = None
+    check: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
     @property
     def latent_size(self) -> int:
@@ -93,7 +95,7 @@ class Criterion:
         """The columns after moves that keep the training loss, for models that collapse."""
         if self.collapsed is None or not self._refreshable:
             return normals
-        return refresh_at_fixed_values(self.task, self.collapsed, normals, generator)
+        return refresh_at_fixed_values(self.task, self.collapsed, normals, generator, self.check)
 
     @cached_property
     def _refreshable(self) -> bool:
@@ -101,6 +103,9 @@ class Criterion:
         if self.collapsed is None or self.collapsed.whitened is not self.whitened:
             return False
         if exact_device(self.device) != self.device:
+            return False
+        # Where so few systems are solved at once, one refresh costs hundreds of moves.
+        if CollapsedCriterion(self.task, self.collapsed, 0.0, self.device).chunk <= FEWEST_AT_ONCE:
             return False
         return why_no_density(self.task, self.collapsed, self.eps) is None
 
@@ -139,6 +144,7 @@ def evaluate_together(
     """
     chunks: list[list[tuple[Tensor, Tensor]]] = [[] for _ in criteria]
     for part in normals.split(criteria[0].chunk, dim=1):
+        criteria[0].check()
         values: dict[int, Tensor] = {}
         for criterion, found in zip(criteria, chunks, strict=True):
             own = id(criterion.whitened)

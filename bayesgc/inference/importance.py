@@ -6,6 +6,7 @@ from its exact conditional. Where the weights degenerate the same density is tem
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -17,7 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bayesgc.inference.collapsed import NEEDS_COLLAPSED, CollapsedCriterion, refuse_without_density
-from bayesgc.inference.control import Control, Progress, in_order
+from bayesgc.inference.control import Control, OutOfTime, Progress, in_order
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.curve import Profile, Stage, join, pool_curve
 from bayesgc.inference.estimates import log_mean, summarize, weighted_mean
@@ -25,6 +26,7 @@ from bayesgc.inference.records import Draws, Estimate, Levels, Outcome, Run, Sum
 from bayesgc.inference.request import LOG_VOLUME_ERROR, Request
 from bayesgc.inference.smoothing import pareto_shape, shape_limit
 from bayesgc.inference.streams import Stream, generator
+from bayesgc.inference.target import Harvest
 from bayesgc.inference.tempering import Tempering
 from bayesgc.models.placement import exact_device
 from bayesgc.validate import InputError, positive_integer
@@ -37,6 +39,10 @@ _FEWEST_BLOCKS = 64
 """Blocks before a run can end well. A first look may turn plain weights down, but it must not take them: where the tail
 is heavy, it is the samples that lack large weights whose tails look light."""
 _MOST_BATCHES = 64
+_TRIAL = 0.25
+"""The part of the time within which the first look must come, where another method could have the rest."""
+_COMPLETION = 0.1
+"""The part of the time that is kept back for completing the weighted draws."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +65,18 @@ class Importance:
     def run(self, criterion: Criterion, request: Request, control: Control) -> Run:
         """Condition the collapsed prior on the fit."""
         sample = self._sample(criterion, request)
-        run = self._weigh(sample, control)
+        run = self._weigh(sample, control, control.part(_COMPLETION))
         return self._temper(sample, control) if run is None else run
 
     def plain(self, criterion: Criterion, request: Request, control: Control) -> tuple[Run | None, int]:
-        """The run with plain weights, or None, after a short pilot, where they do not suffice; and the draws spent."""
-        sample = self._sample(criterion, request)
-        return self._weigh(sample, control), sample.total
+        """The run with plain weights, or None, after a short pilot, where they do not suffice; and the draws spent.
+
+        They do not suffice either where a quarter of the time does not bring the first look at them.
+        """
+        sample, trial = self._sample(criterion, request), control.part(1 - _TRIAL)
+        run = self._weigh(sample, control, trial)
+        late = len(sample.blocks) < _FIRST_CHECK and trial.out_of_time() and not control.interrupted
+        return None if late else run, sample.total
 
     def _sample(self, criterion: Criterion, request: Request) -> _Sample:
         if criterion.collapsed is None:
@@ -74,9 +85,12 @@ class Importance:
         target = CollapsedCriterion(criterion.task, criterion.collapsed, criterion.eps, exact_device(criterion.device))
         return _Sample(target, request.filled(self.defaults))
 
-    def _weigh(self, sample: _Sample, control: Control) -> Run | None:
-        """Weighted draws until the errors are small enough; None where the weights will not do."""
-        for block in self._blocks(sample, control):
+    def _weigh(self, sample: _Sample, control: Control, trial: Control) -> Run | None:
+        """Weighted draws until the errors are small enough; None where the weights will not do.
+
+        ``trial`` has the time for the draws before the first look.
+        """
+        for block in self._blocks(sample, control.part(_COMPLETION), trial):
             sample.add(block)
             if not sample.time_to_look():
                 continue
@@ -97,11 +111,15 @@ class Importance:
         return replace(run, diagnostics=run.diagnostics | plain, evaluations=run.evaluations + sample.total)
 
     @staticmethod
-    def _blocks(sample: _Sample, control: Control) -> Iterator[_Block]:
+    def _blocks(sample: _Sample, control: Control, trial: Control) -> Iterator[_Block]:
         def one_block(index: int) -> _Block | None:
-            if control.out_of_time() or not control.affords((index + 1) * BLOCK):
+            own = trial if index < _FIRST_CHECK else control
+            if own.out_of_time() or not own.affords((index + 1) * BLOCK):
                 return None
-            return _weigh_block(sample.target, sample.request.seed, index)
+            try:
+                return _weigh_block(replace(sample.target, check=own.check), sample.request.seed, index)
+            except OutOfTime:
+                return None
 
         for block in in_order(one_block, count(), sample.target.device):
             if block is None:
@@ -117,7 +135,7 @@ class Importance:
             outcome=outcome,
             message=control.advice(outcome, sample.total, BLOCK),
             eps=sample.target.eps,
-            posterior=sample.draws(),
+            posterior=sample.draws(control),
             log_volume=None if exact else evidence or nothing,
             log_evidence=evidence if exact else None,
             levels=sample.curve(),
@@ -287,20 +305,26 @@ class _Sample:
         return {"log_weight": self.log_weight} | ({} if losses is None else {"gen_loss": losses})
 
     @torch.no_grad()
-    def draws(self) -> Draws | None:
-        """Equally weighted draws: hidden layers resampled by weight, then a fresh exact draw of the last layer."""
+    def draws(self, control: Control) -> Draws | None:
+        """Equally weighted draws: hidden layers resampled by weight, then a fresh exact draw of the last layer.
+
+        As many as were asked for, or as could be completed in time.
+        """
         if not self.blocks or not np.isfinite(self.log_weight).any():
             return None
-        chains, length = int(self.request.chains or 1), int(self.request.draws or 1000)
+        chains = int(self.request.chains or 1)
+        length = self.request.kept(chains)
         chosen = self._resample(chains * length)
-        parts = [
-            self.target.harvest(normals, normals.new_zeros(normals.shape[1]), [source], weights=self.request.weights)
-            for normals, source in self._recall(chosen)
-        ]
-        order = torch.randperm(chains * length, generator=self._source(len(self.blocks)), device=self.target.device)
+        parts = self._completed(chosen, control)
+        made = sum(part.vectors.shape[1] for part in parts)
+        if made < chains * length:
+            chains, length = (chains, made // chains) if made >= chains else (1, made)
+        if not made:
+            return None
+        order = torch.randperm(made, generator=self._source(len(self.blocks)), device=self.target.device)
 
         def arrange(values: list[Tensor]) -> Tensor:
-            return torch.cat(values)[order.cpu()].unflatten(0, (chains, length))
+            return torch.cat(values)[order.cpu()[: chains * length]].unflatten(0, (chains, length))
 
         held = {name: arrange([part.quantities[name] for part in parts]) for name in parts[0].quantities}
         sites = [part.weights for part in parts if part.weights is not None]
@@ -310,6 +334,15 @@ class _Sample:
             summaries={name: self._summary(name, v.numpy().ravel()) for name, v in held.items() if v.ndim == 2},
             weights={name: arrange([site[name] for site in sites]) for name in sites[0]} if sites else None,
         )
+
+    def _completed(self, chosen: Int[np.ndarray, " draw"], control: Control) -> list[Harvest]:
+        """The chosen draws with their last layers, block by block until the time is spent."""
+        target, parts = replace(self.target, check=control.check_time), []
+        with contextlib.suppress(OutOfTime):
+            for normals, source in self._recall(chosen):
+                loss = normals.new_zeros(normals.shape[1])
+                parts.append(target.harvest(normals, loss, [source], weights=self.request.weights))
+        return parts
 
     def _resample(self, size: int) -> Int[np.ndarray, " draw"]:
         """Systematic resampling by weight, as indices in rising order."""

@@ -103,7 +103,7 @@ class MaximumAPosteriori:
         found = _annealed(AnnealedPosterior(program, task, starts), noise, control)
         for attempt in range(1, _ATTEMPTS):
             frozen = found.frozen.clone()
-            if control.interrupted or not frozen.any():
+            if control.out_of_time() or not frozen.any():
                 break
             chosen = {name: value[frozen] for name, value in starts.items()}
             colder = noise * _COLDER ** (-attempt / 2)
@@ -176,7 +176,7 @@ def _annealed(posterior: AnnealedPosterior, noise: float, control: Control) -> _
         frozen |= (distance > _FROZEN * size) & (distance > before / 2)
         steps += mode.steps
         control.report(Progress("MAP", stage + 1, _STAGES, detail=f"{int(fitted.sum())} fitted"))
-        if control.interrupted or (fitted | frozen).all():
+        if control.out_of_time() or (fitted | frozen).all():
             break
         posterior.cool(_COOLING if stage < _COLDEST else 1.0, missed)
         before = distance
@@ -194,7 +194,7 @@ def _next_mode(
         going,
         tolerance=tolerance,
         steps=_STEPS,
-        stop=lambda: control.interrupted,
+        stop=control.out_of_time,
     )
     posterior.move(mode.point)
     return mode

@@ -30,6 +30,8 @@ _LEAST = 1e-4
 """The share of the zero predictor's loss below which data count as free of noise."""
 _CLIMB = Climb(particles=1000, moves=10, acceptance=0.25)
 _SURVIVAL = 0.3
+_SHARE = 0.5
+"""The part of the budget that the search may spend."""
 
 
 @dataclass(frozen=True)
@@ -52,27 +54,42 @@ class EvidenceLadder(ThresholdLadder):
         return 0.0
 
 
-def likeliest_threshold(criterion: Criterion, seed: int, control: Control) -> tuple[float, int]:
-    """The ε under which the data are most probable, from one climb of particles, and the evaluations that it took.
+@dataclass(frozen=True)
+class Likeliest:
+    """The ε under which data are most probable, and the evaluations that finding it took.
+
+    ``complete`` is false where the budget ended before the top was passed: then it is the last ε of the search, and
+    the data may be more probable under a smaller one.
+    """
+
+    eps: float
+    evaluations: int
+    complete: bool
+
+
+def likeliest_threshold(criterion: Criterion, seed: int, control: Control) -> Likeliest:
+    """The ε under which the data are most probable, from one climb of particles within half of the budget.
 
     ``criterion.eps`` is not looked at. The particles are thrown away: what is then conditioned on this ε draws its own.
 
     Raises:
-        InputError: where the density still grows at the least threshold, or the climb ends before its top.
+        InputError: where the density still grows at the least threshold, no climb comes near the data, or the budget
+            ends before the first threshold.
         KeyboardInterrupt: where the climb was interrupted before its top: there is nothing yet to make a result of.
     """
     task = criterion.task
     floor = _LEAST * task.zero_train_loss
     ladder = EvidenceLadder(floor, _SURVIVAL, task.measurements.count)
-    schedule = run_pilot(replace(criterion, eps=floor), ladder, _CLIMB, seed, control)
+    schedule = run_pilot(replace(criterion, eps=floor), ladder, _CLIMB, seed, control, _SHARE)
     density = ladder.log_density(list(schedule.rungs))
-    if not len(density) or density[-1] >= density.max() - _DROP:
-        if schedule.failure is Outcome.INTERRUPTED:
-            raise KeyboardInterrupt
+    complete = bool(len(density) and density[-1] < density.max() - _DROP)
+    if not complete and schedule.failure is Outcome.INTERRUPTED:
+        raise KeyboardInterrupt
+    if not complete and (schedule.failure is not Outcome.EXHAUSTED or not len(density)):
         raise InputError(
             f"eps is 'evidence', but {_why_no_top(schedule.failure, floor)}; give eps as a number or share."
         )
-    return float(schedule.rungs[int(np.argmax(density))].height), schedule.evaluations
+    return Likeliest(float(schedule.rungs[int(np.argmax(density))].height), schedule.evaluations, complete)
 
 
 def _why_no_top(failure: Outcome | None, floor: float) -> str:
@@ -80,4 +97,4 @@ def _why_no_top(failure: Outcome | None, floor: float) -> str:
         return f"the data become ever more probable down to {floor:.2g}, as if they had no noise"
     if failure is Outcome.STALLED:
         return "the model cannot come close enough to the data to tell their noise"
-    return f"the search was {failure}, as it may spend a quarter of the budget"
+    return "half of the budget, which the search may spend, ended before its first threshold"

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -47,11 +47,18 @@ class NuclearFit:
     converged: bool
 
 
-def minimum_nuclear_norm(task: Task, *, tolerance: float = 1e-9, max_iterations: int | None = None) -> NuclearFit:
+def minimum_nuclear_norm(
+    task: Task,
+    *,
+    tolerance: float = 1e-9,
+    max_iterations: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> NuclearFit:
     """The matrix of least nuclear norm among the best fits of a task, or the tensor of least mean over its unfoldings.
 
     Ends when the relative duality gap is at most ``tolerance``, or after ``max_iterations`` steps of one singular value
-    decomposition each (by default 5000, fewer for large matrices); ``converged`` tells which. Inconsistent targets are
+    decomposition each (by default 5000, fewer for large matrices), or when ``stop()`` says so; ``converged`` tells
+    whether the gap closed. Inconsistent targets are
     replaced by their least-squares fit. Completion tasks now and then have a whole face of minimisers; the one found
     then is that to which the steps from the least-squares fit lead.
     """
@@ -64,7 +71,7 @@ def minimum_nuclear_norm(task: Task, *, tolerance: float = 1e-9, max_iterations:
     if scale == 0.0:
         zeros = np.zeros(task.shape)
         return NuclearFit(zeros, unfoldings.folded(unfoldings.copies(fits.point)), 0.0, 0, True)
-    return _split(fits, unfoldings, _THRESHOLD * scale, tolerance, limit)
+    return _split(fits, unfoldings, _THRESHOLD * scale, tolerance, limit, stop)
 
 
 @dataclass(frozen=True)
@@ -105,12 +112,19 @@ class _Unfoldings:
         return np.concatenate([np.moveaxis(each.reshape(side), 0, mode).ravel() for mode, each, side in folded])
 
 
-def _split(fits: BestFits, unfoldings: _Unfoldings, threshold: float, tolerance: float, limit: int) -> NuclearFit:
+def _split(
+    fits: BestFits,
+    unfoldings: _Unfoldings,
+    threshold: float,
+    tolerance: float,
+    limit: int,
+    stop: Callable[[], bool],
+) -> NuclearFit:
     """Douglas–Rachford steps from the least-squares fit until the gap closes."""
     state, extrapolation = unfoldings.copies(fits.point), _Anderson()
     start = unfoldings.parts(map(_polar, unfoldings.matrices(state)))
     best, iteration = _certified(fits, unfoldings, fits.point, start, tolerance), 0
-    while iteration < limit and not best.converged:
+    while iteration < limit and not best.converged and not stop():
         iteration += 1
         fit = unfoldings.copies(fits.project(unfoldings.mean(state)))
         shrunk = unfoldings.parts(_shrink(each, threshold) for each in unfoldings.matrices(2 * fit - state))

@@ -7,7 +7,9 @@ check each other. It gives the posterior and no evidence.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -18,7 +20,7 @@ from torch import Tensor
 from bayesgc.correlated import mean_error
 from bayesgc.inference.chains import Chain
 from bayesgc.inference.collapsed import NEEDS_COLLAPSED, CollapsedCriterion, refuse_without_density
-from bayesgc.inference.control import Control, Progress, one_thread_each
+from bayesgc.inference.control import Control, OutOfTime, Progress, one_thread_each
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.mixing import Mixing, mixing, summarize_chains
 from bayesgc.inference.records import Draws, Outcome, Run
@@ -27,6 +29,8 @@ from bayesgc.inference.streams import Stream, generator
 from bayesgc.inference.target import Harvest
 from bayesgc.validate import InputError, integer_in, positive_integer, real_in
 
+_COMPLETION = 0.1
+"""The part of the time that is kept back for the last layers of the draws."""
 _MIXED = ("train_loss", "effective_rank", "nuclear_norm")
 """What must have mixed, beside E[L_gen | hidden layers]."""
 
@@ -57,9 +61,11 @@ class NUTS:
 
     def run(self, criterion: Criterion, request: Request, control: Control) -> Run:
         """Chains of doubling length until they have mixed and the error is small enough."""
-        sampling = _Sampling(self, _target(criterion), request.filled(self.defaults))
+        target = replace(_target(criterion), check=control.check_time)
+        own = control.part(_COMPLETION)
         with one_thread_each():
-            outcome = sampling.run(control)
+            sampling = _Sampling(self, target, request.filled(self.defaults), own)
+            outcome = sampling.run()
         complaint = sampling.complaint()
         return Run(
             method=self.name,
@@ -96,8 +102,8 @@ def _message(outcome: Outcome, complaint: str) -> str:
 class _Sampling:
     """The chains of one run."""
 
-    def __init__(self, method: NUTS, target: CollapsedCriterion, request: Request) -> None:
-        self.method, self.target, self.request = method, target, request
+    def __init__(self, method: NUTS, target: CollapsedCriterion, request: Request, control: Control) -> None:
+        self.method, self.target, self.request, self.control = method, target, request, control
         self.wanted = int(request.draws or 1)
         self.chains = [self._open(index) for index in range(int(request.chains or 1))]
         self._harvests: list[Harvest] = []
@@ -107,11 +113,11 @@ class _Sampling:
         """Gradients of the density so far."""
         return sum(chain.evaluations for chain in self.chains)
 
-    def run(self, control: Control) -> Outcome:
+    def run(self) -> Outcome:
         """Make the chains longer until nothing is left to complain of, or the budget is spent."""
-        length = self.wanted
+        length, control = self.wanted, self.control
         while True:
-            complete = all(self._extend(number, length, control) for number in range(len(self.chains)))
+            complete = all(self._extend(number, length) for number in range(len(self.chains)))
             self._harvest()
             # Also when the budget is spent: a stop that it sets is no lucky moment.
             if self.complaint() is None and not control.interrupted:
@@ -125,7 +131,7 @@ class _Sampling:
     def complaint(self) -> str | None:
         """What keeps the draws from being good enough, in a few words."""
         if not self._harvests:
-            return "no chain has got beyond its warm-up"
+            return "no time was left to complete the draws" if self._used() else "no chain has got beyond its warm-up"
         if self._divergent_share() > self.method.most_divergent:
             return f"{self._divergent_share():.1%} of the transitions diverged"
         if len(self._used()) < len(self.chains):
@@ -151,7 +157,8 @@ class _Sampling:
         if not self._harvests:
             return None
         quantities = {name: self._stack(name) for name in self._harvests[0].quantities}
-        kept = torch.linspace(0, self._length() - 1, min(self.wanted, self._length())).round().long()
+        most = self.request.kept(len(self._used()))
+        kept = torch.linspace(0, self._length() - 1, min(most, self._length())).round().long()
         diverging = torch.stack([chain.diverging[: self._length()] for chain in self._used()])
         return Draws(
             end_to_end=torch.stack([each.vectors.T for each in self._harvests])[:, kept].unflatten(
@@ -169,17 +176,17 @@ class _Sampling:
 
     def _open(self, index: int) -> Chain:
         return Chain(
-            self.target,
+            replace(self.target, check=self.control.check),
             generator(self.request.seed, Stream.CHAIN, 2 * index, self.target.device),
             warmup=self.method.warmup,
             target_accept=self.method.target_accept,
             max_tree_depth=self.method.max_tree_depth,
         )
 
-    def _extend(self, number: int, length: int, control: Control) -> bool:
+    def _extend(self, number: int, length: int) -> bool:
         def go_on() -> bool:
-            control.report(self._progress(number, length))
-            return not control.out_of_time() and control.affords(self.evaluations)
+            self.control.report(self._progress(number, length))
+            return not self.control.out_of_time() and self.control.affords(self.evaluations)
 
         return self.chains[number].extend(length, go_on)
 
@@ -199,15 +206,17 @@ class _Sampling:
 
     @torch.no_grad()
     def _harvest(self) -> None:
-        """Complete every draw by its last layer, from streams of their own."""
+        """Complete every draw by its last layer, from streams of their own; none where the time does not suffice."""
         self._harvests = []
+        with contextlib.suppress(OutOfTime):
+            self._harvests = list(self._completed())
+
+    def _completed(self) -> Iterator[Harvest]:
         for chain in self._used():
             normals = chain.normals[:, : self._length()]
             block = 2 * self.chains.index(chain) + 1
             source = generator(self.request.seed, Stream.CHAIN, block, self.target.device)
-            self._harvests.append(
-                self.target.harvest(normals, normals[0], [source], weights=self.request.weights),
-            )
+            yield self.target.harvest(normals, normals[0], [source], weights=self.request.weights)
 
     def _stack(self, name: str) -> Float[Tensor, "chain draw *rest"]:
         return torch.stack([each.quantities[name] for each in self._harvests])

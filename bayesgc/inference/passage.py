@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bayesgc.inference.control import Control, Progress, in_order
+from bayesgc.correlated import FEWEST_ISLANDS
+from bayesgc.inference.control import Control, OutOfTime, Progress, in_order
 from bayesgc.inference.curve import Profile
 from bayesgc.inference.islands import Islands
-from bayesgc.inference.pilot import Climb, Schedule
+from bayesgc.inference.pilot import SHARE, Climb, Pilot, Schedule
 from bayesgc.inference.pooling import IslandRecord, LevelRecord, precise_enough
 from bayesgc.inference.records import Outcome
 from bayesgc.inference.request import Request
@@ -21,8 +24,32 @@ from bayesgc.inference.streams import Stream
 from bayesgc.inference.target import Target
 from bayesgc.validate import integer_in
 
+_DEEPER = 1.1
+"""The least factor in the number of rungs for which it is worth to send islands once more."""
+_MARGIN = 0.9
+"""The part of what is left that such a forecast may use."""
 GPU_ISLANDS = 16
 """Islands that advance together on a GPU, to fill it; on a CPU each has a thread to itself."""
+
+
+def pass_after(pilot: Pilot, request: Request) -> tuple[Passage, list[IslandRecord]]:
+    """Islands on the way of a pilot, which may spend a quarter of the budget.
+
+    Where that ends short of the posterior, and islands leave a part of the budget, the pilot goes on, as far as other
+    islands can still follow; what is left after that goes into more islands.
+    """
+    passage = Passage(pilot.target, pilot.go_on(SHARE), pilot.climb, request, pilot.control)
+    began = time.perf_counter()
+    islands = passage.rounds()
+    while (most := passage.most_rungs(pilot, islands, time.perf_counter() - began)) is not None:
+        pilot.evaluations = before = passage.evaluations(len(islands))
+        deeper, began = replace(passage, schedule=pilot.go_on(most=most)), time.perf_counter()
+        found = deeper.rounds()
+        if len(found) < min(len(islands), FEWEST_ISLANDS):  # the forecast was wrong
+            wasted = deeper.evaluations(len(found)) - before
+            return passage.having_spent(wasted), islands
+        passage, islands = deeper, found
+    return passage, passage.rounds(islands)
 
 
 @dataclass(frozen=True)
@@ -40,10 +67,34 @@ class Passage:
         each = self.climb.particles * (1 + self.climb.moves * len(self.schedule.rungs))
         return self.schedule.evaluations + islands * each
 
-    def rounds(self) -> list[IslandRecord]:
-        """Rounds of islands until the errors are small enough or the budget is spent."""
-        islands: list[IslandRecord] = []
-        while not self._finished(islands):
+    def most_rungs(self, pilot: Pilot, islands: list[IslandRecord], seconds: float) -> int | None:
+        """How far the pilot and a round of islands could come with what is left; None where that is no farther.
+
+        ``seconds`` are what the round of ``islands`` took.
+        """
+        rungs, chains, control = len(self.schedule.rungs), len(islands), self.control
+        if self.schedule.failure is not Outcome.EXHAUSTED or chains < int(self.request.chains or 2) or not rungs:
+            return None
+        most = math.inf
+        if control.max_seconds is not None:
+            left = _MARGIN * (control.max_seconds - control.seconds)
+            most = (left + pilot.seconds) * rungs / (pilot.seconds + seconds)
+        if control.max_evaluations is not None:
+            left = _MARGIN * (control.max_evaluations - self.evaluations(chains))
+            most = min(most, (left / (self.climb.particles * self.climb.moves) + rungs) / (1 + chains))
+        return int(most) if _DEEPER * rungs <= most < math.inf else None
+
+    def having_spent(self, evaluations: int) -> Passage:
+        """The same with evaluations behind it that led nowhere."""
+        return replace(self, schedule=replace(self.schedule, evaluations=self.schedule.evaluations + evaluations))
+
+    def rounds(self, islands: Sequence[IslandRecord] = ()) -> list[IslandRecord]:
+        """Rounds of islands, after those there are, until the errors are small enough or the budget is spent.
+
+        Short of the posterior the first round is all, since the budget may be of more use for another way.
+        """
+        short, islands = not islands and self.schedule.failure is not None, list(islands)
+        while not self._finished(islands, short=short):
             blocks = self._next_round(len(islands))
             islands += self.islands(blocks)
             if not blocks or len(islands) <= blocks[-1]:
@@ -58,9 +109,10 @@ class Passage:
             return self.schedule.failure
         return Outcome.CONVERGED if precise_enough(islands, self.request) else Outcome.EXHAUSTED
 
-    def _finished(self, islands: list[IslandRecord]) -> bool:
-        # Short of the posterior one round is enough: it bounds the volume.
-        return bool(islands) and (self.schedule.failure is not None or precise_enough(islands, self.request))
+    def _finished(self, islands: list[IslandRecord], *, short: bool) -> bool:
+        return bool(islands) and (
+            short or self.schedule.failure is Outcome.STALLED or precise_enough(islands, self.request)
+        )
 
     def _next_round(self, done: int) -> list[int]:
         """The stream blocks of the islands of the next round that the budget affords, all of them or fewer."""
@@ -80,9 +132,15 @@ class Passage:
             self._report(group[-1] + 1, blocks[-1] + 1, records[-1])
             yield from records
 
-    @torch.no_grad()
     def _climb(self, blocks: list[int]) -> list[IslandRecord]:
         """One group of islands from the prior to the last rung; empty when it was told to stop on the way."""
+        try:
+            return self._climbed(blocks)
+        except OutOfTime:
+            return []
+
+    @torch.no_grad()
+    def _climbed(self, blocks: list[int]) -> list[IslandRecord]:
         islands = Islands.from_prior(self.target, self.climb.particles, self.request.seed, Stream.ISLAND, blocks)
         levels, profiles = [_measure(islands, [])], [_profile(islands)]
         for rung, angle in zip(self.schedule.rungs, self.schedule.angles, strict=True):

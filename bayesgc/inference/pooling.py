@@ -119,7 +119,7 @@ def pool_posterior(shape: tuple[int, ...], islands: list[IslandRecord], request:
     if not np.isfinite(log_volumes).any():
         return None
     particles = islands[0].vectors.shape[1]
-    island, particle = _deal(log_volumes, particles, request.draws or particles, request.seed)
+    island, particle = _deal(log_volumes, particles, request.kept(len(islands), particles), request.seed)
     source = torch.from_numpy(island), torch.from_numpy(particle)
     held = {name: _gather([each.quantities[name] for each in islands], source) for name in islands[0].quantities}
     matrices = _gather([each.vectors.T for each in islands], source).unflatten(-1, shape)

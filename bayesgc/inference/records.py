@@ -100,11 +100,21 @@ class Levels:
 
 
 @dataclass(frozen=True)
+class Reached:
+    """The posterior at the lowest threshold that a run reached where it did not reach ε, and the log volume there."""
+
+    eps: float
+    posterior: Draws
+    log_volume: Estimate
+
+
+@dataclass(frozen=True)
 class Run:
     """The record of a method that conditions the model on the fit criterion.
 
     ``log_volume`` belongs to ε > 0, ``log_evidence`` (the log density of y at exactly zero loss) to ε = 0.
-    ``importance`` holds the raw draws of a weighted method with their ``log_weight``.
+    ``importance`` holds the raw draws of a weighted method with their ``log_weight``, ``reached`` the posterior short
+    of ε.
     """
 
     method: str
@@ -119,6 +129,7 @@ class Run:
     evaluations: int
     seconds: float
     importance: dict[str, Float[np.ndarray, " draw"]] | None = None
+    reached: Reached | None = None
 
 
 @dataclass(frozen=True)
@@ -141,8 +152,12 @@ class Descent:
 
 @dataclass(frozen=True)
 class Reference:
-    """A reference point: one matrix (None for the chance level, which is an average) and its losses."""
+    """A reference point: one matrix (None for the chance level, which is an average) and its losses.
+
+    ``note`` says what the end of the time did to it.
+    """
 
     end_to_end: Float[np.ndarray, "*shape"] | None
     train_loss: float | None
     gen_loss: float | None
+    note: str | None = None

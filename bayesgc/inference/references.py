@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,18 +16,19 @@ from bayesgc.inference.records import Reference
 from bayesgc.task import Task
 
 
-def reference_points(task: Task, *, normalize: bool) -> dict[str, Reference]:
+def reference_points(task: Task, *, normalize: bool, stop: Callable[[], bool] = lambda: False) -> dict[str, Reference]:
     """The reference points of ``task`` by name, in float64.
 
     ``zero``, ``least_squares`` (of minimum norm) and ``nuclear_norm`` (of a tensor, the mean over its unfoldings) are
-    always there, ``chance`` with ``normalize`` where it exists (see ``chance_level``).
+    always there, ``chance`` with ``normalize`` where it exists (see ``chance_level``). The nuclear norm is as near as
+    it came when ``stop()`` says so.
     """
     fits = best_fits(task)
     points = {
         "zero": _reference(task, np.zeros(task.shape)),
         "least_squares": _reference(task, fits.point.reshape(task.shape)),
     }
-    points["nuclear_norm"] = _reference(task, _nuclear_norm_point(task))
+    points["nuclear_norm"] = _nuclear_norm_point(task, stop)
     chance = chance_level(task, fits) if normalize else None
     if chance is not None:
         points["chance"] = chance
@@ -58,6 +61,11 @@ def why_no_chance(task: Task, *, normalize: bool) -> str:
 
 def _nuclear_norm_point(task: Task) -> Float[np.ndarray, "*shape"]:
     fit = minimum_nuclear_norm(task)
+def _nuclear_norm_point(task: Task, stop: Callable[[], bool]) -> Reference:
+    fit = minimum_nuclear_norm(task, stop=stop)
+    point = _reference(task, fit.end_to_end)
+    if not fit.converged and stop():
+        return replace(point, note=f"stopped in time, with a norm up to {fit.relative_gap:.1%} above the least")
     if not fit.converged:
         warnings.warn(
             f"The minimum-nuclear-norm reference stopped after {fit.iterations} steps with a norm that may exceed the "
@@ -65,7 +73,7 @@ def _nuclear_norm_point(task: Task) -> Float[np.ndarray, "*shape"]:
             RuntimeWarning,
             stacklevel=3,
         )
-    return fit.end_to_end
+    return point
 
 
 def _reference(task: Task, matrix: Float[np.ndarray, "*shape"]) -> Reference:

@@ -9,6 +9,7 @@ that feel the threshold.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Bool, Float
@@ -25,10 +26,14 @@ _SMALLEST_ANGLE = 0.05
 
 
 def refresh_at_fixed_values(
-    task: Task, collapsed: Collapsed, normals: Float[Tensor, "latent draw"], generator: torch.Generator
+    task: Task,
+    collapsed: Collapsed,
+    normals: Float[Tensor, "latent draw"],
+    generator: torch.Generator,
+    check: Callable[[], None] = lambda: None,
 ) -> Float[Tensor, "latent draw"]:
     """New columns of the same law and with the same measured values, in the precision of the old ones."""
-    exact = CollapsedCriterion(task, collapsed, 0.0, normals.device)
+    exact = CollapsedCriterion(task, collapsed, 0.0, normals.device, check=check)
     parts = [_refresh(exact, part.double(), generator) for part in normals.split(exact.chunk, dim=1)]
     return torch.cat(parts, dim=1).to(normals.dtype)
 

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bayesgc.inference.control import Control, Progress, in_order
+from bayesgc.inference.control import Control, OutOfTime, Progress, in_order
 from bayesgc.inference.criterion import Criterion, evaluate_together
 from bayesgc.inference.estimates import binomial_log_volume, summarize_independent
 from bayesgc.inference.functionals import quantities
@@ -113,7 +113,10 @@ class Rejection:
                 ]
                 if control.out_of_time() or not any(needy):
                     break
-                blocks.append(_try_block(criteria, needy, request, index, size))
+                try:
+                    blocks.append(_try_block(criteria, needy, request, index, size))
+                except OutOfTime:
+                    break
             return blocks
 
         for blocks in in_order(one_batch, count(0, self.batch), device):
@@ -184,7 +187,7 @@ class _Harvest:
 
     @property
     def wanted(self) -> int:
-        return self.chains * int(self.request.draws or 1)
+        return self.chains * self.request.kept(self.chains)
 
     def add(self, block: _Block) -> None:
         self.total += block.total

@@ -15,10 +15,10 @@ from typing import ClassVar
 from bayesgc.inference.control import Control
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.ladders import ThresholdLadder
-from bayesgc.inference.passage import Passage
-from bayesgc.inference.pilot import Climb, Schedule, run_pilot
+from bayesgc.inference.passage import Passage, pass_after
+from bayesgc.inference.pilot import Climb, Pilot, Schedule
 from bayesgc.inference.pooling import IslandRecord, diagnose, pool_levels, pool_log_volume, pool_posterior
-from bayesgc.inference.records import Outcome, Run
+from bayesgc.inference.records import Estimate, Reached, Run
 from bayesgc.inference.request import Request
 from bayesgc.validate import integer_in, positive_integer, real_in
 
@@ -60,27 +60,28 @@ class Splitting:
         request = request.filled(self.defaults)
         ladder = ThresholdLadder(criterion.eps, self.survival, criterion.task.measurements.count)
         climb = Climb(self.particles or _particles(request.relative_error), self.moves, self.acceptance)
-        schedule = run_pilot(criterion, ladder, climb, request.seed, control)
-        passage = Passage(criterion, schedule, climb, request, control)
-        return self._record(criterion, passage, passage.rounds())
+        return self._record(criterion, *pass_after(Pilot(criterion, ladder, climb, request.seed, control), request))
 
     def _record(self, criterion: Criterion, passage: Passage, islands: list[IslandRecord]) -> Run:
         schedule = passage.schedule
         outcome = passage.outcome(islands)
         reached = schedule.failure is None
         thresholds = [math.inf, *(rung.height for rung in schedule.rungs)]
+        posterior = pool_posterior(criterion.task.shape, islands, passage.request)
+        short = None if reached or posterior is None else Reached(thresholds[-1], posterior, _volume(islands))
         return Run(
             method=self.name,
             outcome=outcome,
-            message=outcome.advice + ("" if reached else _how_far(schedule)),
+            message=outcome.advice + ("" if reached else _how_far(schedule, shown=short is not None)),
             eps=criterion.eps,
-            posterior=pool_posterior(criterion.task.shape, islands, passage.request) if reached else None,
+            posterior=posterior if reached else None,
             log_volume=pool_log_volume(islands, reached=reached),
             log_evidence=None,
             levels=pool_levels(thresholds, islands) if islands else None,
             diagnostics=diagnose(islands),
             evaluations=passage.evaluations(len(islands)),
             seconds=passage.control.seconds,
+            reached=short,
         )
 
 
@@ -89,7 +90,11 @@ def _particles(precision: float) -> int:
     return min(max(round(_MOST_PARTICLES * (_FINE / precision) ** 2), _FEWEST_PARTICLES), _MOST_PARTICLES)
 
 
-def _how_far(schedule: Schedule) -> str:
+def _volume(islands: list[IslandRecord]) -> Estimate:
+    """The log volume at the last threshold of the islands."""
+    return pool_log_volume(islands, reached=True)
+
+
+def _how_far(schedule: Schedule, *, shown: bool) -> str:
     reached = f"{schedule.rungs[-1].height:.4g}" if schedule.rungs else "that of the prior itself"
-    why = " by the pilot, which may spend a quarter of the budget" if schedule.failure is Outcome.EXHAUSTED else ""
-    return f" The lowest threshold reached was {reached}{why}."
+    return f" The lowest threshold reached was {reached}" + ("; the posterior there is given." if shown else ".")

@@ -45,8 +45,10 @@ class Descending:
         self._loss = torch.full_like(self.goal, torch.nan)
 
     def descend(self, most: int, control: Control) -> None:
-        """Step until every start is at its goal or ``most`` steps are made, or the run is interrupted."""
+        """Step until every start is at its goal or ``most`` steps are made, or the run is to end."""
         for step in range(1, most + 1):
+            if control.out_of_time():
+                break
             loss = self.factors.backpropagate()
             self._going &= loss > self._goal
             self._made += self._going
@@ -57,7 +59,7 @@ class Descending:
             if step % _LOOK_EVERY == 0:
                 done = len(self.goal) - int(self._going.sum())
                 control.report(Progress("gradient descent", step, most, detail=f"{done} fitted"))
-                if control.interrupted or done == len(self.goal):
+                if done == len(self.goal):
                     break
                 self._leave(loss)
         self._settle()

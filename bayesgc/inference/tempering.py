@@ -22,6 +22,9 @@ from bayesgc.inference.records import Estimate, Levels, Run
 from bayesgc.inference.request import Request
 from bayesgc.validate import integer_in, positive_integer, real_in
 
+_SHARE = 0.5
+"""The part of the budget that the pilot may spend: short of its last rung there is nothing to show."""
+
 
 @dataclass(frozen=True)
 class Tempering:
@@ -48,9 +51,10 @@ class Tempering:
     def run(self, target: CollapsedCriterion, request: Request, control: Control) -> Run:
         """Islands until the errors are small enough; the request must be filled."""
         climb = Climb(self.particles, self.moves, self.acceptance)
-        schedule = run_pilot(target, PowerLadder(self.survival), climb, request.seed, control)
+        schedule = run_pilot(target, PowerLadder(self.survival), climb, request.seed, control, _SHARE)
         passage = Passage(target, schedule, climb, request, control)
-        islands = passage.rounds()
+        # Powers short of one say nothing of the posterior.
+        islands = passage.rounds() if schedule.failure is None else []
         outcome, reached = passage.outcome(islands), schedule.failure is None
         evidence = _evidence(islands if reached else [])
         return Run(

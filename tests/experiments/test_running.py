@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -321,7 +322,9 @@ def test_a_job_that_a_broken_pool_refuses_is_not_lost(tmp_path, monkeypatch):
                 future.set_result(function(job))
             return future
 
-    monkeypatch.setattr(runners, "_pool", lambda workers: contextlib.nullcontext(Pool()))
+    there = threading.Event()
+    there.set()
+    monkeypatch.setattr(runners, "_pool", lambda workers: contextlib.nullcontext((Pool(), there)))
     begun = []
     found = dict(run_jobs(wanted, workers=2, scheduler=None, started=begun.append))
     assert found == {job: [] for job in wanted}

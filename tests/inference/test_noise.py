@@ -30,7 +30,7 @@ def suggested(model: gc.MatrixFactorization, task: Task, seed: int = 0) -> float
     collapsed = collapse(model, task.shape)
     whitened = model.whiten(task.shape) if collapsed is None else collapsed.whitened
     criterion = Criterion(task, whitened, 1.0, torch.device("cpu"), torch.float32, collapsed)
-    return likeliest_threshold(criterion, seed, Control(None, None, lambda progress: None))[0]
+    return likeliest_threshold(criterion, seed, Control(None, None, lambda progress: None)).eps
 
 
 def test_at_depth_one_it_is_the_top_of_a_noncentral_chi_square() -> None:
