@@ -75,6 +75,10 @@ class Control:
         """Whether a total number of evaluations is within a share of the budget."""
         return self.max_evaluations is None or evaluations <= share * self.max_evaluations
 
+    def affordable(self, evaluations: int, spent: int) -> int:
+        """How many of so many further evaluations are within the budget."""
+        return evaluations if self.max_evaluations is None else min(evaluations, max(0, self.max_evaluations - spent))
+
     def after(self, evaluations: int) -> Control:
         """What is left of the same run once so many evaluations are spent."""
         left = None if self.max_evaluations is None else max(0, self.max_evaluations - evaluations)

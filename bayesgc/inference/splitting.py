@@ -20,10 +20,13 @@ from bayesgc.inference.pilot import Climb, Schedule, run_pilot
 from bayesgc.inference.pooling import IslandRecord, diagnose, pool_levels, pool_log_volume, pool_posterior
 from bayesgc.inference.records import Outcome, Run
 from bayesgc.inference.request import Request
+from bayesgc.inference.survey import Survey
 from bayesgc.validate import integer_in, positive_integer, real_in
 
 _FINE = 0.05
 """The precision by default, which islands of full size are for."""
+_SURVEYED = 5
+"""Rungs that a survey of the prior may take: each further one leaves fewer survivors for a larger share of the cost."""
 _MOST_PARTICLES, _FEWEST_PARTICLES = 1000, 200
 """Of an island that says nothing itself."""
 
@@ -59,7 +62,9 @@ class Splitting:
         """Condition the prior on the criterion: rounds of islands until the errors are small enough."""
         request = request.filled(self.defaults)
         ladder = ThresholdLadder(criterion.eps, self.survival, criterion.task.measurements.count)
-        climb = Climb(self.particles or _particles(request.relative_error), self.moves, self.acceptance)
+        particles = self.particles or _particles(request.relative_error)
+        survey = Survey.plan(particles, self.moves, self.survival, _SURVEYED)
+        climb = Climb(particles, self.moves, self.acceptance, survey)
         schedule = run_pilot(criterion, ladder, climb, request.seed, control)
         passage = Passage(criterion, schedule, climb, request, control)
         return self._record(criterion, passage, passage.rounds())
@@ -72,16 +77,32 @@ class Splitting:
         return Run(
             method=self.name,
             outcome=outcome,
-            message=outcome.advice + ("" if reached else _how_far(schedule)),
+            message=self._message(passage, outcome),
             eps=criterion.eps,
             posterior=pool_posterior(criterion.task.shape, islands, passage.request) if reached else None,
             log_volume=pool_log_volume(islands, reached=reached),
             log_evidence=None,
             levels=pool_levels(thresholds, islands) if islands else None,
-            diagnostics=diagnose(islands),
+            diagnostics=diagnose(islands) | _visible(passage, len(islands)),
             evaluations=passage.evaluations(len(islands)),
             seconds=passage.control.seconds,
         )
+
+    @staticmethod
+    def _message(passage: Passage, outcome: Outcome) -> str:
+        schedule = passage.schedule
+        if schedule.failure is None or not schedule.evaluations:
+            return passage.control.advice(outcome, schedule.evaluations, passage.climb.particles)
+        return outcome.advice + _how_far(schedule)
+
+
+def _visible(passage: Passage, islands: int) -> dict[str, float | int | str]:
+    """The prior probability from which on a mode is among the draws that islands began with, with 95 % probability."""
+    if not islands:
+        return {}
+    survey = passage.schedule.survey
+    draws = islands * (passage.climb.particles + (0 if survey is None else survey.plain))
+    return {"prior_draws": draws, "least_visible_mode": -math.expm1(math.log(0.05) / draws)}
 
 
 def _particles(precision: float) -> int:
