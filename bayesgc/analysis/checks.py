@@ -14,7 +14,7 @@ from bayesgc.analysis.verification import Check, at_least, at_most
 from bayesgc.correlated import FEWEST_ISLANDS
 
 FEWEST_ACCEPTED = 100
-"""Accepted draws of rejection from which quantiles at 5 and 95 % mean something."""
+"""Accepted draws of rejection from which quantiles at 5 and 95 % mean something; a run goes on to twice as many."""
 FEWEST_EFFECTIVE = 100
 """Effective draws that weights must leave."""
 HIGHEST_R_HAT = 1.01
@@ -25,6 +25,10 @@ LEAST_ACCEPTANCE = 0.05
 """Accepted moves below which particles hardly leave the places they were copied to."""
 FEWEST_ANCESTORS = 10
 """Particles of the prior that the particles of an island must descend from, on average."""
+RAREST_MODE = 1e-4
+"""The prior probability from which on a mode should be among the draws that the islands began with."""
+RAREST_SHARE = 0.01
+"""What a mode may add to the volume, so that it need not show."""
 WIDEST_SPREAD = 1.0
 """The standard deviation between islands of the log volume, in nats, from which its mean rests on a lucky few."""
 
@@ -76,6 +80,11 @@ def _islands(tree: xr.DataTree) -> Iterator[Check]:
     found, shares = diagnostics(tree), island_shares(tree)
     advice = "A few islands hold the volume: more --chains, or more particles or moves in Splitting(…)."
     yield at_least("effective number of islands", float(1 / np.sum(shares**2)), FEWEST_ISLANDS, advice)
+    if "least_visible_mode" in found:
+        advice = "A mode that holds less of the prior may be missing: raise --max-evaluations, or more --chains."
+        least, volume = _number(found, "least_visible_mode"), math.exp(float(tree.attrs.get("log_volume", -math.inf)))
+        limit = max(RAREST_MODE, RAREST_SHARE * volume)
+        yield at_most("prior probability of a mode that shows", least, limit, advice, caution=True)
     yield at_most(
         "islands lost", _number(found, "islands_lost"), 0, "Some islands died out: more particles.", caution=True
     )

@@ -53,6 +53,11 @@ class CollapsedCriterion:
         return self.collapsed.size + (self.task.measurements.count + 2 if self.eps > 0 else 0)
 
     @property
+    def free_normals(self) -> int:
+        """All rows of a column."""
+        return self.latent_size
+
+    @property
     def chunk(self) -> int:
         """Draws evaluated at once; a fixed rule, so that it changes no bit from run to run."""
         rows, cols = self.task.unfolding

@@ -105,6 +105,10 @@ class Control:
         left = None if most is None else max(0.0, (1 - kept_back) * most - self.seconds)
         return replace(self, started=time.perf_counter(), max_seconds=left)
 
+    def affordable(self, evaluations: int, spent: int) -> int:
+        """How many of so many further evaluations are within the budget."""
+        return evaluations if self.max_evaluations is None else min(evaluations, max(0, self.max_evaluations - spent))
+
     def after(self, evaluations: int) -> Control:
         """What is left of the same run once so many evaluations are spent."""
         left = None if self.max_evaluations is None else max(0, self.max_evaluations - evaluations)

@@ -53,6 +53,14 @@ class Criterion:
         return self.whitened.size
 
     @property
+    def free_normals(self) -> int:
+        """All rows but those of carried sites; none where the values of such sites depend on other rows."""
+        if not isinstance(self.whitened, WhitenedProgram):
+            return self.latent_size
+        layout = self.whitened.layout
+        return 0 if any(site.depends for site in layout.carried) else layout.normals
+
+    @property
     def chunk(self) -> int:
         """Draws evaluated at once; a fixed rule, so that it changes no bit from run to run."""
         numbers = self.latent_size

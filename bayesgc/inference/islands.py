@@ -24,6 +24,8 @@ class Islands:
     """A group of islands that advance together; island i holds the columns i·particles to (i + 1)·particles.
 
     ``score`` is the target's, and ``root`` the index of each particle's ancestor among the first draws of its island.
+    ``log_weight`` is how much a particle counts beside others, for particles that do not come from the prior itself;
+    the volume of an island is ``log_volume`` and the mean of these weights.
     """
 
     target: Target
@@ -32,6 +34,7 @@ class Islands:
     score: Float[Tensor, " column"]
     root: Int[Tensor, "island particle"]
     log_volume: Float[Tensor, " island"]
+    log_weight: Float[Tensor, "island particle"]
 
     @classmethod
     def from_prior(cls, target: Target, particles: int, seed: int, stream: Stream, blocks: list[int]) -> Islands:
@@ -45,7 +48,8 @@ class Islands:
             normals,
             target.score(normals),
             torch.arange(particles, device=device).expand(len(blocks), -1),
-            torch.zeros(len(blocks), dtype=_exact(device), device=device),
+            torch.zeros(len(blocks), dtype=exact_dtype(device), device=device),
+            torch.zeros(len(blocks), particles, dtype=exact_dtype(device), device=device),
         )
 
     @property
@@ -53,34 +57,35 @@ class Islands:
         """Particles in each island."""
         return self.root.shape[1]
 
-    def select(self, rung: Rung) -> None:
+    @property
+    def log_volumes(self) -> Float[Tensor, " island"]:
+        """The log volume of each island."""
+        return self.log_volume + self.log_weight.exp().mean(1).log()
+
+    def select(self, rung: Rung, *, level: bool = False) -> None:
         """Replace the particles by copies in proportion to their weight on a rung, and count the mean weight.
+
+        Half of the logarithm of their own weight is levelled out too, or with ``level`` all of it: a rare particle
+        that weighs little is not lost at once, and one of no account does not stay.
 
         Systematic resampling in random order: a particle gets the whole number of copies below or above what it is
         due, so equal weights get equal copies but for one, and the volume stays unbiased. The
         particles of an island without any weight are dealt as if all weighed the same; its volume is zero from here.
         """
-        log_weight = rung.log_weight(self.score).to(self.log_volume.dtype).view_as(self.root)
+        levelled = self.log_weight * (1.0 if level else 0.5)
+        log_weight = rung.log_weight(self.score).to(self.log_volume.dtype).view_as(self.root) + levelled
         total = log_weight.logsumexp(1)
         self.log_volume = self.log_volume + total - math.log(self.particles)
         weight = torch.where(total[:, None] > -torch.inf, (log_weight - total[:, None]).exp(), 1 / self.particles)
         order = torch.stack([self._uniforms(each) for each in self.generators]).argsort(1)
-        parent = order.gather(1, self._systematic(weight.gather(1, order)))
+        start = torch.stack([self._uniforms(each)[:1] for each in self.generators])
+        parent = order.gather(1, systematic(weight.gather(1, order), start, self.particles))
         self.root = self.root.gather(1, parent)
+        self.log_weight = (self.log_weight - levelled).gather(1, parent)
         offsets = torch.arange(len(self.generators), device=parent.device)[:, None] * self.particles
         columns = (parent + offsets).flatten()
         self.normals = self.normals[:, columns]
         self.score = self.score[columns]
-
-    def _systematic(self, weight: Float[Tensor, "island particle"]) -> Int[Tensor, "island particle"]:
-        """Positions with equal gaps and one random start in each island, looked up among cumulated weights."""
-        edges = weight.cumsum(1)
-        start = torch.stack([self._uniforms(each)[:1] for each in self.generators])
-        gaps = torch.arange(self.particles, device=weight.device, dtype=weight.dtype)
-        places = (start + gaps) / self.particles * edges[:, -1:]
-        # Rounding must not lead past the last particle that has weight.
-        last = (edges < edges[:, -1:]).sum(1, keepdim=True)
-        return torch.searchsorted(edges, places, right=True).minimum(last)
 
     def move(self, rung: Rung, angle: float) -> Float[Tensor, ""]:
         """One step of every particle that leaves the prior as it is; returns the share of accepted proposals."""
@@ -113,23 +118,37 @@ class Islands:
         return present.sum(1).to(self.log_volume.dtype)
 
     def island_means(self, values: Float[Tensor, " column"]) -> Float[Tensor, " island"]:
-        """The mean of a quantity over the particles of each island."""
-        return values.to(self.log_volume.dtype).view_as(self.root).mean(1)
+        """The weighted mean of a quantity over the particles of each island."""
+        weight = self.log_weight.exp()
+        return (weight * values.to(weight.dtype).view_as(weight)).mean(1) / weight.mean(1)
 
     def _column_uniforms(self) -> Float[Tensor, " column"]:
         return torch.cat([self._uniforms(each) for each in self.generators])
 
     def _column_normals(self) -> Float[Tensor, " column"]:
         device = self.root.device
-        draws = [torch.randn(self.particles, generator=g, device=device, dtype=_exact(device)) for g in self.generators]
+        exact = exact_dtype(device)
+        draws = [torch.randn(self.particles, generator=g, device=device, dtype=exact) for g in self.generators]
         return torch.cat(draws)
 
     def _uniforms(self, each: torch.Generator) -> Float[Tensor, " particle"]:
         # Double precision where there is one: ties among short keys would be broken by position.
         device = self.root.device
-        return torch.rand(self.particles, generator=each, device=device, dtype=_exact(device))
+        return torch.rand(self.particles, generator=each, device=device, dtype=exact_dtype(device))
 
 
-def _exact(device: torch.device) -> torch.dtype:
+def systematic(
+    weight: Float[Tensor, "island particle"], start: Float[Tensor, "island one"], count: int
+) -> Int[Tensor, "island copy"]:
+    """Positions with equal gaps and one random start in each island, looked up among cumulated weights."""
+    edges = weight.cumsum(1)
+    gaps = torch.arange(count, device=weight.device, dtype=weight.dtype)
+    places = (start + gaps) / count * edges[:, -1:]
+    # Rounding must not lead past the last particle that has weight.
+    last = (edges < edges[:, -1:]).sum(1, keepdim=True)
+    return torch.searchsorted(edges, places, right=True).minimum(last)
+
+
+def exact_dtype(device: torch.device) -> torch.dtype:
     """Double precision, but on Apple's GPUs, which have none."""
     return torch.float32 if device.type == "mps" else torch.float64

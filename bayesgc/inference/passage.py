@@ -64,8 +64,7 @@ class Passage:
 
     def evaluations(self, islands: int) -> int:
         """Evaluations of the training loss by the pilot and so many islands."""
-        each = self.climb.particles * (1 + self.climb.moves * len(self.schedule.rungs))
-        return self.schedule.evaluations + islands * each
+        return self.schedule.evaluations + islands * self.schedule.cost(self.climb)
 
     def most_rungs(self, pilot: Pilot, islands: list[IslandRecord], seconds: float) -> int | None:
         """How far the pilot and a round of islands could come with what is left; None where that is no farther.
@@ -143,8 +142,18 @@ class Passage:
     def _climbed(self, blocks: list[int]) -> list[IslandRecord]:
         islands = Islands.from_prior(self.target, self.climb.particles, self.request.seed, Stream.ISLAND, blocks)
         levels, profiles = [_measure(islands, [])], [_profile(islands)]
-        for rung, angle in zip(self.schedule.rungs, self.schedule.angles, strict=True):
-            islands.select(rung)
+        rungs, survey = self.schedule.rungs, self.schedule.survey
+        first = 0 if survey is None else survey.rungs - 1
+        if survey is not None:
+            unmoved = survey.climb(islands, rungs[: first + 1], self.control.out_of_time, level=first + 1 == len(rungs))
+            if unmoved is None:
+                return []
+            levels += unmoved
+        for step in range(first, len(rungs)):
+            rung, angle = rungs[step], self.schedule.angles[step]
+            if survey is None or step > first:
+                # The particles end with equal weights, and are moved once more then.
+                islands.select(rung, level=step == len(rungs) - 1)
             accepted = []
             for _ in range(self.climb.moves):
                 if self.control.out_of_time():
@@ -167,7 +176,7 @@ def _measure(islands: Islands, accepted: list[Float[Tensor, ""]]) -> Float[Tenso
     ones = torch.ones_like(islands.log_volume)
     means = ones * torch.nan if gen_loss is None else islands.island_means(gen_loss)
     acceptance = ones * torch.stack(accepted).mean() if accepted else ones
-    return torch.stack([islands.log_volume, means, acceptance, islands.ancestors()])
+    return torch.stack([islands.log_volumes, means, acceptance, islands.ancestors()])
 
 
 Profiled = tuple[Profile, Float[np.ndarray, " column"]]

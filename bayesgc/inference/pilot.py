@@ -17,6 +17,7 @@ from bayesgc.inference.islands import Islands
 from bayesgc.inference.ladders import Ladder, Rung
 from bayesgc.inference.records import Outcome
 from bayesgc.inference.streams import Stream
+from bayesgc.inference.survey import BLOCK, Survey
 from bayesgc.inference.target import Target
 
 SHARE = 0.25
@@ -28,22 +29,33 @@ _SMALLEST_ANGLE = 1e-6
 class Schedule:
     """Frozen rungs and the angle of the moves on each. ``failure`` says why the last one is not the posterior.
 
-    ``evaluations`` are all those behind it.
+    ``evaluations`` are all those behind it; ``survey`` takes the islands up its rungs, the first ones, without moves
+    but on its last.
     """
 
     rungs: tuple[Rung, ...]
     angles: tuple[float, ...]
     evaluations: int
     failure: Outcome | None
+    survey: Survey | None = None
+
+    def cost(self, climb: Climb) -> int:
+        """Evaluations of the score by one island."""
+        unmoved, draws = (0, 0) if self.survey is None else (self.survey.rungs - 1, self.survey.draws)
+        return draws + climb.particles * (1 + climb.moves * (len(self.rungs) - unmoved))
 
 
 @dataclass(frozen=True)
 class Climb:
-    """How islands climb: their particles, the moves on each rung, and the acceptance that a pilot steers to."""
+    """How islands climb: their particles, the moves on each rung, and the acceptance that a pilot steers to.
+
+    ``survey`` is the one to begin with, on a ladder of thresholds.
+    """
 
     particles: int
     moves: int
     acceptance: float
+    survey: Survey | None = None
 
 
 def run_pilot(
@@ -64,6 +76,7 @@ class Pilot:
     control: Control
     rungs: list[Rung] = field(default_factory=list)
     angles: list[float] = field(default_factory=list)
+    survey: Survey | None = None
     evaluations: int = 0
     seconds: float = 0.0
     _islands: Islands | None = None
@@ -73,17 +86,20 @@ class Pilot:
     def go_on(self, share: float = 1.0, most: float = math.inf) -> Schedule:
         """Climb on, to ``most`` rungs at the most and within a share of the budget."""
         began, failure = time.perf_counter(), self.control.failure()
-        if not self.control.interrupted:
+        if not self.control.interrupted and self.control.affords(self.climb.particles):
             try:
                 failure = self._climb(share, most)
             except OutOfTime:
                 failure = self.control.failure()
         self.seconds += time.perf_counter() - began
-        return Schedule(tuple(self.rungs), tuple(self.angles), self.evaluations, failure)
+        # A pilot that was stopped on the way to a rung has no angle for it.
+        rungs = tuple(self.rungs[: len(self.angles)])
+        survey = self.survey if self.survey is not None and self.survey.rungs <= len(rungs) else None
+        return Schedule(rungs, tuple(self.angles), self.evaluations, failure, survey)
 
     def _climb(self, share: float, most: float) -> Outcome | None:
         """Rung after rung; returns why the last one is not the posterior."""
-        islands = self._started()
+        islands = self._started(share)
         cost = self.climb.particles * self.climb.moves
         while not self.ladder.finished(self.rungs):
             rung, control = self.ladder.next(islands.score, self.rungs), self.control
@@ -92,25 +108,51 @@ class Pilot:
                 return control.failure()
             if rung is None:
                 return Outcome.STALLED
-            angle, acceptance = _adapt(islands, rung, self._angle, self.climb)
-            self.evaluations += cost
-            self._angle = angle
+            islands.select(rung)
             self.rungs.append(rung)
-            self.angles.append(angle)
-            volume = float(islands.log_volume[0])
-            control.report(Progress("pilot", self.ladder.way(self.rungs), 1.0, rung.height, acceptance, volume))
+            self._move(islands)
         return None
 
-    def _started(self) -> Islands:
+    def _started(self, share: float) -> Islands:
+        """The particles where they are, or after the survey that they begin with."""
         if self._islands is None:
             self._islands = Islands.from_prior(self.target, self.climb.particles, self.seed, Stream.PILOT, [0])
             self.evaluations = self.climb.particles
+            self._take_survey(self._islands, share)
         return self._islands
+
+    def _take_survey(self, islands: Islands, share: float) -> None:
+        """Begin with a survey where there is to be one and half of the pilot's share affords it.
+
+        The rungs come from draws of their own, so the pilot's particles are taken as those of every island are.
+        """
+        survey = self.climb.survey
+        if survey is None or not self.control.affords(2 * 2 * survey.draws, share):
+            return
+
+        def stop() -> bool:
+            ended = self.control.out_of_time(share / 2)
+            self.evaluations += 0 if ended else BLOCK
+            return ended
+
+        rungs = survey.find(islands, self.ladder, stop) or []
+        survey = survey.shortened(len(rungs), self.climb.particles, self.climb.moves)
+        if survey is not None and survey.climb(islands, rungs, stop) is not None:
+            self.survey, self.rungs = survey, rungs
+            self.angles += [self._angle] * (len(rungs) - 1)
+            self._move(islands)
+
+    def _move(self, islands: Islands) -> None:
+        """Move the particles on the last rung, and note the angle of the moves."""
+        self._angle, acceptance = _adapt(islands, self.rungs[-1], self._angle, self.climb)
+        self.evaluations += self.climb.particles * self.climb.moves
+        self.angles.append(self._angle)
+        volume, height = float(islands.log_volumes[0]), self.rungs[-1].height
+        self.control.report(Progress("pilot", self.ladder.way(self.rungs), 1.0, height, acceptance, volume))
 
 
 def _adapt(islands: Islands, rung: Rung, angle: float, climb: Climb) -> tuple[float, float]:
     """Move the particles on a rung while steering the angle; returns it and the mean acceptance."""
-    islands.select(rung)
     trail, accepted = [], []
     for _ in range(climb.moves):
         acceptance = float(islands.move(rung, angle))

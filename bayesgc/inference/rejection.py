@@ -23,10 +23,14 @@ from bayesgc.inference.functionals import quantities
 from bayesgc.inference.records import Draws, Estimate, Levels, Outcome, Run
 from bayesgc.inference.request import LOG_VOLUME_ERROR, Request
 from bayesgc.inference.streams import Stream, generator
+from bayesgc.moments import FEWEST, believable, tail_shape
 from bayesgc.validate import positive_integer
 
 _BLOCK = {"cpu": 2**13, "cuda": 2**20, "mps": 2**18}
 """Draws in a block, the unit of drawing and evaluation."""
+FEWEST_ACCEPTED = FEWEST
+"""Accepted draws without which a run does not count as converged: with fewer nothing can be said of the tail of what is
+averaged, and a part of the posterior that holds one draw in a hundred is missed by more than one run in eight."""
 _CHECK_GROWTH = 1.2
 """The run looks whether it is precise enough at block counts that grow by this factor: rarely, since stopping at a
 lucky moment makes errors look small."""
@@ -107,14 +111,14 @@ class Rejection:
             blocks = []
             going = [not harvest.converged for harvest in harvests]
             for index in range(first, first + self.batch):
-                needy = [
-                    each and control.affords(before + (index + 1) * size)
+                draws = [
+                    control.affordable(size, before + index * size) if each else 0
                     for each, before in zip(going, spent, strict=True)
                 ]
-                if control.out_of_time() or not any(needy):
+                if control.out_of_time() or not any(draws):
                     break
                 try:
-                    blocks.append(_try_block(criteria, needy, request, index, size))
+                    blocks.append(_try_block(criteria, draws, request, index, size))
                 except OutOfTime:
                     break
             return blocks
@@ -137,15 +141,19 @@ class _Block:
 
 @torch.no_grad()
 def _try_block(
-    criteria: Sequence[Criterion], needy: list[bool], request: Request, index: int, size: int
+    criteria: Sequence[Criterion], draws: list[int], request: Request, index: int, size: int
 ) -> list[_Block | None]:
-    """The survivors of one block for each criterion, None for those that need no more."""
+    """The survivors of one block for each criterion, None for those that need no more.
+
+    ``draws`` says how many of the block each may evaluate: the first ones, whose bits do not depend on how many.
+    """
     normals = criteria[0].draw(generator(request.seed, Stream.REJECTION, index, criteria[0].device), size)
-    wanting = [criterion for criterion, needs in zip(criteria, needy, strict=True) if needs]
-    found = iter(evaluate_together(wanting, normals) if wanting else [])
+    normals = normals[:, : max(draws)]
+    wanting = [criterion for criterion, own in zip(criteria, draws, strict=True) if own]
+    found = iter(evaluate_together(wanting, normals))
     return [
-        _survivors(criterion, request, normals, *next(found)) if needs else None
-        for criterion, needs in zip(criteria, needy, strict=True)
+        _survivors(criterion, request, normals[:, :own], *(each[..., :own] for each in next(found))) if own else None
+        for criterion, own in zip(criteria, draws, strict=True)
     ]
 
 
@@ -209,12 +217,13 @@ class _Harvest:
 
     def precise_enough(self) -> bool:
         volume = self.log_volume()
-        if self.accepted < 2 or volume.mcse is None or volume.mcse > LOG_VOLUME_ERROR:
+        if self.accepted < FEWEST_ACCEPTED or volume.mcse is None or volume.mcse > LOG_VOLUME_ERROR:
             return False
         if "gen_loss" not in self.scalars:
             return True
-        loss = summarize_independent(np.concatenate(self.scalars["gen_loss"]))
-        return loss.mcse <= self.request.relative_error * loss.mean
+        losses = np.concatenate(self.scalars["gen_loss"])
+        loss = summarize_independent(losses)
+        return loss.mcse <= self.request.relative_error * loss.mean and believable(tail_shape(losses))
 
     def log_volume(self) -> Estimate:
         return binomial_log_volume(self.accepted, self.total) if self.total else Estimate(None, None, (None, 0.0))

@@ -20,10 +20,13 @@ from bayesgc.inference.pilot import Climb, Pilot, Schedule
 from bayesgc.inference.pooling import IslandRecord, diagnose, pool_levels, pool_log_volume, pool_posterior
 from bayesgc.inference.records import Estimate, Reached, Run
 from bayesgc.inference.request import Request
+from bayesgc.inference.survey import Survey
 from bayesgc.validate import integer_in, positive_integer, real_in
 
 _FINE = 0.05
 """The precision by default, which islands of full size are for."""
+_SURVEYED = 5
+"""Rungs that a survey of the prior may take: each further one leaves fewer survivors for a larger share of the cost."""
 _MOST_PARTICLES, _FEWEST_PARTICLES = 1000, 200
 """Of an island that says nothing itself."""
 
@@ -59,7 +62,9 @@ class Splitting:
         """Condition the prior on the criterion: rounds of islands until the errors are small enough."""
         request = request.filled(self.defaults)
         ladder = ThresholdLadder(criterion.eps, self.survival, criterion.task.measurements.count)
-        climb = Climb(self.particles or _particles(request.relative_error), self.moves, self.acceptance)
+        particles = self.particles or _particles(request.relative_error)
+        survey = Survey.plan(particles, self.moves, self.survival, _SURVEYED)
+        climb = Climb(particles, self.moves, self.acceptance, survey)
         return self._record(criterion, *pass_after(Pilot(criterion, ladder, climb, request.seed, control), request))
 
     def _record(self, criterion: Criterion, passage: Passage, islands: list[IslandRecord]) -> Run:
@@ -72,17 +77,33 @@ class Splitting:
         return Run(
             method=self.name,
             outcome=outcome,
-            message=outcome.advice + ("" if reached else _how_far(schedule, shown=short is not None)),
+            message=self._message(passage, outcome, shown=short is not None),
             eps=criterion.eps,
             posterior=posterior if reached else None,
             log_volume=pool_log_volume(islands, reached=reached),
             log_evidence=None,
             levels=pool_levels(thresholds, islands) if islands else None,
-            diagnostics=diagnose(islands),
+            diagnostics=diagnose(islands) | _visible(passage, len(islands)),
             evaluations=passage.evaluations(len(islands)),
             seconds=passage.control.seconds,
             reached=short,
         )
+
+    @staticmethod
+    def _message(passage: Passage, outcome: Outcome, *, shown: bool) -> str:
+        schedule = passage.schedule
+        if schedule.failure is None or not schedule.evaluations:
+            return passage.control.advice(outcome, schedule.evaluations, passage.climb.particles)
+        return outcome.advice + _how_far(schedule, shown=shown)
+
+
+def _visible(passage: Passage, islands: int) -> dict[str, float | int | str]:
+    """The prior probability from which on a mode is among the draws that islands began with, with 95 % probability."""
+    if not islands:
+        return {}
+    survey = passage.schedule.survey
+    draws = islands * (passage.climb.particles + (0 if survey is None else survey.plain))
+    return {"prior_draws": draws, "least_visible_mode": -math.expm1(math.log(0.05) / draws)}
 
 
 def _particles(precision: float) -> int:

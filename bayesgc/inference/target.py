@@ -56,6 +56,11 @@ class Target(Protocol):
         """The number of standard normals that make one draw."""
         ...
 
+    @property
+    def free_normals(self) -> int:
+        """How many of the first rows of a column are standard normals that no other row depends on."""
+        ...
+
     def draw(self, generator: torch.Generator, count: int) -> Float[Tensor, "latent draw"]:
         """Columns of the prior."""
         ...

@@ -38,6 +38,8 @@ def from_islands(log_volumes: list[float], **changes: Any) -> xr.DataTree:
     island = torch.arange(CHAINS * DRAWS).reshape(CHAINS, DRAWS) % count
     posterior.sample_stats.update(island=island, island_log_volume=torch.tensor(log_volumes).double()[island])
     found = {"islands": count, "islands_lost": changes.pop("lost", 0), "acceptance": 0.25, "ancestors": 200.0}
+    if "least" in changes:
+        found["least_visible_mode"] = changes.pop("least")
     return made_by("splitting", found, posterior=posterior, **changes)
 
 
@@ -126,6 +128,20 @@ def test_stuck_particles_and_few_ancestors_are_seen_at_the_worst_level() -> None
 def test_no_chain_diagnostics_on_particles() -> None:
     names = [check.name for check in diagnose(from_islands(EVEN)).checks]
     assert not [name for name in names if any(word in name for word in CHAIN_WORDS)]
+
+
+@pytest.mark.parametrize(
+    ("least", "log_volume", "status"),
+    [(5e-6, -13.0, "fine"), (2e-4, -13.0, "caution"), (2e-4, -2.0, "fine"), (0.9, -13.0, "caution")],
+)
+def test_the_rarest_mode_that_shows_is_said(least: float, log_volume: float, status: str) -> None:
+    """Of a large volume a mode that is rarer than its error changes nothing."""
+    volume = Estimate(log_volume, 0.01, (log_volume - 0.02, log_volume + 0.02))
+    result = diagnose(from_islands(EVEN, least=least, log_volume=volume))
+    [check] = [check for check in result.checks if check.name == "prior probability of a mode that shows"]
+    assert (check.found, check.status) == (pytest.approx(least), status)
+    assert ("--max-evaluations" in check.advice) == (status == "caution")
+    assert result.healthy
 
 
 def test_cautions_do_not_make_a_result_wrong() -> None:

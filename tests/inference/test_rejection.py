@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pyro
+import pyro.distributions as dist
 import pytest
 import torch
 from problems import INTEGER_TASK, condition, criterion, errors_apart, integers, share_a_draw
@@ -12,7 +14,7 @@ from scipy import stats
 
 from bayesgc.inference import Control, Outcome, Rejection, Request
 from bayesgc.models import MatrixFactorization
-from bayesgc.task import sensing
+from bayesgc.task import completion, sensing
 from bayesgc.validate import InputError
 
 BLOCK = 2**13
@@ -78,12 +80,69 @@ def test_nothing_accepted_is_no_posterior_but_a_bound():
     assert "raise --max-seconds" in run.message
 
 
-def test_a_budget_below_one_block_finds_nothing_out():
-    run = condition(Rejection(), control=Control(max_evaluations=10))
+@pytest.mark.parametrize("budget", [1, 10, 2000, BLOCK - 1, BLOCK + 1, 3 * BLOCK + 77])
+def test_every_budget_is_spent_to_the_last_draw(budget):
+    """The first draws of a larger run, with the exact interval of their number."""
+    run = condition(Rejection(), control=Control(max_evaluations=budget), precision=1e-4)
+    assert run.outcome is Outcome.EXHAUSTED
+    assert run.evaluations == run.diagnostics["draws"] == budget
+    accepted = run.diagnostics["accepted"]
+    top = stats.beta.ppf(0.975, accepted + 1, budget - accepted)
+    assert run.log_volume.ci95[1] == pytest.approx(math.log(top))
+    larger = condition(Rejection(), control=Control(max_evaluations=4 * BLOCK), precision=1e-4, chains=1)
+    if accepted:
+        ours = condition(Rejection(), control=Control(max_evaluations=budget), precision=1e-4, chains=1)
+        assert torch.equal(ours.posterior.end_to_end[0], larger.posterior.end_to_end[0, : min(accepted, 1000)])
+    # The control: a whole number of blocks would be another number of draws.
+    assert budget % BLOCK
+
+
+def test_criteria_on_the_same_draws_stop_within_a_block():
+    control, request = Control(max_evaluations=BLOCK + 500), Request(precision=0.001)
+    runs = Rejection().run_together([criterion(), criterion()], request, control, [0, 1000])
+    assert [run.evaluations for run in runs] == [BLOCK + 500, BLOCK - 500]
+    alone = Rejection().run(criterion(), request, control.after(1000))
+    assert runs[1].log_volume == alone.log_volume
+    assert torch.equal(runs[1].posterior.end_to_end, alone.posterior.end_to_end)
+
+
+def independent(law):
+    """A program of a 4×4 matrix with independent entries."""
+    return lambda: pyro.sample("w", law.expand([4, 4]).to_event(2))
+
+
+def test_few_hits_are_not_enough_whatever_they_say():
+    """Where all hits are alike the errors of a handful are small; a part that none of them is in may be the larger."""
+    run = condition(Rejection(), control=Control(max_evaluations=8 * BLOCK), precision=10.0)
+    assert run.outcome is Outcome.CONVERGED
+    assert run.diagnostics["accepted"] >= 200
+    few = condition(Rejection(), control=Control(max_evaluations=BLOCK), precision=10.0)
+    assert few.log_volume.mcse < 0.15
+    assert few.diagnostics["accepted"] < 200
+    assert few.outcome is Outcome.EXHAUSTED
+
+
+def test_a_mean_that_a_heavy_tail_decides_does_not_count_as_known():
+    """Unseen entries keep the prior's law, whose square has no mean here: the spread of the hits is no error of it."""
+    task, control = completion(4, 4, 1, 4, seed=0), Control(max_evaluations=BLOCK)
+    heavy, light = (
+        condition(Rejection(), criterion(independent(law), task, 0.05), control, precision=0.8)
+        for law in (dist.StudentT(2.0, 0.0, 0.3), dist.Normal(0.0, 0.3))
+    )
+    for run in (heavy, light):
+        losses = run.posterior.summaries["gen_loss"]
+        assert run.diagnostics["accepted"] >= 200
+        assert losses.mcse <= 0.8 * losses.mean
+        assert run.log_volume.mcse < 0.15
+    assert heavy.outcome is Outcome.EXHAUSTED
+    # The control: normal entries have no such tail.
+    assert light.outcome is Outcome.CONVERGED
+
+
+def test_a_budget_of_no_time_finds_nothing_out():
+    run = condition(Rejection(), control=Control(max_seconds=0.0))
     assert (run.outcome, run.evaluations, run.posterior) == (Outcome.EXHAUSTED, 0, None)
     assert run.log_volume.ci95 == (None, 0.0)
-    assert "ended before the first block of 8192 draws: raise --max-evaluations, to 8192 at least" in run.message
-    run = condition(Rejection(), control=Control(max_seconds=0.0))
     assert run.message == "The budget ended before the first block of 8192 draws: raise --max-seconds."
 
 
