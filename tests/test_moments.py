@@ -1,0 +1,71 @@
+"""Tails are told from draws: light ones are let pass, those without a mean are not."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from arviz_stats.base import array_stats
+
+from bayesgc.moments import believable, tail_shape
+
+SEEDS = range(100)
+LIGHT = {
+    "exponential": lambda source, size: source.exponential(size=size),
+    "χ² of ten": lambda source, size: source.chisquare(10, size=size),
+    "uniform": lambda source, size: source.random(size),
+}
+
+
+def flagged(law, size: int) -> int:
+    """In how many of a hundred samples the mean is not believed."""
+    return sum(not believable(tail_shape(law(np.random.default_rng(seed), size))) for seed in SEEDS)
+
+
+@pytest.mark.parametrize("name", LIGHT)
+@pytest.mark.parametrize("size", [200, 2000])
+def test_light_tails_are_let_pass(name, size):
+    """At most one in a hundred is the stated rate: four or more of a hundred have a probability of 2 %."""
+    assert flagged(LIGHT[name], size) <= 3
+
+
+def test_tails_without_a_mean_are_seen():
+    """The control: k = 1, where the mean does not exist. Seen in nine of ten short samples, in all long ones."""
+
+    def heavy(source, size):
+        return source.pareto(1.0, size=size)
+
+    assert flagged(heavy, 200) >= 80  # nine in ten, less three standard deviations
+    assert flagged(heavy, 4000) == 100
+
+
+@pytest.mark.parametrize("shape", [0.3, 0.7, 1.2])
+def test_the_shape_is_that_of_the_law(shape):
+    draws = np.random.default_rng(1).pareto(1 / shape, size=(4, 10_000))
+    tail = 3 * math.sqrt(draws.size)
+    # The standard deviation of a shape from that many draws of a Pareto tail is (1 + k) / √M.
+    assert tail_shape(draws) == pytest.approx(shape, abs=4 * (1 + shape) / math.sqrt(tail))
+
+
+def test_the_fit_is_that_of_smoothed_weights():
+    """The twin pulls its shape towards one half by a prior worth ten draws."""
+    draws = np.random.default_rng(2).pareto(2.0, size=10_000)
+    tail = int(3 * math.sqrt(draws.size))
+    _, twin = array_stats.psislw(-np.log(draws))
+    assert (tail * tail_shape(draws) + 10 * 0.5) / (tail + 10) == pytest.approx(float(twin), abs=0.02)
+
+
+def test_atoms_are_no_heavy_tail():
+    source = np.random.default_rng(3)
+    assert tail_shape(np.ones(500)) == -math.inf
+    assert tail_shape(source.integers(0, 3, 500)) == -math.inf
+    assert believable(tail_shape((source.random(20_000) < 0.01).astype(float)))
+    assert math.isnan(tail_shape((source.random(20_000) < 1e-4).astype(float)))
+
+
+def test_too_few_draws_say_nothing_and_infinite_ones_all():
+    assert math.isnan(tail_shape(np.arange(199.0)))
+    assert believable(math.nan)
+    assert tail_shape(np.array([1.0, math.inf])) == math.inf
+    assert not believable(math.inf)
