@@ -36,6 +36,8 @@ def difference(result: Result, first: Result) -> Json:
         "same_eps": entry["eps"] == base["eps"],
         "shared_draws": shared,
         **gaps,
+        "factor": _factor([([entry], [base])], shared=shared),
+        "better": chance_of_less((tree, "posterior"), (base_tree, "posterior"), shared=shared),
         "distance": distances(tree, "posterior", base_tree, "posterior"),
     }
 

@@ -6,6 +6,7 @@ All from the draws that were kept, by the error rule of the method that made the
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from jaxtyping import Float
 
 from bayesgc.analysis.groups import has, values
 from bayesgc.analysis.uncertainty import mean_and_error
+from bayesgc.intervals import Number, log_loss
 from bayesgc.moments import believable, tail_shape
 
 Json = dict[str, Any]
@@ -77,3 +79,30 @@ def _below(
     ordered = np.sort(draws, axis=None)
     counts = np.searchsorted(ordered, places, side="left") + np.searchsorted(ordered, places, side="right")
     return np.asarray(counts / (2 * ordered.size))
+
+
+def centre(summaries: Iterable[Json]) -> str:
+    """What to compare laws by: their ``mean``, or the median ``q50`` where a mean of theirs cannot be believed."""
+    return "mean" if all(doubtless(each) for each in summaries) else "q50"
+
+
+def doubtless(summary: Json) -> bool:
+    """Whether nothing is known against a mean and its error."""
+    return bool(summary["believable"]) and summary["mean"] is not None
+
+
+def error_of(summary: Json, which: str) -> float | None:
+    """The standard error of the ``mean``, or of the median."""
+    error: float | None = summary["mcse" if which == "mean" else f"{which}_mcse"]
+    return error
+
+
+def log_centre(result: Json, law: str, which: str) -> Number:
+    """The logarithm of the L_gen of a law of a result, as far as its precision resolves it.
+
+    An error from the spread over islands has one degree of freedom less than there are islands.
+    """
+    summary, zero = result[law]["gen_loss"], (result["baselines"]["zero"] or {}).get("gen_loss")
+    islands = result["diagnostics"].get("islands", 0) if law == "posterior" else 0
+    freedom = islands - 1 if islands > 1 else math.inf
+    return log_loss(summary[which], error_of(summary, which), freedom=freedom, zero=zero, dtype=result["dtype"])

@@ -17,6 +17,7 @@ from rich.text import Text
 from bayesgc.analysis.numerals import rounded
 from bayesgc.analysis.wording import (
     HEADINGS,
+    better_lines,
     judged,
     law_rows,
     legend_line,
@@ -43,8 +44,8 @@ def rendered(result: Json, *, saved: str | None = None) -> RenderableType:
     parts: list[RenderableType] = [_heading(result), Text(), _laws(result), Text(legend_line(result), style="dim")]
     if result["unobserved"]:
         parts += [Text(), _cells(result["unobserved"])]
-    if volume := [*map(Text, volume_lines(result))]:
-        parts += [Text(), *volume]
+    if lines := [*map(Text, (*volume_lines(result), *better_lines(result)))]:
+        parts += [Text(), *lines]
     parts += [Text(), Text(result["verdict"], style="bold")]
     if result["outcome"] != "converged":
         parts.append(Text(result["message"], style="yellow"))

@@ -27,7 +27,16 @@ from bayesgc.analysis.report.page import Page, Picture, Section, Table
 from bayesgc.analysis.report.rerun import rerun_command, why_no_command
 from bayesgc.analysis.report.stills import data_uri
 from bayesgc.analysis.summary import Json, result_object
-from bayesgc.analysis.wording import HEADINGS, judged, law_rows, legend_line, model_line, run_line, task_line
+from bayesgc.analysis.wording import (
+    HEADINGS,
+    better_lines,
+    judged,
+    law_rows,
+    legend_line,
+    model_line,
+    run_line,
+    task_line,
+)
 from bayesgc.analysis.wording import volume_lines as volume_sentences
 
 _MOST_CELLS = 400
@@ -81,7 +90,8 @@ def _warning(diagnosis: Diagnosis) -> str:
 def _facts(result: Json, origin: Path) -> tuple[tuple[str, str], ...]:
     lines = {"Task": task_line(result["task"]), "Model": model_line(result["model"]), "Run": run_line(result)}
     facts = [("File", origin.name), *lines.items()]
-    return (*facts, *(("How rare a fit is", line) for line in volume_sentences(result)))
+    facts += [("How rare a fit is", line) for line in volume_sentences(result)]
+    return (*facts, *(("How often it is better", line) for line in better_lines(result)))
 
 
 def _laws(result: Json) -> Table:
