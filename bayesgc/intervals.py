@@ -24,6 +24,8 @@ MARGIN = 1.1
 _ROUNDINGS = 16
 """Roundings that may add up in the residual of a measurement."""
 
+_LARGEST = math.log(np.finfo(np.float64).max)
+
 Pair = tuple[float, float]
 
 
@@ -51,6 +53,13 @@ class Number:
         """The interval that contains the true number but for a probability of ``level``."""
         half = self.error * _quantile(1 - level / 2, self.freedom) if self.error else 0.0
         return self.value - half, self.value + half
+
+    def factors(self) -> tuple[float | None, float | None] | None:
+        """The interval of a logarithm as factors; None where no error is known, and for an end beyond all numbers."""
+        if not math.isfinite(self.error):
+            return None
+        low, high = (math.exp(end) if end < _LARGEST else None for end in self.interval())
+        return low, high
 
     def __sub__(self, other: Number) -> Number:
         """The difference of independent numbers, its degrees of freedom by Welch and Satterthwaite."""
@@ -115,6 +124,12 @@ class Ratio:
             return None
         errors = self.error[self.there]
         return float(errors.mean() if self.shared else np.sqrt(np.sum(errors**2)) / errors.size)
+
+    @property
+    def judgement(self) -> str:
+        """What the ratio says of tasks like these; undecided where a task has none, as those left are the easy ones."""
+        complete = self.tasks == self.factor.size > 1
+        return self.over_tasks().judgement if complete else "undecided"
 
     def over_tasks(self, *, plain: bool = False) -> Number:
         """The mean of the logarithms, or ``plain`` of the numbers, as tasks like these have it; two make an error."""

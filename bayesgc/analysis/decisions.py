@@ -1,9 +1,10 @@
 """What decides a claim: a number of each task, its errors, and the rule.
 
 The intervals are those of `intervals`: over tasks, of the mean of the logarithm for posteriors, of the number itself
-for gradient descent, whose loss may vanish; Monte Carlo errors are within them and are also shown apart. A claim **holds** when the whole interval is in the claimed range, **fails** when the whole interval is outside
-of it, and is **undecided** otherwise. It is undecided too while a task has no number: the tasks that are left are those
-that were easy to fit.
+for gradient descent, whose loss may vanish; Monte Carlo errors are within them and are also shown apart. A claim
+**holds** when the whole interval is in the claimed range, **fails** when the whole interval is outside of it, and is
+**undecided** otherwise. It is undecided too while a task has no number: the tasks that are left are those that were
+easy to fit.
 """
 
 from __future__ import annotations
@@ -67,9 +68,9 @@ MEDIANS = "medians of L_gen, as some of the means cannot be believed"
 
 
 def doubtful(cells: xr.Dataset, law: str) -> Bool[np.ndarray, "*cell"]:
-    """Where the mean of a law's L_gen cannot be believed; of constants, and in older stores, nothing is known against it."""
+    """Where the mean of a law's L_gen cannot be believed; in older stores nothing is known against it."""
     name = f"{law}_gen_loss_believable"
-    return np.asarray(cells[name].values == 0) if name in cells else np.zeros(cells["posterior_gen_loss"].shape, bool)
+    return np.asarray(cells[name].values < 1) if name in cells else np.zeros(cells["posterior_gen_loss"].shape, bool)
 
 
 def _losses(
@@ -82,9 +83,12 @@ def _losses(
     exact = law == "zero"
     name = f"{law}_gen_loss{'_q50' if medians and not exact else ''}"
     unknown = np.full(cells["posterior_gen_loss"].shape, np.nan)
-    zero = cells["zero_gen_loss"].values if "zero_gen_loss" in cells else unknown
-    losses, blur = resolved(cells[name].values if name in cells else unknown, zero)
-    return losses, 0.0 if exact else cells[f"{name}_mcse"].values if name in cells else unknown, blur
+    found, error, zero = (cells[each].values if each in cells else unknown for each in (name, f"{name}_mcse", _ZERO))
+    losses, blur = resolved(found, zero)
+    return losses, 0.0 if exact else error, blur
+
+
+_ZERO = "zero_gen_loss"
 
 
 def over(first: Ratio, second: Ratio) -> Ratio:
@@ -105,6 +109,8 @@ def _share_draws(cells: xr.Dataset) -> bool:
 
 def _care(cells: list[xr.Dataset], *, shared: bool) -> str:
     """What is to be said against cells that count in a claim."""
+    if not all("outcome" in each for each in cells):
+        return ""
     there = np.concatenate([np.isfinite(each["posterior_gen_loss"].values) for each in cells])
     outcomes = np.concatenate([each["outcome"].values for each in cells])[there]
     short = int(np.sum(outcomes != "converged"))

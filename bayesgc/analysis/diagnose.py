@@ -76,7 +76,14 @@ def diagnose(result: xr.DataTree | str | os.PathLike[str]) -> Diagnosis:
     """Check a fresh or saved result by the rules of its method."""
     tree = result if isinstance(result, xr.DataTree) else load(result)
     found = result_object(tree)
-    checks = (_outcome(found), *_errors(tree, found), *_tails(found), *method_checks(tree), *_question(found), *_restarts(found))
+    checks = (
+        _outcome(found),
+        *_errors(tree, found),
+        *_tails(found),
+        *method_checks(tree),
+        *_question(found),
+        *_restarts(found),
+    )
     return Diagnosis(found["method"], found["outcome"], checks)
 
 

@@ -196,7 +196,11 @@ def _pictures(tree: xr.DataTree, result: Json) -> Iterator[Picture]:
         yield _picture("curve", title, words, plots.plot_curve(tree), lambda: charts.curve_chart(tree))
     if has(tree, "prior", "gen_loss"):
         words = "Each draw by both losses; if they were independent, fitting would teach nothing."
-        yield _picture("joint", joint_title(tree), words, plots.plot_joint(tree), lambda: charts.joint_chart(tree))
+        if "close fits" in (title := joint_title(tree)):
+            words += (
+                " ρ is of all draws of the prior, most of which fit badly; the ε-curve is about the few close fits."
+            )
+        yield _picture("joint", title, words, plots.plot_joint(tree), lambda: charts.joint_chart(tree))
     if has(tree, "prior", "singular_value"):
         words = "Medians and quartiles of the singular values, relative to the largest."
         live = lambda: charts.spectrum_chart(tree)  # noqa: E731
