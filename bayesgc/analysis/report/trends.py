@@ -53,7 +53,7 @@ def change(panel: Panel) -> Change | None:
         return None
     mean = Ratio(gaps).over_tasks(plain=True)
     error = mean.error if gaps.size > 1 else None
-    ratio = ratio_of(_cells(panel, known[-1]), _cells(panel, known[0]))
+    ratio = ratio_of(*(_cells(panel, int(known[end])) for end in (-1, 0)))
     return Change(mean.value, error, int(gaps.size), *(panel.places[known[end]] for end in (0, -1)), ratio)
 
 
