@@ -146,13 +146,18 @@ def _short(value: Any) -> str:
     return "×".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+_KEPT = (
+    "task", "model", "method", "eps", "seed", "dtype", "outcome", "prior", "posterior", "better_than_prior", "gd",
+    "map", "baselines", "diagnostics",
+)  # fmt: skip
+
+
 def _entry(label: str, tree: xr.DataTree, delta: float | str | None) -> Json:
     """All that one result says by itself."""
     result = result_object(tree)
-    kept = ("task", "model", "method", "eps", "seed", "outcome", "prior", "posterior", "gd", "map", "baselines")
     return {
         "label": label,
-        **{name: result[name] for name in kept},
+        **{name: result[name] for name in _KEPT},
         "log_volume": result["log_volume"],
         "log_evidence": result["log_evidence"],
         "rarity": _rarity(result),

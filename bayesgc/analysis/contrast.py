@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import astuple, replace
 from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from bayesgc.analysis.distance import distances
 from bayesgc.analysis.groups import values
+from bayesgc.analysis.tails import centre, chance_of_less, log_centre
+from bayesgc.intervals import Number, Ratio
 
 Json = dict[str, Any]
 Result = tuple[Json, xr.DataTree]
@@ -36,6 +38,8 @@ def difference(result: Result, first: Result) -> Json:
         "same_eps": entry["eps"] == base["eps"],
         "shared_draws": shared,
         **gaps,
+        "factor": _factor([([entry], [base])], shared=shared),
+        "better": chance_of_less((tree, "posterior"), (base_tree, "posterior"), shared=shared),
         "distance": distances(tree, "posterior", base_tree, "posterior"),
     }
 
@@ -68,7 +72,8 @@ def _paired(name: str, group: dict[bytes, list[Json]], base_name: str, base: dic
     sides = [list(chain.from_iterable(side)) for side in zip(*pairs, strict=True)]
     one_error = any(_shares_draws(*two) for side in sides for two in combinations(side, 2))
     gaps = {each: _mean_difference(pairs, each, one_error=one_error) for each in CONTRASTED}
-    return {"label": mine, "against": theirs, "tasks": len(shared), **gaps}
+    factor = _factor(pairs, shared=one_error)
+    return {"label": mine, "against": theirs, "tasks": len(shared), **gaps, "factor": factor}
 
 
 def _mean_difference(pairs: Sequence[tuple[list[Json], list[Json]]], name: str, *, one_error: bool) -> Json | None:
@@ -78,12 +83,65 @@ def _mean_difference(pairs: Sequence[tuple[list[Json], list[Json]]], name: str, 
     if len(known) < 2:
         return None
     gaps = np.array([ours[0] - theirs[0] for ours, theirs in known])
-    common = float(np.mean([math.hypot(ours[1], theirs[1]) for ours, theirs in known])) if one_error else 0.0
-    if math.isnan(common):
+    errors = np.array([math.hypot(ours[1], theirs[1]) for ours, theirs in known])
+    if one_error and np.isnan(errors).any():
         return None
-    mean, error = float(gaps.mean()), math.hypot(gaps.std(ddof=1) / math.sqrt(len(gaps)), common)
-    half = float(stats.t.ppf(0.975, len(gaps) - 1)) * error
-    return {"difference": mean, "mcse": error, "ci95": [mean - half, mean + half], "tasks": len(gaps)}
+    mean = Ratio(gaps, errors, one_error).over_tasks(plain=True)
+    return {"difference": mean.value, "mcse": mean.error, "ci95": [*mean.interval()], "tasks": len(gaps)}
+
+
+def _factor(pairs: Sequence[tuple[list[Json], list[Json]]], *, shared: bool) -> Json | None:
+    """By which factor L_gen differs on the tasks that both sides know, a pair of runs for each, and what that decides.
+
+    ``estimate`` is the geometric mean over tasks of the ratio of the means, or of the medians where some mean cannot be
+    believed. ``ci95`` is over tasks and ``sampling_ci95`` of the Monte Carlo errors alone, for these very tasks; of one
+    pair of runs both are that. ``standing`` and ``of_these_tasks`` are what they decide, as in `Number.judgement`.
+    """
+    sides = [[[run for run in side if _judged(run)] for side in pair] for pair in pairs]
+    which = centre(run["posterior"]["gen_loss"] for pair in sides for side in pair for run in side)
+    gaps = [_mean_log(ours, which) - _mean_log(theirs, which) if ours and theirs else None for ours, theirs in sides]
+    known = [gap for gap in gaps if gap is not None]
+    if not known:
+        return None
+    ratio = Ratio(
+        np.array([math.nan if gap is None else math.exp(gap.value) for gap in gaps]),
+        np.array([math.nan if gap is None else gap.error for gap in gaps]),
+        shared,
+        freedom=min(gap.freedom for gap in known),
+        blur=float(np.mean([gap.blur for gap in known])),
+    )
+    return {"statistic": "mean" if which == "mean" else "median", **_decided(ratio)}
+
+
+def _decided(ratio: Ratio) -> Json:
+    of_these = ratio.of_these_tasks()
+    one = ratio.factor.size == 1
+    if one and ratio.shared:  # the same random numbers on both sides
+        of_these = replace(of_these, error=math.inf)
+    over = of_these if one else ratio.over_tasks()
+    return {
+        "estimate": math.exp(of_these.value),
+        "ci95": _listed(over.factors()),
+        "sampling_ci95": _listed(of_these.factors()),
+        "tasks": ratio.tasks,
+        "standing": of_these.judgement if one else ratio.judgement,
+        "of_these_tasks": of_these.judgement,
+    }
+
+
+def _listed(ends: tuple[float | None, float | None] | None) -> list[float | None] | None:
+    return None if ends is None else [*ends]
+
+
+def _judged(run: Json) -> bool:
+    return run["posterior"] is not None and run["posterior"]["gen_loss"] is not None
+
+
+def _mean_log(runs: Sequence[Json], which: str) -> Number:
+    """Of the runs on one task; their errors may be one, so the mean's is not smaller."""
+    numbers = [log_centre(run, "posterior", which) for run in runs]
+    values, errors, _, blurs = np.array([astuple(number) for number in numbers]).mean(axis=0).tolist()
+    return Number(values, errors, min(number.freedom for number in numbers), blurs)
 
 
 def _mean_value(runs: Sequence[Json], name: str) -> tuple[float, float] | None:

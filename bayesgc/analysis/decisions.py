@@ -1,10 +1,10 @@
 """What decides a claim: a number of each task, its errors, and the rule.
 
-Tasks are the replicates: the mean over tasks (of the logarithm, for posteriors; of the number itself for gradient
-descent, whose loss may vanish) has a 95 % t-interval, which contains the Monte Carlo errors; those are also shown
-apart. A claim **holds** when the whole interval is in the claimed range, **fails** when the whole interval is outside
-of it, and is **undecided** otherwise. It is undecided too while a task has no number: the tasks that are left are those
-that were easy to fit.
+The intervals are those of `intervals`: over tasks, of the mean of the logarithm for posteriors, of the number itself
+for gradient descent, whose loss may vanish; Monte Carlo errors are within them and are also shown apart. A claim
+**holds** when the whole interval is in the claimed range, **fails** when the whole interval is outside of it, and is
+**undecided** otherwise. It is undecided too while a task has no number: the tasks that are left are those that were
+easy to fit.
 """
 
 from __future__ import annotations
@@ -15,15 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float
-from scipy import stats
 
-LEVEL = 0.05
-MARGIN = 1.1
-"""A loss that changes by less than this factor has not changed."""
+from bayesgc.intervals import LEVEL, MARGIN, Pair, Ratio, resolved
+
+__all__ = ["GENERALISES", "LEVEL", "MARGIN", "Claim", "Ratio", "decide", "over", "ratio_of"]
+
 GENERALISES = 0.5
 """What generalises has a loss below this share of the zero matrix's."""
-
-Pair = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -52,51 +50,53 @@ class Claim:
     unit: str = ""
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """One loss over another on each task, or another number of each.
-
-    ``error`` is the Monte Carlo error of its logarithm, of the number itself where no logarithm is taken; where
-    ``shared``, tasks share their draws and so that error. ``note`` says what is to be read with care.
-    """
-
-    factor: Float[np.ndarray, " task"]
-    error: Float[np.ndarray, " task"] | None = None
-    shared: bool = False
-    note: str = ""
-
-    @property
-    def there(self) -> Bool[np.ndarray, " task"]:
-        """The tasks on which both losses are known."""
-        known: np.ndarray = np.isfinite(self.factor)
-        return known
-
-    @property
-    def mean_error(self) -> float | None:
-        """The Monte Carlo error of the mean over tasks; it does not shrink with their number where it is one error."""
-        if self.error is None:
-            return None
-        errors = self.error[self.there]
-        return float(errors.mean() if self.shared else np.sqrt(np.sum(errors**2)) / errors.size)
-
-
 def ratio_of(above: xr.Dataset, below: xr.Dataset, *, under: str = "posterior") -> Ratio:
-    """E[L_gen] given the fit on each task over another law's, and the relative Monte Carlo error of that."""
-    means = [above["posterior_gen_loss"].values, below[f"{under}_gen_loss"].values]
-    exact = under == "zero"
-    errors = [above["posterior_gen_loss_mcse"].values, 0.0 if exact else below[f"{under}_gen_loss_mcse"].values]
+    """L_gen given the fit on each task over another law's, and the relative Monte Carlo error of that.
+
+    The means E[L_gen]; where one of them cannot be believed, the medians of both laws on every task.
+    """
+    sides = ((above, "posterior"), (below, under))
+    medians = any(doubtful(*side).any() for side in sides)
+    (ours, our_error, blur), (theirs, their_error, their_blur) = (_losses(*side, medians=medians) for side in sides)
     cells = [above] if under != "posterior" else [above, below]
     shared = any(_share_draws(each) for each in cells)
-    return Ratio(
-        means[0] / means[1], np.hypot(errors[0] / means[0], errors[1] / means[1]), shared, _care(cells, shared=shared)
-    )
+    note = "; ".join(filter(None, (MEDIANS if medians else "", _care(cells, shared=shared))))
+    return Ratio(ours / theirs, np.hypot(our_error / ours, their_error / theirs), shared, note, blur=blur + their_blur)
+
+
+MEDIANS = "medians of L_gen, as some of the means cannot be believed"
+
+
+def doubtful(cells: xr.Dataset, law: str) -> Bool[np.ndarray, "*cell"]:
+    """Where the mean of a law's L_gen cannot be believed; in older stores nothing is known against it."""
+    name = f"{law}_gen_loss_believable"
+    return np.asarray(cells[name].values < 1) if name in cells else np.zeros(cells["posterior_gen_loss"].shape, bool)
+
+
+def _losses(
+    cells: xr.Dataset, law: str, *, medians: bool
+) -> tuple[Float[np.ndarray, " task"], Float[np.ndarray, " task"] | float, float]:
+    """A law's loss on each task, its error, and how far rounding may have moved its logarithm.
+
+    NaN where a median is asked for of a law that has none.
+    """
+    exact = law == "zero"
+    name = f"{law}_gen_loss{'_q50' if medians and not exact else ''}"
+    unknown = np.full(cells["posterior_gen_loss"].shape, np.nan)
+    found, error, zero = (cells[each].values if each in cells else unknown for each in (name, f"{name}_mcse", _ZERO))
+    losses, blur = resolved(found, zero)
+    return losses, 0.0 if exact else error, blur
+
+
+_ZERO = "zero_gen_loss"
 
 
 def over(first: Ratio, second: Ratio) -> Ratio:
     """One ratio over another one on the same tasks."""
     errors = [ratio.error if ratio.error is not None else np.zeros_like(ratio.factor) for ratio in (first, second)]
     notes = "; ".join(dict.fromkeys(filter(None, (first.note, second.note))))
-    return Ratio(first.factor / second.factor, np.hypot(*errors), first.shared or second.shared, notes)
+    shared, blur = first.shared or second.shared, first.blur + second.blur
+    return Ratio(first.factor / second.factor, np.hypot(*errors), shared, notes, blur=blur)
 
 
 def _share_draws(cells: xr.Dataset) -> bool:
@@ -109,6 +109,8 @@ def _share_draws(cells: xr.Dataset) -> bool:
 
 def _care(cells: list[xr.Dataset], *, shared: bool) -> str:
     """What is to be said against cells that count in a claim."""
+    if not all("outcome" in each for each in cells):
+        return ""
     there = np.concatenate([np.isfinite(each["posterior_gen_loss"].values) for each in cells])
     outcomes = np.concatenate([each["outcome"].values for each in cells])[there]
     short = int(np.sum(outcomes != "converged"))
@@ -145,11 +147,11 @@ def decide(
         few = (limit, above, None, None, tasks, note, within, unit)
         return Claim(claim, panel, "undecided", measured, None, None, *few)
     bound, error = limit if plain else math.log(limit), ratio.mean_error
-    common = error if ratio.shared and error is not None else 0.0
-    ends, wide = _interval(values, LEVEL, common), _interval(values, failing, common)
+    mean = ratio.over_tasks(plain=plain)
+    ends, wide = mean.interval(LEVEL), mean.interval(failing)
     claimed = (-bound, bound) if within else (bound, math.inf) if above else (-math.inf, bound)
     verdict = "undecided" if lack else _verdict(ends, wide, claimed)
-    effect, ci95, spread = back(values.mean()), (back(ends[0]), back(ends[1])), float(values.std(ddof=1))
+    effect, ci95, spread = back(mean.value), (back(ends[0]), back(ends[1])), float(values.std(ddof=1))
     return Claim(claim, panel, verdict, measured, effect, ci95, limit, above, error, spread, tasks, note, within, unit)
 
 
@@ -158,9 +160,3 @@ def _verdict(ends: Pair, wide: Pair, claimed: Pair) -> str:
     if claimed[0] < ends[0] and ends[1] < claimed[1]:
         return "holds"
     return "fails" if wide[1] < claimed[0] or claimed[1] < wide[0] else "undecided"
-
-
-def _interval(values: Float[np.ndarray, " task"], level: float, common: float) -> Pair:
-    """The t-interval of the mean, with an error that all values have in common and their spread does not show."""
-    half = stats.t.ppf(1 - level / 2, len(values) - 1) * math.hypot(values.std(ddof=1) / math.sqrt(len(values)), common)
-    return float(values.mean() - half), float(values.mean() + half)

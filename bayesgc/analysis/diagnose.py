@@ -1,13 +1,13 @@
 """Whether a result can be relied on: the checks that suit its method, each with its limit and advice in words.
 
-Rejection: accepted draws. Importance: effective sample size and Pareto k̂. Splitting and tempering: islands, levels,
-acceptance, ancestors; never a chain diagnostic on particles. NUTS: rank-normalised R̂, effective sample sizes and
-divergences, on function-space quantities. Gradient descent and MAP: how many restarts fitted, and no more than that.
+Of all: whether the tails of the losses let their means be believed. Rejection: accepted draws. Importance: effective
+sample size and Pareto k̂. Splitting and tempering: islands, levels, acceptance, ancestors; never a chain diagnostic on
+particles. NUTS: rank-normalised R̂, effective sample sizes and divergences, on function-space quantities. Gradient
+descent and MAP: how many restarts fitted, and no more than that.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import os
@@ -21,6 +21,7 @@ from bayesgc.analysis.checks import method_checks
 from bayesgc.analysis.storage import load
 from bayesgc.analysis.summary import result_object
 from bayesgc.analysis.verification import Check, at_least, at_most
+from bayesgc.moments import HEAVIEST
 
 Json = dict[str, Any]
 
@@ -75,8 +76,16 @@ def diagnose(result: xr.DataTree | str | os.PathLike[str]) -> Diagnosis:
     """Check a fresh or saved result by the rules of its method."""
     tree = result if isinstance(result, xr.DataTree) else load(result)
     found = result_object(tree)
-    parts = (_errors(tree, found), method_checks(tree), _question(found), _restarts(found), _absent(tree, found))
-    return Diagnosis(found["method"], found["outcome"], (_outcome(found), *itertools.chain(*parts)))
+    checks = (
+        _outcome(found),
+        *_errors(tree, found),
+        *_tails(found),
+        *method_checks(tree),
+        *_question(found),
+        *_restarts(found),
+        *_absent(tree, found),
+    )
+    return Diagnosis(found["method"], found["outcome"], checks)
 
 
 def _outcome(result: Json) -> Check:
@@ -112,6 +121,16 @@ def _errors(tree: xr.DataTree, result: Json) -> Iterator[Check]:
             advice = _AGAIN if interrupted else f"{bound}Give it more time (--max-seconds), or a larger --eps."
             value = math.inf if error is None else error
             yield at_most(f"error of the {name.replace('_', ' ')}", value, LOG_VOLUME_ERROR, advice)
+
+
+def _tails(result: Json) -> Iterator[Check]:
+    """Whether E[L_gen] and its error can be believed; where not of the posterior, the result is told by medians."""
+    for law in ("prior", "posterior"):
+        loss = None if result[law] is None else result[law]["gen_loss"]
+        if loss is not None and (loss["tail"] is not None or not loss["believable"]):
+            shape = math.inf if loss["tail"] is None else loss["tail"]
+            advice = f"The {law}'s mean and its error cannot be believed: use medians, quartiles and probabilities."
+            yield at_most(f"Pareto k̂ of the {law}'s L_gen", shape, HEAVIEST, advice, caution=True)
 
 
 def _question(result: Json) -> Iterator[Check]:

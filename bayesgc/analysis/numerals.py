@@ -44,6 +44,12 @@ def quartiles(low: float | None, high: float | None) -> str:
     return f"[{rounded(low, 2)}, {rounded(high, 2)}]"
 
 
+def count_word(count: int) -> str:
+    """A small number in words: ``two``, ``12``."""
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    return words[count] if count < len(words) else str(count)
+
+
 def duration(seconds: float) -> str:
     """Seconds in the unit that suits them."""
     if seconds < 90:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -75,8 +76,28 @@ def axes_of(cells: xr.Dataset) -> list[str]:
 
 
 def main_axis(cells: xr.Dataset) -> str:
-    """The first numeric axis with several values that repeats no cell: what is swept over."""
+    """What is swept over: the axis with several values that the question names first, among those that repeat no cell.
+
+    Without a question that names one, the first of numbers.
+    """
     axes = axes_of(cells)
     candidates = [name for name in axes if name not in REPLICATES and cells.sizes[name] > 1]
+    question = str(cells.attrs.get("question", ""))
+    named = {name: found.start() for name in candidates if (found := _name_of(name).search(question)) is not None}
+    if named:
+        return min(named, key=lambda name: named[name])
     numeric = [name for name in candidates if np.issubdtype(cells[name].dtype, np.number)]
     return (numeric or candidates or axes)[0]
+
+
+def _name_of(axis: str) -> re.Pattern[str]:
+    """How a question may call an axis."""
+    names = [re.escape(axis), re.escape(axis.replace("_", " ")), *_ALSO.get(axis, ())]
+    return re.compile(rf"\b(?:{'|'.join(names)})\b", re.IGNORECASE)
+
+
+_ALSO = {
+    "depth": ("deep", "deeper", "shallow", "shallower"),
+    "width": ("wide", "wider", "narrow", "narrower"),
+    "eps": ("ε", "thresholds?", "tight", "tighter", "loose", "looser"),
+}

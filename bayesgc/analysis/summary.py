@@ -12,6 +12,7 @@ import xarray as xr
 from bayesgc.analysis.groups import values
 from bayesgc.analysis.predictive import MEANINGS, cell_moments, cell_quantiles, interval_kind
 from bayesgc.analysis.storage import SCHEMA
+from bayesgc.analysis.tails import chance_of_less, quartiles, tail
 from bayesgc.analysis.verdict import verdict
 
 QUANTITIES = (
@@ -42,10 +43,12 @@ def result_object(tree: xr.DataTree) -> Json:
         "method": attributes["method"],
         "eps": float(attributes["eps"]),
         "seed": json.loads(attributes["seeds"])["seed"],
+        "dtype": configuration.get("dtype", "float32"),
         "outcome": attributes["outcome"],
         "message": attributes["message"],
         "prior": _law(tree, "prior"),
         "posterior": _law(tree, "posterior"),
+        "better_than_prior": chance_of_less((tree, "posterior"), (tree, "prior")),
         "log_volume": _log_volume(attributes),
         "log_evidence": _log_evidence(attributes),
         "reached": _reached(tree),
@@ -72,13 +75,17 @@ def _law(tree: xr.DataTree, group: str) -> Json | None:
     if group not in tree.children:
         return None
     dataset = tree[group].to_dataset()
-    return {name: _summary(dataset[name].attrs) if name in dataset else None for name in QUANTITIES}
+    return {name: _summary(tree, group, name) if name in dataset else None for name in QUANTITIES}
 
 
-def _summary(attributes: dict[Any, Any]) -> Json | None:
+def _summary(tree: xr.DataTree, group: str, name: str) -> Json | None:
+    """The statistics of every draw that was made, and what the kept ones say of the tail and of the quartiles."""
+    attributes = tree[group][name].attrs
     if "mean" not in attributes:
         return None
-    return {name: _number(attributes.get(name)) for name in STATISTICS}
+    statistics = {statistic: _number(attributes.get(statistic)) for statistic in STATISTICS}
+    spread = {key: _number(value) for key, value in quartiles(tree, group, name).items()}
+    return {**statistics, **spread, **tail(tree, group, name)}
 
 
 def _log_volume(attributes: dict[Any, Any]) -> Json | None:

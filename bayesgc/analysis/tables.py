@@ -12,7 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from bayesgc.analysis.numerals import NORMAL_95, quartiles, rounded, with_error
+from bayesgc.analysis.numerals import count_word, quartiles, rounded, with_error
+from bayesgc.analysis.tails import doubtless
+from bayesgc.intervals import MARGIN
 
 if TYPE_CHECKING:
     from bayesgc.analysis.compare import Comparison
@@ -70,6 +72,8 @@ def _losses(results: Sequence[Json], names: Sequence[str]) -> list[RenderableTyp
         for name, each in zip(names, results, strict=True)
     ]
     note = "E[L_gen] ± standard error; GD: median [quartiles] of the restarts that fitted"
+    if any("*" in cell for row in rows for cell in row[1:3]):
+        note += "; *: median, as the mean cannot be believed"
     return [simple_table(("L_gen", "prior", "G&C posterior", "gradient descent"), rows), Text(note, style="dim")]
 
 
@@ -117,7 +121,7 @@ def _differences(differences: Sequence[Json], names: Sequence[str]) -> list[Rend
         apart = (each["distance"] or {}).get("gen_loss") or {}
         rows.append((
             name + ("" if each["same_task"] else " (another task)"),
-            _estimate(each["gen_loss"], "difference"),
+            _change(each, "gen_loss"),
             *(_estimate(each[bits], "difference") for bits in how_likely),
             rounded(apart.get("wasserstein"), 2),
             rounded(apart.get("kl"), 2),
@@ -127,6 +131,12 @@ def _differences(differences: Sequence[Json], names: Sequence[str]) -> list[Rend
         note += " Without ±: the runs share their random numbers; give another --seed for an error."
     headings = (f"minus {names[0]}", "ΔE[L_gen]", *(_BITS[bits] for bits in how_likely), "W₁", "KL")
     return [simple_table(headings, rows), Text(note, style="dim")]
+
+
+def _change(each: Json, name: str) -> str:
+    """The difference of two means, where both can be believed."""
+    medians = each["factor"] is not None and each["factor"]["statistic"] == "median"
+    return "-" if medians else _estimate(each[name], "difference")
 
 
 _BITS = {"bits": "Δ bits", "evidence_bits": "log₂ Bayes f."}
@@ -147,7 +157,8 @@ def _paired(paired: Sequence[Json]) -> list[RenderableType]:
         (
             f"{each['label']} − {each['against']}",
             str(each["tasks"]),
-            *(_estimate(each[name], "difference") for name in ("gen_loss", "gen_loss_relative", *how_likely)),
+            *(_change(each, name) for name in ("gen_loss", "gen_loss_relative")),
+            *(_estimate(each[name], "difference") for name in how_likely),
         )
         for each in paired
     ]
@@ -157,31 +168,64 @@ def _paired(paired: Sequence[Json]) -> list[RenderableType]:
 
 
 def _sentence(each: Json) -> str:
-    """Which of two generalises better, or that it cannot be told."""
-    gap, pair = each["gen_loss"], f"{each['label']} and {each['against']}"
-    if gap is None:
+    """Which of two generalises better, that they are alike, or that it cannot be told."""
+    factor, pair = each["factor"], f"{each['label']} and {each['against']}"
+    if factor is None:
         return f"Of {pair} the generalisation is not known for both."
     tasks = f" over {each['tasks']} tasks" if "tasks" in each else ""
-    numbers = f"ΔE[L_gen] = {with_error(gap['difference'], gap['mcse'])}{tasks}"
+    numbers = f"{factor_words(factor)}{tasks}"
     if each.get("shared_draws"):
         return f"The runs share their random numbers, so no error is known: {pair} ({numbers})."
-    if not _clear(gap):
-        return f"Generalise alike, within error: {pair} ({numbers})."
-    better = "better" if gap["difference"] < 0 else "worse"
+    standing = factor["standing"]
+    if standing == "alike":
+        return f"Generalise alike, to within {WITHIN}: {pair} ({numbers})."
+    if standing == "undecided":
+        return f"{_undecided(each)} between {pair} ({numbers}).{_these_tasks(each)}"
     caution = "" if each.get("same_task", True) else ", though on another task"
-    return f"Generalises {better}: {each['label']}, than {each['against']}{caution} ({numbers})."
+    return f"Generalises {BETTER[standing]}: {each['label']}, than {each['against']}{caution} ({numbers})."
 
 
-def _clear(gap: Json) -> bool:
-    """Whether the 95 % interval leaves zero out: Student's t where it is paired, else the normal one of the draws."""
-    if "ci95" in gap:
-        low, high = gap["ci95"]
-        return bool(low > 0 or high < 0)
-    return gap["mcse"] is not None and abs(gap["difference"]) > NORMAL_95 * gap["mcse"]
+BETTER = {"lower": "better", "higher": "worse"}
+WITHIN = f"{MARGIN - 1:.0%}".replace("%", " %")
+
+
+def factor_words(factor: Json) -> str:
+    """The factor between two losses with its interval: ``L_gen × 0.230, 95 % 0.18 to 0.29``."""
+    ends = "" if factor["ci95"] is None else f", 95 % {interval_words(factor['ci95'])}"
+    which = "median " if factor["statistic"] == "median" else ""
+    return f"{which}L_gen × {rounded(factor['estimate'])}{ends}"
+
+
+def interval_words(ends: Sequence[float | None]) -> str:
+    """``0.18 to 0.29``; an end beyond all numbers is ∞."""
+    return " to ".join("∞" if end is None else rounded(end) for end in ends)
+
+
+def _undecided(each: Json) -> str:
+    """Who or what cannot decide."""
+    if "tasks" not in each:
+        return "The errors of the two runs cannot decide"
+    lacking = each["tasks"] - each["factor"]["tasks"]
+    if lacking:
+        return f"{lacking} of {each['tasks']} tasks have no number, so nothing is decided"
+    return f"{count_word(each['tasks']).capitalize()} tasks cannot decide"
+
+
+def _these_tasks(each: Json) -> str:
+    """What sampling alone says, where the tasks are too few or too different to speak for others."""
+    factor = each["factor"]
+    if "tasks" not in each or factor["of_these_tasks"] not in BETTER:
+        return ""
+    says = BETTER[factor["of_these_tasks"]]
+    ends = interval_words(factor["sampling_ci95"])
+    return f" On these very tasks {each['label']} generalises {says} ({ends} by the error of sampling alone)."
 
 
 def _loss(law: Json | None) -> str:
-    return "none found" if law is None else "-" if law["gen_loss"] is None else _estimate(law["gen_loss"], "mean")
+    if law is None or law["gen_loss"] is None:
+        return "none found" if law is None else "-"
+    loss = law["gen_loss"]
+    return _estimate(loss, "mean") if doubtless(loss) else f"{with_error(loss['q50'], loss['q50_mcse'])} *"
 
 
 def _descent(gd: Json | None) -> str:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import math
-from enum import IntEnum
 from typing import Any
 
-from bayesgc.analysis.numerals import NORMAL_95, one_in, quartiles, rounded, with_error
+from bayesgc.analysis.numerals import one_in, quartiles, rounded, with_error
+from bayesgc.analysis.tails import centre, doubtless, error_of, log_centre
+from bayesgc.intervals import Number, Standing, log_loss
+
+__all__ = ["Standing", "against_prior", "against_zero", "descent_against_posterior", "nothing_drawn", "verdict"]
 
 Json = dict[str, Any]
 
 ENOUGH_RESTARTS = 4
 """Fewer restarts than this say little about their own spread."""
-
-
-class Standing(IntEnum):
-    """How one loss compares with another."""
-
-    LOWER = -1
-    EQUAL = 0
-    HIGHER = 1
 
 
 def verdict(result: Json) -> str:
@@ -34,63 +29,72 @@ def verdict(result: Json) -> str:
 
 
 def against_prior(result: Json) -> Standing:
-    """The posterior's E[L_gen] against the prior's; both must be there."""
-    ours, prior = result["posterior"]["gen_loss"], result["prior"]["gen_loss"]
-    return _compare(result, ours["mean"] - prior["mean"], math.hypot(_error(ours), _error(prior)))
+    """The posterior's L_gen against the prior's, by means or by medians; both must be there."""
+    which = _centre(result)
+    return (log_centre(result, "posterior", which) - log_centre(result, "prior", which)).standing
 
 
 def against_zero(result: Json) -> Standing:
-    """The posterior's E[L_gen] against the zero predictor's loss."""
-    ours = result["posterior"]["gen_loss"]
-    return _compare(result, ours["mean"] - result["baselines"]["zero"]["gen_loss"], _error(ours))
+    """The posterior's L_gen against the zero predictor's loss."""
+    zero = result["baselines"]["zero"]["gen_loss"]
+    predictor = log_loss(zero, 0.0, zero=zero, dtype=result["dtype"])
+    return (log_centre(result, "posterior", _centre(result)) - predictor).standing
+
+
+def _centre(result: Json) -> str:
+    """What stands for a law in the sentence: its mean, or its median where that of either law cannot be believed."""
+    return centre(result[law]["gen_loss"] for law in ("posterior", "prior"))
 
 
 def descent_against_posterior(result: Json) -> Standing:
     """Gradient descent's L_gen against the posterior's.
 
     Restarts are a spread and have no standard error, so laws are compared: descent is lower when three in four of its
-    restarts are below the posterior's median and its median is clearly below the posterior's mean. With few restarts
-    they must be outside the posterior's 90 % interval.
+    restarts are below the posterior's median and its median is clearly below the posterior's mean, or its median where
+    the mean cannot be believed. With few restarts they must be outside the posterior's 90 % interval.
     """
     gd, ours = result["gd"]["gen_loss"], result["posterior"]["gen_loss"]
     enough = result["gd"]["converged"] >= ENOUGH_RESTARTS
-    margin = _half_width(result, _error(ours))
-    if gd["q75"] < ours["q50" if enough else "q05"] and gd["median"] < ours["mean"] - margin:
+    which = centre([ours])
+    margin = _half_width(result, _error(ours, which))
+    if gd["q75"] < ours["q50" if enough else "q05"] and gd["median"] < ours[which] - margin:
         return Standing.LOWER
-    if gd["q25"] > ours["q50" if enough else "q95"] and gd["median"] > ours["mean"] + margin:
+    if gd["q25"] > ours["q50" if enough else "q95"] and gd["median"] > ours[which] + margin:
         return Standing.HIGHER
     return Standing.EQUAL
 
 
-def _compare(result: Json, difference: float, error: float) -> Standing:
-    if abs(difference) <= _half_width(result, error):
-        return Standing.EQUAL
-    return Standing.LOWER if difference < 0 else Standing.HIGHER
-
-
 def _half_width(result: Json, error: float) -> float:
-    """Of the 95 % interval: an error from the spread over islands is that of Student's t."""
-    from scipy.special import stdtrit
-
+    """Of the 95 % interval of the posterior: an error from the spread over islands is that of Student's t."""
     islands = result["diagnostics"].get("islands", 0)
-    return error * (float(stdtrit(islands - 1, 0.975)) if islands > 1 else NORMAL_95)
+    return Number(0.0, error, islands - 1 if islands > 1 else math.inf).interval()[1]
 
 
-def _error(summary: Json) -> float:
-    """The standard error of a mean; one that is not known could be anything."""
-    return math.inf if summary["mcse"] is None else float(summary["mcse"])
+def _error(summary: Json, which: str = "mean") -> float:
+    """The standard error of a mean, or of a median; one that is not known could be anything."""
+    error = error_of(summary, which)
+    return math.inf if error is None else error
 
 
 def _comparison(result: Json) -> str:
-    ours, prior = result["posterior"]["gen_loss"], result["prior"]["gen_loss"]
-    standing = against_prior(result)
     opening = {
         Standing.LOWER: "better than the prior",
         Standing.EQUAL: "no better than the prior, within error",
         Standing.HIGHER: "worse than the prior",
-    }[standing]
-    numbers = f"L_gen {with_error(ours['mean'], ours['mcse'])} against {with_error(prior['mean'], prior['mcse'])}"
-    return f"Weights that merely fit generalise {opening} ({numbers}){_zero_clause(result)}{_descent_clause(result)}."
+    }[against_prior(result)]
+    numbers = f"Weights that merely fit generalise {opening} ({_numbers(result)})"
+    return f"{numbers}{_zero_clause(result)}{_descent_clause(result)}."
+
+
+def _numbers(result: Json) -> str:
+    """What both laws say, and, where not by their means, why."""
+    which, laws = _centre(result), {law: result[law]["gen_loss"] for law in ("posterior", "prior")}
+    ours, prior = (with_error(each[which], error_of(each, which)) for each in laws.values())
+    if which == "mean":
+        return f"L_gen {ours} against {prior}"
+    heavy = [law for law, each in laws.items() if not doubtless(each)]
+    whose = f"the {heavy[0]}'s mean" if len(heavy) == 1 else "both means"
+    return f"median L_gen {ours} against {prior}; {whose} cannot be believed, as the tail is too heavy"
 
 
 def _zero_clause(result: Json) -> str:
@@ -117,12 +121,21 @@ def _descent_clause(result: Json) -> str:
     standing, improved = descent_against_posterior(result), against_prior(result) is Standing.LOWER
     place = f", at {_descent_numbers(gd)}"
     if standing is Standing.LOWER:
-        meaning = "fitting alone explains part of it" if improved else "fitting alone does not explain it"
+        meaning = _explained(result, "part of it") if improved else "fitting alone does not explain it"
         return f"; gradient descent does better{' still' if improved else ''}{place}: {meaning}"
     if standing is Standing.HIGHER:
         return f"; gradient descent does worse{place}: the search does not help here"
-    meaning = "fitting alone explains it" if improved else "neither fitting nor searching helps"
+    meaning = _explained(result, "it") if improved else "neither fitting nor searching helps"
     return f"; gradient descent does about as well{place}: {meaning}"
+
+
+def _explained(result: Json, share: str) -> str:
+    """What fitting alone gives where it betters the prior: nothing that generalises, where zero is better still."""
+    baseline = result["baselines"]["zero"]
+    known = baseline is not None and baseline["gen_loss"] is not None
+    if known and against_zero(result) is Standing.HIGHER:
+        return "fitting alone leads away from the prior, but not as far as predicting zero"
+    return f"fitting alone explains {share}"
 
 
 def _descent_numbers(gd: Json) -> str:

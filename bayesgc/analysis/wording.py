@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bayesgc.analysis.numerals import one_in, quartiles, rounded, with_error
 from bayesgc.analysis.summary import Json, one_line
+from bayesgc.analysis.tails import centre, doubtless
 
 BASELINES = {
     "zero": "zero",
@@ -105,14 +106,19 @@ def _law_cells(law: Json | None) -> tuple[str, ...]:
     relative = law["gen_loss_relative"]
     return (
         _summary(law["gen_loss"], 2),
-        rounded(relative and relative["mean"], 2),
+        rounded(relative and relative[centre([relative])], 2),
         _summary(law["train_loss"], 1),
         _summary(law["effective_rank"], 1),
     )
 
 
 def _summary(summary: Json | None, digits: int) -> str:
-    return "-" if summary is None else with_error(summary["mean"], summary["mcse"], digits)
+    """The mean; where it cannot be believed the median, and the quartiles on a line below."""
+    if summary is None:
+        return "-"
+    if doubtless(summary):
+        return with_error(summary["mean"], summary["mcse"], digits)
+    return f"{with_error(summary['q50'], summary['q50_mcse'], digits)} *\n{quartiles(summary['q25'], summary['q75'])}"
 
 
 def _descent_cells(gd: Json) -> tuple[str, ...]:
@@ -166,6 +172,7 @@ def legend_line(result: Json) -> str:
     restarted = result["gd"] is not None or result["map"] is not None
     parts += ["[quartiles] over fitted restarts"] if restarted else []
     parts += ["× zero: relative to zero"] if judged(result) else []
+    parts += [MEDIANS] if any(map(_doubted, (result["prior"], result["posterior"]))) else []
     return "; ".join(parts)
 
 
@@ -174,6 +181,29 @@ def absent_lines(result: Json) -> Iterator[str]:
     names = {"gd": "gradient descent", "map": "MAP", **BASELINES, "chance": "chance level"}
     for part, reason in result["reasons"].items():
         yield f"No {names.get(part, part.replace('_', ' '))}: {reason}"
+
+
+MEDIANS = "* median [quartiles], as the mean cannot be believed"
+
+
+def _doubted(law: Json | None) -> bool:
+    """Whether the table has medians of a law."""
+    shown = ("gen_loss", "train_loss", "effective_rank")
+    return law is not None and any(law[name] is not None and not doubtless(law[name]) for name in shown)
+
+
+def better_lines(result: Json) -> Iterator[str]:
+    """How often a draw that fits generalises better than one of the prior."""
+    chance = result["better_than_prior"]
+    if chance is not None:
+        yield f"P(a draw that fits generalises better than one of the prior) = {probability(chance)}"
+
+
+def probability(chance: Json) -> str:
+    """An estimated probability with its error; of 0 and 1 it is not known how far they are from being so."""
+    if chance["estimate"] in (0.0, 1.0) and chance["mcse"] is None:
+        return f"{chance['estimate']:.0f} of all pairs"
+    return with_error(chance["estimate"], chance["mcse"], 1)
 
 
 def volume_lines(result: Json) -> Iterator[str]:

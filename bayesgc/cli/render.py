@@ -19,6 +19,7 @@ from bayesgc.analysis.summary import cell_labels
 from bayesgc.analysis.wording import (
     HEADINGS,
     absent_lines,
+    better_lines,
     cut_lines,
     judged,
     law_rows,
@@ -46,8 +47,8 @@ def rendered(result: Json, *, saved: str | None = None) -> RenderableType:
     parts += [Text(line, style="dim") for line in (legend_line(result), *absent_lines(result))]
     if result["unobserved"]:
         parts += [Text(), _cells(result["unobserved"], result["unobserved_intervals"]["meaning"])]
-    if volume := [*map(Text, volume_lines(result))]:
-        parts += [Text(), *volume]
+    if lines := [*map(Text, (*volume_lines(result), *better_lines(result)))]:
+        parts += [Text(), *lines]
     parts += [Text(), Text(result["verdict"], style="bold")]
     if result["outcome"] != "converged":
         parts.append(Text(result["message"], style="yellow"))

@@ -28,8 +28,8 @@ BETWEEN_FLAGS = " | "
 """What is between the reasons why a cell is flagged; one of them may have semicolons of its own."""
 TEXTS = ("outcome", "method", "failure", "flag", "key")
 _LAWS = {
-    "prior": [("gen_loss", "mean"), ("gen_loss", "mcse")],
-    "posterior": [("gen_loss", name) for name in ("mean", "mcse", "sd", "q05", "q50", "q95")]
+    "prior": [("gen_loss", name) for name in ("mean", "mcse", "q50", "q50_mcse", "believable")],
+    "posterior": [("gen_loss", name) for name in ("mean", "mcse", "sd", "q05", "q50", "q95", "q50_mcse", "believable")]
     + [("train_loss", "mean"), ("effective_rank", "mean"), ("effective_rank", "mcse")],
 }
 NUMBERS = (
@@ -38,6 +38,8 @@ NUMBERS = (
         for law, all_ in _LAWS.items()
         for quantity, name in all_
     ),
+    "better_than_prior",
+    "better_than_prior_mcse",
     "log_volume",
     "log_volume_mcse",
     "log_evidence",
@@ -60,6 +62,9 @@ LONG_NAMES = {
     "prior_gen_loss": "E[L_gen] under the prior",
     "posterior_gen_loss": "E[L_gen] given the fit",
     "posterior_gen_loss_mcse": "Monte Carlo standard error of E[L_gen] given the fit",
+    "posterior_gen_loss_believable": "1 where the mean of L_gen given the fit and its error can be believed, else 0",
+    "prior_gen_loss_believable": "1 where the mean of L_gen under the prior and its error can be believed, else 0",
+    "better_than_prior": "P(L_gen of a draw that fits < L_gen of a draw of the prior)",
     "gd_gen_loss": "median L_gen of gradient descent over the restarts that fitted",
     "zero_gen_loss": "L_gen of the zero matrix",
     "wide_gen_loss": "E[L_gen] given the fit as the width goes to infinity",
@@ -188,7 +193,7 @@ def _conditioned(result: Mapping[str, Any]) -> Row:
             summary = (result[law] or {}).get(quantity)
             if summary is not None and summary[name] is not None:
                 row[f"{law}_{quantity}{'' if name == 'mean' else f'_{name}'}"] = summary[name]
-    for name in ("log_volume", "log_evidence"):
+    for name in ("better_than_prior", "log_volume", "log_evidence"):
         estimate = result[name] or {}
         row |= {
             key: estimate[part]

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import betaincinv, logsumexp, stdtrit
+from scipy.special import betaincinv, logsumexp
 
 from bayesgc.inference.records import Estimate, Summary
+from bayesgc.intervals import Number
 
 QUANTILES = (0.05, 0.5, 0.95)
 _FEWEST_ISLANDS = 3
@@ -17,8 +18,7 @@ _FEWEST_ISLANDS = 3
 
 def student_interval(value: float, mcse: float, freedom: int) -> Estimate:
     """An estimate with the 95 % interval of Student's t."""
-    half = float(stdtrit(freedom, 0.975)) * mcse
-    return Estimate(value, mcse, (value - half, value + half))
+    return Estimate(value, mcse, Number(value, mcse, freedom).interval())
 
 
 def log_mean(log_values: Float[np.ndarray, " island"]) -> Estimate:

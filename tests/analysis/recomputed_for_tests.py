@@ -13,6 +13,7 @@ from records_for_tests import configuration, descent, draws, mode, run, sensing_
 from scipy import optimize, stats
 
 from bayesgc.inference.records import Estimate
+from bayesgc.moments import tail_shape
 from bayesgc.task import Task
 
 EFFECTIVE, DEPTH, WIDTH = 120, 8, 5
@@ -73,10 +74,32 @@ def measured(result: xr.DataTree, row: str, col: str) -> tuple[float, float, flo
     return values.mean(), low, high, math.sqrt(values.var() + (noise**2).mean())
 
 
-def moments(values: np.ndarray) -> dict[str, float]:
+def moments(values: np.ndarray, size: float = 240) -> dict[str, float]:
     q05, q50, q95 = np.quantile(values, [0.05, 0.5, 0.95])
     error = values.std() / math.sqrt(values.size)  # as the records for tests have it
-    return {"mean": values.mean(), "sd": values.std(), "mcse": error, "q05": q05, "q50": q50, "q95": q95}
+    shape = tail_shape(values)
+    return {
+        "mean": values.mean(), "sd": values.std(), "mcse": error, "q05": q05, "q50": q50, "q95": q95,
+        "q25": np.quantile(values, 0.25), "q75": np.quantile(values, 0.75),
+        **{f"q{percent}_mcse": quantile_error(values, percent / 100, size) for percent in (25, 50, 75)},
+        "tail": shape if math.isfinite(shape) else None, "believable": shape <= 0.5,
+    }  # fmt: skip
+
+
+def quantile_error(values: np.ndarray, share: float, size: float) -> float:
+    """Half the distance between the quantiles a binomial error away on either side."""
+    if np.ptp(values) == 0:
+        return 0.0
+    below = (values <= np.quantile(values, share)).mean()
+    error = math.sqrt(below * (1 - below) / (size - 1))
+    return float(np.diff(np.quantile(values, [share - error, share + error]))[0] / 2)
+
+
+def chance_of_less(ours: np.ndarray, theirs: np.ndarray, sizes: tuple[float, float]) -> dict[str, float]:
+    """Pair by pair."""
+    wins = (ours[:, None] < theirs) + 0.5 * (ours[:, None] == theirs)
+    errors = (wins.mean(axis).std() / math.sqrt(size - 1) for axis, size in zip((1, 0), sizes, strict=True))
+    return {"estimate": wins.mean(), "mcse": math.hypot(*errors)}
 
 
 def spread_of(values: np.ndarray) -> dict[str, float]:
@@ -185,7 +208,8 @@ def entry(result: xr.DataTree, label: str, volume: float) -> dict[str, Any]:
     below = {law: flat(result, law, "gen_loss") < zero / 10 for law in LAWS}
     sizes = {"prior": 240, "posterior": EFFECTIVE}
     shares = {law: mean_with_error(each.astype(float), sizes[law]) for law, each in below.items()}
-    laws = {law: {name: moments(flat(result, law, name)) for name in QUANTITIES} for law in LAWS}
+    laws = {law: {name: moments(flat(result, law, name), sizes[law]) for name in QUANTITIES} for law in LAWS}
+    losses = [flat(result, law, "gen_loss") for law in ("posterior", "prior")]
     return {
         "label": label,
         "task": {
@@ -196,11 +220,16 @@ def entry(result: xr.DataTree, label: str, volume: float) -> dict[str, Any]:
         "method": "importance",
         "eps": 0.0035,
         "seed": json.loads(result.attrs["seeds"])["seed"],
+        "dtype": "float32",
         "outcome": "converged",
         **laws,
+        "better_than_prior": chance_of_less(*losses, (EFFECTIVE, 240)),
         "gd": restarts(result, "gd"),
         "map": most_probable(result),
         "baselines": baselines(result),
+        "diagnostics": {
+            "evaluations": 1_234_567, "effective_sample_size": float(EFFECTIVE), "pareto_k": 0.2, "pareto_k_limit": 0.6,
+        },
         "log_volume": {"estimate": volume, "mcse": 0.08, "ci95": [volume - 0.16, volume + 0.16]},
         "log_evidence": None,
         "rarity": {"bits": -math.log2(math.exp(volume)), "mcse": 0.08 * math.log2(math.e)},

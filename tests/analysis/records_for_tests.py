@@ -46,8 +46,8 @@ def table_task() -> Task:
 def matrices(task: Task, lead: tuple[int, ...], spread: float, seed: int) -> torch.Tensor:
     center = torch.zeros(task.shape) if task.truth is None else torch.from_numpy(task.truth).float()
     noise = torch.randn(*lead, *task.shape, generator=generator(seed))
-    # Lognormal scales make losses as spread out as real ones are.
-    scale = torch.exp(0.7 * torch.randn(*lead, 1, 1, generator=generator(seed + 1)))
+    # Lognormal scales spread losses out, with a tail that lets their means be believed.
+    scale = torch.exp(0.3 * torch.randn(*lead, 1, 1, generator=generator(seed + 1)))
     return center + spread * scale * noise
 
 

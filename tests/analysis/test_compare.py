@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,11 @@ from scipy import stats
 
 import bayesgc as gc
 import bayesgc.task as tasks
+from bayesgc.analysis.claims import judge
 from bayesgc.analysis.compare import compare, distinguishing_labels
+from bayesgc.analysis.report.trends import change
 from bayesgc.analysis.schema import schema
+from bayesgc.analysis.stores import Store
 from bayesgc.analysis.theory import expected_log_determinant, lyapunov_exponents
 from bayesgc.inference.records import Estimate
 from bayesgc.validate import InputError
@@ -256,19 +260,67 @@ def test_an_error_that_the_tasks_have_in_common_is_added(seeds: tuple[int, ...],
     assert (pair["gen_loss"] is None) == shared
 
 
-@pytest.mark.parametrize(("apart", "words"), [(0.001, "Generalises worse"), (0.1, "Generalise alike")])
-def test_the_sentence_over_tasks_says_what_the_interval_says(apart: float, words: str) -> None:
-    """Two tasks whose gaps are 1 ± apart: t(1) asks for 12.7 standard errors, where a normal law would ask for 1.96."""
-    every = [tasks.sensing(rows=4, cols=3, rank=1, measurements=7, seed=seed) for seed in range(2)]
+@pytest.mark.parametrize(
+    ("center", "apart", "words"),
+    [
+        (2.0, 0.001, "Generalises worse: depth 9, than depth 2 (L_gen × 2.00, 95 % 1.97 to 2.03 over 2 tasks)."),
+        (2.0, 0.1, "Two tasks cannot decide between depth 9 and depth 2 (L_gen × 2.00, 95 % 0.561 to 7.13 over 2 tasks)."),
+        (1.01, 0.001, "Generalise alike, to within 10 %: depth 9 and depth 2 (L_gen × 1.01"),
+    ],
+)  # fmt: skip
+def test_the_sentence_over_tasks_says_what_the_interval_says(center: float, apart: float, words: str) -> None:
+    """Two tasks whose log factors are log 2 ± apart: t(1) asks for 12.7 standard errors, a normal law for 1.96."""
+    (pair,), text = paired_with_factors([center * math.exp(sign * apart) for sign in (-1, 1)])
+    assert words in text
+    half = stats.t.ppf(0.975, 1) * apart
+    assert pair["factor"]["ci95"] == pytest.approx([center * math.exp(-half), center * math.exp(half)])
+    # What sampling alone says of these tasks is another question, and here it has an answer where tasks have none.
+    assert ("On these very tasks depth 9 generalises worse" in text) == ("cannot decide" in words)
+
+
+def test_two_tasks_are_judged_as_claims_judge_them(tmp_path: Path) -> None:
+    """The same numbers as a sweep: one rule, so one interval and no two answers."""
+    factors = [0.21, 0.23]
+    (pair,), _ = paired_with_factors(factors)
+    losses = np.array([[1.0, 1.0], factors])
+    dims = ("depth", "task_seed")
+    names = {"posterior_gen_loss": losses, "posterior_gen_loss_mcse": 0.01 * losses, "prior_gen_loss": losses}
+    variables = {name: (dims, values) for name, values in names.items()}
+    variables["outcome"] = (dims, np.full((2, 2), "converged", dtype=object))
+    variables["gd_gen_loss"] = (dims, np.full((2, 2), np.nan))
+    cells = xr.Dataset(variables, {"depth": [2, 9], "task_seed": [0, 1]}, {"sweep": '{"options": {}}'})
+    cells.to_netcdf(tmp_path / "sweep.nc", engine="h5netcdf")
+    claim = next(each for each in judge([tmp_path]).claims if each.claim == "depth helps")
+    (panel,) = Store(tmp_path, {}, cells).panels
+    gap = change(panel)
+    assert gap is not None
+    assert pair["factor"]["ci95"] == pytest.approx(claim.ci95)
+    assert gap.ratio.over_tasks().factors() == pytest.approx(claim.ci95)
+    assert (pair["factor"]["standing"], gap.judgement, claim.verdict) == ("lower", "lower", "holds")
+
+
+def paired_with_factors(factors: list[float]) -> tuple[list[dict[str, Any]], str]:
+    """Depth 9 against depth 2 on so many tasks, with E[L_gen] changed by these factors; means known to 1 %."""
+    every = [tasks.sensing(rows=4, cols=3, rank=1, measurements=7, seed=seed) for seed in range(len(factors))]
     base = [weighted(10 + i, task=task, depth=2) for i, task in enumerate(every)]
     other = [weighted(20 + i, task=task, depth=9) for i, task in enumerate(every)]
-    for sign, before, after in zip((-1, 1), base, other, strict=True):
-        after["posterior"]["gen_loss"].attrs["mean"] = before["posterior"]["gen_loss"].attrs["mean"] + 1 + sign * apart
+    for factor, before, after in zip(factors, base, other, strict=True):
+        mean = before["posterior"]["gen_loss"].attrs["mean"]
+        before["posterior"]["gen_loss"].attrs["mcse"] = 0.01 * mean
+        after["posterior"]["gen_loss"].attrs |= {"mean": factor * mean, "mcse": 0.01 * factor * mean}
     comparison = compare(*base, *other)
-    (pair,) = comparison.paired
-    assert 1.96 * pair["gen_loss"]["mcse"] < 1
-    assert (pair["gen_loss"]["ci95"][0] > 0) == (words == "Generalises worse")
-    assert words in str(comparison)
+    return comparison.paired, " ".join(str(comparison).split())
+
+
+def test_a_task_without_a_number_leaves_nothing_decided() -> None:
+    every = [tasks.sensing(rows=4, cols=3, rank=1, measurements=7, seed=seed) for seed in range(3)]
+    base = [weighted(10 + i, task=task, depth=2, spread=0.3) for i, task in enumerate(every)]
+    other = [weighted(20 + i, task=task, depth=9, spread=0.05) for i, task in enumerate(every)]
+    assert compare(*base, *other).paired[0]["factor"]["standing"] == "lower"
+    del other[0]["posterior"]
+    comparison = compare(*base, *other)
+    assert comparison.paired[0]["factor"]["standing"] == "undecided"
+    assert "1 of 3 tasks have no number, so nothing is decided" in " ".join(str(comparison).split())
 
 
 def test_nothing_is_paired_without_shared_tasks() -> None:

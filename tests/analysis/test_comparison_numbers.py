@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from recomputed_for_tests import LAWS, MATRIX_FUNCTIONS, apart, entry, flat, moments, weighted
+from recomputed_for_tests import LAWS, MATRIX_FUNCTIONS, apart, chance_of_less, entry, flat, moments, weighted
 from scipy import stats
 
 import bayesgc.task as tasks
@@ -90,11 +90,25 @@ def test_every_number_of_a_difference(pair: tuple[xr.DataTree, xr.DataTree]) -> 
         **gaps,
         "bits": {"difference": (8.4 - 6.0) * -math.log2(math.e), "mcse": 0.08 * math.sqrt(2) * math.log2(math.e)},
         "evidence_bits": None,
+        "factor": factor(
+            [moments(flat(result, "posterior", "gen_loss")) for result in (other, base)], statistic="mean"
+        ),
+        "better": chance_of_less(*(flat(result, "posterior", "gen_loss") for result in (other, base)), (120, 120)),
         "distance": distances,
     }
     (rest, divergences), (same, wanted) = without_divergences(found), without_divergences(expected)
     assert_same(rest, same)
     assert divergences == pytest.approx(wanted, abs=0.01)
+
+
+def factor(sides: list[dict[str, float]], statistic: str) -> dict[str, Any]:
+    """The ratio of two losses with its normal interval on the logarithmic scale."""
+    log = math.log(sides[0]["mean"] / sides[1]["mean"])
+    half = 1.959964 * math.hypot(*(side["mcse"] / side["mean"] for side in sides))
+    ends = [math.exp(log - half), math.exp(log + half)]
+    standing = "lower" if ends[1] < 1 else "higher" if ends[0] > 1 else "undecided"
+    both = {"ci95": ends, "sampling_ci95": ends, "standing": standing, "of_these_tasks": standing}
+    return {"statistic": statistic, "estimate": math.exp(log), "tasks": 1, **both}
 
 
 def test_evidence_is_compared_in_bits_on_one_task_and_not_between_tasks() -> None:
@@ -137,6 +151,16 @@ def test_every_number_over_shared_tasks(exact: bool) -> None:
     for name, gap in gaps.items():
         interval = stats.ttest_1samp(gap, 0).confidence_interval()
         expected[name] = {"difference": gap.mean(), "mcse": stats.sem(gap), "ci95": [*interval], "tasks": 3}
+    of_each = [[moments(flat(each, "posterior", "gen_loss")) for each in sides[depth]] for depth in (9, 2)]
+    ratios = np.log([ours["mean"] / theirs["mean"] for ours, theirs in zip(*of_each, strict=True)])
+    errors = [math.hypot(*(one["mcse"] / one["mean"] for one in two)) for two in zip(*of_each, strict=True)]
+    sampling = 1.959964 * math.hypot(*errors) / 3
+    over_tasks = np.exp(stats.ttest_1samp(ratios, 0).confidence_interval())
+    expected["factor"] = {
+        "statistic": "mean", "estimate": math.exp(ratios.mean()), "ci95": [*over_tasks],
+        "sampling_ci95": [*np.exp(ratios.mean() + sampling * np.array([-1, 1]))], "tasks": 3, "standing": "lower",
+        "of_these_tasks": "lower",
+    }  # fmt: skip
     assert_same(found, expected)
 
 

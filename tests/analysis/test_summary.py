@@ -62,7 +62,7 @@ def test_numbers_are_those_of_the_records() -> None:
     task = sensing_task()
     result = result_object(tree(task))
     summary = draws(task, 0.08, 11).summaries["gen_loss"]
-    assert result["posterior"]["gen_loss"] == vars(summary)
+    assert result["posterior"]["gen_loss"].items() >= vars(summary).items()
     assert result["log_volume"] == {"estimate": -8.4, "mcse": 0.08, "ci95": [-8.57, -8.23]}
     assert result["log_evidence"] is None
     assert result["seed"] == 2**70

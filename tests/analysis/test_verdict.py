@@ -11,9 +11,9 @@ from bayesgc.analysis.summary import result_object
 from bayesgc.analysis.verdict import verdict
 
 
-def law(mean: float, mcse: float | None, spread: float = 0.5) -> dict[str, Any]:
-    ends = {"q05": mean * (1 - spread), "q50": mean, "q95": mean * (1 + spread)}
-    return {"gen_loss": {"mean": mean, "sd": mean * spread, "mcse": mcse, **ends}}
+def law(mean: float, mcse: float | None, spread: float = 0.5, **changes: Any) -> dict[str, Any]:
+    ends = {"q05": mean * (1 - spread), "q50": mean, "q95": mean * (1 + spread), "q50_mcse": mcse, "believable": True}
+    return {"gen_loss": {"mean": mean, "sd": mean * spread, "mcse": mcse, **ends, **changes}}
 
 
 def descent(median: float, *, restarts: int = 64, converged: int | None = None) -> dict[str, Any]:
@@ -30,6 +30,7 @@ def result(**changes: Any) -> dict[str, Any]:
         "baselines": {"zero": {"gen_loss": 0.0407}},
         "outcome": "converged",
         "eps": 0.0035,
+        "dtype": "float32",
         "task": {"held_out": 10, "truth_known": True},
         "unobserved": None,
         "log_volume": {"ci95": [None, -12.0]},

@@ -11,6 +11,7 @@ from matplotlib.gridspec import SubplotSpec
 from bayesgc.analysis.numerals import NORMAL_95, rounded
 from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, plain_numbers, say_absent, title_and_legend
 from bayesgc.analysis.summary import Json, result_object
+from bayesgc.intervals import Number, log_loss
 
 _FAR = 30.0
 """A loss that many times below the curve would leave the curve itself no room."""
@@ -91,11 +92,19 @@ def _limit(axes: Axes, levels: xr.Dataset) -> None:
 
 
 def curve_title(levels: xr.Dataset) -> str:
-    """Whether the loss at the last threshold is clearly below that at the first, above it, or neither."""
-    value, error = levels["gen_loss"].values, np.nan_to_num(levels["gen_loss_mcse"].values, nan=np.inf, posinf=np.inf)
-    known = np.flatnonzero(np.isfinite(value))
-    first, last = known[0], known[-1]
-    change, reach = value[last] - value[first], NORMAL_95 * np.hypot(error[first], error[last])
-    if abs(change) <= reach:
-        return "A tighter fit changes nothing"
-    return f"The tighter the fit,\nthe {'better' if change < 0 else 'worse'} it generalises"
+    """Whether the loss at the last threshold is clearly below that at the first, above it, the same, or neither."""
+    words = {
+        "lower": "The tighter the fit,\nthe better it generalises",
+        "higher": "The tighter the fit,\nthe worse it generalises",
+        "alike": "A tighter fit changes nothing",
+        "undecided": "Whether a tighter fit helps\nis within error",
+    }
+    return words[curve_change(levels).judgement]
+
+
+def curve_change(levels: xr.Dataset) -> Number:
+    """The change of log E[L_gen] from the first threshold at which it is known to the last one."""
+    known = np.flatnonzero(np.isfinite(levels["gen_loss"].values))[[0, -1]]
+    values, errors = (levels[name].values[known] for name in ("gen_loss", "gen_loss_mcse"))
+    first, last = (log_loss(float(value), float(error)) for value, error in zip(values, errors, strict=True))
+    return last - first

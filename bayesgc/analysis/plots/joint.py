@@ -9,7 +9,9 @@ from matplotlib.figure import Figure
 
 from bayesgc.analysis.dependence import loss_dependence
 from bayesgc.analysis.groups import fitted, has, values
+from bayesgc.analysis.plots.curve import curve_change
 from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, say_absent, title_and_legend
+from bayesgc.intervals import Standing
 
 _POINTS = 1500
 """Draws shown of each law, spread evenly over it."""
@@ -64,11 +66,25 @@ def joint_title(tree: xr.DataTree) -> str:
     if found is None:
         return "Training and held-out loss"
     rho = found["spearman"]
+    close = close_fits(tree)
     if found["p_value"] > _NONE and abs(rho) < _WEAK:
-        return f"Under the prior, fit and held-out loss\nare as good as independent (ρ = {rho:.2f})"
+        but = f",\nbut close fits generalise {close}" if close else ""
+        return f"Under the prior, fit and held-out loss\nare as good as independent (ρ = {rho:.2f}){but}"
     direction = "better" if rho > 0 else "worse"
     strength = "slightly " if abs(rho) < _WEAK * 2 else ""
-    return f"Under the prior, draws that fit better\ngeneralise {strength}{direction} (ρ = {rho:.2f})"
+    but = f",\nbut close fits generalise {close}" if close and close != direction else ""
+    return f"Under the prior, draws that fit better\ngeneralise {strength}{direction} (ρ = {rho:.2f}){but}"
+
+
+def close_fits(tree: xr.DataTree) -> str:
+    """Whether fits generalise better or worse as they become tight, as the ε-curve says; empty where it does not.
+
+    Ranks are of all draws of the prior, most of which fit badly, and may go the other way.
+    """
+    if not has(tree, "levels", "gen_loss") or np.isfinite(values(tree, "levels", "gen_loss")).sum() < 2:
+        return ""
+    standing = curve_change(tree["levels"].to_dataset()).standing
+    return {Standing.LOWER: "better", Standing.HIGHER: "worse"}.get(standing, "")
 
 
 def _scatter(axes: Axes, tree: xr.DataTree, law: str, size: float) -> None:

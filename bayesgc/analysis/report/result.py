@@ -30,6 +30,7 @@ from bayesgc.analysis.summary import Json, cell_labels, result_object
 from bayesgc.analysis.wording import (
     HEADINGS,
     absent_lines,
+    better_lines,
     judged,
     law_rows,
     legend_line,
@@ -90,7 +91,8 @@ def _warning(diagnosis: Diagnosis) -> str:
 def _facts(result: Json, origin: Path) -> tuple[tuple[str, str], ...]:
     lines = {"Task": task_line(result["task"]), "Model": model_line(result["model"]), "Run": run_line(result)}
     facts = [("File", origin.name), *lines.items()]
-    return (*facts, *(("How rare a fit is", line) for line in volume_sentences(result)))
+    facts += [("How rare a fit is", line) for line in volume_sentences(result)]
+    return (*facts, *(("How often it is better", line) for line in better_lines(result)))
 
 
 def _laws(result: Json) -> Table:
@@ -195,7 +197,11 @@ def _pictures(tree: xr.DataTree, result: Json) -> Iterator[Picture]:
         yield _picture("curve", title, words, plots.plot_curve(tree), lambda: charts.curve_chart(tree))
     if has(tree, "prior", "gen_loss"):
         words = "Each draw by both losses; if they were independent, fitting would teach nothing."
-        yield _picture("joint", joint_title(tree), words, plots.plot_joint(tree), lambda: charts.joint_chart(tree))
+        if "close fits" in (title := joint_title(tree)):
+            words += (
+                " ρ is of all draws of the prior, most of which fit badly; the ε-curve is about the few close fits."
+            )
+        yield _picture("joint", title, words, plots.plot_joint(tree), lambda: charts.joint_chart(tree))
     if has(tree, "prior", "singular_value"):
         words = "Medians and quartiles of the singular values, relative to the largest."
         live = lambda: charts.spectrum_chart(tree)  # noqa: E731

@@ -21,7 +21,7 @@ from bayesgc.analysis.plots.sweep import mark_places
 from bayesgc.analysis.report import charts
 from bayesgc.analysis.report.page import Page, Picture, Section, Table
 from bayesgc.analysis.report.stills import data_uri
-from bayesgc.analysis.report.trends import LAWS, answer, change, direction
+from bayesgc.analysis.report.trends import LAWS, answer, change, factor, headline
 from bayesgc.analysis.stores import Store, load_store
 
 _BAND = 0.18
@@ -90,8 +90,7 @@ def _picture_title(panel: Panel) -> str:
     gap = change(panel)
     if gap is None:
         return f"{panel.name}: too few cells to tell"
-    words = direction(gap).replace("alike, within error", "no clear change")
-    return f"{panel.name}: {words} with {panel.axis.replace('_', ' ')}"
+    return f"{panel.name}: {headline(gap, panel.axis.replace('_', ' '))}"
 
 
 @in_the_look
@@ -145,11 +144,16 @@ def _changes(found: list[Panel]) -> Table:
     for panel in found:
         gap = change(panel)
         if gap is None:
-            rows.append((panel.name, "-", "-"))
+            rows.append((panel.name, "-", "-", "-"))
         else:
-            rows.append((panel.name, with_error(gap.difference, gap.mcse), str(gap.tasks)))
-    caption = "E[L_gen] at the last value minus that at the first, paired over tasks; ± from the spread over tasks."
-    return Table(caption, ("Panel", "ΔE[L_gen]", "tasks"), rows)
+            rows.append(
+                (panel.name, with_error(gap.difference, gap.mcse), factor(gap).partition(", over")[0], str(gap.tasks))
+            )
+    caption = (
+        "E[L_gen] at the last value minus that at the first, and L_gen over it, paired over tasks; ± and 95 % from the "
+        "spread over tasks."
+    )
+    return Table(caption, ("Panel", "ΔE[L_gen]", "factor", "tasks"), rows)
 
 
 def _summary(panel: Panel) -> Table:

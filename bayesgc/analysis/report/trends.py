@@ -7,32 +7,38 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import xarray as xr
 
-from bayesgc.analysis.numerals import with_error
+from bayesgc.analysis.decisions import MEDIANS, ratio_of
+from bayesgc.analysis.numerals import count_word, rounded
 from bayesgc.analysis.panels import Panel
 from bayesgc.analysis.stores import Store
+from bayesgc.analysis.tables import BETTER, WITHIN, interval_words
+from bayesgc.intervals import Ratio
 
 LAWS = {"prior": "prior_gen_loss", "posterior": "posterior_gen_loss", "gd": "gd_gen_loss"}
-_LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class Change:
-    """The mean over tasks of E[L_gen] at ``last`` minus that at ``first``, with the standard error of that mean."""
+    """L_gen at ``last`` against that at ``first``, on each of the tasks that have run at both.
+
+    ``difference`` is the mean over tasks of the change of E[L_gen], with the standard error of that mean; ``ratio``
+    holds the factor of each task, by which it is judged, as in claims and comparisons.
+    """
 
     difference: float
     mcse: float | None
     tasks: int
     first: Any
     last: Any
+    ratio: Ratio
 
     @property
-    def clear(self) -> bool:
-        """Whether Student's 95 % interval over tasks leaves zero out; of one task none is known."""
-        if self.mcse is None:
-            return False
-        return abs(self.difference) > float(stats.t.ppf((1 + _LEVEL) / 2, self.tasks - 1)) * self.mcse
+    def judgement(self) -> str:
+        """What the factor over tasks says; of one task what the error of sampling does."""
+        one = self.ratio.factor.size == 1
+        return self.ratio.of_these_tasks().judgement if one else self.ratio.judgement
 
 
 def change(panel: Panel) -> Change | None:
@@ -45,8 +51,23 @@ def change(panel: Panel) -> Change | None:
     gaps = gaps[np.isfinite(gaps)]
     if not gaps.size:
         return None
-    error = float(gaps.std(ddof=1) / math.sqrt(gaps.size)) if gaps.size > 1 else None
-    return Change(float(gaps.mean()), error, int(gaps.size), *(panel.places[known[end]] for end in (0, -1)))
+    mean = Ratio(gaps).over_tasks(plain=True)
+    error = mean.error if gaps.size > 1 else None
+    ratio = ratio_of(*(_cells(panel, int(known[end])) for end in (-1, 0)))
+    return Change(mean.value, error, int(gaps.size), *(panel.places[known[end]] for end in (0, -1)), ratio)
+
+
+def _cells(panel: Panel, place: int) -> xr.Dataset:
+    """The cells at one place of the axis, one a task: runs of a task with several seeds count once, by their mean."""
+    tables = {name: panel.over_tasks(name)[place] for name in _NUMBERS if name in panel.cells}
+    return xr.Dataset({name: ("task", values) for name, values in tables.items()})
+
+
+_NUMBERS = (
+    *(f"posterior_gen_loss{end}" for end in ("", "_mcse", "_q50", "_q50_mcse", "_believable")),
+    "zero_gen_loss",
+    "seed_used",
+)
 
 
 def answer(store: Store) -> str:
@@ -55,18 +76,26 @@ def answer(store: Store) -> str:
     for panel in store.panels:
         gap = change(panel)
         if gap is not None:
-            tasks = f"{gap.tasks} {'task' if gap.tasks == 1 else 'tasks'}"
-            numbers = f"{panel.name}: {with_error(gap.difference, gap.mcse)} over {tasks}"
-            found.setdefault((gap.first, gap.last), {}).setdefault(direction(gap), []).append(numbers)
+            words = direction(gap)
+            found.setdefault((gap.first, gap.last), {}).setdefault(words, []).append(f"{panel.name}: {factor(gap)}")
     if not found:
         return _why_nothing(store)
     axis = store.panels[0].axis.replace("_", " ")
     parts = []
     for (first, last), ways in found.items():
         clauses = "; ".join(f"{words} ({', '.join(each)})" for words, each in ways.items())
-        parts.append(f"from {axis} {first} to {last}, weights that fit generalise {clauses}")
+        parts.append(f"from {axis} {first} to {last}, weights that fit generalise: {clauses}")
     sentence = "; ".join(parts)
-    return f"{sentence[0].upper()}{sentence[1:]}: the change of E[L_gen | fit]."
+    return f"{sentence[0].upper()}{sentence[1:]}. The numbers are the factor by which L_gen of a fit changes."
+
+
+def factor(gap: Change) -> str:
+    """The geometric mean over tasks, with its interval: ``× 0.23, 95 % 0.18 to 0.29, over 8 tasks``."""
+    one = gap.ratio.factor.size == 1
+    mean = gap.ratio.of_these_tasks() if one else gap.ratio.over_tasks()
+    ends = f", 95 % {interval_words(mean.factors())}" if math.isfinite(mean.error) else ""
+    medians = "median " if MEDIANS in gap.ratio.note else ""
+    return f"{medians}× {rounded(math.exp(mean.value))}{ends}, over {gap.tasks} {'task' if gap.tasks == 1 else 'tasks'}"
 
 
 def _why_nothing(store: Store) -> str:
@@ -76,9 +105,26 @@ def _why_nothing(store: Store) -> str:
     return "Too few cells have run to say anything yet."
 
 
+def headline(gap: Change, axis: str) -> str:
+    """The same as a title: ``better with depth``, ``two tasks cannot decide about depth``."""
+    words = direction(gap).removeprefix("not known, as ")
+    if gap.judgement in BETTER:
+        return f"{words} with {axis}"
+    return f"{words} about {axis}" if words.endswith("decide") else f"{words} ({axis})"
+
+
 def direction(gap: Change) -> str:
-    """Better, worse, or what keeps one from saying so."""
-    way = "better" if gap.difference < 0 else "worse"
-    if gap.mcse is None:
-        return f"{way} on the one task"
-    return way if gap.clear else "alike, within error"
+    """Better, worse or alike, or what keeps one from saying so."""
+    judgement = gap.judgement
+    if judgement in BETTER:
+        return f"{BETTER[judgement]}{' on the one task' if gap.ratio.factor.size == 1 else ''}"
+    if judgement == "alike":
+        return f"alike, to within {WITHIN}"
+    asked, there = gap.ratio.factor.size, gap.ratio.tasks
+    if there < asked:
+        return f"not known, as {asked - there} of {asked} tasks have no number"
+    if asked == 1:
+        return "not known, as the error on the one task cannot decide"
+    very = gap.ratio.of_these_tasks().judgement
+    these = f", though {BETTER[very]} on these very tasks" if very in BETTER else ""
+    return f"not known, as {count_word(asked)} tasks cannot decide{these}"
