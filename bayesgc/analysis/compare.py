@@ -149,7 +149,9 @@ def _short(value: Any) -> str:
 def _entry(label: str, tree: xr.DataTree, delta: float | str | None) -> Json:
     """All that one result says by itself."""
     result = result_object(tree)
-    kept = ("task", "model", "method", "eps", "seed", "outcome", "prior", "posterior", "gd", "map", "baselines")
+    kept = (
+        "task", "model", "method", "eps", "seed", "outcome", "prior", "not_finite", "posterior", "gd", "map", "baselines",
+    )  # fmt: skip
     return {
         "label": label,
         **{name: result[name] for name in kept},

@@ -65,6 +65,7 @@ def assemble(
     if run.posterior is not None:
         groups["posterior"] = _draws(task, run.posterior)
     groups["prior"] = _draws(task, prior)
+    groups["prior"].attrs["not_finite"] = float(prior.not_finite)
     if gd is not None:
         groups["gd"] = _descent(task, gd)
     if mode is not None:

@@ -42,6 +42,7 @@ def result_object(tree: xr.DataTree) -> Json:
         "outcome": attributes["outcome"],
         "message": attributes["message"],
         "prior": _law(tree, "prior"),
+        "not_finite": float(tree["prior"].attrs.get("not_finite", 0.0)),
         "posterior": _law(tree, "posterior"),
         "log_volume": _log_volume(attributes),
         "log_evidence": _log_evidence(attributes),

@@ -70,6 +70,9 @@ def _losses(results: Sequence[Json], names: Sequence[str]) -> list[RenderableTyp
         for name, each in zip(names, results, strict=True)
     ]
     note = "E[L_gen] ± standard error; GD: median [quartiles] of the restarts that fitted"
+    if any(each["not_finite"] for each in results):
+        shares = ", ".join(f"{rounded(100 * each['not_finite'])} %" for each in results)
+        note += f"; prior: of its finite draws, the others fit nothing (not finite: {shares})"
     return [simple_table(("L_gen", "prior", "G&C posterior", "gradient descent"), rows), Text(note, style="dim")]
 
 

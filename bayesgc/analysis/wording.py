@@ -141,6 +141,8 @@ def legend_line(result: Json) -> str:
     restarted = result["gd"] is not None or result["map"] is not None
     parts += ["[quartiles] over fitted restarts"] if restarted else []
     parts += ["× zero: relative to zero"] if judged(result) else []
+    if share := result.get("not_finite"):
+        parts += [f"{rounded(100 * share)} % of the prior's draws are not finite: they fit nothing, and its row is of the others"]
     return "; ".join(parts)
 
 

@@ -113,8 +113,9 @@ class Islands:
         return present.sum(1).to(self.log_volume.dtype)
 
     def island_means(self, values: Float[Tensor, " column"]) -> Float[Tensor, " island"]:
-        """The mean of a quantity over the particles of each island."""
-        return values.to(self.log_volume.dtype).view_as(self.root).mean(1)
+        """The mean of a quantity over the particles of each island where it is finite."""
+        each = values.to(self.log_volume.dtype).view_as(self.root)
+        return torch.where(each.isfinite(), each, torch.nan).nanmean(1)
 
     def _column_uniforms(self) -> Float[Tensor, " column"]:
         return torch.cat([self._uniforms(each) for each in self.generators])

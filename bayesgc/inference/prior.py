@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from bayesgc.inference.control import Control, Progress, in_order
@@ -15,55 +15,85 @@ from bayesgc.inference.functionals import quantities
 from bayesgc.inference.records import Draws
 from bayesgc.inference.request import Request
 from bayesgc.inference.streams import Stream, generator
+from bayesgc.validate import InputError
 
 CHAINS, DRAWS = 16, 1000
 
 
 def draw_prior(criterion: Criterion, request: Request, control: Control) -> Draws:
-    """As many draws as a posterior holds, one stream block for each chain; fewer chains when told to stop."""
+    """As many draws as a posterior holds, one stream block for each chain; fewer chains when told to stop.
+
+    Draws that are not finite are left out and counted; what is left is dealt over the chains anew.
+
+    Raises:
+        InputError: where not one of at least 1000 draws is finite.
+    """
     chains = request.chains or CHAINS
 
-    def one_chain(chain: int) -> _Chain | None:
-        return None if chain and control.interrupted else _draw_chain(criterion, request, chain)
+    def one_chain(chain: int) -> _Block | None:
+        return None if chain and control.interrupted else _draw_block(criterion, request, chain)
 
-    found: list[_Chain] = []
+    found: list[_Block] = []
     for part in in_order(one_chain, range(chains), criterion.device):
         if part is None:
             break
         found.append(part)
         control.report(Progress("prior", len(found), chains))
-    known = _stack([part.quantities for part in found])
-    scalars = {name: values.double().numpy().ravel() for name, values in known.items() if values.ndim == 2}
-    return Draws(
-        end_to_end=torch.stack([part.vectors.T for part in found]).unflatten(-1, criterion.task.shape),
-        quantities=known,
-        summaries={name: summarize_independent(values) for name, values in scalars.items()},
-        weights=_stack([part.weights for part in found]) if request.weights else None,
-    )
+    if not any(part.finite.any() for part in found):
+        found.append(_look_further(criterion, request, chains))
+    return _arranged(criterion, request, found)
 
 
 @dataclass(frozen=True)
-class _Chain:
-    """The draws of one stream block."""
+class _Block:
+    """The draws of one stream block, and which of them are finite in every entry and loss."""
 
-    vectors: Float[Tensor, "entry draw"]
+    finite: Bool[Tensor, " draw"]
+    vectors: Float[Tensor, "draw entry"]
     quantities: dict[str, Float[Tensor, "draw *rest"]]
     weights: dict[str, Shaped[Tensor, "draw *site"]]
 
 
 @torch.no_grad()
-def _draw_chain(criterion: Criterion, request: Request, chain: int) -> _Chain:
-    source = generator(request.seed, Stream.PRIOR, chain, criterion.device)
-    normals = criterion.draw(source, request.draws or DRAWS)
+def _draw_block(criterion: Criterion, request: Request, block: int, count: int | None = None) -> _Block:
+    source = generator(request.seed, Stream.PRIOR, block, criterion.device)
+    normals = criterion.draw(source, count or request.draws or DRAWS)
     vectors = criterion.vectors(normals)
-    known = quantities(criterion.task, vectors)
+    known = {name: values.cpu() for name, values in quantities(criterion.task, vectors).items()}
     weights = criterion.whitened.weights(normals) if request.weights else {}
-    return _Chain(
-        vectors.cpu(),
-        {name: values.cpu() for name, values in known.items()},
-        {name: values.cpu() for name, values in weights.items()},
+    finite = torch.stack([values.isfinite() for values in known.values() if values.ndim == 1]).all(0)
+    return _Block(finite, vectors.T.cpu(), known, {name: values.cpu() for name, values in weights.items()})
+
+
+def _look_further(criterion: Criterion, request: Request, block: int) -> _Block:
+    """One more block, where none of the draws so far is finite: a few of them may all have been unlucky."""
+    more = _draw_block(criterion, request, block, DRAWS)
+    if not more.finite.any():
+        dtype = str(criterion.dtype).removeprefix("torch.")
+        raise InputError(
+            f"not one of {DRAWS} draws of the prior is finite in {dtype}, in all its entries and losses; "
+            "mend the model, or give it smaller scales."
+        )
+    return more
+
+
+def _arranged(criterion: Criterion, request: Request, blocks: list[_Block]) -> Draws:
+    """The finite draws of all blocks, dealt over as many chains: they are independent, so any arrangement will do."""
+    finite = torch.cat([block.finite for block in blocks])
+    count = int(finite.sum())
+    chains = len(blocks) if count >= len(blocks) else 1
+
+    def deal(values: list[Tensor]) -> Tensor:
+        kept = torch.cat(values)[finite]
+        return kept[: count // chains * chains].unflatten(0, (chains, -1))
+
+    known = {name: [block.quantities[name] for block in blocks] for name in blocks[0].quantities}
+    scalars = {name: torch.cat(values)[finite].double() for name, values in known.items() if values[0].ndim == 1}
+    weights = {name: deal([block.weights[name] for block in blocks]) for name in blocks[0].weights}
+    return Draws(
+        end_to_end=deal([block.vectors for block in blocks]).unflatten(-1, criterion.task.shape),
+        quantities={name: deal(values) for name, values in known.items()},
+        summaries={name: summarize_independent(values.numpy()) for name, values in scalars.items()},
+        weights=weights if request.weights else None,
+        not_finite=(len(finite) - count) / len(finite),
     )
-
-
-def _stack(parts: list[dict[str, Tensor]]) -> dict[str, Float[Tensor, "chain draw *rest"]]:
-    return {name: torch.stack([part[name] for part in parts]) for name in parts[0]}

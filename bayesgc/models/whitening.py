@@ -30,6 +30,8 @@ from bayesgc.validate import InputError
 _ONE_AT_A_TIME = threading.Lock()
 _TRIED = 3
 """Draws of the trial run."""
+_MANY = 1000
+"""Draws among which one must be finite."""
 
 
 @runtime_checkable
@@ -225,7 +227,7 @@ class WhitenedProgram:
         generator = torch.Generator().manual_seed(0)
         if not self.batched:
             try:
-                self.vectors(self.draw(generator, _TRIED, device=_CPU, dtype=torch.float32))
+                self.vectors(self.draw(generator, _TRIED, **_PLAIN))
             except InputError:
                 raise
             except Exception:  # noqa: BLE001 - whatever vmap refuses may still run alone, and else it says why
@@ -233,7 +235,7 @@ class WhitenedProgram:
                 # A Python branch, or a number taken out of a tensor, hides what the sites below depend on.
                 self.layout = layout_of(self.program, self.shape, who, branches=True)
         with blame(who):
-            columns = self.draw(generator, _TRIED, device=_CPU, dtype=torch.float32)
+            columns = self.draw(generator, _TRIED, **_PLAIN)
             together = self._run(columns)[0]
             with _ONE_AT_A_TIME, pyro.validation_enabled(False):
                 alone = torch.stack([self._once(column)[0] for column in columns.T])
@@ -244,9 +246,16 @@ class WhitenedProgram:
             )
         if not torch.allclose(together, alone, rtol=1e-3, atol=1e-5, equal_nan=True):
             raise InputError(f"{who} gives other draws in a batch than one by one; its operations mix draws.")
+        with blame(who):
+            if not _some_finite(together) and not _some_finite(self._run(self.draw(generator, _MANY, **_PLAIN))[0]):
+                raise InputError(f"{who} returned entries that are not finite in each of {_MANY} draws.")
 
 
-_CPU = torch.device("cpu")
+_PLAIN: Any = {"device": torch.device("cpu"), "dtype": torch.float32}
+
+
+def _some_finite(draws: Float[Tensor, "draw *shape"]) -> bool:
+    return bool(draws.flatten(1).isfinite().all(1).any())
 
 
 def draw_columns(
