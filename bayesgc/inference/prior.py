@@ -39,9 +39,10 @@ def draw_prior(criterion: Criterion, request: Request, control: Control) -> Draw
             break
         found.append(part)
         control.report(Progress("prior", len(found), chains))
+    drawn = len(found)
     if not any(part.finite.any() for part in found):
         found.append(_look_further(criterion, request, chains))
-    return _arranged(criterion, request, found)
+    return _arranged(criterion, request, found, drawn)
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,11 @@ def _look_further(criterion: Criterion, request: Request, block: int) -> _Block:
     return more
 
 
-def _arranged(criterion: Criterion, request: Request, blocks: list[_Block]) -> Draws:
-    """The finite draws of all blocks, dealt over as many chains: they are independent, so any arrangement will do."""
+def _arranged(criterion: Criterion, request: Request, blocks: list[_Block], chains: int) -> Draws:
+    """The finite draws of all blocks, dealt over chains: they are independent, so any arrangement will do."""
     finite = torch.cat([block.finite for block in blocks])
     count = int(finite.sum())
-    chains = len(blocks) if count >= len(blocks) else 1
+    chains = chains if count >= chains else 1
 
     def deal(values: list[Tensor]) -> Tensor:
         kept = torch.cat(values)[finite]

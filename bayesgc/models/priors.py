@@ -20,6 +20,7 @@ import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 
 from bayesgc.models import plugins
+from bayesgc.models.promotion import promoting
 from bayesgc.validate import InputError, one_of, real_in
 
 Prior = Callable[[int, int], dist.Distribution]
@@ -123,7 +124,7 @@ class LayerPrior:
 
     def _look(self, law: dist.Distribution, layer: str) -> None:
         with plugins.blame(f"prior {self.label}, drawing {layer},"), torch.random.fork_rng(devices=[]):
-            value = law.sample()
+            value = promoting(law.sample)()
         if tuple(value.shape) != tuple(law.shape()):
             raise InputError(f"prior {self.label} drew {layer} with the shape {tuple(value.shape)}.")
         if not value.isfinite().all():
@@ -132,7 +133,7 @@ class LayerPrior:
     def _look_for_finite(self, law: dist.Distribution, layer: str) -> None:
         """One draw that is not finite may be a rare one."""
         with plugins.blame(f"prior {self.label}, drawing {layer},"), torch.random.fork_rng(devices=[]):
-            if not any(law.sample().isfinite().all() for _ in range(_LOOKS)):
+            if not any(promoting(law.sample)().isfinite().all() for _ in range(_LOOKS)):
                 raise InputError(f"prior {self.label} drew {layer} with entries that are not finite, {_LOOKS} times.")
 
 

@@ -24,6 +24,7 @@ from bayesgc.copies import DeviceCopies
 from bayesgc.models.layout import Layout, Program, Site, layout_of
 from bayesgc.models.placement import making_on, push_beside, sample_for
 from bayesgc.models.plugins import blame
+from bayesgc.models.promotion import promoting
 from bayesgc.models.transports import transport_of
 from bayesgc.validate import InputError
 
@@ -110,12 +111,21 @@ class WhitenedProgram:
     """
 
     def __init__(self, program: Program, shape: tuple[int, ...], *, batched: bool, who: str = "the model") -> None:
-        self.program, self.shape, self.batched = program, shape, batched
-        self.layout = layout_of(program, shape, who)
+        self.shape, self.batched, self.who = shape, batched, who
+        try:
+            self._prepare(program)
+        except InputError:
+            # Numbers of several precisions may be all that is wrong; to allow for them slows a branching program down.
+            self._prepare(promoting(program))
+
+    def _prepare(self, program: Program) -> None:
+        self.program = program
+        self.layout = layout_of(program, self.shape, self.who)
         self.size = self.layout.size
         self._units, self._unit_of_row = _units(self.layout)
-        self.one_by_one = False
-        self._try(who)
+        self.one_by_one = self._tried = False
+        self._try(self.who)
+        self._tried = True
 
     @property
     def carries(self) -> bool:
@@ -204,7 +214,12 @@ class WhitenedProgram:
         rows = (columns.T,) if redraw is None else (columns.T, redraw.T)
         # Pyro's validation reads values on the host, which neither vmap nor a hot loop allows.
         # Its handlers stand on one stack for all threads.
-        with _ONE_AT_A_TIME if redraw is None else contextlib.nullcontext(), pyro.validation_enabled(False):
+        with (
+            _ONE_AT_A_TIME if redraw is None else contextlib.nullcontext(),
+            pyro.validation_enabled(False),
+            # What the trial raises decides how the program is run.
+            blame(self.who) if self._tried else contextlib.nullcontext(),
+        ):
             if self.batched:
                 return self._once(*rows)
             if not self.one_by_one:
@@ -237,6 +252,7 @@ class WhitenedProgram:
         with blame(who):
             columns = self.draw(generator, _TRIED, **_PLAIN)
             together = self._run(columns)[0]
+            self._run(columns.double())
             with _ONE_AT_A_TIME, pyro.validation_enabled(False):
                 alone = torch.stack([self._once(column)[0] for column in columns.T])
         if together.shape != (_TRIED, *self.shape):
