@@ -19,6 +19,7 @@ from bayesgc.inference import (
     dtype_named,
     method_named,
 )
+from bayesgc.inference.feasibility import resolution
 from bayesgc.inference.methods import hyperparameters
 from bayesgc.inference.noise import Likeliest
 from bayesgc.models import Factorization, Model, ProgramModel, as_model
@@ -73,7 +74,7 @@ class Settings:
         chosen = method_named(method)
         collapsed = collapse(model, task.shape, weights=request.weights)
         whitened = model.whiten(task.shape, weights=request.weights) if collapsed is None else collapsed.whitened
-        threshold = task.zero_train_loss if eps == EVIDENCE else threshold_of(eps, task)
+        threshold = _share_of_zero(1.0, eps, task) if eps == EVIDENCE else threshold_of(eps, task)
         if threshold == 0:
             _check_exact(chosen, model, task)
         elif request.chains is not None:
@@ -83,7 +84,8 @@ class Settings:
             raise InputError(f"gd is {gd!r}; give True, False or a GradientDescent.")
         if not isinstance(mode, MaximumAPosteriori | bool | None):
             raise InputError(f"map is {mode!r}; give True, False, None or a MaximumAPosteriori.")
-        criterion = Criterion(task, whitened, threshold, place, dtype_named(dtype, place), collapsed)
+        resolved = resolution(task, normalize=model.normalize)
+        criterion = Criterion(task, whitened, threshold, place, dtype_named(dtype, place), collapsed, resolved)
         # An array, its singular values and the other quantities.
         numbers = math.prod(task.shape) + min(task.shape) + 10 + (criterion.latent_size if request.weights else 0)
         return cls(model, task, chosen, descent, mode, criterion, request.bounded(numbers))
@@ -140,7 +142,15 @@ def threshold_of(eps: float | str, task: Task) -> float:
             f"eps is {eps!r}; it must be a training loss above 0, a share of the zero predictor's such as '5%', "
             f"or {EVIDENCE!r}."
         ) from None
-    return value * task.zero_train_loss if relative else value
+    return _share_of_zero(value, eps, task) if relative else value
+
+
+def _share_of_zero(share: float, eps: float | str, task: Task) -> float:
+    if task.zero_train_loss == 0:
+        raise InputError(
+            f"eps is {eps!r}, which needs data other than zero, and every target is 0; give a training loss above 0."
+        )
+    return share * task.zero_train_loss
 
 
 def check_task(task: object) -> None:

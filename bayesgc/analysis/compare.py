@@ -147,7 +147,8 @@ def _short(value: Any) -> str:
 
 
 _KEPT = (
-    "task", "model", "method", "eps", "seed", "dtype", "outcome", "prior", "posterior", "better_than_prior", "gd",
+    "task", "model", "method", "eps", "seed", "dtype", "outcome", "prior", "not_finite", "posterior",
+    "better_than_prior", "gd",
     "map", "baselines", "diagnostics",
 )  # fmt: skip
 

@@ -67,6 +67,7 @@ def assemble(
         groups["posterior"] = _draws(task, run.posterior)
         groups["posterior"].attrs |= _note(run)
     groups["prior"] = _draws(task, prior)
+    groups["prior"].attrs["not_finite"] = float(prior.not_finite)
     if run.reached is not None:
         groups["reached"] = _draws(task, run.reached.posterior)
         groups["reached"].attrs |= {"eps": float(run.reached.eps)}

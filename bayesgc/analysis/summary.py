@@ -47,6 +47,7 @@ def result_object(tree: xr.DataTree) -> Json:
         "outcome": attributes["outcome"],
         "message": attributes["message"],
         "prior": _law(tree, "prior"),
+        "not_finite": float(tree["prior"].attrs.get("not_finite", 0.0)),
         "posterior": _law(tree, "posterior"),
         "better_than_prior": chance_of_less((tree, "posterior"), (tree, "prior")),
         "log_volume": _log_volume(attributes),

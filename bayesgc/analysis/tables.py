@@ -74,6 +74,9 @@ def _losses(results: Sequence[Json], names: Sequence[str]) -> list[RenderableTyp
     note = "E[L_gen] ± standard error; GD: median [quartiles] of the restarts that fitted"
     if any("*" in cell for row in rows for cell in row[1:3]):
         note += "; *: median, as the mean cannot be believed"
+    if any(each["not_finite"] for each in results):
+        shares = ", ".join(f"{rounded(100 * each['not_finite'])} %" for each in results)
+        note += f"; prior: of its finite draws, the others fit nothing (not finite: {shares})"
     return [simple_table(("L_gen", "prior", "G&C posterior", "gradient descent"), rows), Text(note, style="dim")]
 
 

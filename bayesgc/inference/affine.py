@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -44,6 +45,7 @@ class BestFits:
         return seen
 
 
+@lru_cache(maxsize=1)
 def best_fits(task: Task) -> BestFits:
     """The best fits of ``task`` in float64; linear in the number of cells where single cells were observed."""
     targets = np.asarray(task.targets, dtype=np.float64)

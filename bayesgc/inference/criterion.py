@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesgc.inference.collapsed import FEWEST_AT_ONCE, CollapsedCriterion, why_no_density
+from bayesgc.inference.feasibility import Resolution
 from bayesgc.inference.functionals import quantities
 from bayesgc.inference.refresh import refresh_at_fixed_values
 from bayesgc.inference.target import Harvest, crank_nicolson
@@ -35,8 +36,9 @@ class Criterion:
     """A model's prior, a task and a threshold on the training loss.
 
     Draws are columns: ``normals`` is (latent, draw), a draw of the prior when its entries are standard normal.
-    ``collapsed`` is the model's collapsed form where it has one, for the methods that need it. ``check`` is called
-    within blocks, and raises where the run is to end.
+    ``collapsed`` is the model's collapsed form where it has one, for the methods that need it. ``resolution`` is how
+    finely losses can be told apart, for the methods that test them; None where nobody asks. ``check`` is called within
+    blocks, and raises where the run is to end.
     """
 
     task: Task
@@ -45,7 +47,17 @@ class Criterion:
     device: torch.device
     dtype: torch.dtype
     collapsed: Collapsed | None = None
+    resolution: Resolution | None = None
     check: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+
+    def check_resolved(self) -> None:
+        """Refuse a threshold at which rounding decides what fits, for methods that compare losses with it.
+
+        Raises:
+            InputError: for such a threshold.
+        """
+        if self.resolution is not None:
+            self.resolution.check(self.eps, self.dtype)
 
     @property
     def latent_size(self) -> int:

@@ -74,7 +74,18 @@ def binomial_log_volume(accepted: int, total: int) -> Estimate:
 def summarize(values: Float[np.ndarray, " draw"], mean: float, mcse: float) -> Summary:
     """Spread and quantiles of equally weighted draws, beside a mean and error that the method worked out."""
     q05, q50, q95 = (float(q) for q in np.quantile(values, QUANTILES))
-    return Summary(mean=mean, sd=float(values.std()), mcse=mcse, q05=q05, q50=q50, q95=q95)
+    return Summary(mean=mean, sd=_spread(values), mcse=mcse, q05=q05, q50=q50, q95=q95)
+
+
+def _spread(values: Float[np.ndarray, " draw"], ddof: int = 0) -> float:
+    """The standard deviation, also where squares are beyond the range of numbers."""
+    size = float(np.abs(values).max(initial=0.0))
+    return size * float((values / size).std(ddof=ddof)) if _is_large(values) else float(values.std(ddof=ddof))
+
+
+def _is_large(values: Float[np.ndarray, " draw"]) -> bool:
+    """Whether sums of the squares may be beyond the range of numbers."""
+    return float(np.abs(values).max(initial=0.0)) > 1e-4 * math.sqrt(float(np.finfo(values.dtype).max))
 
 
 def summarize_weighted(
@@ -88,5 +99,7 @@ def summarize_weighted(
 
 def summarize_independent(values: Float[np.ndarray, " draw"]) -> Summary:
     """The summary of independent draws; the error of one draw is unknown and stands as infinite."""
-    mcse = float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.inf
-    return summarize(values, float(values.mean()), mcse)
+    mcse = _spread(values, ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.inf
+    # Shares are summed, since the sum itself may be beyond the range of numbers.
+    mean = (values / len(values)).sum() if _is_large(values) else values.mean()
+    return summarize(values, float(mean), mcse)

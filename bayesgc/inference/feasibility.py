@@ -1,18 +1,28 @@
-"""The least training loss that any matrix a model may produce can have: a proof that a threshold is out of reach."""
+"""The least training loss that any matrix a model may produce can have: a proof that a threshold is out of reach.
+
+And how far above it a threshold must be for losses of single or double precision to tell what is below it.
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from scipy.optimize import brentq
 
 from bayesgc.inference.affine import BestFits, best_fits
-from bayesgc.task import Task
+from bayesgc.task import DenseMeasurements, Task
+from bayesgc.validate import InputError
 
 _MARGIN = 1e-9  # relative; a bound that rounding could have lifted over the threshold proves nothing
 _ROUNDING = 1e-20  # of the zero predictor's loss: what float64 leaves of an exact fit
+_SHARE = 0.1  # of the log volume's error: half the rank for each relative error of ε less the least loss
+_STEPS = (
+    10.0  # roundings of a residual that the radius of the ball of fits must hold, lest its volume be that of a grid
+)
 
 
 def infeasible(task: Task, eps: float, *, normalize: bool) -> bool:
@@ -21,6 +31,57 @@ def infeasible(task: Task, eps: float, *, normalize: bool) -> bool:
     if eps == 0.0:
         return least > _ROUNDING * task.zero_train_loss
     return least * (1.0 - _MARGIN) >= eps
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What rounding leaves of the training losses of a task near the least one.
+
+    ``size`` is the root mean square of the numbers whose difference a residual is, ``rank`` that of the measurements.
+    """
+
+    least: float
+    size: float
+    rank: int
+
+    def step(self, dtype: torch.dtype) -> float:
+        """How far above the least loss a threshold must be, so that rounding decides little of what is below it.
+
+        A residual is off by about δ = u·size, with u the unit roundoff. Where the least residuals are r, δ moves losses
+        by 2 r δ, the same for draw after draw as the targets are rounded once; where they are 0, it makes a grid of
+        them.
+        """
+        unit = torch.finfo(dtype).eps / 2
+        slip = unit * self.size
+        return self.rank / (2 * _SHARE) * (2 * math.sqrt(self.least) * slip + unit * self.least) + (_STEPS * slip) ** 2
+
+    def check(self, eps: float, dtype: torch.dtype) -> None:
+        """Refuse a threshold that losses of ``dtype`` cannot tell from the least one.
+
+        Raises:
+            InputError: for such an ``eps``, saying whether double precision helps.
+        """
+        above = eps - self.least
+        if above >= self.step(dtype):
+            return
+        name = str(dtype).removeprefix("torch.")
+        helps = dtype != torch.float64 and above >= self.step(torch.float64)
+        raise InputError(
+            f"eps is {eps:.10g}, within {abs(above):.2g} of the least training loss there is, {self.least:.10g}; "
+            f"{name} needs {self.step(dtype):.2g} to tell losses apart: raise eps"
+            f"{', or compute in double precision (--dtype float64)' if helps else ''}."
+        )
+
+
+def resolution(task: Task, *, normalize: bool) -> Resolution:
+    """How finely training losses of ``task`` can be told apart, for matrices as in `least_train_loss`."""
+    norm = 1.0 if normalize else float(np.linalg.norm(best_fits(task).point))
+    measurements = task.measurements
+    # The sums of products in <A_i, W>, for entries of W of equal size: their roundings add up like independent ones.
+    rows = measurements.matrix if isinstance(measurements, DenseMeasurements) else np.ones((1, 1))
+    sums = float(np.linalg.norm(rows)) / math.sqrt(len(rows)) * norm / math.sqrt(measurements.entries)
+    size = math.sqrt(task.zero_train_loss) + sums
+    return Resolution(least_train_loss(task, normalize=normalize), size, measurements.rank)
 
 
 def least_train_loss(task: Task, *, normalize: bool) -> float:

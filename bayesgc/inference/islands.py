@@ -118,9 +118,10 @@ class Islands:
         return present.sum(1).to(self.log_volume.dtype)
 
     def island_means(self, values: Float[Tensor, " column"]) -> Float[Tensor, " island"]:
-        """The weighted mean of a quantity over the particles of each island."""
-        weight = self.log_weight.exp()
-        return (weight * values.to(weight.dtype).view_as(weight)).mean(1) / weight.mean(1)
+        """The weighted mean of a quantity over the particles of each island where it is finite."""
+        each = values.to(self.log_volume.dtype).view_as(self.root)
+        weight = torch.where(each.isfinite(), self.log_weight.exp(), 0.0)
+        return (weight * torch.where(each.isfinite(), each, 0.0)).sum(1) / weight.sum(1)
 
     def _column_uniforms(self) -> Float[Tensor, " column"]:
         return torch.cat([self._uniforms(each) for each in self.generators])

@@ -74,6 +74,7 @@ class Draws:
     (chain, draw, min(rows, cols)), in whose place a tensor has ``mode_singular_value`` (chain, draw, mode, component).
     ``summaries`` comes from every draw the method made, not from the kept ones alone; but importance with plain weights
     makes matrices of the kept draws only, and there just the mean of ``gen_loss`` and its error come from all.
+    ``not_finite`` is the share of the law that is left out of all this, since an entry or a loss there is not finite.
     """
 
     end_to_end: Float[Tensor, "chain draw *shape"]
@@ -81,6 +82,7 @@ class Draws:
     summaries: dict[str, Summary]
     sample_stats: dict[str, Tensor] = field(default_factory=dict)
     weights: dict[str, Shaped[Tensor, "chain draw *site"]] | None = None
+    not_finite: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -59,10 +59,6 @@ def why_no_chance(task: Task, *, normalize: bool) -> str:
     return "no array of norm 1 fits exactly"
 
 
-def _nuclear_norm_point(task: Task) -> Float[np.ndarray, "*shape"]:
-    fit = minimum_nuclear_norm(task)
-
-
 def _nuclear_norm_point(task: Task, stop: Callable[[], bool]) -> Reference:
     fit = minimum_nuclear_norm(task, stop=stop)
     point = _reference(task, fit.end_to_end)

@@ -64,6 +64,8 @@ class Rejection:
         ``spent`` are the evaluations that each has behind it; none, unless it is given.
         Each stops by its own rule and gets the bits that it would get alone; but their errors are not independent.
         """
+        for criterion in criteria:
+            criterion.check_resolved()
         request = request.filled(self.defaults)
         harvests = [_Harvest(request, criterion.eps) for criterion in criteria]
         for blocks in self._blocks(criteria, harvests, request, control, spent or [0] * len(criteria)):

@@ -60,6 +60,7 @@ class Splitting:
 
     def run(self, criterion: Criterion, request: Request, control: Control) -> Run:
         """Condition the prior on the criterion: rounds of islands until the errors are small enough."""
+        criterion.check_resolved()
         request = request.filled(self.defaults)
         ladder = ThresholdLadder(criterion.eps, self.survival, criterion.task.measurements.count)
         particles = self.particles or _particles(request.relative_error)

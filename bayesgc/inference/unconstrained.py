@@ -23,6 +23,7 @@ from bayesgc.models.density import has_density
 from bayesgc.models.laws import has_atoms
 from bayesgc.models.layout import Program
 from bayesgc.models.placement import making_on, support_beside
+from bayesgc.models.promotion import promoting
 from bayesgc.models.transports import family_name
 
 
@@ -70,7 +71,8 @@ class UnconstrainedProgram:
             shape = torch.Size(transform_to(site.law.support).inverse_shape(site.law.shape()))
             places[name] = (slice(start, start + math.prod(shape)), shape)
             start += math.prod(shape)
-        return cls(whitened.program, places, whitened.layout.subsamples)
+        # Coordinates have the precision of the run, whatever that of a site's distribution.
+        return cls(promoting(whitened.program), places, whitened.layout.subsamples)
 
     @property
     def size(self) -> int:

@@ -204,7 +204,7 @@ class WhitenedFactors:
                 break
             # A view with the draws in front for the transport; the memory stays as it is.
             piece = normals[start:end].unflatten(0, own).movedim(-1, 0)
-            layers.append(push_beside(transport.push, law, piece).movedim(0, -1))
+            layers.append(push_beside(transport.push, law, piece).movedim(0, -1).to(normals.dtype))
             start = end
         return layers
 

@@ -120,8 +120,6 @@ def _check_value(value: object, shape: tuple[int, ...], who: str) -> None:
         raise InputError(f"{who} returned {got}; it must return one tensor of the task's shape {shape}.")
     if not value.is_floating_point():
         raise InputError(f"{who} returned a tensor of {value.dtype}; it must be of a floating-point type.")
-    if not value.isfinite().all():
-        raise InputError(f"{who} returned entries that are not finite.")
 
 
 def _ancestors(program: Program, latent: list[str]) -> dict[str, set[str]]:

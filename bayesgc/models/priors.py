@@ -20,6 +20,7 @@ import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 
 from bayesgc.models import plugins
+from bayesgc.models.promotion import promoting
 from bayesgc.validate import InputError, one_of, real_in
 
 Prior = Callable[[int, int], dist.Distribution]
@@ -123,15 +124,23 @@ class LayerPrior:
 
     def _look(self, law: dist.Distribution, layer: str) -> None:
         with plugins.blame(f"prior {self.label}, drawing {layer},"), torch.random.fork_rng(devices=[]):
-            value = law.sample()
+            value = promoting(law.sample)()
         if tuple(value.shape) != tuple(law.shape()):
             raise InputError(f"prior {self.label} drew {layer} with the shape {tuple(value.shape)}.")
         if not value.isfinite().all():
-            raise InputError(f"prior {self.label} drew {layer} with entries that are not finite.")
+            self._look_for_finite(law, layer)
+
+    def _look_for_finite(self, law: dist.Distribution, layer: str) -> None:
+        """One draw that is not finite may be a rare one."""
+        with plugins.blame(f"prior {self.label}, drawing {layer},"), torch.random.fork_rng(devices=[]):
+            if not any(promoting(law.sample)().isfinite().all() for _ in range(_LOOKS)):
+                raise InputError(f"prior {self.label} drew {layer} with entries that are not finite, {_LOOKS} times.")
 
 
 _LOOKED_AT = 10_000
-"""The largest matrix that is drawn once to see what a prior gives."""
+"""The largest matrix that is drawn to see what a prior gives."""
+_LOOKS = 1000
+"""Draws among which one must be finite."""
 
 
 def prior_named(spec: str, scaling: str | Scaling) -> LayerPrior:

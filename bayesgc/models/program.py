@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from bayesgc.models.layout import Program
 from bayesgc.models.plugins import load
+from bayesgc.models.promotion import promoting
 from bayesgc.models.whitening import Whitened, WhitenedProgram
 from bayesgc.validate import InputError
 
@@ -51,8 +52,8 @@ class ProgramModel:
         return self.name or str(getattr(self.source, "__name__", type(self.source).__name__))
 
     def program(self, shape: tuple[int, ...]) -> Program:
-        """The user's program itself."""
-        return self.source
+        """The user's program, in which numbers of several precisions may meet."""
+        return promoting(self.source)
 
     def whiten(self, shape: tuple[int, ...], *, weights: bool = False) -> Whitened:
         """The program under the whitening handler, which has its weights at hand either way.

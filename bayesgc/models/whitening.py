@@ -24,12 +24,15 @@ from bayesgc.copies import DeviceCopies
 from bayesgc.models.layout import Layout, Program, Site, layout_of
 from bayesgc.models.placement import making_on, push_beside, sample_for
 from bayesgc.models.plugins import blame
+from bayesgc.models.promotion import promoting
 from bayesgc.models.transports import transport_of
 from bayesgc.validate import InputError
 
 _ONE_AT_A_TIME = threading.Lock()
 _TRIED = 3
 """Draws of the trial run."""
+_MANY = 1000
+"""Draws among which one must be finite."""
 
 
 @runtime_checkable
@@ -108,12 +111,21 @@ class WhitenedProgram:
     """
 
     def __init__(self, program: Program, shape: tuple[int, ...], *, batched: bool, who: str = "the model") -> None:
-        self.program, self.shape, self.batched = program, shape, batched
-        self.layout = layout_of(program, shape, who)
+        self.shape, self.batched, self.who = shape, batched, who
+        try:
+            self._prepare(program)
+        except InputError:
+            # Numbers of several precisions may be all that is wrong; to allow for them slows a branching program down.
+            self._prepare(promoting(program))
+
+    def _prepare(self, program: Program) -> None:
+        self.program = program
+        self.layout = layout_of(program, self.shape, self.who)
         self.size = self.layout.size
         self._units, self._unit_of_row = _units(self.layout)
-        self.one_by_one = False
-        self._try(who)
+        self.one_by_one = self._tried = False
+        self._try(self.who)
+        self._tried = True
 
     @property
     def carries(self) -> bool:
@@ -202,7 +214,12 @@ class WhitenedProgram:
         rows = (columns.T,) if redraw is None else (columns.T, redraw.T)
         # Pyro's validation reads values on the host, which neither vmap nor a hot loop allows.
         # Its handlers stand on one stack for all threads.
-        with _ONE_AT_A_TIME if redraw is None else contextlib.nullcontext(), pyro.validation_enabled(False):
+        with (
+            _ONE_AT_A_TIME if redraw is None else contextlib.nullcontext(),
+            pyro.validation_enabled(False),
+            # What the trial raises decides how the program is run.
+            blame(self.who) if self._tried else contextlib.nullcontext(),
+        ):
             if self.batched:
                 return self._once(*rows)
             if not self.one_by_one:
@@ -225,7 +242,7 @@ class WhitenedProgram:
         generator = torch.Generator().manual_seed(0)
         if not self.batched:
             try:
-                self.vectors(self.draw(generator, _TRIED, device=_CPU, dtype=torch.float32))
+                self.vectors(self.draw(generator, _TRIED, **_PLAIN))
             except InputError:
                 raise
             except Exception:  # noqa: BLE001 - whatever vmap refuses may still run alone, and else it says why
@@ -233,8 +250,9 @@ class WhitenedProgram:
                 # A Python branch, or a number taken out of a tensor, hides what the sites below depend on.
                 self.layout = layout_of(self.program, self.shape, who, branches=True)
         with blame(who):
-            columns = self.draw(generator, _TRIED, device=_CPU, dtype=torch.float32)
+            columns = self.draw(generator, _TRIED, **_PLAIN)
             together = self._run(columns)[0]
+            self._run(columns.double())
             with _ONE_AT_A_TIME, pyro.validation_enabled(False):
                 alone = torch.stack([self._once(column)[0] for column in columns.T])
         if together.shape != (_TRIED, *self.shape):
@@ -244,9 +262,16 @@ class WhitenedProgram:
             )
         if not torch.allclose(together, alone, rtol=1e-3, atol=1e-5, equal_nan=True):
             raise InputError(f"{who} gives other draws in a batch than one by one; its operations mix draws.")
+        with blame(who):
+            if not _some_finite(together) and not _some_finite(self._run(self.draw(generator, _MANY, **_PLAIN))[0]):
+                raise InputError(f"{who} returned entries that are not finite in each of {_MANY} draws.")
 
 
-_CPU = torch.device("cpu")
+_PLAIN: Any = {"device": torch.device("cpu"), "dtype": torch.float32}
+
+
+def _some_finite(draws: Float[Tensor, "draw *shape"]) -> bool:
+    return bool(draws.flatten(1).isfinite().all(1).any())
 
 
 def draw_columns(

@@ -107,8 +107,9 @@ class Task:
         return self.measurements.apply(vectors) - self._targets.like(vectors)
 
     def train_loss(self, vectors: Float[Tensor, "entry draw"]) -> Float[Tensor, " draw"]:
-        """The training loss of each draw."""
-        return _mean_square(self.residual(vectors))
+        """The training loss of each draw; not finite where the array is not, whichever of its entries were measured."""
+        size = vectors.square().sum(0)
+        return _mean_square(self.residual(vectors)) + (size - size)
 
     def gen_loss(self, vectors: Float[Tensor, "entry draw"]) -> Float[Tensor, " draw"] | None:
         """The generalisation loss of each draw, or None (see the class)."""

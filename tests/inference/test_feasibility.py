@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+
 import numpy as np
 import pytest
+import torch
 from scipy.optimize import minimize
 
-from bayesgc.inference.feasibility import infeasible, least_train_loss
+from bayesgc.api import infer
+from bayesgc.inference.feasibility import infeasible, least_train_loss, resolution
+from bayesgc.models import MatrixFactorization
 from bayesgc.task import DenseMeasurements, ObservedCells, Task, completion, sensing
+from bayesgc.validate import InputError
 
 
 def data(matrix, targets, shape):
@@ -150,3 +157,60 @@ def test_infeasible_on_either_side_of_the_least_loss():
     assert not infeasible(task, least * 1.001, normalize=True)
     assert infeasible(task, 0.0, normalize=True)
     assert not infeasible(task, 0.0, normalize=False)
+
+
+TWICE = data([[1, 0, 0, 0], [1, 0, 0, 0]], [0.3, 0.5], (2, 2))
+"""One cell measured twice: the least training loss is 0.01."""
+SINGLE, DOUBLE = torch.float32, torch.float64
+
+
+@pytest.mark.parametrize(
+    ("eps", "dtype", "says"),
+    [
+        (0.01, SINGLE, r"eps is 0.01, within .* of the least .*, 0.01; float32 needs .*: raise eps\.$"),
+        (0.01, DOUBLE, r"eps is 0.01, within .* of the least .*, 0.01; float64 needs .*: raise eps\.$"),
+        (0.01 + 1e-10, SINGLE, r"raise eps, or compute in double precision \(--dtype float64\)\.$"),
+        (0.01 + 1e-10, DOUBLE, None),
+        (0.01 + 1e-7, SINGLE, None),
+    ],
+)
+@pytest.mark.parametrize("method", ["rejection", "splitting"])
+def test_a_threshold_that_losses_cannot_tell_from_the_least_one_is_refused(eps, dtype, says, method):
+    model, name = MatrixFactorization(normalize=False), str(dtype).removeprefix("torch.")
+    settings = {"eps": eps, "dtype": name, "method": method, "gd": False, "map": False, "draws": 2, "chains": 2}
+    with contextlib.nullcontext() if says is None else pytest.raises(InputError, match=says):
+        infer(model, TWICE, max_evaluations=10_000, **settings)
+
+
+def test_tiny_thresholds_and_those_just_above_the_least_loss_on_the_sphere():
+    whole = resolution(sensing(4, 4, 1, 8, seed=0), normalize=True)
+    outside = random_task((2, 3), 4, 10.0, 0)
+    sphere = resolution(outside, normalize=True)
+    tiny = 1e-14 * sensing(4, 4, 1, 8, seed=0).zero_train_loss
+    assert whole.least == 0.0 < sphere.least == least_train_loss(outside, normalize=True)
+    for each, eps in ((whole, tiny), (sphere, sphere.least * (1 + 1e-7))):
+        with pytest.raises(InputError, match="double precision"):
+            each.check(eps, SINGLE)
+        each.check(eps, DOUBLE)
+    whole.check(200 * tiny, SINGLE)
+    sphere.check(sphere.least * (1 + 1e-4), SINGLE)
+
+
+@pytest.mark.parametrize(("part", "right"), [(1.0, True), (0.02, False)])
+def test_what_fits_is_right_from_the_resolution_on_and_wrong_far_below_it(part, right):
+    """The fits are the cells with (w − 0.4)² < ε − 0.01: half of an interval of twice their width."""
+    found = resolution(TWICE, normalize=False)
+    above = part * found.step(SINGLE)
+    cells = 0.4 + 2 * math.sqrt(above) * torch.linspace(-1, 1, 100_001, dtype=DOUBLE)
+    arrays = torch.zeros(4, len(cells))
+    arrays[0] = cells
+    share = float((TWICE.train_loss(arrays) < found.least + above).float().mean())
+    # The error of the log volume that a converged run may have.
+    assert (abs(math.log(share / 0.5)) < 0.15) == right
+
+
+def test_a_share_of_a_zero_loss_is_refused():
+    nothing = data(np.eye(4)[:2], [0, 0], (2, 2))
+    for eps in ("5%", "evidence"):
+        with pytest.raises(InputError, match=rf"eps is '{eps}', .* every target is 0; give a training loss above 0"):
+            infer(MatrixFactorization(normalize=False), nothing, eps=eps)
