@@ -18,7 +18,7 @@ from bayesgc.inference.ladders import ThresholdLadder
 from bayesgc.inference.passage import Passage, pass_after
 from bayesgc.inference.pilot import Climb, Pilot, Schedule
 from bayesgc.inference.pooling import IslandRecord, diagnose, pool_levels, pool_log_volume, pool_posterior
-from bayesgc.inference.records import Estimate, Reached, Run
+from bayesgc.inference.records import Estimate, Outcome, Reached, Run
 from bayesgc.inference.request import Request
 from bayesgc.inference.survey import Survey
 from bayesgc.validate import integer_in, positive_integer, real_in
