@@ -40,6 +40,30 @@ def test_tails_without_a_mean_are_seen():
     assert flagged(heavy, 4000) == 100
 
 
+def losses(seed: int, size: int, *, normalise: bool = False, freedom: float = math.inf) -> np.ndarray:
+    """L_gen of draws of the prior of a linear net of depth 2 on a task with ten orthonormal held-out measurements."""
+    source = np.random.default_rng(seed)
+    draw = source.standard_normal if math.isinf(freedom) else lambda shape: source.standard_t(freedom, shape)
+    products = np.einsum("nij,njk->nik", *(draw((size, 5, 5)) / math.sqrt(5) for _ in range(2))).reshape(size, 25)
+    if normalise:
+        products /= np.linalg.norm(products, axis=1, keepdims=True)
+    basis, _ = np.linalg.qr(source.standard_normal((25, 10)))
+    truth = source.standard_normal(25) / 5
+    return (((products - truth) @ basis) ** 2).mean(axis=1)
+
+
+def test_losses_of_a_usual_prior_are_believed_and_those_of_a_heavy_one_are_not():
+    """A thousand draws each: normalised, and with the closed form 1/5 + ‖b‖²/10 of the mean; the control is a t law."""
+    assert sum(not believable(tail_shape(losses(seed, 1000, normalise=True))) for seed in SEEDS) == 0
+    # Of a product of normal variables k̂ is about 0.1, three standard deviations below the limit.
+    usual = [losses(seed, 1000) for seed in SEEDS]
+    assert sum(not believable(tail_shape(each)) for each in usual) <= 3
+    centred = [each - 0.2 for each in usual]
+    errors = [each.std() / math.sqrt(each.size) for each in centred]
+    assert np.mean([abs(each.mean() - 0.04) < 6 * error for each, error in zip(centred, errors, strict=True)]) > 0.5
+    assert sum(not believable(tail_shape(losses(seed, 1000, freedom=2.0))) for seed in SEEDS) >= 98
+
+
 @pytest.mark.parametrize("shape", [0.3, 0.7, 1.2])
 def test_the_shape_is_that_of_the_law(shape):
     draws = np.random.default_rng(1).pareto(1 / shape, size=(4, 10_000))

@@ -98,10 +98,55 @@ def test_the_sentence_says_what_the_numbers_do(branch: str) -> None:
 
 @pytest.mark.parametrize(("islands", "words"), [(3, "no better than the prior"), (16, "better than the prior")])
 def test_an_error_from_few_islands_is_that_of_students_t(islands: int, words: str) -> None:
-    """Three standard errors apart: t(2) asks for 4.3 of them, t(15) for 2.1."""
-    ours, prior = law(0.07, 0.01), law(0.07 + 3 * math.hypot(0.01, 0.01), 0.01)
+    """Logarithms three standard errors apart: t(2) asks for 4.3 of them, t(15) for 2.1."""
+    ours, prior = law(0.07, 0.0035), law(0.07 * math.exp(3 * 0.05), 1e-5)
     sentence = verdict(result(posterior=ours, prior=prior, diagnostics={"islands": islands}))
     assert f"generalise {words}" in sentence
+
+
+HEAVY = {"q50": 2.5, "q50_mcse": 0.03, "believable": False}
+
+
+def test_a_mean_that_does_not_exist_is_replaced_by_a_median_for_both_laws() -> None:
+    heavy = law(43.0, 21.0, **HEAVY)
+    sentence = verdict(result(prior=heavy))
+    assert "better than the prior (median L_gen 0.01870 ± 0.00040 against 2.500 ± 0.030; the prior's mean" in sentence
+    assert "cannot be believed" in sentence
+    assert "both means cannot be believed" in verdict(result(prior=heavy, posterior=heavy))
+    infinite = heavy["gen_loss"] | {"mean": None, "mcse": None}
+    assert "the posterior's mean cannot be believed" in verdict(result(posterior={"gen_loss": infinite}))
+    # The control: were it believed, its error would hide that fits are far better.
+    trusted = law(43.0, 21.0, **HEAVY | {"believable": True})
+    assert "cannot be believed" not in verdict(result(prior=trusted))
+
+
+@pytest.mark.parametrize(("dtype", "apart", "words"), [
+    ("float32", 1e-7, "and about as well as predicting zero"),
+    ("float32", 1e-4, "and worse than predicting zero"),
+    ("float64", 1e-7, "and worse than predicting zero"),
+    ("float64", 1e-15, "and about as well as predicting zero"),
+])  # fmt: skip
+def test_what_rounding_leaves_is_no_difference(dtype: str, apart: float, words: str) -> None:
+    """A prior of zeros has the zero matrix's loss but for rounding, and no error."""
+    zeros = law(0.0407 * (1 + apart), 0.0)
+    sentence = verdict(result(dtype=dtype, prior=zeros, posterior=zeros, gd=None))
+    assert f"no better than the prior, within error (L_gen 0.0407 against 0.0407) {words}" in sentence
+
+
+def test_losses_that_are_zero_but_for_rounding_do_not_differ() -> None:
+    """Residuals are rounded relative to what is measured: losses of 1e-15 and 3e-14 of it are both zero."""
+    both = result(prior=law(0.0407e-15, 0.0), posterior=law(0.0407 * 3e-14, 0.0), gd=None)
+    assert "no better than the prior" in verdict(both)
+    assert "worse than the prior" in verdict(both | {"dtype": "float64"})
+
+
+@pytest.mark.parametrize(("median", "words"), [(0.0011, "does better still"), (0.06, "does about as well")])
+def test_worse_than_zero_and_what_fitting_explains_are_one_thought(median: float, words: str) -> None:
+    sentence = verdict(result(posterior=law(0.06, 0.001), gd=descent(median)))
+    assert "but worse than predicting zero" in sentence
+    assert words in sentence
+    assert "explains" not in sentence
+    assert sentence.endswith("fitting alone leads away from the prior, but not as far as predicting zero.")
 
 
 def test_a_zero_baseline_that_is_unknown_is_not_spoken_of() -> None:
