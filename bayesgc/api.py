@@ -284,14 +284,20 @@ def _descend(settings: Settings, run: Run, control: Control) -> tuple[Descent | 
     if run.outcome in (Outcome.INFEASIBLE, Outcome.INTERRUPTED):
         return None, f"the run was {run.outcome}"
     if not isinstance(settings.model, Factorization):
-        return _descend_program(settings, control)
+        return _descend_program(settings, run, control)
     if reason := settings.gd.why_too_large(settings.model, settings.task.shape):
         return None, reason
     own = replace(control, started=time.perf_counter())
-    return settings.gd.run(settings.model, settings.criterion, settings.request.seed, own), None
+    seed = settings.request.seed
+    return settings.gd.run(settings.model, settings.criterion, seed, own, _thresholds(run)), None
 
 
-def _descend_program(settings: Settings, control: Control) -> tuple[Descent | None, str | None]:
+def _thresholds(run: Run) -> list[float]:
+    """The levels of the ε-curve, at which the curve of descent is to be known too."""
+    return [] if run.levels is None else [float(each) for each in run.levels.threshold]
+
+
+def _descend_program(settings: Settings, run: Run, control: Control) -> tuple[Descent | None, str | None]:
     """The same for a Pyro program."""
     whitened = settings.criterion.whitened
     if settings.gd is None or not isinstance(whitened, WhitenedProgram):
@@ -299,7 +305,8 @@ def _descend_program(settings: Settings, control: Control) -> tuple[Descent | No
     if reason := why_no_descent(whitened):
         return None, reason
     own = replace(control, started=time.perf_counter())
-    return settings.gd.run_program(whitened, settings.criterion, settings.request.seed, own), None
+    seed = settings.request.seed
+    return settings.gd.run_program(whitened, settings.criterion, seed, own, _thresholds(run)), None
 
 
 def _find_mode(settings: Settings, run: Run, control: Control) -> tuple[Descent | None, str | None]:

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.numerals import NORMAL_95, quartiles, rounded, with_error
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def comparison_tables(comparison: Comparison) -> RenderableType:
     """Losses, rarity, mechanisms and differences, each in a table with one row a result."""
     names = _names(comparison.results)
     results = comparison.results
-    parts = [_losses(results, names), _standings(results, names), _mechanisms(results, names)]
+    parts = [_losses(results, names)] + ([_fits(results, names)] if any(each["gd"] for each in results) else [])
+    parts += [_standings(results, names), _mechanisms(results, names)]
     parts += [_differences(comparison.differences, names)] if comparison.differences else []
     parts += [_paired(comparison.paired)] if comparison.paired else []
     sentences = [Text(_sentence(each), style="bold") for each in comparison.paired or comparison.differences]
@@ -66,11 +68,28 @@ def _key(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
 
 def _losses(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
     rows = [
-        (name, _loss(each["prior"]), _loss(each["posterior"]), _descent(each["gd"]))
+        (name, _loss(each["prior"]), _loss(each["posterior"]), _descent(compared(each)))
         for name, each in zip(names, results, strict=True)
     ]
-    note = "E[L_gen] ± standard error; GD: median [quartiles] of the restarts that fitted"
-    return [simple_table(("L_gen", "prior", "G&C posterior", "gradient descent"), rows), Text(note, style="dim")]
+    note = "E[L_gen] ± standard error; GD: median [quartiles] where restarts first passed ε, at ε = 0 at their end"
+    return [simple_table(("L_gen", "prior", "G&C posterior", "GD, at equal fit"), rows), Text(note, style="dim")]
+
+
+def _fits(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
+    """How well the posterior and gradient descent fit, and what descent gains beyond ε."""
+    rows = []
+    for name, each in zip(names, results, strict=True):
+        ours, gd = (each["posterior"] or {}).get("train_loss"), each["gd"] or {"at_eps": None}
+        ends = (_median(gd["at_eps"], "train_loss"), _median(gd, "train_loss"), _median(gd, "gen_loss"))
+        rows.append((name, "-" if ours is None else rounded(ours["mean"], 2), *ends))
+    note = "At its end descent fits better than the posterior, so only at ε are their L_gen alike to compare."
+    headings = ("L_train", "G&C posterior", "GD, at ε", "GD, at its end", "its L_gen there")
+    return [simple_table(headings, rows), Text(note, style="dim")]
+
+
+def _median(gd: Json | None, name: str) -> str:
+    spread = None if gd is None else gd.get(name)
+    return "-" if spread is None else rounded(spread["median"], 2)
 
 
 def _standings(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
@@ -85,7 +104,7 @@ def _standings(results: Sequence[Json], names: Sequence[str]) -> list[Renderable
     ]
     deltas = {rounded(each["below"]["delta"], 2) for each in results if each["below"]}
     shown = f" Here δ = {' or '.join(sorted(deltas))}." if deltas else ""
-    note = f"bits: −log₂ P(fit). GD in L_gen …: the posterior's share below GD's median; 0.5 is typical.{shown}"
+    note = f"bits: −log₂ P(fit). GD in L_gen …: the posterior's share below GD's median at ε; 0.5 is typical.{shown}"
     headings = ("rarity", "bits", "P(L_gen<δ|fit)", "GD in L_gen", "in rank", "in nuc. norm")
     return [simple_table(headings, rows), Text(note, style="dim")]
 
@@ -185,7 +204,7 @@ def _loss(law: Json | None) -> str:
 
 
 def _descent(gd: Json | None) -> str:
-    if gd is None or not gd["converged"] or gd["gen_loss"] is None:
+    if gd is None or gd["gen_loss"] is None:
         return "-"
     return f"{rounded(gd['gen_loss']['median'], 2)} {quartiles(gd['gen_loss']['q25'], gd['gen_loss']['q75'])}"
 

@@ -204,12 +204,11 @@ class GradientDescent:
         return free.inverse(values).to(criterion.dtype)
 
     def _way(self, criteria: Sequence[Criterion], thresholds: Sequence[float], like: Tensor) -> Way:
-        """What is to be noted on the way: the levels of the curve, and the states where a start fits and at its goal."""
-        levels = [self.levels(criterion, thresholds) for criterion in criteria]
-        ends = [(self._followed(criterion), self.tol * criterion.task.zero_train_loss) for criterion in criteria]
-        parts = (torch.tensor(np.array(each)).to(like).repeat_interleave(self.restarts, 0) for each in (levels, ends))
+        """What is to be noted on the way: levels of the curve, and the states where a start fits and at its goal."""
         tasks = [criterion.task for criterion in criteria]
-        return Way(tasks, *parts, math.prod(tasks[0].shape))
+        levels = [self.levels(criterion, thresholds) for criterion in criteria]
+        ends = [(self._followed(each), self.tol * each.task.zero_train_loss) for each in criteria]
+        return Way(tasks, np.stack(levels), np.array(ends), like)
 
     def levels(self, criterion: Criterion, thresholds: Sequence[float] = ()) -> Float[np.ndarray, " level"]:
         """The training losses at which the curve of descent is known, falling: sixteen in each factor of ten."""
@@ -239,7 +238,7 @@ class GradientDescent:
             seconds=control.seconds,
             trace={step: losses[own] for step, losses in descending.trace},
             at_eps=_passage(descending.way, own, criterion) if criterion.eps > 0 else None,
-            curve=_curve(descending.way, own),
+            curve=_curve(descending.way, own, index),
             diverged=(exploded | ~found["train_loss"].isfinite()).cpu(),
         )
 
@@ -282,9 +281,9 @@ def _passage(way: Way, own: slice, criterion: Criterion) -> Passage:
     )
 
 
-def _curve(way: Way, own: slice) -> DescentCurve:
+def _curve(way: Way, own: slice, index: int) -> DescentCurve:
     """The curve of the restarts on one task; a threshold that was asked for may be one of its own levels."""
-    levels = way.levels.thresholds[own][0].cpu().numpy().astype(np.float64)
+    levels = way.heights[index]
     _, first = np.unique(-levels, return_index=True)
     losses = (each[own].cpu().numpy()[:, first] for each in (way.train_loss, way.gen_loss))
     return DescentCurve(levels[first], *losses)

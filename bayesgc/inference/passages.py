@@ -7,11 +7,13 @@ nothing is interpolated. Losses and products of a block of steps are kept on the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bayesgc.task import Task
@@ -33,13 +35,13 @@ class FirstPassages:
     def __post_init__(self) -> None:
         self.steps = torch.full_like(self.thresholds, -1, dtype=torch.int64)
 
-    def passed(self, level: int) -> Tensor:
+    def passed(self, level: int) -> Bool[Tensor, " start"]:
         """Which starts have passed a level."""
         return self.steps[:, level] >= 0
 
     def look(
         self, batch: Int[Tensor, " batch"], lowest: Float[Tensor, "batch step"], made: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Int[Tensor, " passage"], Int[Tensor, " passage"], Int[Tensor, " passage"]]:
         """The passages in a block of steps: place in the batch, level, and step of the block.
 
         ``lowest`` is the lowest loss so far in the block, ``made`` the number of updates before it.
@@ -57,22 +59,23 @@ class Way:
 
     Args:
         tasks: those of the starts, the starts of one task together.
-        levels: thresholds of the curve.
+        levels: thresholds of the curve on each task, falling.
         ends: thresholds at which the product itself is kept.
-        entries: numbers of a product.
+        like: a number for each weight of every start, on their device and in their dtype.
     """
 
     def __init__(
         self,
         tasks: Sequence[Task],
-        levels: Float[Tensor, "start level"],
-        ends: Float[Tensor, "start end"],
-        entries: int,
+        levels: Float[np.ndarray, "task level"],
+        ends: Float[np.ndarray, "task end"],
+        like: Float[Tensor, "start weight"],
     ) -> None:
-        self.tasks = tasks
-        self.levels, self.ends = FirstPassages(levels), FirstPassages(ends)
-        self.train_loss, self.gen_loss = (torch.full_like(levels, torch.nan) for _ in range(2))
-        self.vectors = levels.new_full((ends.shape[1], len(ends), entries), torch.nan)
+        self.tasks, self.heights, starts = tasks, levels, len(like) // len(tasks)
+        each = (torch.tensor(values).to(like).repeat_interleave(starts, 0) for values in (levels, ends))
+        self.levels, self.ends = map(FirstPassages, each)
+        self.train_loss, self.gen_loss = (torch.full_like(self.levels.thresholds, torch.nan) for _ in range(2))
+        self.vectors = like.new_full((ends.shape[1], len(like), math.prod(tasks[0].shape)), torch.nan)
 
     def look(
         self,

@@ -75,9 +75,9 @@ class Descending:
 
     def _keep_room(self) -> None:
         """Room for the losses and products of the steps between two looks."""
-        count, entries = self.vectors[self._batch].shape
-        block = max(1, min(_LOOK_EVERY, _KEPT // (count * entries)))
-        self._losses, self._products = self.vectors.new_empty(block, count), self.vectors.new_empty(block, count, entries)
+        size = self.vectors[self._batch].shape
+        block = max(1, min(_LOOK_EVERY, _KEPT // size.numel()))
+        self._losses, self._products = (self.vectors.new_empty(block, *part) for part in (size[:1], size))
         self._filled = 0
 
     def _keep(self, loss: Float[Tensor, " batch"], vectors: Float[Tensor, "batch entry"], step: int) -> None:
@@ -122,7 +122,7 @@ class Descending:
         self._keep_room()
 
     def _end(self, step: int) -> None:
-        """Note where the starts in the batch are, the last update included, and put those back that went past a goal."""
+        """Note where the starts in the batch are, the last update included; those that went past a goal go back."""
         self._look(step)
         self._settle()
         last = self.vectors[self._batch]

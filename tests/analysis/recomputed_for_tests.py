@@ -148,8 +148,9 @@ def mean_log_chi2(freedom: int) -> float:
 
 
 def spectrum(result: xr.DataTree) -> dict[str, Any]:
-    kept = {law: result[law]["converged"].values.astype(bool) for law in ("gd", "map")}
-    matrices = {law: result[law]["end_to_end"].values for law in ("prior", "posterior", "gd", "map")}
+    groups = {"prior": "prior", "posterior": "posterior", "gd": "gd_at_eps", "map": "map"}
+    kept = {law: result[groups[law]]["converged"].values.astype(bool) for law in ("gd", "map")}
+    matrices = {law: result[group]["end_to_end"].values for law, group in groups.items()}
     sizes = {"prior": 240, "posterior": EFFECTIVE, "gd": None, "map": None}
     laws = {
         law: law_of_spectrum(each[kept[law]] if law in kept else each, sizes[law]) for law, each in matrices.items()
@@ -184,7 +185,8 @@ def entry(result: xr.DataTree, label: str, volume: float) -> dict[str, Any]:
         "seed": json.loads(result.attrs["seeds"])["seed"],
         "outcome": "converged",
         **laws,
-        "gd": restarts(result, "gd"),
+        "gd": restarts(result, "gd")
+        | {"optimizer": "group-rmsprop", "diverged": 0, "at_eps": restarts(result, "gd_at_eps")},
         "map": most_probable(result),
         "baselines": baselines(result),
         "log_volume": {"estimate": volume, "mcse": 0.08, "ci95": [volume - 0.16, volume + 0.16]},
@@ -193,12 +195,15 @@ def entry(result: xr.DataTree, label: str, volume: float) -> dict[str, Any]:
         "below": {
             "delta": zero / 10,
             **{law: {"estimate": each["mean"], "mcse": each["mcse"] or None} for law, each in shares.items()},
-            "gd": (good(result, "gd", "gen_loss") < zero / 10).mean(),
+            "gd": (good(result, "gd_at_eps", "gen_loss") < zero / 10).mean(),
         },
         "distance_from_prior": {
             name: apart(flat(result, "posterior", name), flat(result, "prior", name)) for name in MATRIX_FUNCTIONS
         },
-        "standing": {law: {name: place(result, law, name) for name in MATRIX_FUNCTIONS} for law in ("gd", "map")},
+        "standing": {
+            law: {name: place(result, group, name) for name in MATRIX_FUNCTIONS}
+            for law, group in (("gd", "gd_at_eps"), ("map", "map"))
+        },
         "dependence": dependence(result),
         "spectrum": spectrum(result),
     }  # fmt: skip

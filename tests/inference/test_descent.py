@@ -259,7 +259,22 @@ def test_restarts_that_did_not_fit_are_counted():
 def test_a_diverging_restart_spoils_nothing_else():
     found = descend(optimizer="gd", lr=500.0, init="prior", steps=60, dtype=torch.float32)
     assert not found.converged.any()
+    assert found.diverged.all()
+    assert not found.at_eps.reached.any()
     assert found.end_to_end.shape == (4, 3, 4)
+
+
+@pytest.mark.parametrize(("optimizer", "lr"), [("gd", 500.0), ("group-rmsprop", 30.0)])
+def test_a_restart_that_diverged_is_not_said_to_have_fitted(optimizer, lr):
+    told = []
+    method = GradientDescent(optimizer=optimizer, lr=lr, init="prior", steps=200, restarts=4)
+    found = method.run(MODEL, criterion(MODEL, TASK, 0.01), 0, Control(report=told.append))
+    assert found.diverged.all()
+    assert [each.detail.split()[:2] for each in told] == [["0", "fitted"]] * len(told)
+    assert told
+    assert ("4 diverged" in told[-1].detail) is (optimizer == "gd")  # the other's loss explodes and stays finite
+    healthy = descend(steps=2000, restarts=4, init_scale=0.5)
+    assert not healthy.diverged.any()
 
 
 def test_an_interrupted_descent_ends_with_what_it_has():

@@ -7,14 +7,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from scipy import stats
 
+from bayesgc.analysis.equal_fit import descent_variable
 from bayesgc.analysis.numerals import with_error
 from bayesgc.analysis.panels import Panel
 from bayesgc.analysis.stores import Store
 
-LAWS = {"prior": "prior_gen_loss", "posterior": "posterior_gen_loss", "gd": "gd_gen_loss"}
 _LEVEL = 0.95
+
+
+def laws(cells: xr.Dataset) -> dict[str, str]:
+    """The variable of each law's loss, of gradient descent that at equal fit where it is known."""
+    descent = descent_variable(cells)
+    return {
+        "prior": "prior_gen_loss",
+        "posterior": "posterior_gen_loss",
+        descent.removesuffix("_gen_loss"): descent,
+    }
 
 
 @dataclass(frozen=True)
