@@ -310,14 +310,20 @@ def _descend(settings: Settings, run: Run, control: Control, kept_back: float) -
     if run.outcome in (Outcome.INFEASIBLE, Outcome.INTERRUPTED):
         return None, f"the run was {run.outcome}"
     if not isinstance(model, Factorization):
-        return _descend_program(settings, gd, control, kept_back)
+        return _descend_program(settings, gd, run, control, kept_back)
     if reason := gd.why_too_large(model, settings.task.shape):
         return None, reason
-    return _in_time(control, lambda own: gd.run(model, settings.criterion, settings.request.seed, own), kept_back)
+    seed, levels = settings.request.seed, _thresholds(run)
+    return _in_time(control, lambda own: gd.run(model, settings.criterion, seed, own, levels), kept_back)
+
+
+def _thresholds(run: Run) -> list[float]:
+    """The levels of the ε-curve, at which the curve of descent is to be known too."""
+    return [] if run.levels is None else [float(each) for each in run.levels.threshold]
 
 
 def _descend_program(
-    settings: Settings, gd: GradientDescent, control: Control, kept_back: float
+    settings: Settings, gd: GradientDescent, run: Run, control: Control, kept_back: float
 ) -> tuple[Descent | None, str | None]:
     """The same for a Pyro program."""
     whitened = settings.criterion.whitened
@@ -325,8 +331,8 @@ def _descend_program(
         return None, "gradient descent needs a factorisation or a Pyro program"
     if reason := why_no_descent(whitened):
         return None, reason
-    seed = settings.request.seed
-    return _in_time(control, lambda own: gd.run_program(whitened, settings.criterion, seed, own), kept_back)
+    seed, levels = settings.request.seed, _thresholds(run)
+    return _in_time(control, lambda own: gd.run_program(whitened, settings.criterion, seed, own, levels), kept_back)
 
 
 def _in_time(

@@ -22,6 +22,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from bayesgc.analysis.decisions import GENERALISES, LEVEL, MARGIN, Claim, Ratio, decide, over, ratio_of
+from bayesgc.analysis.equal_claims import equal_fit, fits
+from bayesgc.analysis.equal_fit import descent_variable
 from bayesgc.analysis.numerals import rounded
 from bayesgc.analysis.open_claims import infinite_width, measurements_needed, one_axis, small_thresholds
 from bayesgc.analysis.panels import axes_of, cut
@@ -126,7 +128,8 @@ def _claims_of(name: str, dataset: xr.Dataset) -> Iterator[Claim]:
             yield from measurements_needed(part, where)
         # Few measurements determine no truth, so along them descent cannot generalise at every point.
         if axis != "measurements" and not np.isnan(part["gd_gen_loss"]).all():
-            yield _descent_generalises(part, axis, where)
+            yield from _descent_generalises(part, axis, where)
+        yield from equal_fit(part, axis, where)
     yield from small_thresholds(dataset, title)
 
 
@@ -164,16 +167,26 @@ def _posterior_generalises(part: xr.Dataset, axis: str, where: str) -> Claim:
     return decide("Guess & Check generalises in the end", where, ratio, GENERALISES, measured)
 
 
-def _descent_generalises(part: xr.Dataset, axis: str, where: str) -> Claim:
+def _descent_generalises(part: xr.Dataset, axis: str, where: str) -> Iterator[Claim]:
+    """Where it fits as Guess & Check does, and at its end, where it fits far better; old stores know the end alone."""
+    at_eps = descent_variable(part)
+    if at_eps != "gd_gen_loss":
+        yield _worst(part, axis, where, at_eps, "gradient descent generalises", "of gradient descent where it passes ε")
+    name, who = "gradient descent generalises at its end", "of gradient descent at its end"
+    yield _worst(part, axis, where, "gd_gen_loss", name, who)
+
+
+def _worst(part: xr.Dataset, axis: str, where: str, variable: str, name: str, who: str) -> Claim:
     """At every point of the axis: the claim is the one about its worst point."""
-    measured = f"L_gen of gradient descent over the zero matrix's, at its worst {axis}"
+    measured = f"L_gen {who} over the zero matrix's, at its worst {axis}"
     level = LEVEL / part.sizes[axis]
     points = []
     for place in part[axis].values.tolist():
         point = part.sel({axis: place})
-        ratio = Ratio(point["gd_gen_loss"].values / point["zero_gen_loss"].values)
-        claim = decide("gradient descent generalises", where, ratio, GENERALISES, measured, plain=True, failing=level)
-        points.append(replace(claim, note=claim.note and f"at {axis} {place}: {claim.note}"))
+        ratio = Ratio(point[variable].values / point["zero_gen_loss"].values)
+        claim = decide(name, where, ratio, GENERALISES, measured, plain=True, failing=level)
+        lack = claim.note and f"at {axis} {place}: {claim.note}"
+        points.append(replace(claim, note="; ".join(filter(None, (lack, fits(point))))))
     return max(points, key=_badness)
 
 

@@ -16,6 +16,7 @@ import xarray as xr
 from bayesgc.analysis.contrast import difference, paired_differences
 from bayesgc.analysis.dependence import loss_dependence
 from bayesgc.analysis.distance import distances
+from bayesgc.analysis.equal_fit import compared, compared_group
 from bayesgc.analysis.groups import fitted, values
 from bayesgc.analysis.spectra import spectrum
 from bayesgc.analysis.standing import standing
@@ -74,6 +75,9 @@ _COLUMNS = {
     "posterior_gen_loss": ("posterior", "gen_loss", "mean"),
     "posterior_gen_loss_mcse": ("posterior", "gen_loss", "mcse"),
     "gd_gen_loss": ("gd", "gen_loss", "median"),
+    "gd_train_loss": ("gd", "train_loss", "median"),
+    "gd_at_eps_gen_loss": ("gd", "at_eps", "gen_loss", "median"),
+    "gd_at_eps_train_loss": ("gd", "at_eps", "train_loss", "median"),
     "gd_quantile": ("standing", "gd", "gen_loss", "quantile"),
     "gd_quantile_mcse": ("standing", "gd", "gen_loss", "mcse"),
     "prior_below": ("below", "prior", "estimate"),
@@ -164,7 +168,7 @@ def _entry(label: str, tree: xr.DataTree, delta: float | str | None) -> Json:
         "rarity": _rarity(result),
         "below": _below(tree, result, delta),
         "distance_from_prior": distances(tree, "posterior", tree, "prior"),
-        "standing": {group: standing(tree, group) for group in ("gd", "map")},
+        "standing": {"gd": standing(tree, compared_group(tree)), "map": standing(tree, "map")},
         "dependence": loss_dependence(tree),
         "spectrum": spectrum(tree),
     }
@@ -180,15 +184,16 @@ def _rarity(result: Json) -> Json | None:
 
 
 def _below(tree: xr.DataTree, result: Json, delta: float | str | None) -> Json | None:
-    """P(L_gen < δ) under prior and posterior, and the share of the fitted restarts below δ."""
+    """P(L_gen < δ) under prior and posterior, and the share of the fitted restarts below δ, at equal fit."""
     zero = (result["baselines"]["zero"] or {}).get("gen_loss")
     if result["prior"]["gen_loss"] is None or (delta is None and not zero):
         return None
     bound = _bound(_DELTA if delta is None else delta, zero)
     laws = {law: _share(tree, law, bound) for law in ("prior", "posterior") if law in tree.children}
     gd = None
-    if result["gd"] is not None and result["gd"]["converged"]:
-        gd = float((values(tree, "gd", "gen_loss")[fitted(tree, "gd")] < bound).mean())
+    if compared(result) is not None:
+        group = compared_group(tree)
+        gd = float((values(tree, group, "gen_loss")[fitted(tree, group)] < bound).mean())
     return {"delta": bound, "prior": laws["prior"], "posterior": laws.get("posterior"), "gd": gd}
 
 

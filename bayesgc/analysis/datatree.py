@@ -1,9 +1,9 @@
 """The records of one run as one labelled ``xarray.DataTree``, built with arviz-base.
 
-Groups: ``posterior`` (absent when nothing was accepted; then maybe ``reached``), ``prior``, ``gd``, ``map``,
-``sample_stats``, ``levels``, ``observed_data``, ``constant_data``, ``ground_truth``. A variable's summary (mean,
-standard deviation, standard error, quantiles) is in its attributes, because it comes from every draw made and not from
-the kept ones alone.
+Groups: ``posterior`` (absent when nothing was accepted; then maybe ``reached``), ``prior``, ``gd``, ``gd_at_eps``,
+``map``, ``sample_stats``, ``levels``, ``observed_data``, ``constant_data``, ``ground_truth``. A variable's summary
+(mean, standard deviation, standard error, quantiles) is in its attributes, because it comes from every draw made and
+not from the kept ones alone.
 For tables with units of their own, every ``end_to_end`` is in those units; losses stay on the model's scale.
 """
 
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from bayesgc.analysis.storage import CREATOR, SCHEMA, load, save
 from bayesgc.analysis.strict import to_json
-from bayesgc.inference.records import Descent, Draws, Estimate, Levels, Reference, Run, Summary
+from bayesgc.inference.records import Descent, Draws, Estimate, Levels, Passage, Reference, Run, Summary
 from bayesgc.task import ObservedCells, Task
 
 __all__ = ["assemble", "load", "save"]
@@ -42,6 +42,9 @@ LONG_NAMES = {
     "mode_singular_value": "singular values of the unfolding of each mode, largest first",
     "end_to_end": "end-to-end array",
     "energy": "negative log prior density of the weights, from its peak where that is known",
+    "curve_train_loss": "training loss where it first was at or below the threshold",
+    "curve_gen_loss": "generalisation loss where the training loss first was at or below the threshold",
+    "diverged": "whether the restart ended at no finite loss, or far above its start and the zero predictor",
 }
 
 
@@ -74,6 +77,8 @@ def assemble(
         groups["reached"].attrs |= _estimate_attributes("log_volume", run.reached.log_volume)
     if gd is not None:
         groups["gd"] = _descent(task, gd)
+        if gd.at_eps is not None:
+            groups["gd_at_eps"] = _passage(task, gd.at_eps)
     if mode is not None:
         groups["map"] = _descent(task, mode)
     if run.posterior is not None and run.posterior.sample_stats:
@@ -122,12 +127,25 @@ def _draws(task: Task, draws: Draws) -> xr.Dataset:
 def _descent(task: Task, gd: Descent) -> xr.Dataset:
     variables, dims = _law(task, gd.end_to_end, gd.quantities)
     variables |= {"converged": _array(gd.converged), "steps": _array(gd.steps)}
-    if gd.energy is not None:
-        variables["energy"] = _array(gd.energy)
-    dataset = _dataset(variables, dims, ["restart"], _labels(task))
+    variables |= _arrays({
+        name: each for name, each in {"energy": gd.energy, "diverged": gd.diverged}.items() if each is not None
+    })  # fmt: skip
+    coords = _labels(task)
+    if gd.curve is not None:
+        variables |= {f"curve_{name}": getattr(gd.curve, name) for name in ("train_loss", "gen_loss")}
+        dims |= {f"curve_{name}": ["threshold"] for name in ("train_loss", "gen_loss")}
+        coords = {**coords, "threshold": gd.curve.threshold.tolist()}
+    dataset = _dataset(variables, dims, ["restart"], coords)
     dataset.attrs["configuration"] = to_json(gd.configuration)
     dataset.attrs["seconds"] = float(gd.seconds)
     return dataset
+
+
+def _passage(task: Task, passage: Passage) -> xr.Dataset:
+    """Where each restart first fitted; it has ``converged`` where it ever did."""
+    variables, dims = _law(task, passage.end_to_end, passage.quantities)
+    variables |= {"converged": _array(passage.reached), "steps": _array(passage.steps)}
+    return _dataset(variables, dims, ["restart"], _labels(task))
 
 
 def _law(
@@ -142,7 +160,7 @@ def _law(
     return variables, {"end_to_end": list(task.dims), **spectra}
 
 
-def _labels(task: Task) -> dict[str, list[str]]:
+def _labels(task: Task) -> dict[str, Any]:
     """The labels of the dimensions of a law."""
     return task.coords if len(task.shape) == 2 else {**task.coords, "mode": list(task.dims)}
 
@@ -207,7 +225,7 @@ def _dataset(
     variables: Mapping[str, np.ndarray],
     dims: Mapping[str, Sequence[str]],
     sample_dims: Sequence[str] = (),
-    coords: Mapping[str, Sequence[str]] | None = None,
+    coords: Mapping[str, Sequence[str] | Sequence[float]] | None = None,
 ) -> xr.Dataset:
     from arviz_base import dict_to_dataset
 

@@ -18,6 +18,7 @@ from typing import Any
 import xarray as xr
 
 from bayesgc.analysis.checks import method_checks
+from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.storage import load
 from bayesgc.analysis.summary import result_object
 from bayesgc.analysis.verification import Check, at_least, at_most
@@ -155,15 +156,23 @@ def _question(result: Json) -> Iterator[Check]:
 
 
 def _restarts(result: Json) -> Iterator[Check]:
-    remedies = {
-        "gd": ("gradient descent", "raise --gd-steps, or try another --gd-lr"),
-        "map": ("MAP", "begin colder, in Python with map=MaximumAPosteriori(chill=200)"),
-    }
-    for group, (name, remedy) in remedies.items():
-        if result[group] is not None:
-            share = result[group]["converged"] / result[group]["restarts"]
-            advice = f"The restarts that fitted are a biased few: {remedy}."
-            yield at_least(f"share of the restarts of {name} that fitted", share, _FITTED, advice, caution=True)
+    gd, mode = result["gd"], result["map"]
+    if gd is not None:
+        gone = gd["diverged"] or 0
+        remedy = "lower --gd-lr, as some diverged" if gone else "raise --gd-steps, or try another --gd-lr"
+        yield _fitted("gradient descent", compared(result) or gd, remedy)
+        if gone:
+            advice = "Their training loss grew without bound: lower --gd-lr; more --gd-steps would not help."
+            yield at_most("restarts of gradient descent that diverged", float(gone), 0.0, advice, caution=True)
+    if mode is not None:
+        yield _fitted("MAP", mode, "begin colder, in Python with map=MaximumAPosteriori(chill=200)")
+
+
+def _fitted(name: str, found: Json, remedy: str) -> Check:
+    """Whether enough restarts fitted."""
+    share = found["converged"] / found["restarts"]
+    advice = f"The restarts that fitted are a biased few: {remedy}."
+    return at_least(f"share of the restarts of {name} that fitted", share, _FITTED, advice, caution=True)
 
 
 def _absent(tree: xr.DataTree, result: Json) -> Iterator[Check]:

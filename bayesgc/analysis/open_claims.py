@@ -11,6 +11,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from bayesgc.analysis.decisions import GENERALISES, MARGIN, Claim, Ratio, decide, over, ratio_of
+from bayesgc.analysis.equal_fit import descent_variable
 
 PAPER_MEASUREMENTS = 15
 """Of a 5×5 matrix, in the paper's experiments."""
@@ -98,7 +99,8 @@ def _mean(ratios: Sequence[Ratio]) -> Ratio:
 def measurements_needed(part: xr.Dataset, where: str) -> Iterator[Claim]:
     """From how many measurements on Guess & Check and gradient descent find the truth, and which needs more of them."""
     share = f"L_gen stays below {GENERALISES:g} of the zero matrix's"
-    found = {name: _needed(part, law) for name, law in _LAWS.items() if not np.isnan(part[f"{law}_gen_loss"]).all()}
+    laws = {_CHECK: "posterior", _DESCENT: descent_variable(part).removesuffix("_gen_loss")}
+    found = {name: _needed(part, law) for name, law in laws.items() if not np.isnan(part[f"{law}_gen_loss"]).all()}
     for name, needed in found.items():
         claim = f"{name} finds the truth by {PAPER_MEASUREMENTS} measurements"
         measured = f"from which on {'E[L_gen]' if name == _CHECK else 'L_gen'} {share.removeprefix('L_gen ')}"
@@ -113,7 +115,7 @@ def measurements_needed(part: xr.Dataset, where: str) -> Iterator[Claim]:
 
 
 _CHECK = "Guess & Check"
-_LAWS = {_CHECK: "posterior", "gradient descent": "gd"}
+_DESCENT = "gradient descent"
 
 
 def _needed(part: xr.Dataset, law: str) -> Ratio:

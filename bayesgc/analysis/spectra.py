@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from bayesgc.analysis.equal_fit import group_of
 from bayesgc.analysis.groups import fitted, has, values
 from bayesgc.analysis.theory import (
     expected_log_determinant,
@@ -37,15 +38,19 @@ def spectrum(tree: xr.DataTree) -> Json:
 
 
 def singular_values(tree: xr.DataTree, law: str) -> Float[np.ndarray, "draw component"] | None:
-    """Those of every draw of a law, of the restarts that fitted, or of the truth; None where there are none."""
+    """Those of every draw of a law, of the restarts that fitted, or of the truth; None where there are none.
+
+    Gradient descent's are those at equal fit.
+    """
     if law == "truth":
         matrix = values(tree, "ground_truth", "end_to_end") if "ground_truth" in tree.children else None
         return None if matrix is None or matrix.ndim != 2 else np.linalg.svd(matrix, compute_uv=False)[None]
-    if not has(tree, law, "singular_value"):
+    group = group_of(tree, law)
+    if not has(tree, group, "singular_value"):
         return None
-    found = values(tree, law, "singular_value").astype(np.float64)
+    found = values(tree, group, "singular_value").astype(np.float64)
     if law in ("gd", "map"):
-        found = found[fitted(tree, law)]
+        found = found[fitted(tree, group)]
     flat = found.reshape(-1, found.shape[-1])
     return flat if len(flat) else None
 

@@ -1,4 +1,4 @@
-"""Where gradient descent's solutions stand among the draws that fit: are they typical of the posterior?"""
+"""Where gradient descent stands among the draws that fit, at equal fit: are its states typical of the posterior?"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QUANTITIES = ("gen_loss", "effective_rank", "nuclear_norm")
 
 
 def standing(tree: xr.DataTree, group: str) -> Json | None:
-    """For each quantity, the posterior's distribution function at the solutions of ``gd`` or ``map``.
+    """For each quantity, the posterior's distribution function at the states of ``gd_at_eps``, ``gd`` or ``map``.
 
     ``quantile`` is that of the median over the restarts that fitted, with its standard error; ``q25`` and ``q75`` are
     the quartiles over restarts of their own quantiles. Ties count half. None where there is nothing to compare.

@@ -53,14 +53,14 @@ def result_object(tree: xr.DataTree) -> Json:
         "log_volume": _log_volume(attributes),
         "log_evidence": _log_evidence(attributes),
         "reached": _reached(tree),
-        "gd": _descent(tree, "gd"),
+        "gd": _gradient_descent(tree),
         "map": _mode(tree),
         "baselines": _baselines(tree["constant_data"].to_dataset()),
         "unobserved": _unobserved(tree),
         "unobserved_intervals": _intervals(tree),
         "diagnostics": {"evaluations": int(attributes["evaluations"]), **json.loads(attributes["diagnostics"])},
         "seconds": {"total": None, "sampling": None, "gd": None, "map": None, **json.loads(attributes["seconds"])},
-        "reasons": json.loads(attributes["reasons"]),
+        "reasons": {**json.loads(attributes["reasons"]), **_reasons(tree)},
         "version": json.loads(attributes["versions"])["bayesgc"],
     }
     return {**result, "verdict": verdict(result)}
@@ -121,6 +121,43 @@ def _descent(tree: xr.DataTree, group: str) -> Json | None:
     converged = dataset["converged"].values.astype(bool)
     spreads = {name: _spread(dataset[name].values[converged]) if name in dataset else None for name in QUANTITIES}
     return {**spreads, "restarts": int(converged.size), "converged": int(converged.sum())}
+
+
+def _gradient_descent(tree: xr.DataTree) -> Json | None:
+    """The spread at the end, how many restarts diverged, and the spread where they first passed ε: at equal fit."""
+    ended, passed = _descent(tree, "gd"), _descent(tree, "gd_at_eps")
+    if ended is None:
+        return None
+    dataset = tree["gd"].to_dataset()
+    gone = dataset.get("diverged")
+    return {
+        **ended,
+        "optimizer": json.loads(dataset.attrs["configuration"]).get("optimizer"),
+        "diverged": None if gone is None else int(gone.values.astype(bool).sum()),
+        "at_eps": passed if passed is not None and passed["converged"] else None,
+    }
+
+
+def _reasons(tree: xr.DataTree) -> dict[str, str]:
+    """Why descent is not known at equal fit, and what to make of restarts that diverged."""
+    found = _gradient_descent(tree)
+    if found is None:
+        return {}
+    reasons = {} if found["at_eps"] is not None else {"gd_at_eps": _why_not_at_eps(tree)}
+    if found["diverged"]:
+        reasons["gd_diverged"] = (
+            f"{found['diverged']} of {found['restarts']} restarts of gradient descent ended at no finite loss, or far "
+            "above where they began: the learning rate is too large"
+        )
+    return reasons
+
+
+def _why_not_at_eps(tree: xr.DataTree) -> str:
+    if not tree.attrs["eps"]:
+        return "at ε = 0 a descent of finite length passes no threshold; its end is what is compared"
+    if "gd_at_eps" not in tree.children:
+        return "the bayesgc that made this result did not record where gradient descent passed ε"
+    return "no restart of gradient descent passed ε"
 
 
 def _mode(tree: xr.DataTree) -> Json | None:

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.numerals import count_word, quartiles, rounded, with_error
 from bayesgc.analysis.tails import doubtless
 from bayesgc.intervals import MARGIN
@@ -38,7 +39,8 @@ def comparison_tables(comparison: Comparison) -> RenderableType:
     """Losses, rarity, mechanisms and differences, each in a table with one row a result."""
     names = _names(comparison.results)
     results = comparison.results
-    parts = [_losses(results, names), _standings(results, names), _mechanisms(results, names)]
+    parts = [_losses(results, names)] + ([_fits(results, names)] if any(each["gd"] for each in results) else [])
+    parts += [_standings(results, names), _mechanisms(results, names)]
     parts += [_differences(comparison.differences, names)] if comparison.differences else []
     parts += [_paired(comparison.paired)] if comparison.paired else []
     sentences = [Text(_sentence(each), style="bold") for each in comparison.paired or comparison.differences]
@@ -68,16 +70,33 @@ def _key(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
 
 def _losses(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
     rows = [
-        (name, _loss(each["prior"]), _loss(each["posterior"]), _descent(each["gd"]))
+        (name, _loss(each["prior"]), _loss(each["posterior"]), _descent(compared(each)))
         for name, each in zip(names, results, strict=True)
     ]
-    note = "E[L_gen] ± standard error; GD: median [quartiles] of the restarts that fitted"
+    note = "E[L_gen] ± standard error; GD: median [quartiles] where restarts first passed ε, at ε = 0 at their end"
     if any("*" in cell for row in rows for cell in row[1:3]):
         note += "; *: median, as the mean cannot be believed"
     if any(each["not_finite"] for each in results):
         shares = ", ".join(f"{rounded(100 * each['not_finite'])} %" for each in results)
         note += f"; prior: of its finite draws, the others fit nothing (not finite: {shares})"
-    return [simple_table(("L_gen", "prior", "G&C posterior", "gradient descent"), rows), Text(note, style="dim")]
+    return [simple_table(("L_gen", "prior", "G&C posterior", "GD, at equal fit"), rows), Text(note, style="dim")]
+
+
+def _fits(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
+    """How well the posterior and gradient descent fit, and what descent gains beyond ε."""
+    rows = []
+    for name, each in zip(names, results, strict=True):
+        ours, gd = (each["posterior"] or {}).get("train_loss"), each["gd"] or {"at_eps": None}
+        ends = (_median(gd["at_eps"], "train_loss"), _median(gd, "train_loss"), _median(gd, "gen_loss"))
+        rows.append((name, "-" if ours is None else rounded(ours["mean"], 2), *ends))
+    note = "At its end descent fits better than the posterior, so only at ε are their L_gen alike to compare."
+    headings = ("L_train", "G&C posterior", "GD, at ε", "GD, at its end", "its L_gen there")
+    return [simple_table(headings, rows), Text(note, style="dim")]
+
+
+def _median(gd: Json | None, name: str) -> str:
+    spread = None if gd is None else gd.get(name)
+    return "-" if spread is None else rounded(spread["median"], 2)
 
 
 def _standings(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
@@ -92,7 +111,7 @@ def _standings(results: Sequence[Json], names: Sequence[str]) -> list[Renderable
     ]
     deltas = {rounded(each["below"]["delta"], 2) for each in results if each["below"]}
     shown = f" Here δ = {' or '.join(sorted(deltas))}." if deltas else ""
-    note = f"bits: −log₂ P(fit). GD in L_gen …: the posterior's share below GD's median; 0.5 is typical.{shown}"
+    note = f"bits: −log₂ P(fit). GD in L_gen …: the posterior's share below GD's median at ε; 0.5 is typical.{shown}"
     headings = ("rarity", "bits", "P(L_gen<δ|fit)", "GD in L_gen", "in rank", "in nuc. norm")
     return [simple_table(headings, rows), Text(note, style="dim")]
 
@@ -232,7 +251,7 @@ def _loss(law: Json | None) -> str:
 
 
 def _descent(gd: Json | None) -> str:
-    if gd is None or not gd["converged"] or gd["gen_loss"] is None:
+    if gd is None or gd["gen_loss"] is None:
         return "-"
     return f"{rounded(gd['gen_loss']['median'], 2)} {quartiles(gd['gen_loss']['q25'], gd['gen_loss']['q75'])}"
 

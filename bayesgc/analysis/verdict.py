@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.numerals import one_in, quartiles, rounded, with_error
 from bayesgc.analysis.tails import centre, doubtless, error_of, log_centre
 from bayesgc.intervals import Number, Standing, log_loss
@@ -47,14 +48,14 @@ def _centre(result: Json) -> str:
 
 
 def descent_against_posterior(result: Json) -> Standing:
-    """Gradient descent's L_gen against the posterior's.
+    """Gradient descent's L_gen against the posterior's, at equal fit; both must be there.
 
     Restarts are a spread and have no standard error, so laws are compared: descent is lower when three in four of its
     restarts are below the posterior's median and its median is clearly below the posterior's mean, or its median where
     the mean cannot be believed. With few restarts they must be outside the posterior's 90 % interval.
     """
-    gd, ours = result["gd"]["gen_loss"], result["posterior"]["gen_loss"]
-    enough = result["gd"]["converged"] >= ENOUGH_RESTARTS
+    restarts, ours = compared(result) or result["gd"], result["posterior"]["gen_loss"]
+    gd, enough = restarts["gen_loss"], restarts["converged"] >= ENOUGH_RESTARTS
     which = centre([ours])
     margin = _half_width(result, _error(ours, which))
     if gd["q75"] < ours["q50" if enough else "q05"] and gd["median"] < ours[which] - margin:
@@ -116,17 +117,50 @@ def _descent_clause(result: Json) -> str:
     gd = result["gd"]
     if gd is None:
         return ""
-    if not gd["converged"]:
-        return f"; no restart of gradient descent fitted ({gd['restarts']} tried), so it cannot be compared"
+    at = compared(result)
+    if at is None:
+        return f"; {_why_not_compared(gd)}"
     standing, improved = descent_against_posterior(result), against_prior(result) is Standing.LOWER
-    place = f", at {_descent_numbers(gd)}"
+    who = f"; gradient descent, {_where(result)}, does"
+    place = f", at {_descent_numbers(at)}"
+    after = _at_its_end(result)
     if standing is Standing.LOWER:
         meaning = _explained(result, "part of it") if improved else "fitting alone does not explain it"
-        return f"; gradient descent does better{' still' if improved else ''}{place}: {meaning}"
+        return f"{who} better{' still' if improved else ''}{place}: {meaning}{after}"
     if standing is Standing.HIGHER:
-        return f"; gradient descent does worse{place}: the search does not help here"
+        return f"{who} worse{place}: the search does not help here{after}"
     meaning = _explained(result, "it") if improved else "neither fitting nor searching helps"
-    return f"; gradient descent does about as well{place}: {meaning}"
+    return f"{who} about as well{place}: {meaning}{after}"
+
+
+def _why_not_compared(gd: Json) -> str:
+    if not gd["converged"]:
+        return f"no restart of gradient descent fitted ({gd['restarts']} tried), so it cannot be compared"
+    ended = f"gradient descent ends at {_descent_numbers(gd)}, with a training loss of {_fit(gd)}"
+    return f"{ended}, and is not known where it first passed ε, so it cannot be compared at equal fit"
+
+
+def _where(result: Json) -> str:
+    """At what fit gradient descent is compared, with its own training loss and the posterior's."""
+    ours, fit = result["posterior"]["train_loss"], _fit(compared(result) or result["gd"])
+    beside = "" if ours is None or not result["eps"] else f", {rounded(ours['mean'], 2)} for the posterior"
+    opening = "at the same fit" if result["eps"] else "at its end"
+    return f"{opening} (training loss {fit}{beside})"
+
+
+def _at_its_end(result: Json) -> str:
+    """Where gradient descent goes from ε on."""
+    gd = result["gd"]
+    if not result["eps"]:
+        return ""
+    if not gd["converged"]:
+        return "; no restart is still below ε at its end"
+    return f"; at its end (training loss {_fit(gd)}) it has {_descent_numbers(gd)}"
+
+
+def _fit(gd: Json) -> str:
+    """The median training loss of the restarts that fitted."""
+    return rounded(gd["train_loss"]["median"], 2)
 
 
 def _explained(result: Json, share: str) -> str:
@@ -154,10 +188,14 @@ def _nothing_accepted(result: Json) -> str:
     gd = result["gd"]
     if gd is None:
         return f"{opening}."
-    if not gd["converged"]:
+    at = compared(result) or (gd if gd["converged"] else None)
+    if at is None:
         return f"{opening}; no restart of gradient descent fitted either."
-    reached = "fits" if gd["gen_loss"] is None else f"fits, with L_gen {_descent_numbers(gd)}"
-    return f"{opening}; gradient descent {reached}."
+    if at["gen_loss"] is None:
+        return f"{opening}; gradient descent fits."
+    ended = _at_its_end(result) if at is not gd else ""
+    found = f"with L_gen {_descent_numbers(at)} at a training loss of {_fit(at)}"
+    return f"{opening}; gradient descent fits, {found}{ended}."
 
 
 def nothing_drawn(result: Json) -> bool:

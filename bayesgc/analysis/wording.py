@@ -15,6 +15,12 @@ BASELINES = {
     "nuclear_norm": "nuclear norm",
     "chance": "chance",
 }
+OPTIMIZERS = {
+    "group-rmsprop": "RMSprop with one shared average",
+    "gd": "plain gradient descent",
+    "momentum": "gradient descent with heavy-ball momentum",
+    "adam": "Adam",
+}
 HEADINGS = ("L_gen", "× zero", "L_train", "eff. rank")
 _OF_TABLES = {
     "standardize": ("standardised", "not standardised"),
@@ -82,7 +88,10 @@ def judged(result: Json) -> bool:
 
 
 def law_rows(result: Json) -> Iterator[Row]:
-    """Prior, posterior, gradient descent, MAP and the reference points; a second line of a cell holds quartiles."""
+    """Prior, posterior, gradient descent, MAP and the reference points; a second line of a cell holds quartiles.
+
+    Gradient descent has two rows: where it first passed ε, which is at equal fit, and its end.
+    """
     yield Row("prior", _law_cells(result["prior"]), "law")
     yield Row("G&C posterior", _law_cells(result["posterior"]), "posterior")
     if result["reached"] is not None:
@@ -91,13 +100,21 @@ def law_rows(result: Json) -> Iterator[Row]:
         )
     gd, mode = result["gd"], result["map"]
     if gd is not None:
-        yield Row(f"GD\n{gd['converged']}/{gd['restarts']} fitted", _descent_cells(gd), "law")
+        if gd["at_eps"] is not None:
+            yield Row(f"GD, at ε\n{_fitted(gd['at_eps'])}", _descent_cells(gd["at_eps"]), "law")
+        yield Row(f"GD, at its end\n{_fitted(gd)}", _descent_cells(gd), "law")
     if mode is not None:
         yield Row(f"MAP, best\n{mode['converged']}/{mode['restarts']} fitted", _mode_cells(mode), "law")
     zero = (result["baselines"]["zero"] or {}).get("gen_loss")
     for key, name in BASELINES.items():
         if result["baselines"][key] is not None:
             yield Row(name, _baseline_cells(result["baselines"][key], zero), "reference")
+
+
+def _fitted(gd: Json) -> str:
+    """How many restarts fitted, and how many diverged."""
+    diverged = gd.get("diverged")
+    return f"{gd['converged']}/{gd['restarts']} fitted" + (f", {diverged} diverged" if diverged else "")
 
 
 def _law_cells(law: Json | None) -> tuple[str, ...]:
@@ -177,6 +194,11 @@ def legend_line(result: Json) -> str:
         parts += [
             f"{rounded(100 * share)} % of the prior's draws are not finite: they fit nothing, and its row is of the others"
         ]
+    gd = result["gd"]
+    if gd is not None:
+        parts.append(f"GD: {OPTIMIZERS.get(gd['optimizer'], 'gradient descent')}")
+        parts += ["at ε: where a restart first passed it"] if gd["at_eps"] is not None else []
+        parts += [reason] if (reason := result["reasons"].get("gd_diverged")) else []
     return "; ".join(parts)
 
 

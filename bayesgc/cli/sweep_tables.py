@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bayesgc.analysis.equal_fit import descent_variable
 from bayesgc.analysis.numerals import duration
 from bayesgc.analysis.panels import REPLICATES, axes_of
 from bayesgc.experiments.cell import Cell
@@ -70,17 +71,19 @@ def _table(dataset: xr.Dataset, panel: str | None) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), title=panel and escape(panel), title_justify="left")
     for name in axes:
         table.add_column(name, justify="right")
-    for name in ("prior", "G&C", "quartiles", "GD", "zero", "log P(fit)", "± MC"):
+    descent = descent_variable(dataset)
+    gd = "GD end" if descent == "gd_gen_loss" else "GD at ε"
+    for name in ("prior", "G&C", "quartiles", gd, "zero", "log P(fit)", "± MC"):
         table.add_column(name, justify="right", no_wrap=True)
     stacked = dataset.stack(row=axes) if axes else dataset.expand_dims("row")
     for i in range(stacked.sizes["row"]):
         cell = stacked.isel(row=i)
         place = [escape(str(cell[name].values)) for name in axes]
-        table.add_row(*place, *_medians(cell))
+        table.add_row(*place, *_medians(cell, descent))
     return table
 
 
-def _medians(cell: xr.Dataset) -> list[str]:
+def _medians(cell: xr.Dataset, descent: str) -> list[str]:
     def median(name: str, digits: int = 4) -> str:
         values = _known(cell[name])
         fewer = f" ({values.size}/{tasks})" if values.size < tasks else ""
@@ -94,7 +97,7 @@ def _medians(cell: xr.Dataset) -> list[str]:
         median("prior_gen_loss"),
         median("posterior_gen_loss"),
         f"{low:.4f}–{high:.4f}" if known.size else "-",
-        median("gd_gen_loss"),
+        median(descent),
         median("zero_gen_loss"),
         median("log_volume", 1),
         f"{np.median(errors):.1%}" if errors.size else "-",

@@ -17,6 +17,7 @@ from bayesgc.analysis.storage import CREATOR, DAMAGE, load, save
 from bayesgc.analysis.summary import BASELINES, result_object
 from bayesgc.experiments import limits
 from bayesgc.experiments.cell import Cell
+from bayesgc.experiments.equal_fit import at_threshold
 from bayesgc.experiments.store import CELLS, DESCENTS, FAILURES, SCHEMA, Store, describe
 from bayesgc.experiments.sweep import Sweep
 from bayesgc.inference.descent import fitted_below
@@ -50,6 +51,8 @@ NUMBERS = (
     "gd_train_loss",
     "gd_restarts",
     "gd_converged",
+    "gd_diverged",
+    *(f"gd_at_eps_{name}" for name in ("gen_loss", "gen_loss_q25", "gen_loss_q75", "train_loss", "converged")),
     *(f"{name}_gen_loss" for name in BASELINES),
     "zero_train_loss",
     *limits.NAMES,
@@ -65,7 +68,9 @@ LONG_NAMES = {
     "posterior_gen_loss_believable": "1 where the mean of L_gen given the fit and its error can be believed, else 0",
     "prior_gen_loss_believable": "1 where the mean of L_gen under the prior and its error can be believed, else 0",
     "better_than_prior": "P(L_gen of a draw that fits < L_gen of a draw of the prior)",
-    "gd_gen_loss": "median L_gen of gradient descent over the restarts that fitted",
+    "gd_gen_loss": "median L_gen of gradient descent at its end, over the restarts that fitted",
+    "gd_at_eps_gen_loss": "median L_gen of gradient descent where it first passed ε, over the restarts that did",
+    "gd_at_eps_train_loss": "median L_train of gradient descent where it first passed ε",
     "zero_gen_loss": "L_gen of the zero matrix",
     "wide_gen_loss": "E[L_gen] given the fit as the width goes to infinity",
     "wide_prior_gen_loss": "E[L_gen] under the prior as the width goes to infinity",
@@ -212,19 +217,31 @@ def _descended(runs: xr.Dataset, cell: Cell, row: Row) -> Row:
     """The restarts on this cell's task that fitted, by the rule of a single run; of a failed cell only their number."""
     own = runs.sel(task_seed=cell.options.task_seed)
     train = own["train_loss"].values
+    found: Row = {"gd_restarts": train.size}
+    if "diverged" in own:
+        found["gd_diverged"] = int(own["diverged"].values.astype(bool).sum())
     if "eps" not in row or "zero_train_loss" not in row:
-        return {"gd_restarts": train.size}
-    fitted = train < fitted_below(float(row["eps"]), float(row["zero_train_loss"]))
-    found: Row = {"gd_restarts": train.size, "gd_converged": int(fitted.sum())}
-    if not fitted.any() or "gen_loss" not in own:
         return found
-    low, middle, high = np.quantile(own["gen_loss"].values[fitted].astype(float), [0.25, 0.5, 0.75])
-    return found | {
-        "gd_gen_loss": middle,
-        "gd_gen_loss_q25": low,
-        "gd_gen_loss_q75": high,
-        "gd_train_loss": float(np.median(train[fitted])),
-    }
+    eps = float(row["eps"])
+    fitted = train < fitted_below(eps, float(row["zero_train_loss"]))
+    gen = own["gen_loss"].values if "gen_loss" in own else np.full(train.shape, math.nan)
+    found |= _spread("gd", train, gen, fitted)
+    # Levels end where a descent was not followed any further.
+    if eps > 0 and "curve_threshold" in own and eps >= own["curve_threshold"].values.min():
+        curve = (own[f"curve_{name}"].values for name in ("threshold", "train_loss", "gen_loss"))
+        train, gen = at_threshold(*curve, eps)
+        found |= _spread("gd_at_eps", train, gen, np.isfinite(train))
+    return found
+
+
+def _spread(law: str, train: np.ndarray, gen: np.ndarray, fitted: np.ndarray) -> Row:
+    """How many restarts fitted, and median and quartiles of their losses."""
+    found: Row = {f"{law}_converged": int(fitted.sum())}
+    if not np.isfinite(gen[fitted]).any():
+        return found
+    low, middle, high = np.quantile(gen[fitted].astype(float), [0.25, 0.5, 0.75])
+    losses: Row = {f"{law}_gen_loss{end}": each for end, each in (("", middle), ("_q25", low), ("_q75", high))}
+    return found | losses | {f"{law}_train_loss": float(np.median(train[fitted]))}
 
 
 def _flags(cell: Cell, row: Row, descent_failure: str | None) -> list[str]:
@@ -239,6 +256,8 @@ def _flags(cell: Cell, row: Row, descent_failure: str | None) -> list[str]:
         flags.append("the zero matrix fits")
     if row.get("gd_converged") == 0:
         flags.append("no restart of gradient descent fitted")
+    if row.get("gd_diverged"):
+        flags.append(f"{row['gd_diverged']} of {row['gd_restarts']} restarts of gradient descent diverged")
     if cell.options.gd and descent_failure is not None:
         flags.append(f"gradient descent failed: {descent_failure}")
     return flags

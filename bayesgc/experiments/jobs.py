@@ -214,13 +214,16 @@ def _descend(model: Model, tasks: list[Task], method: GradientDescent, options: 
 
 
 def _descents(found: list[Descent], task_seeds: list[int], *, seconds: float) -> xr.Dataset:
-    """The end points and the training losses on the way, of every restart on every task."""
+    """The end points, the training losses on the way and the curve of descent, of every restart on every task."""
     dims = ("task_seed", "restart")
     variables: dict[str, Any] = {
         name: (dims, np.stack([one.quantities[name].numpy() for one in found]))
         for name in ("gen_loss", "train_loss", "effective_rank", "nuclear_norm")
         if name in found[0].quantities
     }
+    if found[0].diverged is not None:
+        flags = [one.diverged.numpy() for one in found if one.diverged is not None]
+        variables["diverged"] = (dims, np.stack(flags))
     variables["steps"] = (dims, np.stack([one.steps.numpy() for one in found]))
     axes = (
         ("row", "col")
@@ -229,6 +232,7 @@ def _descents(found: list[Descent], task_seeds: list[int], *, seconds: float) ->
     )
     variables["end_to_end"] = ((*dims, *axes), np.stack([one.end_to_end.numpy() for one in found]))
     coords: dict[str, Any] = {"task_seed": task_seeds}
+    variables |= _curves(found)
     if steps := sorted({step for one in found for step in one.trace or ()}):
         coords["step"] = steps
         losses = [np.stack([_losses_at(one, step) for step in steps], axis=-1) for one in found]
@@ -241,6 +245,16 @@ def _descents(found: list[Descent], task_seeds: list[int], *, seconds: float) ->
         "versions": to_json(versions()),
     }
     return xr.Dataset(variables, coords, attributes)
+
+
+def _curves(found: list[Descent]) -> dict[str, Any]:
+    """The losses of every restart at its first passage of each level; levels are shares of each task's zero loss."""
+    curves = [one.curve for one in found if one.curve is not None]
+    losses = {name: np.stack([getattr(one, name) for one in curves]) for name in ("train_loss", "gen_loss")}
+    levels = np.stack([one.threshold for one in curves])
+    return {"curve_threshold": (("task_seed", "level"), levels)} | {
+        f"curve_{name}": (("task_seed", "restart", "level"), values) for name, values in losses.items()
+    }
 
 
 def _losses_at(descent: Descent, step: int) -> np.ndarray:

@@ -70,6 +70,16 @@ STUDIES: dict[str, Study] = {
             "width-5": ({"width": 5}, {"depth": [5, 20, 80, 1000]}),
         },
     ),
+    "equal-fit": Study(
+        "Equal fit",
+        "How much better than Guess & Check is gradient descent where it fits no better?",
+        {},
+        panels={"small start": {"gd_init": "small"}, "start at the prior": {"gd_init": "prior"}},
+        parts={
+            "depth": (_DEPTH, {"depth": [2, 8]}),
+            "width": (_WIDTH | {"gd_lr": 1e-3}, {"width": [5, 80]}),
+        },
+    ),
     "thresholds": Study(
         "The threshold against depth",
         "Does depth still help Guess & Check as ε goes to zero?",

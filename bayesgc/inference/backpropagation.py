@@ -41,8 +41,8 @@ class Weights(ABC):
         """The raw end-to-end arrays, vectorised row-major."""
 
     @abstractmethod
-    def backpropagate(self) -> Float[Tensor, " start"]:
-        """Fill ``gradient`` with that of the training loss; returns the loss."""
+    def backpropagate(self) -> tuple[Float[Tensor, " start"], Float[Tensor, "start entry"]]:
+        """Fill ``gradient`` with that of the training loss; returns the loss and the raw end-to-end arrays."""
 
     @cached_property
     def layers(self) -> Layers:
@@ -73,8 +73,8 @@ class Factors(Weights):
         """The raw end-to-end matrices, vectorised row by row."""
         return self._forward(self.layers)[-1].flatten(1)
 
-    def backpropagate(self) -> Float[Tensor, " start"]:
-        """Fill ``gradient`` with that of the training loss; returns the loss."""
+    def backpropagate(self) -> tuple[Float[Tensor, " start"], Float[Tensor, "start entry"]]:
+        """Fill ``gradient`` with that of the training loss; returns the loss and the raw end-to-end arrays."""
         layers, gradients = self.layers, self.gradients
         values = self._forward(layers)
         residual = self.misfit.residual(values[-1].flatten(1))
@@ -85,7 +85,7 @@ class Factors(Weights):
             if self.activation.name != "linear":
                 back = back.mul_(self.activation.slope(values[j - 1]))
         gradients[0].copy_(back)
-        return residual.square().mean(1)
+        return residual.square().mean(1), values[-1].flatten(1)
 
     def _forward(self, layers: Layers) -> Layers:
         """σ(W_1), σ(W_2 σ(W_1)), …, and last the end-to-end matrix, which no activation follows."""
@@ -109,15 +109,15 @@ class DifferentiatedWeights(Weights):
         """The raw end-to-end arrays, vectorised row-major."""
         return self.assemble(self.layers)
 
-    def backpropagate(self) -> Float[Tensor, " start"]:
-        """Fill ``gradient`` with that of the training loss; returns the loss."""
+    def backpropagate(self) -> tuple[Float[Tensor, " start"], Float[Tensor, "start entry"]]:
+        """Fill ``gradient`` with that of the training loss; returns the loss and the raw end-to-end arrays."""
         with torch.enable_grad():
             flat = self.flat.detach().requires_grad_()
             vectors = self.assemble(self._views(flat))
         residual = self.misfit.residual(vectors.detach())
         back = self.misfit.adjoint(residual * (2 / residual.shape[1]))
         self.gradient.copy_(torch.autograd.grad(vectors, flat, back)[0])
-        return residual.square().mean(1)
+        return residual.square().mean(1), vectors.detach()
 
 
 def weights_of(

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -22,8 +23,9 @@ from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.functionals import quantities
 from bayesgc.inference.misfit import misfit
 from bayesgc.inference.optimizers import OPTIMIZERS
-from bayesgc.inference.records import Descent
-from bayesgc.inference.steps import Descending
+from bayesgc.inference.passages import Way
+from bayesgc.inference.records import Descent, DescentCurve, Passage
+from bayesgc.inference.steps import FITTED, Descending
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.inference.unconstrained import UnconstrainedProgram
 from bayesgc.models import Factorization, Whitened, WhitenedProgram
@@ -43,6 +45,12 @@ MOST_MEASURED = 2**26
 a quarter of a GiB in float32. A fixed number, since the batch decides how sums are rounded."""
 MOST_WORK = 10**11
 """Weights × restarts × steps; on two cores each takes 10 to 60 ns, so that this is about an hour."""
+_LEVELS_A_DECADE, _HIGHEST, _LOWEST = 16, 1, -6
+"""The levels of the curve of descent, from the power of ten in the zero predictor's loss that no fit is above on."""
+_NO_ZERO = -12
+"""The lowest level where a descent stops at no loss: what rounding leaves in float32."""
+_EXPLODED = 10.0
+"""A restart has diverged when it ends this many times above both its start and the zero predictor."""
 
 
 @dataclass(frozen=True)
@@ -117,17 +125,33 @@ class GradientDescent:
         fewer = min(steps, MOST_WORK // (weights * restarts))
         return f"{size} is too much; --restarts {restarts} --gd-steps {fewer} is the most, or fewer restarts"
 
-    def run(self, model: Factorization, criterion: Criterion, seed: int, control: Control) -> Descent:
+    def run(
+        self,
+        model: Factorization,
+        criterion: Criterion,
+        seed: int,
+        control: Control,
+        thresholds: Sequence[float] = (),
+    ) -> Descent:
         """Descend from every start; a restart is converged when it ends below `fitted_below`.
+
+        It goes on below its tolerance until it is at or below ε, at ε = 0 until 1e-6 of the zero predictor's loss, so
+        that it is known at equal fit; its end is where it reached the tolerance. ``thresholds`` are training losses at
+        which the curve of descent is to be known beside ε and its own levels.
 
         Raises:
             InputError: where `why_too_large` has something to say.
         """
-        [found] = self.run_together(model, [criterion], seed, control)
+        [found] = self.run_together(model, [criterion], seed, control, thresholds)
         return found
 
     def run_together(
-        self, model: Factorization, criteria: Sequence[Criterion], seed: int, control: Control
+        self,
+        model: Factorization,
+        criteria: Sequence[Criterion],
+        seed: int,
+        control: Control,
+        thresholds: Sequence[float] = (),
     ) -> list[Descent]:
         """`run` on several tasks of one shape; a restart begins at the same weights on each of them.
 
@@ -138,17 +162,23 @@ class GradientDescent:
             raise InputError(f"{reason}.")
         measured = sum(criterion.task.measurements.count for criterion in criteria) * math.prod(shape)
         if len(criteria) > 1 and self.restarts * measured > MOST_MEASURED:
-            return [self.run(model, criterion, seed, control) for criterion in criteria]
+            return [self.run(model, criterion, seed, control, thresholds) for criterion in criteria]
         method = self.resolved(model, shape)
         with torch.no_grad(), one_thread_each():
             factors = method.start(model, criteria, seed)
             rule = OPTIMIZERS[method.optimizer].build(method.lr, float(method.momentum or 0.0), factors.flat)
-            zero = torch.tensor([criterion.task.zero_train_loss for criterion in criteria]).to(factors.flat)
-            descending = Descending(factors, rule, (method.tol * zero).repeat_interleave(self.restarts))
+            descending = Descending(factors, rule, method._way(criteria, thresholds, factors.flat))
             descending.descend(int(method.steps or 0), control)
             return [method._ended(descending, i, criterion, control) for i, criterion in enumerate(criteria)]
 
-    def run_program(self, whitened: WhitenedProgram, criterion: Criterion, seed: int, control: Control) -> Descent:
+    def run_program(
+        self,
+        whitened: WhitenedProgram,
+        criterion: Criterion,
+        seed: int,
+        control: Control,
+        thresholds: Sequence[float] = (),
+    ) -> Descent:
         """The same for a Pyro program: from the prior's own draws, in the unconstrained coordinates of its sites.
 
         A program has no other start, whatever ``init`` says. It takes 5000 steps unless told otherwise.
@@ -160,8 +190,7 @@ class GradientDescent:
             parts = ([(1, free.size)], misfit([criterion.task], self.restarts, flat), flat, torch.zeros_like(flat))
             weights = DifferentiatedWeights(*parts, free.assembled())
             rule = OPTIMIZERS[method.optimizer].build(method.lr, float(method.momentum or 0.0), flat)
-            goal = torch.full((self.restarts,), method.tol * criterion.task.zero_train_loss).to(flat)
-            descending = Descending(weights, rule, goal)
+            descending = Descending(weights, rule, method._way([criterion], thresholds, flat))
             descending.descend(int(method.steps or 0), control)
             return method._ended(descending, 0, criterion, control)
 
@@ -174,19 +203,43 @@ class GradientDescent:
         values = {name: value[0] for name, value in whitened.weights(column).items()}
         return free.inverse(values).to(criterion.dtype)
 
+    def _way(self, criteria: Sequence[Criterion], thresholds: Sequence[float], like: Tensor) -> Way:
+        """What is to be noted on the way: levels of the curve, and the states where a start fits and at its goal."""
+        tasks = [criterion.task for criterion in criteria]
+        levels = [self.levels(criterion, thresholds) for criterion in criteria]
+        ends = [(self._followed(each), self.tol * each.task.zero_train_loss) for each in criteria]
+        return Way(tasks, np.stack(levels), np.array(ends), like)
+
+    def levels(self, criterion: Criterion, thresholds: Sequence[float] = ()) -> Float[np.ndarray, " level"]:
+        """The training losses at which the curve of descent is known, falling: sixteen in each factor of ten."""
+        lowest = min(_LOWEST, math.log10(self.tol) if self.tol else _NO_ZERO)
+        count = 1 + math.ceil(_LEVELS_A_DECADE * (_HIGHEST - lowest))
+        own = criterion.task.zero_train_loss * 10.0 ** (_HIGHEST - np.arange(count) / _LEVELS_A_DECADE)
+        asked = {float(each) for each in (*thresholds, criterion.eps) if 0 < each < math.inf}
+        return np.sort(np.concatenate([own, sorted(asked)]))[::-1]
+
+    @staticmethod
+    def _followed(criterion: Criterion) -> float:
+        """The training loss down to which a start is followed, whatever tolerance it is stopped at."""
+        return criterion.eps or 10.0**_LOWEST * criterion.task.zero_train_loss
+
     def _ended(self, descending: Descending, index: int, criterion: Criterion, control: Control) -> Descent:
         """The record of the restarts on one task."""
         own = slice(index * self.restarts, (index + 1) * self.restarts)
-        vectors = descending.vectors[own]
+        vectors, zero = descending.vectors[own], criterion.task.zero_train_loss
         found = quantities(criterion.task, vectors.T)
+        exploded = found["train_loss"] > _EXPLODED * descending.began[own].clamp_min(zero)
         return Descent(
             configuration={key: value for key, value in asdict(self).items() if value is not None},
             end_to_end=vectors.unflatten(-1, criterion.task.shape).cpu(),
             quantities={name: values.cpu() for name, values in found.items()},
-            converged=(found["train_loss"] < fitted_below(criterion.eps, criterion.task.zero_train_loss)).cpu(),
+            converged=(found["train_loss"] < fitted_below(criterion.eps, zero)).cpu(),
             steps=descending.steps[own].cpu(),
             seconds=control.seconds,
             trace={step: losses[own] for step, losses in descending.trace},
+            at_eps=_passage(descending.way, own, criterion) if criterion.eps > 0 else None,
+            curve=_curve(descending.way, own, index),
+            diverged=(exploded | ~found["train_loss"].isfinite()).cpu(),
         )
 
     def start(self, model: Factorization, criteria: Sequence[Criterion], seed: int) -> Weights:
@@ -215,6 +268,25 @@ class GradientDescent:
         normals = draw_columns(prior, source, 1, device=like.device, dtype=like.dtype)
         for layer, draw in zip(factors.layers, prior.weights(normals).values(), strict=True):
             layer[starts] = draw[0]
+
+
+def _passage(way: Way, own: slice, criterion: Criterion) -> Passage:
+    """Where the restarts on one task first fitted."""
+    vectors = way.vectors[FITTED, own]
+    return Passage(
+        end_to_end=vectors.unflatten(-1, criterion.task.shape).cpu(),
+        quantities={name: values.cpu() for name, values in quantities(criterion.task, vectors.T).items()},
+        reached=way.ends.passed(FITTED)[own].cpu(),
+        steps=way.ends.steps[own, FITTED].cpu(),
+    )
+
+
+def _curve(way: Way, own: slice, index: int) -> DescentCurve:
+    """The curve of the restarts on one task; a threshold that was asked for may be one of its own levels."""
+    levels = way.heights[index]
+    _, first = np.unique(-levels, return_index=True)
+    losses = (each[own].cpu().numpy()[:, first] for each in (way.train_loss, way.gen_loss))
+    return DescentCurve(levels[first], *losses)
 
 
 def fitted_below(eps: float, zero_train_loss: float) -> float:

@@ -95,7 +95,7 @@ class OptimizerChoice:
 
 
 OPTIMIZERS = {
-    "group-rmsprop": OptimizerChoice("RMSprop with one average for all weights, as in the paper", GroupRMSprop),
+    "group-rmsprop": OptimizerChoice("RMSprop with one shared average for all weights, as in the paper", GroupRMSprop),
     "gd": OptimizerChoice("plain gradient descent", HeavyBall),
     "momentum": OptimizerChoice("gradient descent with heavy-ball momentum 0.9", HeavyBall, momentum=0.9),
     "adam": OptimizerChoice("Adam", Adam),

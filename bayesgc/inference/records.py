@@ -135,11 +135,37 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Passage:
+    """Where each restart's training loss first was at or below ε: its state then, the same as at its end.
+
+    Where ``reached`` is false the restart never fitted, its numbers are NaN, and ``steps`` is −1.
+    """
+
+    end_to_end: Float[Tensor, "restart *shape"]
+    quantities: dict[str, Float[Tensor, "restart *rest"]]
+    reached: Bool[Tensor, " restart"]
+    steps: Int[Tensor, " restart"]
+
+
+@dataclass(frozen=True)
+class DescentCurve:
+    """Both losses where each restart's training loss first was at or below a threshold; NaN where it never was.
+
+    Thresholds fall. ``gen_loss`` is NaN throughout where it is not known.
+    """
+
+    threshold: Float[np.ndarray, " level"]
+    train_loss: Float[np.ndarray, "restart level"]
+    gen_loss: Float[np.ndarray, "restart level"]
+
+
+@dataclass(frozen=True)
 class Descent:
     """The record of gradient descent or of the mode: one end point a restart, a spread and not a posterior.
 
     ``energy`` is −log prior density of the weights, counted from the density's peak where that is known; ``trace`` the
-    training losses before some of the steps, by their number.
+    training losses before some of the steps, by their number, also of those that a restart makes beyond its end to come
+    down to ε. ``at_eps`` is there for gradient descent at ε > 0, ``curve`` and ``diverged`` for all gradient descent.
     """
 
     configuration: dict[str, float | int | str]
@@ -150,6 +176,9 @@ class Descent:
     seconds: float
     energy: Float[Tensor, " restart"] | None = None
     trace: dict[int, Float[np.ndarray, " restart"]] | None = None
+    at_eps: Passage | None = None
+    curve: DescentCurve | None = None
+    diverged: Bool[Tensor, " restart"] | None = None
 
 
 @dataclass(frozen=True)

@@ -185,8 +185,9 @@ def mean_log_chi2(freedom: int) -> float:
 
 
 def spectrum(result: xr.DataTree) -> dict[str, Any]:
-    kept = {law: result[law]["converged"].values.astype(bool) for law in ("gd", "map")}
-    matrices = {law: result[law]["end_to_end"].values for law in ("prior", "posterior", "gd", "map")}
+    groups = {"prior": "prior", "posterior": "posterior", "gd": "gd_at_eps", "map": "map"}
+    kept = {law: result[groups[law]]["converged"].values.astype(bool) for law in ("gd", "map")}
+    matrices = {law: result[group]["end_to_end"].values for law, group in groups.items()}
     sizes = {"prior": 240, "posterior": EFFECTIVE, "gd": None, "map": None}
     laws = {
         law: law_of_spectrum(each[kept[law]] if law in kept else each, sizes[law]) for law, each in matrices.items()
@@ -224,7 +225,8 @@ def entry(result: xr.DataTree, label: str, volume: float) -> dict[str, Any]:
         "outcome": "converged",
         **laws,
         "better_than_prior": chance_of_less(*losses, (EFFECTIVE, 240)),
-        "gd": restarts(result, "gd"),
+        "gd": restarts(result, "gd")
+        | {"optimizer": "group-rmsprop", "diverged": 0, "at_eps": restarts(result, "gd_at_eps")},
         "map": most_probable(result),
         "baselines": baselines(result),
         "diagnostics": {
@@ -236,12 +238,15 @@ def entry(result: xr.DataTree, label: str, volume: float) -> dict[str, Any]:
         "below": {
             "delta": zero / 10,
             **{law: {"estimate": each["mean"], "mcse": each["mcse"] or None} for law, each in shares.items()},
-            "gd": (good(result, "gd", "gen_loss") < zero / 10).mean(),
+            "gd": (good(result, "gd_at_eps", "gen_loss") < zero / 10).mean(),
         },
         "distance_from_prior": {
             name: apart(flat(result, "posterior", name), flat(result, "prior", name)) for name in MATRIX_FUNCTIONS
         },
-        "standing": {law: {name: place(result, law, name) for name in MATRIX_FUNCTIONS} for law in ("gd", "map")},
+        "standing": {
+            law: {name: place(result, group, name) for name in MATRIX_FUNCTIONS}
+            for law, group in (("gd", "gd_at_eps"), ("map", "map"))
+        },
         "dependence": dependence(result),
         "spectrum": spectrum(result),
     }  # fmt: skip

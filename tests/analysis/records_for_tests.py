@@ -12,7 +12,18 @@ import xarray as xr
 
 import bayesgc.task as tasks
 from bayesgc.analysis.datatree import assemble
-from bayesgc.inference.records import Descent, Draws, Estimate, Levels, Outcome, Reference, Run, Summary
+from bayesgc.inference.records import (
+    Descent,
+    DescentCurve,
+    Draws,
+    Estimate,
+    Levels,
+    Outcome,
+    Passage,
+    Reference,
+    Run,
+    Summary,
+)
 from bayesgc.task import ObservedCells, Task
 
 CHAINS, DRAWS, RESTARTS = 4, 60, 12
@@ -130,7 +141,28 @@ def descent(task: Task, spread: float, *, converged: int = RESTARTS) -> Descent:
         converged=torch.arange(RESTARTS) < converged,
         steps=torch.arange(RESTARTS) * 10,
         seconds=1.5,
+        at_eps=passage(task, spread, converged),
+        curve=curve(task),
+        diverged=torch.zeros(RESTARTS, dtype=torch.bool),
     )
+
+
+def passage(task: Task, spread: float, reached: int) -> Passage:
+    """The same restarts at ε, three times as far from the truth as at their end."""
+    end_to_end = matrices(task, (RESTARTS,), 3 * spread, 32)
+    there = torch.arange(RESTARTS) < reached
+    found = quantities(task, end_to_end)
+    for values in (end_to_end, *found.values()):
+        values[~there] = torch.nan
+    return Passage(end_to_end, found, there, torch.where(there, 5, -1))
+
+
+def curve(task: Task) -> DescentCurve:
+    """Losses that fall with the threshold; the last restart passes none of the lower half."""
+    threshold = np.geomspace(1.0, 1e-6, 25)
+    train = np.repeat(0.95 * threshold[None], RESTARTS, axis=0)
+    train[-1, 12:] = np.nan
+    return DescentCurve(threshold, train, np.full_like(train, np.nan) if task.truth is None else 2 * train)
 
 
 def mode(task: Task, *, converged: int = RESTARTS) -> Descent:

@@ -16,7 +16,7 @@ from bayesgc.analysis.summary import result_object
 
 FLOATS = (
     "prior_gen_loss", "prior_gen_loss_mcse", "posterior_gen_loss", "posterior_gen_loss_mcse", "log_volume",
-    "log_volume_mcse", "gd_gen_loss", "gd_gen_loss_q25", "gd_gen_loss_q75", "seconds", "eps",
+    "log_volume_mcse", "gd_at_eps_gen_loss", "gd_gen_loss", "gd_gen_loss_q25", "gd_gen_loss_q75", "seconds", "eps",
 )  # fmt: skip
 STRINGS = ("outcome", "method", "failure", "flag", "key")
 
@@ -68,4 +68,6 @@ def numbers(tree: xr.DataTree) -> dict[str, Any]:
         found |= {"log_volume": result["log_volume"]["estimate"], "log_volume_mcse": result["log_volume"]["mcse"]}
     if result["gd"] is not None and result["gd"]["gen_loss"] is not None:
         found["gd_gen_loss"] = result["gd"]["gen_loss"]["median"]
+    if result["gd"] is not None and result["gd"]["at_eps"] is not None:
+        found["gd_at_eps_gen_loss"] = result["gd"]["at_eps"]["gen_loss"]["median"]
     return found | {"seconds": result["seconds"]["total"], "flag": "", "failure": "", "key": "k"}

@@ -83,11 +83,34 @@ def test_wide_nets_reach_the_prior(tmp_path, share, verdict):
 def test_descent_generalises_where_it_does_at_every_point(tmp_path, worst, verdict):
     losses = np.full((3, TASKS), 0.001)
     losses[1] = worst
-    assert verdicts(write(tmp_path / "s", "width", gd_gen_loss=losses))["gradient descent generalises"] == verdict
+    found = verdicts(write(tmp_path / "s", "width", gd_at_eps_gen_loss=losses))
+    assert found["gradient descent generalises"] == verdict
+    assert found["gradient descent generalises at its end"] == "holds"
 
 
 def test_descent_that_did_not_fit_is_no_evidence(tmp_path):
     assert "gradient descent generalises" not in verdicts(write(tmp_path / "s", "width", gd_gen_loss=np.nan))
+
+
+def test_of_an_old_store_the_end_of_descent_alone_is_judged(tmp_path):
+    found = verdicts(write(tmp_path / "s", "width", gd_gen_loss=0.001))
+    assert found["gradient descent generalises at its end"] == "holds"
+    assert "gradient descent generalises" not in found
+
+
+@pytest.mark.parametrize(("at_eps", "verdict"), [(0.05, "holds"), (0.1, "fails"), (0.2, "fails")])
+def test_what_is_left_of_the_gap_at_equal_fit(tmp_path, at_eps, verdict):
+    # The posterior has 0.1: at its end descent is far below it whatever it was at equal fit.
+    losses = at_eps * np.linspace(0.99, 1.01, TASKS)
+    store = write(tmp_path / "s", "depth", gd_at_eps_gen_loss=losses, gd_at_eps_train_loss=0.003, gd_train_loss=4e-8)
+    claims = [claim for claim in judge([store]).claims if "does better" in claim.claim]
+    found = {(claim.claim, claim.panel.rpartition(" ")[2]): claim for claim in claims}
+    assert {place for _, place in found} == {"2", "10"}
+    for place in ("2", "10"):
+        equal, end = (found[f"gradient descent does better {when}", place] for when in ("at equal fit", "at its end"))
+        assert (equal.verdict, end.verdict) == (verdict, "holds")
+        assert equal.effect == pytest.approx(at_eps / 0.1, rel=1e-3)
+        assert "descent at ε 0.0030, descent at its end 4.0e-08" in equal.note
 
 
 def test_effect_and_errors_are_those_of_the_rule(tmp_path):
@@ -155,7 +178,7 @@ def test_a_claim_is_undecided_while_tasks_have_no_number(tmp_path, factors):
 def test_descent_that_fits_some_tasks_only_does_not_generalise_at_every_point(tmp_path, largest, verdict, tasks, note):
     losses = np.full((3, TASKS), 0.001)
     losses[0], losses[2, 2:] = largest, np.nan
-    claims = judge([write(tmp_path / "s", "depth", gd_gen_loss=losses)]).claims
+    claims = judge([write(tmp_path / "s", "depth", gd_at_eps_gen_loss=losses)]).claims
     [claim] = [claim for claim in claims if claim.claim == "gradient descent generalises"]
     assert (claim.verdict, claim.tasks, claim.note) == (verdict, tasks, note)
 

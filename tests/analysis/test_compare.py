@@ -76,7 +76,7 @@ def test_losses_rarity_and_shares_are_those_of_the_draws() -> None:
     assert entry["below"]["posterior"]["mcse"] == pytest.approx(math.sqrt(below * (1 - below) / 119))
     share = (prior.values < zero / 2).mean()
     assert entry["below"]["prior"]["mcse"] == pytest.approx(math.sqrt(share * (1 - share) / (prior.size - 1)))
-    assert entry["below"]["gd"] == pytest.approx(float((result["gd"]["gen_loss"] < zero / 2).mean()))
+    assert entry["below"]["gd"] == pytest.approx(float((result["gd_at_eps"]["gen_loss"] < zero / 2).mean()))
 
 
 def test_an_event_that_no_draw_saw_has_no_error() -> None:

@@ -178,13 +178,18 @@ def test_every_number_of_the_printed_tables(pair: tuple[xr.DataTree, xr.DataTree
     shown, words = printed(comparison), {0.0: "below all", 1.0: "above all"}
     expected = [entry(result, label, volume) for result, label, volume in zip(pair, "ab", (-8.4, -6.0), strict=True)]
     for each in expected:
-        gd, known, seen = each["gd"]["gen_loss"], each["dependence"], each["spectrum"]
+        gd, known, seen = each["gd"]["at_eps"]["gen_loss"], each["dependence"], each["spectrum"]
         means = [with_error(each[law]["gen_loss"]["mean"], each[law]["gen_loss"]["mcse"]) for law in LAWS]
         share, gap = each["below"]["posterior"], seen["prior"]["gap_per_layer"]
         stands = [each["standing"]["gd"][name] for name in MATRIX_FUNCTIONS]
         places = [words.get(one["quantile"], with_error(one["quantile"], one["mcse"], 1)) for one in stands]
         assert {
             line(each["label"], *means, f"{rounded(gd['median'], 2)} {quartiles(gd['q25'], gd['q75'])}"),
+            line(
+                each["label"], rounded(each["posterior"]["train_loss"]["mean"], 2),
+                *(rounded(one["train_loss"]["median"], 2) for one in (each["gd"]["at_eps"], each["gd"])),
+                rounded(each["gd"]["gen_loss"]["median"], 2),
+            ),
             line(
                 each["label"], with_error(each["rarity"]["bits"], each["rarity"]["mcse"], 1),
                 with_error(share["estimate"], share["mcse"], 1), *places,
@@ -213,7 +218,8 @@ def test_every_number_of_the_dataset(pair: tuple[xr.DataTree, xr.DataTree]) -> N
         expected = {
             **{f"{law}_gen_loss": each[law]["gen_loss"]["mean"] for law in LAWS},
             **{f"{law}_gen_loss_mcse": each[law]["gen_loss"]["mcse"] for law in LAWS},
-            "gd_gen_loss": each["gd"]["gen_loss"]["median"],
+            **{f"gd_{loss}": each["gd"][loss]["median"] for loss in ("gen_loss", "train_loss")},
+            **{f"gd_at_eps_{loss}": each["gd"]["at_eps"][loss]["median"] for loss in ("gen_loss", "train_loss")},
             "gd_quantile": each["standing"]["gd"]["gen_loss"]["quantile"],
             "gd_quantile_mcse": each["standing"]["gd"]["gen_loss"]["mcse"] or math.nan,
             **{f"{law}_below": each["below"][law]["estimate"] for law in LAWS},

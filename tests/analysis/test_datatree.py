@@ -17,14 +17,17 @@ from bayesgc.validate import InputError
 def test_groups_and_dimensions_are_the_documented_ones() -> None:
     result = tree(weights=True)
     assert set(result.children) == {
-        "posterior", "prior", "gd", "sample_stats", "levels", "observed_data", "constant_data", "ground_truth"
+        "posterior", "prior", "gd", "gd_at_eps", "sample_stats", "levels", "observed_data", "constant_data",
+        "ground_truth",
     }  # fmt: skip
     posterior = result["posterior"].to_dataset()
     assert dict(posterior["end_to_end"].sizes) == {"chain": CHAINS, "draw": DRAWS, "row": 4, "col": 3}
     assert posterior["singular_value"].dims == ("chain", "draw", "component")
     assert posterior["W1"].dims == ("chain", "draw", "W1_row", "W1_col")
     assert posterior["scale"].dims == ("chain", "draw")
-    assert dict(result["gd"]["end_to_end"].sizes) == {"restart": RESTARTS, "row": 4, "col": 3}
+    for group in ("gd", "gd_at_eps"):
+        assert dict(result[group]["end_to_end"].sizes) == {"restart": RESTARTS, "row": 4, "col": 3}
+    assert result["gd"]["curve_gen_loss"].dims == ("restart", "threshold")
     assert dict(result["constant_data"]["A"].sizes) == {"measurement": 7, "row": 4, "col": 3}
     assert result["levels"]["threshold"].dims == ("level",)
 

@@ -11,12 +11,25 @@ import pytest
 import torch
 import xarray as xr
 from jsonschema import Draft202012Validator
-from records_for_tests import CHAINS, DRAWS, configuration, descent, draws, levels, mode, run, sensing_task, tree
+from records_for_tests import (
+    CHAINS,
+    DRAWS,
+    RESTARTS,
+    configuration,
+    descent,
+    draws,
+    levels,
+    mode,
+    run,
+    sensing_task,
+    tree,
+)
 
 import bayesgc as gc
 from bayesgc.analysis import checks
 from bayesgc.analysis.diagnose import LOG_VOLUME_ERROR, diagnose
 from bayesgc.analysis.schema import schema
+from bayesgc.analysis.summary import result_object
 from bayesgc.inference import NUTS, MaximumAPosteriori, mixing, request
 from bayesgc.inference.records import Estimate, Outcome, Summary
 from bayesgc.settings import Settings
@@ -157,6 +170,17 @@ def test_restarts_are_counted_and_nothing_else_is_said_of_them() -> None:
     result = tree(gd=descent(sensing_task(), 0.01, converged=3))
     found = [check for check in diagnose(result).checks if "restarts" in check.name]
     assert [(check.found, check.status) for check in found] == [(0.25, "caution")]
+
+
+def test_restarts_that_diverged_take_a_smaller_step_and_not_more_of_them() -> None:
+    gone = dataclasses.replace(descent(sensing_task(), 0.01, converged=3), diverged=torch.arange(RESTARTS) >= 3)
+    result = tree(gd=gone)
+    found = {check.name: check for check in diagnose(result).checks if "gradient descent" in check.name}
+    assert found["restarts of gradient descent that diverged"].found == RESTARTS - 3
+    for check in found.values():
+        assert "lower --gd-lr" in check.advice
+        assert "raise --gd-steps" not in check.advice
+    assert f"{RESTARTS - 3} of {RESTARTS} restarts" in result_object(result)["reasons"]["gd_diverged"]
 
 
 def test_advice_for_restarts_names_what_their_search_takes() -> None:

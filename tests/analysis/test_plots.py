@@ -68,11 +68,12 @@ def test_losses_show_both_laws_every_restart_and_the_reference_points() -> None:
     density, strip = plot_losses(result).axes
     assert density.get_xscale() == "log"
     assert [text.get_text() for text in density.get_legend().get_texts()] == [
-        "prior", "G&C posterior", "gradient descent", "did not fit"
+        "prior", "G&C posterior", "GD, at ε", "GD, at its end", "did not fit"
     ]  # fmt: skip
     points = np.concatenate([collection.get_offsets() for collection in strip.collections])
-    assert len(points) == RESTARTS
-    np.testing.assert_allclose(np.sort(points[:, 0]), np.sort(result["gd"]["gen_loss"].values))
+    assert len(points) == 5 + RESTARTS
+    np.testing.assert_allclose(points[:5, 0], result["gd_at_eps"]["gen_loss"].values[:5])
+    np.testing.assert_allclose(np.sort(points[5:, 0]), np.sort(result["gd"]["gen_loss"].values))
     # The zero predictor and least squares leave the same held-out loss, so they share a label.
     assert [text.get_text() for text in strip.texts] == ["zero = least squares = min. nuclear norm", "chance"]
     assert "better than the prior" in density.get_title(loc="left")
@@ -91,7 +92,11 @@ def test_the_curve_shows_every_finite_level_with_its_band() -> None:
         assert band.min() == pytest.approx(float(lowest.min()))
     beside = [text.get_text() for text in top.get_legend().get_texts()]
     median = float(result["gd"]["gen_loss"].median())  # thirty times below the curve and more: said, not drawn
-    assert beside == ["G&C posterior", "prior", "zero", f"GD: {rounded(median, 2)}, below"]
+    assert beside == ["G&C posterior", "GD on its way", "prior", "zero", f"GD, at its end: {rounded(median, 2)}, below"]
+    x, y = top.lines[1].get_data()
+    known = result["gd"]["curve_gen_loss"].sel(threshold=slice(0.3, 0.0035))
+    np.testing.assert_allclose(x, known["threshold"])
+    np.testing.assert_allclose(y, known.median("restart"))
 
 
 def test_the_limit_of_exact_fits_is_a_line_and_no_point() -> None:
@@ -108,9 +113,10 @@ def test_the_limit_of_exact_fits_is_a_line_and_no_point() -> None:
 def test_the_joint_plot_has_every_restart_and_the_threshold() -> None:
     result = tree(gd=descent(sensing_task(), 0.01, converged=5))
     (axes,) = plot_joint(result).axes
-    offsets = axes.collections[2].get_offsets()
-    np.testing.assert_allclose(offsets[:, 0], result["gd"]["train_loss"].values[:5], rtol=1e-6)
-    np.testing.assert_allclose(offsets[:, 1], result["gd"]["gen_loss"].values[:5], rtol=1e-6)
+    for place, group in ((2, "gd_at_eps"), (3, "gd")):
+        offsets = axes.collections[place].get_offsets()
+        np.testing.assert_allclose(offsets[:, 0], result[group]["train_loss"].values[:5], rtol=1e-6)
+        np.testing.assert_allclose(offsets[:, 1], result[group]["gen_loss"].values[:5], rtol=1e-6)
     assert axes.lines[0].get_xdata()[0] == 0.0035
     assert "draws that fit better\ngeneralise better" in axes.get_title(loc="left")
 
@@ -120,7 +126,7 @@ def test_the_spectrum_shows_medians_of_shares_of_the_largest() -> None:
     (axes,) = plot_spectrum(result).axes
     singular = np.linalg.svd(result["posterior"]["end_to_end"].values.reshape(-1, 4, 3), compute_uv=False)
     drawn = {container.get_label(): container[0].get_ydata() for container in axes.containers}
-    assert list(drawn) == ["prior", "G&C posterior", "gradient descent", "truth"]
+    assert list(drawn) == ["prior", "G&C posterior", "GD, at ε", "truth"]
     np.testing.assert_allclose(drawn["G&C posterior"], np.median(singular / singular[:, :1], axis=0), rtol=1e-4)
 
 
@@ -211,7 +217,7 @@ def test_figures_are_written_in_the_format_named_or_refused_in_one_line(tmp_path
 def test_a_sweep_is_drawn_along_words_too_and_seeds_of_one_task_count_once() -> None:
     axes = {"activation": ["linear", "tanh"], "task_seed": [0, 1, 2], "seed": [0, 1, 2, 3]}
     source = np.random.default_rng(0)
-    names = (*LAWS, "posterior_gen_loss_mcse", "log_volume", "log_volume_mcse", "gd_converged", "gd_restarts")
+    names = (*LAWS, "posterior_gen_loss_mcse", "log_volume", "log_volume_mcse", "gd_at_eps_converged", "gd_restarts")
     cells = xr.Dataset({name: (tuple(axes), source.lognormal(size=(2, 3, 4))) for name in names}, coords=axes)
     losses, *_, bottom = plot_sweep(cells).axes
     assert [label.get_text() for label in bottom.get_xticklabels()] == ["linear", "tanh"]
@@ -224,7 +230,7 @@ def test_a_sweep_is_drawn_along_words_too_and_seeds_of_one_task_count_once() -> 
 
 def test_no_panel_of_a_sweep_is_cut_off_at_the_height_of_the_first():
     axes = {"panel": ["low", "high"], "depth": [2, 4], "task_seed": [0, 1]}
-    names = (*LAWS, "posterior_gen_loss_mcse", "log_volume", "log_volume_mcse", "gd_converged", "gd_restarts")
+    names = (*LAWS, "posterior_gen_loss_mcse", "log_volume", "log_volume_mcse", "gd_at_eps_converged", "gd_restarts")
     heights = np.broadcast_to(np.array([1.0, 7.0])[:, None, None], (2, 2, 2))
     figure = plot_sweep(xr.Dataset({name: (tuple(axes), heights) for name in names}, coords=axes))
     for ax in figure.axes[:2]:
@@ -236,7 +242,7 @@ def test_no_panel_of_a_sweep_is_cut_off_at_the_height_of_the_first():
 @pytest.mark.parametrize(("prior", "said"), [(2.0, False), (90.0, True)])
 def test_a_prior_that_would_dwarf_the_rest_leaves_the_picture(prior, said):
     axes = {"depth": [2, 4], "task_seed": [0, 1]}
-    names = (*LAWS, "posterior_gen_loss_mcse", "log_volume", "log_volume_mcse", "gd_converged", "gd_restarts")
+    names = (*LAWS, "posterior_gen_loss_mcse", "log_volume", "log_volume_mcse", "gd_at_eps_converged", "gd_restarts")
     values = {name: (tuple(axes), np.full((2, 2), prior if name == "prior_gen_loss" else 1.0)) for name in names}
     figure = plot_sweep(xr.Dataset(values, coords=axes))
     assert ("above the picture" in figure.get_suptitle()) is said

@@ -16,7 +16,7 @@ import xarray as xr
 from bokeh.models import HoverTool
 from pages_for_tests import EVIL, Tables, page_of
 from recomputed_for_tests import MATRIX_FUNCTIONS, entry, flat, good, measured, weighted
-from records_for_tests import levels, sensing_task, table_task, tree
+from records_for_tests import curve, levels, sensing_task, table_task, tree
 from scipy import stats
 
 from bayesgc.analysis.numerals import quartiles, rounded, with_error
@@ -25,7 +25,10 @@ from bayesgc.analysis.report.sweep import _chart
 from bayesgc.analysis.stores import load_store
 from bayesgc.analysis.summary import result_object
 
-LAW_NAMES = {"prior": "prior", "posterior": "G&C posterior", "gd": "gradient descent", "map": "MAP", "truth": "truth"}
+LAW_NAMES = {
+    "prior": "prior", "posterior": "G&C posterior", "gd_at_eps": "GD, at ε", "gd": "GD, at its end", "map": "MAP",
+    "truth": "truth",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -46,11 +49,12 @@ def laws_table(known: dict[str, Any]) -> dict[str, list[str]]:
             with_error(gen["mean"], gen["mcse"]), rounded(known[law]["gen_loss_relative"]["mean"], 2),
             with_error(train["mean"], train["mcse"], 1), with_error(rank["mean"], rank["mcse"], 1),
         ]  # fmt: skip
-    gd, mode, best = known["gd"], known["map"], known["map"]["best"]
-    rows["GD\n9/12 fitted"] = [
-        spread(gd["gen_loss"]), rounded(gd["gen_loss_relative"]["median"], 2), spread(gd["train_loss"]),
-        spread(gd["effective_rank"]),
-    ]  # fmt: skip
+    mode, best = known["map"], known["map"]["best"]
+    for when, gd in (("at ε", known["gd"]["at_eps"]), ("at its end", known["gd"])):
+        rows[f"GD, {when}\n9/12 fitted"] = [
+            spread(gd["gen_loss"]), rounded(gd["gen_loss_relative"]["median"], 2), spread(gd["train_loss"]),
+            spread(gd["effective_rank"]),
+        ]  # fmt: skip
     rows["MAP, best\n6/12 fitted"] = [
         spread(mode["gen_loss"], best["gen_loss"]), rounded(best["gen_loss_relative"], 2), "0",
         spread(mode["effective_rank"], best["effective_rank"]),
@@ -81,7 +85,7 @@ def mechanisms_table(known: dict[str, Any]) -> dict[str, list[str]]:
         "Spearman's ρ under the prior": with_error(together["spearman"], together["spearman_mcse"], 1),
         "p of their independence": rounded(together["p_value"], 2),
         **{f"σ₂/σ₁, {name}": rounded(seen[law]["ratio"]["median"], 2) for law, name in
-           (("prior", "prior"), ("posterior", "G&C posterior"), ("gd", "GD"))},
+           (("prior", "prior"), ("posterior", "G&C posterior"), ("gd", "GD at equal fit"))},
         "log(σ₁/σ₂) a layer, prior": f"{with_error(gap['mean'], gap['mcse'], 1)}; {rounded(limit)}",
     }  # fmt: skip
 
@@ -111,11 +115,17 @@ def test_every_number_in_the_tables_of_a_result(tmp_path: Path) -> None:
     }
     assert len(page.tables) == 3
     said = text.partition('class="answer">')[2].partition("</p>")[0]
-    gd = known["gd"]["gen_loss"]
+    at, gd = known["gd"]["at_eps"], known["gd"]
     for words in (
         *(with_error(known[law]["gen_loss"]["mean"], known[law]["gen_loss"]["mcse"]) for law in ("prior", "posterior")),
         f"predicting zero ({rounded(zero['gen_loss'])})",
-        f"at {rounded(gd['median'])} {quartiles(gd['q25'], gd['q75'])}",
+        f"training loss {rounded(at['train_loss']['median'], 2)}, "
+        f"{rounded(known['posterior']['train_loss']['mean'], 2)} for the posterior",
+        *(
+            f"{rounded(each['gen_loss']['median'])} {quartiles(each['gen_loss']['q25'], each['gen_loss']['q75'])}"
+            for each in (at, gd)
+        ),
+        f"at its end (training loss {rounded(gd['train_loss']['median'], 2)})",
     ):
         assert words in said
     assert round(math.exp(8.4), -2) == 4400
@@ -151,7 +161,7 @@ def test_every_number_in_the_tables_of_a_completed_table(tmp_path: Path) -> None
 def test_every_number_in_the_tables_of_a_sweep(store: Path, tmp_path: Path) -> None:
     text = write_report(store, tmp_path / "sweep.html").read_text(encoding="utf-8")
     page, cells = Tables(text), xr.open_dataset(store / "sweep.nc", engine="h5netcdf").load()
-    laws = ("prior_gen_loss", "posterior_gen_loss", "gd_gen_loss")
+    laws = ("prior_gen_loss", "posterior_gen_loss", "gd_at_eps_gen_loss")
     for activation in ("linear", "tanh"):
         panel = cells.sel(activation=activation)
         expected = {}
@@ -192,7 +202,8 @@ def _row(cell: xr.Dataset) -> list[str]:
     pairs = [(numbers[name], numbers[f"{name}_mcse"]) for name in ("posterior_gen_loss", "log_volume")]
     loss, volume = (with_error(value, error) for value, error in pairs)
     labels = [str(part) for part in cell["cell"].item()]
-    return [*labels, loss, rounded(numbers["gd_gen_loss"]), volume, "rejection", "converged", "-"]
+    descent = (rounded(numbers[name]) for name in ("gd_at_eps_gen_loss", "gd_gen_loss"))
+    return [*labels, loss, *descent, volume, "rejection", "converged", "-"]
 
 
 def under_the_pointer(plot: Any) -> list[dict[str, Any]]:
@@ -227,9 +238,10 @@ def test_hovering_over_the_losses_shows_those_of_the_draws() -> None:
         place = np.clip(np.searchsorted(edges, logs, "right") - 1, 0, 14)
         shares = 100 * np.array([(place == i).mean() for i in range(15)])
         expected.append({"law": LAW_NAMES[law], "left": 10 ** edges[:-1], "right": 10 ** edges[1:], "share": shares})
-    for group, fitted in (("gd", 9), ("map", 6)):
-        marks = np.where(np.arange(12) < fitted, "yes", "no")
-        expected.append({"restart": np.arange(1, 13), "loss": flat(result, group, "gen_loss"), "fitted": marks})
+    for group, fitted in (("gd_at_eps", 9), ("gd", 9), ("map", 6)):
+        marks, last = np.where(np.arange(12) < fitted, "yes", "no"), 9 if group == "gd_at_eps" else 12
+        losses = flat(result, group, "gen_loss")[:last]
+        expected.append({"restart": np.arange(1, last + 1), "loss": losses, "fitted": marks[:last]})
     zero = entry(result, "", -8.4)["baselines"]["zero"]["gen_loss"]
     points = {"zero = least squares = min. nuclear norm": zero, "chance": 0.08}
     for name, loss in sorted(points.items(), key=lambda item: item[1]):
@@ -245,6 +257,9 @@ def test_hovering_over_curve_and_levels_shows_those_of_the_run() -> None:
         for name in ("gen_loss", "log_volume")
     ]
     result = tree()
+    way = curve(sensing_task())
+    on_way = way.threshold[(way.threshold <= 0.3) & (way.threshold >= 0.0035)]
+    expected.insert(1, {"eps": on_way, **dict.fromkeys(("low", "middle", "high"), 1.9 * on_way)})
     assert_shown(charts.curve_chart(result), expected)
     expected = [{"threshold": known["threshold"], name: known[name]} for name in ("acceptance", "ancestors")]
     assert_shown(charts.levels_chart(result), expected)
@@ -253,18 +268,21 @@ def test_hovering_over_curve_and_levels_shows_those_of_the_run() -> None:
 def test_hovering_over_single_draws_and_spectra_shows_them() -> None:
     result = weighted()
     pairs = {law: [flat(result, law, name) for name in ("train_loss", "gen_loss")] for law in ("prior", "posterior")}
-    pairs |= {law: [good(result, law, name) for name in ("train_loss", "gen_loss")] for law in ("gd", "map")}
+    descents = ("gd_at_eps", "gd", "map")
+    pairs |= {law: [good(result, law, name) for name in ("train_loss", "gen_loss")] for law in descents}
     expected = [{"law": LAW_NAMES[law], "x": x, "y": y} for law, (x, y) in pairs.items()]
     assert_shown(charts.joint_chart(result), expected)
     expected = []
     for law in ("prior", "posterior", "gd", "map", "truth"):
-        matrices = result["ground_truth" if law == "truth" else law]["end_to_end"].values.reshape(-1, 4, 3)
+        group = {"truth": "ground_truth", "gd": "gd_at_eps"}.get(law, law)
+        matrices = result[group]["end_to_end"].values.reshape(-1, 4, 3)
         if law in ("gd", "map"):
             matrices = matrices[: 9 if law == "gd" else 6]
         singular = np.linalg.svd(matrices.astype(float), compute_uv=False)
         shares = np.maximum(singular / singular[:, :1], 1e-6)  # less is drawn at it
         low, middle, high = np.percentile(shares, [25, 50, 75], axis=0)
-        expected.append({"law": LAW_NAMES[law], "low": low, "middle": middle, "high": high})
+        name = LAW_NAMES["gd_at_eps" if law == "gd" else law]
+        expected.append({"law": name, "low": low, "middle": middle, "high": high})
     assert_shown(charts.spectrum_chart(result), expected)
 
 
@@ -286,7 +304,7 @@ def test_hovering_over_a_sweep_shows_quartiles_over_its_tasks(store: Path) -> No
     for panel in load_store(store).panels:
         part = cells.sel(activation=panel.name)
         expected = []
-        for law in ("prior", "posterior", "gd"):
+        for law in ("prior", "posterior", "gd_at_eps"):
             losses = part[f"{law}_gen_loss"].transpose("depth", "task_seed").values
             known = np.isfinite(losses).any(axis=1)
             low, middle, high = np.array([over_tasks(row) for row in losses[known]]).reshape(-1, 3).T

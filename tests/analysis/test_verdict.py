@@ -13,13 +13,25 @@ from bayesgc.analysis.verdict import verdict
 
 def law(mean: float, mcse: float | None, spread: float = 0.5, **changes: Any) -> dict[str, Any]:
     ends = {"q05": mean * (1 - spread), "q50": mean, "q95": mean * (1 + spread), "q50_mcse": mcse, "believable": True}
-    return {"gen_loss": {"mean": mean, "sd": mean * spread, "mcse": mcse, **ends, **changes}}
+    loss = {"mean": mean, "sd": mean * spread, "mcse": mcse, **ends, **changes}
+    return {"gen_loss": loss, "train_loss": {"mean": 0.003}}
 
 
-def descent(median: float, *, restarts: int = 64, converged: int | None = None) -> dict[str, Any]:
+def descent(
+    median: float, *, restarts: int = 64, converged: int | None = None, end: float = 1e-6, fit: float = 0.0034
+) -> dict[str, Any]:
+    """Gradient descent with this L_gen at ε, and ``end`` at its end."""
     fitted = restarts if converged is None else converged
-    spread = {"median": median, "q25": median * 0.9, "q75": median * 1.1} if fitted else None
-    return {"gen_loss": spread, "restarts": restarts, "converged": fitted}
+    at_eps = part(median, restarts, fitted, fit)
+    return part(end, restarts, fitted, 4e-8) | {"at_eps": at_eps if fitted else None}
+
+
+def part(median: float, restarts: int, fitted: int, fit: float) -> dict[str, Any]:
+    spreads = {
+        name: {"median": value, "q25": value * 0.9, "q75": value * 1.1} if fitted else None
+        for name, value in (("gen_loss", median), ("train_loss", fit))
+    }
+    return {**spreads, "restarts": restarts, "converged": fitted}
 
 
 def result(**changes: Any) -> dict[str, Any]:
@@ -42,13 +54,32 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
     "all better": (
         {},
         "Weights that merely fit generalise better than the prior (L_gen 0.01870 ± 0.00040 against 0.09410 ± 0.00020) "
-        "and better than predicting zero (0.0407); gradient descent does better still, at 0.00110 [0.00099, 0.0012]: "
-        "fitting alone explains part of it.",
+        "and better than predicting zero (0.0407); gradient descent, at the same fit (training loss 0.0034, 0.0030 for "
+        "the posterior), does better still, at 0.00110 [0.00099, 0.0012]: fitting alone explains part of it; at its "
+        "end (training loss 4.0e-08) it has 1.0e-06 [9.0e-07, 1.1e-06].",
     ),
     "no descent": ({"gd": None}, r"predicting zero (0.0407)."),
     "no restart fitted": ({"gd": descent(0.1, converged=0)}, "no restart of gradient descent fitted (64 tried)"),
     "descent equal": ({"gd": descent(0.0187)}, "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains it"),
-    "descent worse": ({"gd": descent(0.05)}, "gradient descent does worse, at 0.0500"),
+    "descent worse": ({"gd": descent(0.05)}, "does worse, at 0.0500"),
+    "a tighter fit alone is no better": (
+        {"gd": descent(0.0187, end=1e-9)},
+        "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains it; at its end (training loss 4.0e-08)",
+    ),
+    "a worse descent that goes on": ({"gd": descent(0.05, end=1e-9)}, "the search does not help here; at its end"),
+    "exact fits": (
+        {"eps": 0.0, "gd": descent(0.05, end=0.0187) | {"at_eps": None}},
+        "gradient descent, at its end (training loss 4.0e-08), does about as well, at 0.0187",
+    ),
+    "only on its way below ε": (
+        {"gd": part(0.1, 64, 0, 1.0) | {"at_eps": part(0.0187, 64, 3, 0.0034)}},
+        "no restart is still below ε at its end",
+    ),
+    "ε not recorded": (
+        {"gd": part(1e-6, 64, 64, 4e-8) | {"at_eps": None}},
+        "gradient descent ends at 1.0e-06 [9.0e-07, 1.1e-06], with a training loss of 4.0e-08, and is not known where "
+        "it first passed ε, so it cannot be compared at equal fit.",
+    ),
     "one restart inside the interval": ({"gd": descent(0.012, restarts=1)}, "about as well"),
     "one restart outside the interval": ({"gd": descent(0.001, restarts=1)}, "does better still"),
     "within error of the prior": ({"posterior": law(0.0941, 0.01)}, "no better than the prior, within error"),
@@ -61,7 +92,8 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
     "nothing accepted": (
         {"posterior": None, "outcome": "exhausted"},
         "No draw fitted to ε = 0.0035 (fewer than one in 160 000 does, at 95 % confidence), so nothing is known of "
-        "weights that merely fit; gradient descent fits, with L_gen 0.00110 [0.00099, 0.0012].",
+        "weights that merely fit; gradient descent fits, with L_gen 0.00110 [0.00099, 0.0012] at a training loss of "
+        "0.0034; at its end (training loss 4.0e-08) it has 1.0e-06 [9.0e-07, 1.1e-06].",
     ),
     "nothing drawn": (
         {

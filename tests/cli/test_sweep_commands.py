@@ -94,7 +94,7 @@ def shown_of(variables: dict[str, xr.DataArray]) -> dict[str, list[str]]:
 def test_a_median_over_some_of_the_tasks_says_so():
     some = xr.DataArray([[1.0, 2.0, math.nan, math.nan]], dims=("width", "task_seed"))
     shown = shown_of(dict.fromkeys(COLUMNS, some.fillna(3.0)) | {"gd_gen_loss": some, "log_volume": some * math.nan})
-    assert (shown["G&C"], shown["GD"], shown["log P(fit)"]) == (["2.5000"], ["1.5000 (2/4)"], ["-"])
+    assert (shown["G&C"], shown["GD end"], shown["log P(fit)"]) == (["2.5000"], ["1.5000 (2/4)"], ["-"])
 
 
 def test_seeds_of_one_task_are_averaged_and_not_taken_for_tasks():

@@ -78,6 +78,10 @@ def test_a_cell_is_what_infer_gives(reference):
     np.testing.assert_allclose(
         float(place["gd_gen_loss"]), gc.result_object(alone)["gd"]["gen_loss"]["median"], rtol=1e-3
     )
+    at_eps = gc.result_object(alone)["gd"]["at_eps"]
+    assert float(place["gd_at_eps_converged"]) == at_eps["converged"]
+    # Read off levels that lie 15 % apart, of which half that is left at a slope of one.
+    np.testing.assert_allclose(float(place["gd_at_eps_gen_loss"]), at_eps["gen_loss"]["median"], rtol=0.07)
 
 
 def test_two_processes_give_the_same_bits(reference, tmp_path):

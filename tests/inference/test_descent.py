@@ -53,7 +53,7 @@ def test_gradient_is_that_of_autograd(name, depth, task):
     leaves = [layer.clone().requires_grad_() for layer in factors.layers]
     expected = loss_by_autograd(leaves, task, ACTIVATIONS[name])
     gradients = torch.autograd.grad(expected.sum(), leaves)
-    torch.testing.assert_close(factors.backpropagate(), expected.detach())
+    torch.testing.assert_close(factors.backpropagate()[0], expected.detach())
     for ours, theirs in zip(factors.gradients, gradients, strict=True):
         torch.testing.assert_close(ours, theirs)
     torch.testing.assert_close(task.train_loss(factors.vectors().T), expected.detach())
@@ -259,7 +259,22 @@ def test_restarts_that_did_not_fit_are_counted():
 def test_a_diverging_restart_spoils_nothing_else():
     found = descend(optimizer="gd", lr=500.0, init="prior", steps=60, dtype=torch.float32)
     assert not found.converged.any()
+    assert found.diverged.all()
+    assert not found.at_eps.reached.any()
     assert found.end_to_end.shape == (4, 3, 4)
+
+
+@pytest.mark.parametrize(("optimizer", "lr"), [("gd", 500.0), ("group-rmsprop", 30.0)])
+def test_a_restart_that_diverged_is_not_said_to_have_fitted(optimizer, lr):
+    told = []
+    method = GradientDescent(optimizer=optimizer, lr=lr, init="prior", steps=200, restarts=4)
+    found = method.run(MODEL, criterion(MODEL, TASK, 0.01), 0, Control(report=told.append))
+    assert found.diverged.all()
+    assert [each.detail.split()[:2] for each in told] == [["0", "fitted"]] * len(told)
+    assert told
+    assert ("4 diverged" in told[-1].detail) is (optimizer == "gd")  # the other's loss explodes and stays finite
+    healthy = descend(steps=2000, restarts=4, init_scale=0.5)
+    assert not healthy.diverged.any()
 
 
 def test_an_interrupted_descent_ends_with_what_it_has():
@@ -341,7 +356,7 @@ TENSOR_FAMILIES = [CPFactorization, TensorTrain]
 @pytest.mark.parametrize("depth", [2, 3])
 def test_gradient_of_a_tensor_is_that_of_finite_differences(family, depth, activation):
     factors = random_factors(family(depth, 3, activation), TENSOR)
-    loss = factors.backpropagate().clone()
+    loss = factors.backpropagate()[0].clone()
     torch.testing.assert_close(loss, TENSOR.train_loss(factors.vectors().T))
     step, here = 1e-6, factors.flat.clone()
     for weight in range(0, here.shape[1], 5):

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
+from bayesgc.analysis.equal_fit import AT_EPS, descent_curve
 from bayesgc.analysis.numerals import NORMAL_95, rounded
 from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, plain_numbers, say_absent, title_and_legend
 from bayesgc.analysis.summary import Json, result_object
@@ -19,7 +20,7 @@ _FAR = 30.0
 
 @in_the_look
 def plot_curve(tree: xr.DataTree) -> Figure:
-    """E[L_gen | L_train < ε] and the log volume of the fits against ε, with 95 % bands."""
+    """E[L_gen | L_train < ε] and the log volume of the fits against ε, with 95 % bands, and the curve of descent."""
     figure = column()
     draw_curve(figure, figure.add_gridspec(1, 1)[0], tree, result_object(tree))
     return figure
@@ -44,6 +45,7 @@ def draw_curve(figure: Figure, place: SubplotSpec, tree: xr.DataTree, result: Js
     if judged:
         top = figure.add_subplot(grid[0], sharex=volume)
         _band(top, eps, levels["gen_loss"].values[finite], levels["gen_loss_mcse"].values[finite])
+        _descent(top, tree, eps)
         _levels_to_compare(top, result, float(np.nanmin(levels["gen_loss"].values[finite])))
         _limit(top, levels)
         top.set_ylabel("E[$L_{gen}$ | $L_{train}$ < ε]")
@@ -63,13 +65,23 @@ def _band(axes: Axes, eps: np.ndarray, value: np.ndarray, error: np.ndarray) -> 
     axes.plot(eps, value, color=colour, marker="o", ms=2.4, label=NAMES["posterior"])
 
 
+def _descent(axes: Axes, tree: xr.DataTree, eps: np.ndarray) -> None:
+    """Median and quartiles over restarts of L_gen where gradient descent first was at or below each threshold."""
+    curve = descent_curve(tree, float(eps.min()), float(eps.max()))
+    if curve is None:
+        return
+    threshold, low, middle, high = curve
+    axes.fill_between(threshold, low, high, color=COLOURS[AT_EPS], alpha=0.2, lw=0)
+    axes.plot(threshold, middle, color=COLOURS[AT_EPS], lw=1.4, label="GD on its way")
+
+
 def _levels_to_compare(axes: Axes, result: Json, lowest: float) -> None:
-    """Horizontal lines at the prior's mean, the zero matrix and descent's median, in words where it is far below."""
+    """Horizontal lines at the prior's mean, the zero matrix and descent's end, in words where it is far below."""
     zero, prior, gd = result["baselines"]["zero"], result["prior"]["gen_loss"], result["gd"]
     lines = {
         "prior": (prior and prior["mean"], COLOURS["prior"], (0, (4, 2))),
         "zero": (zero and zero["gen_loss"], COLOURS["reference"], (0, (1, 1.2))),
-        "GD": (gd and gd["gen_loss"] and gd["gen_loss"]["median"], COLOURS["gd"], (0, (4, 2))),
+        "GD, at its end": (gd and gd["gen_loss"] and gd["gen_loss"]["median"], COLOURS["gd"], (0, (4, 2))),
     }
     for name, (value, colour, dashes) in lines.items():
         if value and value < lowest / _FAR:

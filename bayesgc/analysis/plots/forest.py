@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayesgc.analysis.compare import distinguishing_labels
+from bayesgc.analysis.equal_fit import compared_group
 from bayesgc.analysis.groups import fitted, has, values
 from bayesgc.analysis.numerals import NORMAL_95
 from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, inches, positive, title_and_legend
@@ -33,7 +34,7 @@ _LINE = 20
 def plot_forest(
     *results: xr.DataTree | str | os.PathLike[str], labels: Sequence[str] | None = None, quantity: str = "gen_loss"
 ) -> Figure:
-    """50 and 90 % intervals and the median of each result's prior and posterior, and the restarts that fitted.
+    """50 and 90 % intervals and the median of each result's prior and posterior, and the restarts at equal fit.
 
     Args:
         results: DataTrees or files, from top to bottom.
@@ -52,11 +53,12 @@ def plot_forest(
         for law, offset in (("prior", 0.2), ("posterior", 0.0)):
             if has(tree, law, quantity):
                 _interval(axes, positive(values(tree, law, quantity)), -row + offset, law, first=row == 0)
-        if has(tree, "gd", quantity) and fitted(tree, "gd").any():
-            found = positive(values(tree, "gd", quantity)[fitted(tree, "gd")])
+        descent = compared_group(tree)
+        if has(tree, descent, quantity) and fitted(tree, descent).any():
+            found = positive(values(tree, descent, quantity)[fitted(tree, descent)])
             axes.plot(
                 found, np.full(found.size, -row - 0.2), "|", ms=6, color=COLOURS["gd"],
-                label=NAMES["gd"] if row == 0 else "_",
+                label=NAMES[descent] if row == 0 else "_",
             )  # fmt: skip
     axes.set_yticks(-np.arange(len(trees)), marks)
     axes.set_ylim(-len(trees) + 0.5, 0.5)

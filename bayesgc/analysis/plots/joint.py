@@ -23,13 +23,13 @@ LEAST = 1e-8
 
 @in_the_look
 def plot_joint(tree: xr.DataTree) -> Figure:
-    """Each draw of prior and posterior and each restart of gradient descent, by training and held-out loss."""
+    """Each draw of prior and posterior and each restart of descent at ε and at its end, by both losses."""
     figure = column()
     axes = figure.add_subplot()
     if not has(tree, "prior", "gen_loss"):
         say_absent(axes, "the held-out loss is not known here")
         return figure
-    for law, size in (("prior", 3), ("posterior", 3), ("gd", 14), ("map", 14)):
+    for law, size in (("prior", 3), ("posterior", 3), ("gd_at_eps", 14), ("gd", 14), ("map", 14)):
         if law in tree.children:
             _scatter(axes, tree, law, size)
     eps = float(tree.attrs["eps"])
@@ -53,7 +53,7 @@ def _mark_least(axes: Axes) -> None:
 def joint_points(tree: xr.DataTree, law: str) -> tuple[np.ndarray, np.ndarray]:
     """The losses of at most some hundreds of draws, spread evenly, or of the restarts that fitted."""
     found = [values(tree, law, name).astype(np.float64) for name in ("train_loss", "gen_loss")]
-    if law in ("gd", "map"):
+    if law in ("gd_at_eps", "gd", "map"):
         found = [each[fitted(tree, law)] for each in found]
     train, gen = (each.ravel() for each in found)
     shown = np.linspace(0, len(train) - 1, min(len(train), _POINTS)).astype(int)
@@ -92,5 +92,5 @@ def _scatter(axes: Axes, tree: xr.DataTree, law: str, size: float) -> None:
     if train.size:
         axes.scatter(
             train, gen, s=size, color=COLOURS[law], alpha=0.35 if law in ("prior", "posterior") else 0.9, lw=0,
-            label=NAMES[law], marker="*" if law == "map" else "o", rasterized=law in ("prior", "posterior"),
+            label=NAMES[law], marker={"map": "*", "gd": "D"}.get(law, "o"), rasterized=law in ("prior", "posterior"),
         )  # fmt: skip

@@ -33,6 +33,7 @@ COLOURS = {
     "prior": "#8A8A8A",
     "posterior": "#0072B2",
     "gd": "#D55E00",
+    "gd_at_eps": "#D55E00",
     "map": "#009E73",
     "reference": "#222222",
     "truth": "#222222",
@@ -41,7 +42,8 @@ SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A
 NAMES = {
     "prior": "prior",
     "posterior": "G&C posterior",
-    "gd": "gradient descent",
+    "gd": "GD, at its end",
+    "gd_at_eps": "GD, at ε",
     "map": "MAP",
     "truth": "truth",
 }

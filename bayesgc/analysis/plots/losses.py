@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
+from bayesgc.analysis.equal_fit import AT_EPS, compared
 from bayesgc.analysis.groups import fitted, has, values
 from bayesgc.analysis.numerals import NORMAL_95
 from bayesgc.analysis.plots.cells import draw_cells
@@ -36,7 +37,7 @@ EXACT = 1e-9
 
 @in_the_look
 def plot_losses(tree: xr.DataTree) -> Figure:
-    """L_gen under the prior and the posterior, each restart of gradient descent, and the reference points.
+    """L_gen under prior and posterior, each restart of gradient descent at ε and at its end, and reference points.
 
     Where the truth is unknown: the intervals of the missing cells, or the training loss.
     """
@@ -59,6 +60,7 @@ def draw_losses(figure: Figure, place: SubplotSpec, tree: xr.DataTree, result: J
         if law in tree.children:
             _histogram(density, law, positive(values(tree, law, loss)))
             _mean(density, law, result[law][loss])
+    _at_eps(strip, tree, loss)
     _restarts(strip, tree, loss)
     _mode(strip, result["map"], loss)
     _loss_axes(density, strip, len(marks), loss)
@@ -87,21 +89,34 @@ def _mean(axes: Axes, law: str, summary: Json | None) -> None:
     )  # fmt: skip
 
 
+def _heights(count: int) -> np.ndarray:
+    """Spread by the golden ratio, so that equal losses stay apart and no random stream is touched."""
+    return np.asarray(0.15 + 0.7 * (np.arange(count) * 0.618034 % 1.0))
+
+
+def _at_eps(axes: Axes, tree: xr.DataTree, loss: str) -> None:
+    """One point a restart where it first passed ε, and a bar at the median: what the posterior compares with."""
+    if AT_EPS not in tree.children or not fitted(tree, AT_EPS).any():
+        return
+    places = np.maximum(values(tree, AT_EPS, loss).astype(np.float64), FLOOR)
+    good, colour = fitted(tree, AT_EPS), COLOURS[AT_EPS]
+    axes.scatter(places[good], _heights(places.size)[good], s=11, color=colour, lw=0.7, alpha=0.8, label=NAMES[AT_EPS])
+    axes.plot([np.median(places[good])] * 2, [0.0, 1.0], color=colour, lw=1.8)
+
+
 def _restarts(axes: Axes, tree: xr.DataTree, loss: str) -> None:
-    """One point a restart, hollow where it did not fit, and a bar at the median of those that did."""
+    """One small cross a restart at its end, a hollow point where it did not fit; at ε = 0 a bar at the median."""
     if "gd" not in tree.children:
         return
     reached = np.nan_to_num(values(tree, "gd", loss).astype(np.float64), nan=np.inf, posinf=np.inf)
     places, good, finite = np.maximum(reached, FLOOR), fitted(tree, "gd"), np.isfinite(reached)
-    # Heights spread by the golden ratio, so that equal losses stay apart and no random stream is touched.
-    heights = 0.15 + 0.7 * (np.arange(places.size) * 0.618034 % 1.0)
-    kinds = {NAMES["gd"]: good & finite, "did not fit": ~good & finite}
-    for (name, chosen), fill in zip(kinds.items(), (COLOURS["gd"], "none"), strict=True):
+    heights = _heights(places.size)
+    for name, chosen, marker in ((NAMES["gd"], good & finite, "x"), ("did not fit", ~good & finite, "$\u25cb$")):
         if chosen.any():
             axes.scatter(
-                places[chosen], heights[chosen], s=11, fc=fill, ec=COLOURS["gd"], lw=0.7, alpha=0.8, label=name
+                places[chosen], heights[chosen], s=11, c=COLOURS["gd"], marker=marker, lw=0.7, alpha=0.8, label=name
             )
-    if good.any():
+    if good.any() and not float(tree.attrs["eps"]):
         axes.plot([np.median(places[good])] * 2, [0.0, 1.0], color=COLOURS["gd"], lw=1.8)
 
 
@@ -169,7 +184,8 @@ def losses_title(result: Json) -> str:
         Standing.EQUAL: "Weights that fit generalise no better than the prior",
         Standing.HIGHER: "Weights that fit generalise worse than the prior",
     }[against_prior(result)]
-    if result["gd"] is None or not result["gd"]["converged"]:
+    if compared(result) is None:
         return title
     descent = {Standing.LOWER: "better", Standing.EQUAL: "about as well", Standing.HIGHER: "worse"}
-    return f"{title},\nand gradient descent does {descent[descent_against_posterior(result)]}"
+    fit = " at the same fit" if result["eps"] else ""
+    return f"{title},\nand gradient descent does {descent[descent_against_posterior(result)]}{fit}"

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from bayesgc.analysis.equal_fit import group_of
 from bayesgc.analysis.numerals import rounded
 from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, say_absent, title_and_legend
 from bayesgc.analysis.spectra import LAWS, singular_values, spectrum
@@ -26,8 +27,8 @@ def plot_spectrum(tree: xr.DataTree) -> Figure:
     for place, (law, (low, middle, high)) in enumerate(bands.items()):
         index = np.arange(1, len(middle) + 1) + 0.08 * (place - (len(bands) - 1) / 2)
         axes.errorbar(
-            index, middle, yerr=[middle - low, high - middle], color=COLOURS[law], label=NAMES[law], capsize=1.5,
-            marker="s" if law == "truth" else "o", ms=3.5, ls=":" if law == "truth" else "-", elinewidth=1,
+            index, middle, yerr=[middle - low, high - middle], color=COLOURS[law], label=NAMES[group_of(tree, law)],
+            marker="s" if law == "truth" else "o", ms=3.5, ls=":" if law == "truth" else "-", elinewidth=1, capsize=1.5,
         )  # fmt: skip
     axes.set(yscale="log", xlabel="singular value, by rank", ylabel="share of the largest, $σ_i/σ_1$")
     axes.set_xticks(range(1, len(middle) + 1))

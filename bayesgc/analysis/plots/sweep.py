@@ -18,6 +18,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bayesgc.analysis.equal_fit import descent_variable
 from bayesgc.analysis.panels import Panel, axes_of, main_axis, panels
 from bayesgc.analysis.plots.look import COLOURS, COLUMN, NAMES, in_the_look, save_figure
 from bayesgc.validate import one_of
@@ -25,7 +26,8 @@ from bayesgc.validate import one_of
 LAWS = {
     "prior_gen_loss": (NAMES["prior"], COLOURS["prior"], "s"),
     "posterior_gen_loss": (NAMES["posterior"], COLOURS["posterior"], "o"),
-    "gd_gen_loss": (NAMES["gd"], COLOURS["gd"], "^"),
+    "gd_at_eps_gen_loss": (NAMES["gd_at_eps"], COLOURS["gd_at_eps"], "^"),
+    "gd_gen_loss": (NAMES["gd"], COLOURS["gd"], None),
     "zero_gen_loss": ("zero", COLOURS["reference"], None),
     "wide_gen_loss": ("G&C, width → ∞", COLOURS["posterior"], None),
 }
@@ -81,7 +83,8 @@ def _room(shown: list[Panel]) -> float | None:
     """The height of the losses where the prior's would dwarf all others; None where all fit into one picture."""
     highest = {
         law: max((np.nanmax(panel.over_tasks(law), initial=0.0) for panel in shown), default=0.0)
-        for law in ("prior_gen_loss", "posterior_gen_loss", "gd_gen_loss", "zero_gen_loss")
+        for law in ("prior_gen_loss", "posterior_gen_loss", "gd_at_eps_gen_loss", "gd_gen_loss", "zero_gen_loss")
+        if all(law in panel.cells for panel in shown)
     }
     others = max(value for law, value in highest.items() if law != "prior_gen_loss")
     return _OF_OTHERS * others if highest["prior_gen_loss"] > 2 * _OF_OTHERS * others > 0 else None
@@ -105,7 +108,8 @@ def _draw_panel(axes: np.ndarray[Any, np.dtype[Any]], panel: Panel) -> None:
     axes[1].yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
     for volume, spread in zip(*(panel.over_tasks(f"log_volume{end}").T for end in ("", "_mcse")), strict=True):
         axes[2].errorbar(places, volume, spread, fmt=".", color=colour, markersize=3, alpha=0.6)
-    missed = 1 - panel.over_tasks("gd_converged") / panel.over_tasks("gd_restarts")
+    fitted = descent_variable(panel.cells).replace("gen_loss", "converged")
+    missed = 1 - panel.over_tasks(fitted) / panel.over_tasks("gd_restarts")
     axes[3].plot(places, np.ma.masked_invalid(missed).mean(axis=1), "^-", color=COLOURS["gd"], markersize=3)
     axes[3].yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
     axes[3].set_ylim(-0.05, 1.05)
@@ -113,7 +117,7 @@ def _draw_panel(axes: np.ndarray[Any, np.dtype[Any]], panel: Panel) -> None:
 
 
 def _draw_law(ax: Axes, panel: Panel, variable: str, label: str, colour: str, marker: str | None) -> None:
-    """Median and quartiles over tasks, and each task's dot; a dashed line for what does not depend on the model."""
+    """Median and quartiles over tasks, and each task's dot; a dashed line for what is there to compare with."""
     places, (low, middle, high) = panel.positions, panel.band(variable)
     if np.isnan(middle).all():
         return

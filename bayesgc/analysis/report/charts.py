@@ -12,6 +12,7 @@ from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, LogAxis, LogT
 from bokeh.models.annotations import Span
 from bokeh.plotting import figure
 
+from bayesgc.analysis.equal_fit import AT_EPS, descent_curve, group_of
 from bayesgc.analysis.groups import fitted, has, values
 from bayesgc.analysis.numerals import NORMAL_95, rounded
 from bayesgc.analysis.plots.cells import cell_name, cell_units
@@ -74,7 +75,7 @@ def losses_chart(tree: xr.DataTree, result: Json) -> Any:
     loss = "gen_loss" if has(tree, "prior", "gen_loss") else "train_loss"
     plot = empty_chart(x_axis_type="log", x_axis_label=_axis(loss), y_axis_label="density of log₁₀ loss")
     top = max(_histogram(plot, tree, law, loss) for law in ("prior", "posterior") if law in tree.children)
-    for group in ("gd", "map"):
+    for group in (AT_EPS, "gd", "map"):
         if group in tree.children:
             _restarts(plot, tree, group, loss, top)
     for value, name in reference_marks(result["baselines"], loss):
@@ -116,14 +117,29 @@ def _restarts(plot: Any, tree: xr.DataTree, group: str, loss: str, top: float) -
         "loss": found[known], "fill": np.where(good[known], 0.8, 0.0), "fitted": np.where(good[known], "yes", "no"),
     })  # fmt: skip
     points = plot.scatter(
-        "x", "y", source=data, size=7 if group == "gd" else 11, marker="circle" if group == "gd" else "star",
+        "x", "y", source=data, size=11 if group == "map" else 7, marker=_MARKS[group],
         fill_alpha="fill", color=COLOURS[group], legend_label=NAMES[group],
     )  # fmt: skip
     hover(plot, points, [("restart", "@restart"), ("loss", "@loss{%.3g}"), ("fitted", "@fitted")])
 
 
+_MARKS = {AT_EPS: "circle", "gd": "diamond", "map": "star"}
+
+
+def _descent(plot: Any, tree: xr.DataTree, eps: np.ndarray) -> None:
+    """The curve of gradient descent: median and quartiles over restarts."""
+    curve = descent_curve(tree, float(eps.min()), float(eps.max()))
+    if curve is None:
+        return
+    data = ColumnDataSource(dict(zip(("eps", "low", "middle", "high"), curve, strict=True)))
+    plot.varea("eps", "low", "high", source=data, color=COLOURS[AT_EPS], alpha=0.2)
+    line = plot.line("eps", "middle", source=data, color=COLOURS[AT_EPS], line_width=2)
+    tips = [("gradient descent at", "@eps{%.3g}"), ("median L_gen", "@middle{%.3g}")]
+    hover(plot, line, [*tips, ("quartiles", "@low{%.3g} to @high{%.3g}")])
+
+
 def curve_chart(tree: xr.DataTree) -> Any:
-    """E[L_gen | L_train < ε] and the log volume against ε, with 95 % bands; dotted, its limit."""
+    """E[L_gen | L_train < ε] and the log volume against ε, with 95 % bands; dotted, its limit; the curve of descent."""
     levels = tree["levels"].to_dataset()
     limit = levels["gen_loss"].values[levels["threshold"].values == 0]
     known = np.isfinite(levels["threshold"].values) & (levels["threshold"].values > 0)
@@ -138,6 +154,8 @@ def curve_chart(tree: xr.DataTree) -> Any:
             height=HEIGHT // len(shown) + 20, x_axis_type="log", y_axis_type=scale, y_axis_label=label, **options
         )
         _band(plot, levels, name)
+        if name == "gen_loss":
+            _descent(plot, tree, levels["threshold"].values)
         if name == "gen_loss" and limit.size and np.isfinite(limit).all():
             plot.add_layout(Span(location=float(limit[0]), dimension="width", line_dash="dotted", line_width=2))
         plots.append(plot)
@@ -177,11 +195,11 @@ def joint_chart(tree: xr.DataTree) -> Any:
     plot = empty_chart(
         x_axis_type="log", y_axis_type="log", x_axis_label="training loss L_train", y_axis_label=_axis("gen_loss")
     )
-    for law in ("prior", "posterior", "gd", "map"):
+    for law in ("prior", "posterior", AT_EPS, "gd", "map"):
         if law not in tree.children:
             continue
         train, gen = joint_points(tree, law)
-        single = law in ("gd", "map")
+        single = law in _MARKS
         points = plot.scatter(
             "x", "y", source=ColumnDataSource({"x": train, "y": gen}), size=8 if single else 3,
             color=COLOURS[law], alpha=0.9 if single else 0.4, legend_label=NAMES[law],
@@ -201,12 +219,13 @@ def spectrum_chart(tree: xr.DataTree) -> Any:
         if band is None:
             continue
         low, middle, high = band
+        name = NAMES[group_of(tree, law)]
         data = ColumnDataSource({"i": np.arange(1, len(middle) + 1), "low": low, "middle": middle, "high": high})
-        plot.segment("i", "low", "i", "high", source=data, color=COLOURS[law], legend_label=NAMES[law])
+        plot.segment("i", "low", "i", "high", source=data, color=COLOURS[law], legend_label=name)
         dash = "dotted" if law == "truth" else "solid"
-        plot.line("i", "middle", source=data, color=COLOURS[law], line_width=2, line_dash=dash, legend_label=NAMES[law])
-        points = plot.scatter("i", "middle", source=data, color=COLOURS[law], size=7, legend_label=NAMES[law])
-        tips = [("law", NAMES[law]), ("σ_i/σ_1", "@middle{%.3g}"), ("quartiles", "@low{%.3g} to @high{%.3g}")]
+        plot.line("i", "middle", source=data, color=COLOURS[law], line_width=2, line_dash=dash, legend_label=name)
+        points = plot.scatter("i", "middle", source=data, color=COLOURS[law], size=7, legend_label=name)
+        tips = [("law", name), ("σ_i/σ_1", "@middle{%.3g}"), ("quartiles", "@low{%.3g} to @high{%.3g}")]
         hover(plot, points, tips)
     plot.xaxis.ticker = list(range(1, 1 + min(tree["prior"]["end_to_end"].shape[2:])))
     add_legend(plot)

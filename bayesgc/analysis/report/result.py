@@ -58,7 +58,7 @@ def result_page(tree: xr.DataTree, origin: Path) -> Page:
     )
 
 
-_STANDING = "Where gradient descent stands among what fits, and why fitting helps or does not."
+_STANDING = "Where gradient descent stands among what fits, at equal fit, and why fitting helps or does not."
 
 
 def _sections(tree: xr.DataTree, result: Json, diagnosis: Diagnosis, origin: Path) -> Iterator[Section]:
@@ -142,7 +142,7 @@ def _dependence_rows(entry: Json) -> Iterator[tuple[str, str, str]]:
 
 def _spectrum_rows(entry: Json) -> Iterator[tuple[str, str, str]]:
     spectrum = entry["spectrum"]
-    for law, name in (("prior", "prior"), ("posterior", "G&C posterior"), ("gd", "GD")):
+    for law, name in (("prior", "prior"), ("posterior", "G&C posterior"), ("gd", "GD at equal fit")):
         if spectrum[law] is not None:
             yield f"σ₂/σ₁, {name}", rounded(spectrum[law]["ratio"]["median"], 2), "median; 0 is rank one"
     gap, limit = spectrum["prior"] and spectrum["prior"]["gap_per_layer"], spectrum["lyapunov"]
@@ -186,11 +186,17 @@ def _picture(key: str, title: str, words: str, still: Figure, live: Callable[[],
 
 def _pictures(tree: xr.DataTree, result: Json) -> Iterator[Picture]:
     if not result["unobserved"]:
-        words = "Histograms of the draws, one point a restart, dashed lines at the reference points."
+        words = (
+            "Histograms of the draws, restarts where they first passed ε and at their end, dashed lines at the "
+            "reference points."
+        )
         live = lambda: charts.losses_chart(tree, result)  # noqa: E731
         yield _picture("losses", losses_title(result), words, plots.plot_losses(tree), live)
     if _climbs(tree, "log_volume"):
-        words = "The ε-curve, with 95 % bands: the estimate at every threshold on the way."
+        words = (
+            "The ε-curve, with 95 % bands: the estimate at every threshold on the way. Beside it gradient descent "
+            "where it first was at or below each threshold, median and quartiles over restarts."
+        )
         levels = tree["levels"].to_dataset()
         known = bool(np.isfinite(levels["gen_loss"].values).any())
         title = curve_title(levels) if known else "The tighter the fit, the rarer it is"

@@ -21,9 +21,10 @@ from bayesgc.analysis.plots.sweep import mark_places
 from bayesgc.analysis.report import charts
 from bayesgc.analysis.report.page import Page, Picture, Section, Table
 from bayesgc.analysis.report.stills import data_uri
-from bayesgc.analysis.report.trends import LAWS, answer, change, factor, headline
+from bayesgc.analysis.report.trends import answer, change, factor, headline, laws
 from bayesgc.analysis.stores import Store, load_store
 
+_DESCENT = {"gd_at_eps_gen_loss": NAMES["gd_at_eps"], "gd_gen_loss": NAMES["gd"]}
 _BAND = 0.18
 _MOST_PICTURES = 24
 
@@ -82,7 +83,10 @@ def _sections(store: Store) -> Iterator[Section]:
 
 def _picture(key: str, panel: Panel) -> Picture:
     title = _picture_title(panel)
-    words = "Median and quartiles over tasks of each task's E[L_gen]; gradient descent's are medians over restarts."
+    words = (
+        "Median and quartiles over tasks of each task's E[L_gen]; gradient descent's are medians over restarts, where "
+        "they first passed ε."
+    )
     return Picture(key, f"{title}.", words, f"{title}. {words}", data_uri(_still(panel)), _chart(panel))
 
 
@@ -98,7 +102,7 @@ def _still(panel: Panel) -> Figure:
     figure = column()
     axes = figure.add_subplot()
     places = panel.positions
-    for law, variable in LAWS.items():
+    for law, variable in laws(panel.cells).items():
         low, middle, high = panel.band(variable)
         axes.fill_between(places, low, high, color=COLOURS[law], alpha=_BAND, lw=0)
         axes.plot(places, middle, color=COLOURS[law], marker="o", ms=3, label=NAMES[law])
@@ -122,7 +126,7 @@ def _chart(panel: Panel) -> object:
         y_range=DataRange1d(start=0.0), x_range=names, x_axis_label=panel.axis.replace("_", " "),
         y_axis_label="generalisation loss L_gen",
     )  # fmt: skip
-    for law, variable in LAWS.items():
+    for law, variable in laws(panel.cells).items():
         low, middle, high = panel.band(variable)
         known = np.isfinite(middle)
         count = np.isfinite(panel.over_tasks(variable)).sum(axis=1)
@@ -158,14 +162,15 @@ def _changes(found: list[Panel]) -> Table:
 
 def _summary(panel: Panel) -> Table:
     """Medians and quartiles over tasks along the swept axis."""
-    bands = {law: panel.band(variable) for law, variable in LAWS.items()}
+    shown = laws(panel.cells)
+    bands = {law: panel.band(variable) for law, variable in shown.items()}
     volume = panel.band("log_volume") if "log_volume" in panel.cells else None
     rows: list[tuple[str, ...]] = []
     for place, name in enumerate(panel.places):
         losses = (_spread(band[:, place]) for band in bands.values())
         rows.append((str(name), *losses, "-" if volume is None else rounded(volume[1, place])))
     caption = f"{panel.name}: median [quartiles] over tasks of E[L_gen], and the median log volume."
-    return Table(caption, (panel.axis.replace("_", " "), "prior", "G&C posterior", "GD", "log volume"), rows)
+    return Table(caption, (panel.axis.replace("_", " "), *map(NAMES.__getitem__, shown), "log volume"), rows)
 
 
 def _spread(band: np.ndarray) -> str:
@@ -186,12 +191,12 @@ def _cells(store: Store) -> Table:
             marks[len(rows)] = "caution"
         pairs = (("posterior_gen_loss", "posterior_gen_loss_mcse"), ("log_volume", "log_volume_mcse"))
         found = [_number(numbers, *pair, index) for pair in pairs]
-        gd = _number(numbers, "gd_gen_loss", None, index)
-        rows.append((*labels, found[0], gd, found[1], str(table["method"][index]), outcome, note or "-"))
+        gd = [_number(numbers, name, None, index) for name in _DESCENT]
+        rows.append((*labels, found[0], *gd, found[1], str(table["method"][index]), outcome, note or "-"))
     axes = (name.replace("_", " ") for name in store.axes)
-    headings = (*axes, "E[L_gen | fit]", "GD", "log volume", "method", "outcome", "note")
+    headings = (*axes, "E[L_gen | fit]", *_DESCENT.values(), "log volume", "method", "outcome", "note")
     first = len(store.axes)
-    return Table("Every cell of the sweep; ± one standard error.", headings, rows, marks, first, first + 2)
+    return Table("Every cell of the sweep; ± one standard error.", headings, rows, marks, first, first + 3)
 
 
 def _number(numbers: dict[object, np.ndarray], name: str, error: str | None, index: tuple[int, ...]) -> str:

@@ -10,13 +10,22 @@ import numpy as np
 import xarray as xr
 
 from bayesgc.analysis.decisions import MEDIANS, ratio_of
+from bayesgc.analysis.equal_fit import descent_variable
 from bayesgc.analysis.numerals import count_word, rounded
 from bayesgc.analysis.panels import Panel
 from bayesgc.analysis.stores import Store
 from bayesgc.analysis.tables import BETTER, WITHIN, interval_words
 from bayesgc.intervals import Ratio
 
-LAWS = {"prior": "prior_gen_loss", "posterior": "posterior_gen_loss", "gd": "gd_gen_loss"}
+
+def laws(cells: xr.Dataset) -> dict[str, str]:
+    """The variable of each law's loss, of gradient descent that at equal fit where it is known."""
+    descent = descent_variable(cells)
+    return {
+        "prior": "prior_gen_loss",
+        "posterior": "posterior_gen_loss",
+        descent.removesuffix("_gen_loss"): descent,
+    }
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,8 @@ def change(panel: Panel) -> Change | None:
     mean = Ratio(gaps).over_tasks(plain=True)
     error = mean.error if gaps.size > 1 else None
     ratio = ratio_of(*(_cells(panel, int(known[end])) for end in (-1, 0)))
-    return Change(mean.value, error, int(gaps.size), *(panel.places[known[end]] for end in (0, -1)), ratio)
+    first, last = (panel.places[known[end]] for end in (0, -1))
+    return Change(mean.value, error, int(gaps.size), first, last, ratio)
 
 
 def _cells(panel: Panel, place: int) -> xr.Dataset:
