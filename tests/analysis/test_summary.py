@@ -15,7 +15,8 @@ from bayesgc.analysis.datatree import load, save
 from bayesgc.analysis.predictive import predict
 from bayesgc.analysis.schema import result_schema
 from bayesgc.analysis.summary import result_object
-from bayesgc.inference.records import Estimate, Outcome
+from bayesgc.analysis.wording import law_rows, volume_lines
+from bayesgc.inference.records import Estimate, Outcome, Reached, Run
 
 
 def validator() -> jsonschema.Draft202012Validator:
@@ -28,10 +29,18 @@ def full_task() -> tasks.Task:
     return tasks.sensing(rows=3, cols=2, rank=1, measurements=6, seed=2)
 
 
+def short() -> Run:
+    """A run that did not reach its ε, with the posterior at the lowest threshold that it did reach."""
+    missed = run(sensing_task(), posterior=None, outcome=Outcome.EXHAUSTED)
+    law = draws(sensing_task(), 0.08, 11)
+    return dataclasses.replace(missed, reached=Reached(0.25, law, Estimate(-4.2, 0.1, (-4.4, -4.0))))
+
+
 CASES: dict[str, dict[str, Any]] = {
     "sensing": {},
     "table": {"task": table_task()},
     "nothing accepted": {"accepted": False, "outcome": Outcome.EXHAUSTED},
+    "short of eps": {"run": short()},
     "no descent": {"with_gd": False},
     "no restart fitted": {"gd": descent(sensing_task(), 0.01, converged=0)},
     "mode": {"mode": mode(sensing_task())},
@@ -48,6 +57,19 @@ def test_every_result_obeys_the_schema_and_is_the_same_from_its_file(case: str, 
     found = result_object(result)
     validator().validate(json.loads(json.dumps(found, allow_nan=False)))
     assert result_object(load(save(result, tmp_path / "result.nc"))) == found
+
+
+def test_what_was_reached_short_of_eps_is_there_beside_no_posterior() -> None:
+    result = result_object(tree(run=short()))
+    assert result["posterior"] is None
+    assert result["log_volume"]["estimate"] is None
+    assert result["reached"]["eps"] == 0.25
+    assert result["reached"]["log_volume"] == {"estimate": -4.2, "mcse": 0.1, "ci95": [-4.4, -4.0]}
+    assert result["reached"]["posterior"]["gen_loss"] == vars(draws(sensing_task(), 0.08, 11).summaries["gen_loss"])
+    assert result_object(tree())["reached"] is None
+    [row] = [row for row in law_rows(result) if "L_train" in row.name]
+    assert row.name == "where L_train\n< 0.25"
+    assert any(line.startswith("log P(L_train < 0.25) = -4.2") for line in volume_lines(result))
 
 
 def test_the_schema_rejects_what_is_not_a_result() -> None:

@@ -335,6 +335,23 @@ def test_a_job_that_a_broken_pool_refuses_is_not_lost(tmp_path, monkeypatch):
     assert sorted(job.label for job in begun) == ["first", "second"]
 
 
+def test_a_script_without_a_main_guard_is_told_so_and_stores_no_failure(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import sys\nsys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from small import small_sweep\nfrom bayesgc.experiments import run_sweep\n"
+        "run_sweep(small_sweep(), sys.argv[1], workers=2)\n"
+    )
+    # It used to wait for ever; the limit is far above what a busy machine needs.
+    command = [sys.executable, str(script), str(tmp_path / "store")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert ended.returncode != 0
+    [said] = [line for line in ended.stderr.splitlines() if "__main__" in line]
+    assert "no worker process could begin" in said
+    assert "workers=1" in said
+    assert not list((tmp_path / "store").glob("failures/*"))
+
+
 # --- killed and interrupted -------------------------------------------------------------------------------------------
 
 

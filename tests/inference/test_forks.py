@@ -13,17 +13,18 @@ from bayesgc.inference.control import in_order, one_thread_each
 CHILDREN = """
 import os, sys, torch
 import bayesgc as gc
+from bayesgc.inference import MaximumAPosteriori
 
 torch.set_num_threads(2)
 torch.randn(600, 600) @ torch.randn(600, 600)  # starts OpenMP's threads, which no child has
 task = gc.sensing(2, 2, 1, 3, seed=0)
-methods = {"rejection": {}, "splitting": {}, "importance": {}, "nuts": {"chains": 1, "draws": 20}}
+methods = {"rejection": {}, "splitting": {}, "importance": {}, "nuts": {"chains": 1, "max_evaluations": 100}}
+mode = MaximumAPosteriori(restarts=2)
 
 def run(method, **settings):
     model = gc.MatrixFactorization(depth=2, width=2, normalize=False)
-    descent = gc.GradientDescent(steps=50, restarts=2)
-    settings = {"draws": 20, "max_evaluations": 20_000, **settings}
-    return gc.infer(model, task, eps=0.05, method=method, gd=descent, map=True, **settings)
+    settings = {"draws": 20, "max_evaluations": 10_000, **settings}
+    return gc.infer(model, task, eps=0.1, method=method, gd=gc.GradientDescent(steps=50), map=mode, **settings)
 
 run("splitting")
 for method, settings in methods.items():
@@ -38,7 +39,7 @@ print("all")
 
 def test_every_method_runs_in_a_forked_child_after_a_run_in_its_parent():
     # A child that hangs would wait for ever; the limit is far above what a busy machine needs.
-    found = subprocess.run([sys.executable, "-c", CHILDREN], capture_output=True, text=True, timeout=300, check=False)
+    found = subprocess.run([sys.executable, "-c", CHILDREN], capture_output=True, text=True, timeout=900, check=False)
     assert found.returncode == 0, found.stderr
     assert found.stdout.split()[0::2] == ["rejection", "splitting", "importance", "nuts", "all"]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 
 import jsonschema
 import pytest
 from problems import MILD_MODEL, MILD_TASK, condition, criterion, errors_apart
+from rich.console import Console
 
 import bayesgc as gc
 from bayesgc.analysis.schema import result_schema
@@ -15,7 +17,6 @@ from bayesgc.analysis.storage import load, save
 from bayesgc.analysis.summary import result_object
 from bayesgc.cli.render import rendered
 from bayesgc.inference import Control, Outcome, Rejection, Splitting
-from bayesgc.inference.request import Request as Asked
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +67,7 @@ def test_it_is_in_tree_file_json_and_table(tmp_path):
     assert found["reached"]["posterior"]["train_loss"]["mean"] < found["reached"]["eps"]
     assert found["reached"]["log_volume"]["estimate"] < 0
     assert result_object(load(save(tree, tmp_path / "short.nc"))) == found
-    from rich.console import Console
-
-    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console = Console(width=100, record=True, file=io.StringIO())
     console.print(rendered(found))
     text = console.export_text()
     assert f"< {found['reached']['eps']:.3g}" in text
@@ -77,10 +76,10 @@ def test_it_is_in_tree_file_json_and_table(tmp_path):
 
 @pytest.mark.parametrize(("chains", "kept"), [(1, 100), (4, 100), (20, 50), (2000, 1)])
 def test_what_is_kept_is_bounded_unless_draws_are_asked_for(chains, kept):
-    request = Asked(most_kept=1000)
+    request = Request(most_kept=1000)
     assert request.kept(chains, 100) == kept
-    assert Asked(draws=100).bounded(10**9).kept(chains) == 100
-    assert Asked().bounded(10**9).most_kept == 1
+    assert Request(draws=100).bounded(10**9).kept(chains) == 100
+    assert Request().bounded(10**9).most_kept == 1
 
 
 def test_a_large_table_keeps_fewer_arrays_and_all_of_their_summaries(tmp_path):
