@@ -1,7 +1,7 @@
 """Whether the mean of draws and its error can be believed: the shape of their upper tail.
 
 A quantity whose density falls as x^(−1−1/k) has a mean only for k < 1 and a variance only for k < 1/2. Without a
-variance the error of a mean is none: it goes with luck, not with the number of draws. Quantiles exist whatever the tail.
+variance the error of a mean is none: it goes with luck, not with the number of draws. Quantiles exist with any tail.
 """
 
 from __future__ import annotations
