@@ -150,19 +150,25 @@ class Passage:
                 return []
             levels += unmoved
         for step in range(first, len(rungs)):
-            rung, angle = rungs[step], self.schedule.angles[step]
             if survey is None or step > first:
                 # The particles end with equal weights, and are moved once more then.
-                islands.select(rung, level=step == len(rungs) - 1)
-            accepted = []
-            for _ in range(self.climb.moves):
-                if self.control.out_of_time():
-                    return []
-                accepted.append(islands.move(rung, angle))
-            islands.refresh(rung)
+                islands.select(rungs[step], level=step == len(rungs) - 1)
+            accepted = self._move(islands, step)
+            if accepted is None:
+                return []
             levels.append(_measure(islands, accepted))
             profiles.append(_profile(islands))
         return _harvest(islands, torch.stack(levels), profiles, weights=self.request.weights)
+
+    def _move(self, islands: Islands, step: int) -> list[Float[Tensor, ""]] | None:
+        """The shares of accepted moves on a rung; None when told to stop on the way."""
+        rung, accepted = self.schedule.rungs[step], []
+        for _ in range(self.climb.moves):
+            if self.control.out_of_time():
+                return None
+            accepted.append(islands.move(rung, self.schedule.angles[step]))
+        islands.refresh(rung)
+        return accepted
 
     def _report(self, done: int, total: int, last: IslandRecord) -> None:
         height = self.schedule.rungs[-1].height if self.schedule.rungs else None

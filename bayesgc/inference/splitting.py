@@ -2,8 +2,9 @@
 
 Subset simulation (Au and Beck 2001), also known as sequential Monte Carlo for rare events (Cérou, Del Moral, Furon and
 Guyader 2012), with the threshold on the training loss as the path. A pilot chooses thresholds and step sizes; then
-independent islands descend through them unchanged, and every error comes from the spread over islands. Particles of
-one island share ancestors, so nothing is ever read from their spread.
+independent islands descend through them unchanged, the first few by a survey of many draws of the prior, and every
+error comes from the spread over islands. Particles of one island share ancestors, so nothing is ever read from their
+spread.
 """
 
 from __future__ import annotations

@@ -189,3 +189,35 @@ def test_what_could_be_seen_is_said():
     assert draws == islands * (200 + 2 * BLOCK * 3 // 4)
     # A mode so probable is missed by that many draws with a probability of 5 %.
     assert (1 - run.diagnostics["least_visible_mode"]) ** draws == pytest.approx(0.05)
+
+
+# --- whole runs -------------------------------------------------------------------------------------------------------
+
+EPS = 0.02
+SEEDS = range(3)
+
+
+def converged_on_the_wrong_mode(probability, monkeypatch):
+    """Of three runs, how many converged more than four standard errors from the exact volume."""
+    monkeypatch.setattr(f"{__name__}.NARROW", 0.08)
+    exact = math.log(probability * share_below(WIDE, EPS) + (1 - probability) * share_below(NARROW, EPS))
+    problem, wrong = criterion(two_modes(probability), TASK, EPS), 0
+    for seed in SEEDS:
+        run = condition(Splitting(), problem, Control(max_evaluations=5_000_000), seed=seed)
+        wrong += run.outcome is Outcome.CONVERGED and abs(run.log_volume.value - exact) > 4 * run.log_volume.mcse
+    return wrong
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("probability", [1e-2, 1e-3, 1e-4, 1e-5])
+def test_runs_are_right_about_a_rare_mode_or_do_not_converge(probability, monkeypatch):
+    assert converged_on_the_wrong_mode(probability, monkeypatch) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
+def test_without_a_survey_runs_converge_on_the_wrong_mode(monkeypatch):
+    """The control, at a probability that the moves do not find by themselves."""
+    monkeypatch.setattr(Survey, "plan", classmethod(lambda *_: None))
+    assert converged_on_the_wrong_mode(1e-5, monkeypatch) > 0
