@@ -149,12 +149,11 @@ def _short(value: Any) -> str:
 def _entry(label: str, tree: xr.DataTree, delta: float | str | None) -> Json:
     """All that one result says by itself."""
     result = result_object(tree)
-    kept = (
-        "task", "model", "method", "eps", "seed", "outcome", "prior", "not_finite", "posterior", "gd", "map", "baselines",
-    )  # fmt: skip
+    kept = ("task", "model", "method", "eps", "seed", "outcome", "prior", "not_finite", "posterior", "gd", "map")
     return {
         "label": label,
         **{name: result[name] for name in kept},
+        "baselines": result["baselines"],
         "log_volume": result["log_volume"],
         "log_evidence": result["log_evidence"],
         "rarity": _rarity(result),

@@ -161,5 +161,8 @@ def _unobserved(tree: xr.DataTree) -> list[Json] | None:
 
 def _cell(values: np.ndarray) -> Json:
     low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
-    moments = {"mean": values.mean(), "sd": values.std(), "q05": low, "q50": middle, "q95": high}
+    # A table may be in units whose squares are beyond the range of numbers.
+    size = float(np.abs(values).max(initial=0.0)) or 1.0
+    spread = values.std() if size < 1e150 else size * (values / size).std()
+    moments = {"mean": values.mean(), "sd": spread, "q05": low, "q50": middle, "q95": high}
     return {name: _number(value) for name, value in moments.items()}

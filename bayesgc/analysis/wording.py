@@ -142,7 +142,9 @@ def legend_line(result: Json) -> str:
     parts += ["[quartiles] over fitted restarts"] if restarted else []
     parts += ["× zero: relative to zero"] if judged(result) else []
     if share := result.get("not_finite"):
-        parts += [f"{rounded(100 * share)} % of the prior's draws are not finite: they fit nothing, and its row is of the others"]
+        parts += [
+            f"{rounded(100 * share)} % of the prior's draws are not finite: they fit nothing and are not in its row"
+        ]
     return "; ".join(parts)
 
 

@@ -68,7 +68,7 @@ def _promoted(
         holder, place, value = args
         differs = isinstance(value, Tensor) and value.dtype != holder.dtype
         return ((holder, place, value.to(holder.dtype)), kwargs) if differs else None
-    if name.endswith("_") and not name.endswith("__") or "out" in kwargs:
+    if (name.endswith("_") and not name.endswith("__")) or "out" in kwargs:
         return None  # it writes into one of them
     whole = name.strip("_") in _OF_NUMBERS or name in _OF_NUMBERS
     types = {each.dtype for each in tree_leaves((args, kwargs)) if _is_number(each, whole)}

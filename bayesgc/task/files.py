@@ -34,6 +34,11 @@ def load(path: str | os.PathLike[str], *, standardize: bool = True, index: bool 
     truth is known, ``truth`` (*shape). ``.csv`` holds a table: see :func:`bayesgc.task.tables.read_table`, also for
     ``standardize`` and ``index``, which act on tables alone.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(
+            f"load reads a file, and was given {type(path).__name__}: write a table with DataFrame.to_csv and arrays "
+            "A and y with numpy.savez, and give the file's name."
+        )
     file = Path(path)
     try:
         file.open("rb").close()  # Missing files, folders and permissions fail here, alike for every kind of file.
