@@ -6,6 +6,9 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
+import torch
+
 from bayesgc.inference import (
     METHODS,
     NUTS,
@@ -26,8 +29,8 @@ from bayesgc.models import Factorization, Model, ProgramModel, as_model
 from bayesgc.models.collapse import collapse, why_not_collapsible
 from bayesgc.models.layout import Program
 from bayesgc.models.priors import label, listed_priors
-from bayesgc.task import Task
-from bayesgc.validate import InputError, integer_in, positive_integer, real_in, real_or_share
+from bayesgc.task import DenseMeasurements, Task
+from bayesgc.validate import InputError, check_range, integer_in, positive_integer, real_in, real_or_share
 
 EVIDENCE = "evidence"
 """The ε that noisy data suggest themselves."""
@@ -84,8 +87,10 @@ class Settings:
             raise InputError(f"gd is {gd!r}; give True, False or a GradientDescent.")
         if not isinstance(mode, MaximumAPosteriori | bool | None):
             raise InputError(f"map is {mode!r}; give True, False, None or a MaximumAPosteriori.")
+        number = dtype_named(dtype, place)
+        _check_range(task, number)
         resolved = resolution(task, normalize=model.normalize)
-        criterion = Criterion(task, whitened, threshold, place, dtype_named(dtype, place), collapsed, resolved)
+        criterion = Criterion(task, whitened, threshold, place, number, collapsed, resolved)
         # An array, its singular values and the other quantities.
         numbers = math.prod(task.shape) + min(task.shape) + 10 + (criterion.latent_size if request.weights else 0)
         return cls(model, task, chosen, descent, mode, criterion, request.bounded(numbers))
@@ -157,6 +162,19 @@ def check_task(task: object) -> None:
     """Refuse what is no task."""
     if not isinstance(task, Task):
         raise InputError(f"task is {task!r}; make one with sensing(), completion() or load().")
+
+
+def _check_range(task: Task, dtype: torch.dtype) -> None:
+    """Refuse numbers whose squares single precision cannot hold; for double precision the task itself has looked."""
+    if dtype == torch.float64:
+        return
+    parts = {"y": task.targets, "truth": task.truth}
+    if isinstance(task.measurements, DenseMeasurements):
+        parts["A"] = task.measurements.matrix
+    for name, numbers in parts.items():
+        if numbers is not None:
+            largest = float(np.abs(numbers).max(initial=0.0))
+            check_range(name, largest, 1e-15, 1e15, ", or compute in double precision (--dtype float64)")
 
 
 def _check_exact(method: Method, model: Model, task: Task) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class InputError(ValueError):
@@ -52,3 +55,31 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
     if value not in names:
         raise InputError(f"{name} is {value!r}; choose one of {', '.join(names)}.")
     return str(value)
+
+
+def real_array(name: str, value: Any) -> np.ndarray:
+    """``value`` as a float64 array of finite real numbers whose squares, and sums of them, are numbers too.
+
+    The largest may be from 1e-75 to 1e75 in size, or all of them 0.
+    """
+    import numpy as np  # looking at saved results needs no numpy here
+
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name} is of type {array.dtype}; it must hold real numbers.")
+    numbers = array.astype(np.float64)
+    bad = np.argwhere(~np.isfinite(numbers))
+    if len(bad):
+        place = ", ".join(str(int(axis)) for axis in bad[0])
+        raise InputError(f"{name}[{place}] is {array[tuple(bad[0])]}; every entry must be a finite number.")
+    check_range(name, float(np.abs(numbers).max(initial=0.0)), 1e-75, 1e75)
+    return numbers
+
+
+def check_range(name: str, largest: float, low: float, high: float, hint: str = "") -> None:
+    """Refuse numbers the ``largest`` of which is neither 0 nor in ``[low, high]`` in size."""
+    if largest and not low <= largest <= high:
+        raise InputError(
+            f"the largest entry of {name} is {largest:.3g} in size; it must be from {low:g} to {high:g}, or all 0: "
+            f"change the units{hint}."
+        )

@@ -63,7 +63,7 @@ def cell_quantiles(
     """
     centers, spreads = _draws(tree, law, cells), _noise(tree, cells)
     if law == "prior":
-        spreads = np.sqrt(np.mean(spreads**2, axis=0, keepdims=True))
+        spreads = _root_mean_square(spreads)[None]
     if not spreads.any():
         return [np.asarray(np.quantile(centers, share, axis=0)) for share in shares]
     stride = -(-len(centers) // _MOST_DRAWS)
@@ -76,7 +76,15 @@ def cell_moments(
 ) -> tuple[Float[np.ndarray, " cell"], Float[np.ndarray, " cell"]]:
     """Mean and standard deviation of ``cells`` under the posterior, with the noise of `predict`."""
     draws = _draws(tree, "posterior", cells)
-    return draws.mean(0), np.sqrt(draws.var(0) + np.mean(_noise(tree, cells) ** 2, axis=0))
+    mean = draws.mean(0)
+    return mean, np.hypot(_root_mean_square(draws - mean), _root_mean_square(_noise(tree, cells)))
+
+
+def _root_mean_square(values: Float[np.ndarray, "draw #cell"]) -> Float[np.ndarray, " #cell"]:
+    """Over draws; by the largest value first, as a table may be in units whose squares are beyond all numbers."""
+    size = np.abs(values).max(0)
+    size = np.where(size > 0, size, 1.0)
+    return np.asarray(size * np.sqrt(np.mean((values / size) ** 2, axis=0)))
 
 
 def _draws(tree: xr.DataTree, law: str, cells: Int[np.ndarray, " cell"]) -> Float[np.ndarray, "draw cell"]:

@@ -192,7 +192,7 @@ def legend_line(result: Json) -> str:
     parts += [MEDIANS] if any(map(_doubted, (result["prior"], result["posterior"]))) else []
     if share := result.get("not_finite"):
         parts += [
-            f"{rounded(100 * share)} % of the prior's draws are not finite: they fit nothing, and its row is of the others"
+            f"{rounded(100 * share)} % of the prior's draws are not finite: they fit nothing and are not in its row"
         ]
     gd = result["gd"]
     if gd is not None:

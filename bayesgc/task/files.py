@@ -39,6 +39,11 @@ def load(
     Raises:
         InputError: for a file that cannot be read or used, in one line with the file, the fault and what is allowed.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(
+            f"load reads a file, and was given {type(path).__name__}: write a table with DataFrame.to_csv and arrays "
+            "A and y with numpy.savez, and give the file's name."
+        )
     file = Path(path)
     try:
         file.open("rb").close()  # Missing files, folders and permissions fail here, alike for every kind of file.

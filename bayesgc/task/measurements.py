@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bayesgc.copies import DeviceCopies
-from bayesgc.validate import InputError
+from bayesgc.validate import InputError, real_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +70,9 @@ class DenseMeasurements(Measurements):
     resolution: float = float(np.finfo(np.float64).eps)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "matrix", real_array("A", self.matrix))
+        if self.matrix.ndim != 2:
+            raise InputError(f"The measurements are of shape {self.matrix.shape}; they must be (n, {self.entries}).")
         if self.matrix.shape[1] != self.entries:
             found = self.matrix.shape[1]
             raise InputError(f"The measurements have {found} entries each; shape {self.shape} has {self.entries}.")
@@ -115,6 +118,10 @@ class ObservedCells(Measurements):
     cells: Int[np.ndarray, " n"]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "cells", np.asarray(self.cells))
+        if self.cells.ndim != 1 or (self.cells.size and self.cells.dtype.kind not in "iu"):
+            kind, shape = self.cells.dtype, self.cells.shape
+            raise InputError(f"The observed cells are {kind} of shape {shape}; they must be a list of whole numbers.")
         outside = self.cells[(self.cells < 0) | (self.cells >= self.entries)]
         if outside.size:
             raise InputError(f"Observed cell {outside[0]} is outside an array of {self.entries} entries.")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bayesgc.copies import DeviceCopies
 from bayesgc.task.measurements import Measurements, ObservedCells
-from bayesgc.validate import InputError, one_of
+from bayesgc.validate import InputError, one_of, real_array
 
 KINDS = ("sensing", "completion", "data")
 
@@ -63,10 +63,17 @@ class Task:
 
     def __post_init__(self) -> None:
         one_of("kind", self.kind, KINDS)
+        object.__setattr__(self, "targets", real_array("y", self.targets))
+        if self.truth is not None:
+            object.__setattr__(self, "truth", real_array("truth", self.truth))
+        if self.measurements.count == 0:
+            raise InputError("There is no measurement; there must be one at least.")
         if self.measurements.shape != self.shape:
             raise InputError(f"The measurements are of shape {self.measurements.shape}; the task's is {self.shape}.")
         if self.targets.size != self.measurements.count:
             raise InputError(f"There are {self.targets.size} targets for {self.measurements.count} measurements.")
+        if self.targets.ndim != 1:
+            raise InputError(f"y has shape {self.targets.shape}; it must be ({self.measurements.count},).")
         if self.truth is not None and self.truth.shape != self.shape:
             raise InputError(f"The truth is of shape {self.truth.shape}; the task's is {self.shape}.")
         if len(self.dims) != len(self.shape):

@@ -51,7 +51,8 @@ def prior_with(kind):
 
 def volume(model, dtype, gd):
     gd = GradientDescent(steps=20, restarts=2, init="prior") if gd else False
-    result = infer(model, TASK, eps=0.3, method="rejection", draws=10, chains=2, max_evaluations=8192, dtype=dtype, gd=gd, map=False)  # fmt: skip
+    few = {"method": "rejection", "draws": 10, "chains": 2, "max_evaluations": 8192}
+    result = infer(model, TASK, eps=0.3, dtype=dtype, gd=gd, map=False, **few)
     assert str(result["prior"]["end_to_end"].dtype) == dtype
     assert str(result["posterior"]["end_to_end"].dtype) == dtype
     assert ("gd" in result.children) == bool(gd)
