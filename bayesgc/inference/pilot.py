@@ -53,7 +53,7 @@ def run_pilot(target: Target, ladder: Ladder, climb: Climb, seed: int, control: 
     angle, evaluations, failure = math.pi / 4, climb.particles, None
     cost = climb.particles * climb.moves
     while not ladder.finished(rungs) and failure is None:
-        rung = ladder.next(islands.score, rungs)
+        rung = ladder.next(islands.score, rungs, islands.score_on)
         if control.out_of_time(_SHARE) or not control.affords(evaluations + cost, _SHARE):
             failure = control.failure()
         elif rung is None:
