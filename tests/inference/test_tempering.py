@@ -59,7 +59,7 @@ def apart(volumes):
 
 
 def test_the_volume_of_an_island_is_unbiased():
-    volumes = island_volumes()
+    volumes = island_volumes(particles=10)
     assert apart(volumes) < 4
     # What is not unbiased is its logarithm.
     assert np.log(volumes).mean() < 0
@@ -105,6 +105,32 @@ def test_narrow_peaks_are_found():
     assert errors_apart(volume.value, BY_REJECTION.value, volume.mcse, BY_REJECTION.mcse) < 4
     # By the same draws of the prior.
     assert errors_apart(loss.mean, 0.084, loss.mcse, 0.002) < 4
+
+
+def heavy(prior, depth=2, width=2, activation="linear"):
+    return MatrixFactorization(depth, width, activation, prior, normalize=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "task", "eps", "volume", "loss"),
+    [
+        (heavy("student-t:df=1"), sensing(4, 4, 1, 8, seed=3), 0.04, (-8.356, 0.019), (0.2281, 0.0040)),
+        (heavy("student-t:df=1.5"), sensing(5, 4, 2, 8, seed=5), 0.02, (-8.620, 0.037), (0.1524, 0.0039)),
+        (heavy("student-t:df=3", 2, 3), completion(4, 4, 1, 9, seed=2), 0.03, (-7.657, 0.023), (0.3570, 0.0130)),
+        (heavy("horseshoe", 3, 3), sensing(3, 4, 1, 6, seed=1), 0.01, (-9.229, 0.029), (0.1645, 0.0051)),
+        (heavy("horseshoe", 2, 3, "tanh"), sensing(3, 3, 1, 6, seed=4), 0.02, (-7.506, 0.021), (0.3394, 0.0103)),
+    ],
+    ids=["Cauchy", "t of rank two", "completion", "three layers", "tanh"],
+)
+def test_heavy_tails_agree_with_rejection(model, task, eps, volume, loss):
+    """Log volume and E[L_gen] with their errors, from 4 or 12 million draws of the prior."""
+    wanted = Request(precision=0.1, chains=10, draws=100, seed=1)
+    found = Tempering(moves=8).run(collapsed_target(model, task, eps), wanted, Control())
+    own = found.posterior.summaries["gen_loss"]
+    assert found.outcome is Outcome.CONVERGED
+    assert errors_apart(found.log_volume.value, volume[0], found.log_volume.mcse, volume[1]) < 3.5
+    assert errors_apart(own.mean, loss[0], own.mcse, loss[1]) < 3.5
 
 
 def test_an_evidence_that_rests_on_peaks_too_narrow_does_not_converge():
