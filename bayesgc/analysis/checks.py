@@ -88,6 +88,10 @@ def _islands(tree: xr.DataTree) -> Iterator[Check]:
     yield at_most(
         "islands lost", _number(found, "islands_lost"), 0, "Some islands died out: more particles.", caution=True
     )
+    if "last_step_pareto_k" in found:
+        advice = "Exact fits lie on peaks too narrow to be found: their evidence may be infinite. Use some --eps > 0."
+        k, limit = _number(found, "last_step_pareto_k"), _number(found, "last_step_pareto_k_limit")
+        yield at_most("Pareto k̂ of the last step", k, limit, advice)
     if len(shares) > 1:
         spread = float(np.log(shares).std(ddof=1))
         advice = "The islands disagree on the volume: more moves or particles in Splitting(…)."

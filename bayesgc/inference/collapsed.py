@@ -165,10 +165,24 @@ class CollapsedCriterion:
             )
             for size in sizes
         )
-        if self.eps > 0:
-            ball = normals[self.collapsed.size :]
-        parts = zip(self._parts(normals), *(each.split(self.chunk, dim=-1) for each in (free, ball)), strict=True)
+        fresh = free, self._ball(normals, ball)
+        parts = zip(self._parts(normals), *(each.split(self.chunk, dim=-1) for each in fresh), strict=True)
         return join([self._profile(*part) for part in parts])
+
+    def _ball(
+        self, normals: Float[Tensor, "latent draw"], fresh: Float[Tensor, "n_and_two draw"]
+    ) -> Float[Tensor, "n_and_two draw"]:
+        """The normals behind the point in the ball: the draw's own, where it has some."""
+        return normals[self.collapsed.size :] if self.eps > 0 else fresh
+
+    def _guess(
+        self,
+        features: Float[Tensor, "*row feature col draw"],
+        free: Float[Tensor, "row feature draw"],
+        ball: Float[Tensor, "n_and_two draw"],
+    ) -> Float[Tensor, "entry draw"]:
+        """A draw of W that nothing conditions."""
+        return row_product(free, features).flatten(0, 1)
 
     def _profile(
         self,
@@ -182,7 +196,7 @@ class CollapsedCriterion:
         at_zero, ours, theirs = system.log_density(y), system.whiten(y).flatten(1), system.whiten(direction).flatten(1)
         density = torch.stack([at_zero, -(ours * theirs).sum(1), -0.5 * theirs.square().sum(1)])
         usable = at_zero.isfinite()
-        guess = row_product(free, features).flatten(0, 1)
+        guess = self._guess(features, free, ball)
         guessed = self.task.gen_loss(guess)
         losses = [self.task.train_loss(guess), torch.full_like(at_zero, torch.nan) if guessed is None else guessed]
         loss = self._loss_profile(system, y, direction)
@@ -263,11 +277,11 @@ class CollapsedCriterion:
         return torch.cat(ends, dim=1), torch.cat(lasts, dim=2)
 
 
-def system_given(task: Task, features: Float[Tensor, "*row feature col draw"]) -> GaussianSystem:
+def system_given(task: Task, features: Float[Tensor, "*row feature col draw"], noise: float = 0.0) -> GaussianSystem:
     """The Gaussian system of each draw, given its features F, of all rows or of each: K = FᵀF."""
     if features.ndim == 3:
-        return gaussian_system(task, product(features.transpose(0, 1), features).movedim(-1, 0))
-    return gaussian_system(task, torch.einsum("rfcb,rfdb->brcd", features, features))
+        return gaussian_system(task, product(features.transpose(0, 1), features).movedim(-1, 0), noise)
+    return gaussian_system(task, torch.einsum("rfcb,rfdb->brcd", features, features), noise)
 
 
 def condition_last_layer(
@@ -275,13 +289,15 @@ def condition_last_layer(
     features: Float[Tensor, "*row feature col draw"],
     free: Float[Tensor, "row feature draw"],
     values: Float[Tensor, "draw n"],
+    noise: float = 0.0,
 ) -> tuple[Float[Tensor, "entry draw"], Float[Tensor, "row feature draw"]]:
     """W = Z F and Z given that W is measured as ``values``, from a free Z of standard normals.
 
-    Matheron's rule: draw W and its measurements from the prior, then shift both by what the measurements miss.
+    Matheron's rule: draw W and its measurements from the prior, then shift both by what the measurements miss. With
+    ``noise`` the measurements carry Gaussian noise of that variance, and a draw of it is to be taken off ``values``.
     """
     missing = values - task.measurements.apply(row_product(free, features).flatten(0, 1)).T
-    multipliers = system_given(task, features).solve(missing)
+    multipliers = system_given(task, features, noise).solve(missing)
     back = task.measurements.adjoint(multipliers.T).unflatten(0, task.unfolding)
     shifted = free + row_product(back, features.transpose(-3, -2))
     return row_product(shifted, features).flatten(0, 1), shifted

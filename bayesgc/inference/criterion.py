@@ -97,6 +97,10 @@ class Criterion:
             return torch.cat([self.whitened.propose(part, float(angle), each) for part, each in parts], dim=1)
         return crank_nicolson(self, normals, angle, generators)
 
+    def at(self, height: float) -> Criterion:
+        """The criterion itself: every threshold looks at the same loss."""
+        return self
+
     def vectors(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "entry draw"]:
         """The end-to-end matrices, vectorised row by row."""
         return torch.cat([self.whitened.vectors(part) for part in normals.split(self.chunk, dim=1)], dim=1)

@@ -12,15 +12,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
 from scipy.special import logsumexp
+from torch import Tensor
 
 from bayesgc.inference.estimates import log_mean, weighted_mean
 from bayesgc.inference.records import Estimate, Levels
 from bayesgc.inference.smoothing import pareto_shape, shape_limit
 from bayesgc.task import Task
+
+Losses = TypeVar("Losses", Float[np.ndarray, " draw"], Float[Tensor, " draw"])
 
 _POINTS = 24
 _NEAR_ZERO = 1e-3
@@ -74,14 +78,17 @@ class Stage:
     """Independent groups of equally many draws of one law between prior and posterior.
 
     ``log_density`` is log of the law's density relative to the prior's, ``log_volume`` that of each group's estimate of
-    its normalising constant. ``profile`` holds the draws of the first group, then those of the next.
+    its normalising constant. ``profile`` holds the draws of the first group, then those of the next. ``noise`` is the
+    variance of that on the measurements which the guesses are given; with ∞ nothing conditions them, with 0 there are
+    none.
     """
 
     profile: Profile
     log_density: Float[np.ndarray, "group draw"]
     log_volume: Float[np.ndarray, " group"]
+    noise: float = math.inf
 
-    def fits(self, measurements: int, radius: float) -> _Candidate | None:
+    def fits(self, measurements: int, radius: float) -> Candidate | None:
         """Volume and loss at a radius by the draws' densities; None where these are too uneven to tell."""
         shape = self.log_density.shape
         ball = log_ball(measurements, radius**2 / measurements)
@@ -91,23 +98,29 @@ class Stage:
             return None
         return _pooled(weight, self.profile.gen_loss(radius).reshape(shape), self.log_volume)
 
-    def guesses(self, threshold: float) -> _Candidate | None:
-        """Volume and loss by counting the guesses below a threshold; None where there are too few."""
-        shape = self.log_density.shape
-        below = self.profile.guess[0] < threshold
-        if below.sum() < _FEWEST_GUESSES:
+    def guesses(self, measurements: int, threshold: float) -> Candidate | None:
+        """Volume and loss by counting the guesses below a threshold; None where there are too few, or too uneven."""
+        shape, loss = self.log_density.shape, self.profile.guess[0]
+        below = loss < threshold
+        if self.noise == 0 or below.sum() < _FEWEST_GUESSES:
             return None
-        with np.errstate(divide="ignore"):
-            return _pooled(np.log(below.astype(float)).reshape(shape), self.profile.guess[1].reshape(shape), None)
+        unbiased = log_correction(measurements, loss, self.noise)
+        weight = np.where(below, unbiased, -np.inf)
+        if self.noise < math.inf and not pareto_shape(weight[below]) < shape_limit(int(below.sum())):
+            return None
+        return _pooled(weight.reshape(shape), self.profile.guess[1].reshape(shape), self.log_volume)
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class Candidate:
+    """One estimate of log volume and E[L_gen]."""
+
     volume: Estimate
     loss: Estimate
 
     @property
     def error(self) -> float:
+        """The error of the log volume; ∞ where it is not known."""
         return math.inf if self.volume.mcse is None else self.volume.mcse
 
 
@@ -116,26 +129,32 @@ def log_ball(n: int, eps: float) -> float:
     return n / 2 * math.log(math.pi * n * eps) - math.lgamma(n / 2 + 1) if eps else 0.0
 
 
-def pool_curve(stages: Sequence[Stage], task: Task, eps: float) -> Levels:
+def log_correction(n: int, loss: Losses, variance: float) -> Losses:
+    """−log N(y; ĀW, variance) of a W with that L_train: what it weighs to undo that it was drawn given noisy y."""
+    return loss * (n / (2 * variance)) + n / 2 * math.log(2 * math.pi * variance) if variance < math.inf else 0 * loss
+
+
+def pool_curve(stages: Sequence[Stage], task: Task, eps: float, end: Candidate | None = None) -> Levels:
     """The curve from the prior down to ``eps``, with errors from the independent groups; NaN where nothing can tell.
 
-    ``stages`` begin with the prior and end with the law at ``eps``. At ε = 0 the last level is the limit, which has an
-    E[L_gen] and, as its volume is zero, no log volume.
+    ``stages`` begin with the prior and end with the law at ``eps``, unless ``end`` says what is known there. At ε = 0
+    the last level is the limit, which has an E[L_gen] and, as its volume is zero, no log volume.
     """
     prior, last, measurements = stages[0], stages[-1], task.measurements.count
-    whole = prior.guesses(math.inf)
+    whole = prior.guesses(measurements, math.inf)
     levels = [(math.inf, whole)]
     for threshold in _thresholds(prior.profile.guess[0], eps, task.zero_train_loss):
         radius = math.sqrt(measurements * threshold)
-        found = [last.fits(measurements, radius)] if threshold == eps else _estimates(stages, measurements, threshold)
+        at_end = threshold == eps
+        found = [end or last.fits(measurements, radius)] if at_end else _estimates(stages, measurements, threshold)
         known = [each for each in found if each is not None]
         levels.append((threshold, min(known, key=lambda each: each.error, default=None)))
     return _table(levels)
 
 
-def _estimates(stages: Sequence[Stage], measurements: int, threshold: float) -> Iterator[_Candidate | None]:
-    yield stages[0].guesses(threshold)
+def _estimates(stages: Sequence[Stage], measurements: int, threshold: float) -> Iterator[Candidate | None]:
     for stage in stages:
+        yield stage.guesses(measurements, threshold)
         yield stage.fits(measurements, math.sqrt(measurements * threshold))
 
 
@@ -152,14 +171,14 @@ def _pooled(
     log_weight: Float[np.ndarray, "group draw"],
     losses: Float[np.ndarray, "group draw"],
     log_volume: Float[np.ndarray, " group"] | None,
-) -> _Candidate:
+) -> Candidate:
     top = logsumexp(log_weight, axis=1)
     share = np.where(np.isfinite(top)[:, None], np.exp(log_weight - np.where(np.isfinite(top), top, 0.0)[:, None]), 0.0)
     volumes = top - math.log(log_weight.shape[1]) + (0.0 if log_volume is None else log_volume)
-    return _Candidate(log_mean(volumes), weighted_mean((share * np.where(share > 0, losses, 0.0)).sum(1), volumes))
+    return Candidate(log_mean(volumes), weighted_mean((share * np.where(share > 0, losses, 0.0)).sum(1), volumes))
 
 
-def _table(levels: Sequence[tuple[float, _Candidate | None]]) -> Levels:
+def _table(levels: Sequence[tuple[float, Candidate | None]]) -> Levels:
     def column(name: str, part: str) -> Float[np.ndarray, " level"]:
         values = [None if found is None else getattr(getattr(found, name), part) for _, found in levels]
         return np.array([np.nan if value is None else value for value in values], dtype=float)

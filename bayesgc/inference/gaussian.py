@@ -25,10 +25,11 @@ class GaussianSystem(ABC):
     Args:
         task: what was measured.
         gram: K of each draw, in double precision, for all rows or one for each.
+        noise: the variance of independent Gaussian noise on the measurements; S is then their covariance with it.
     """
 
-    def __init__(self, task: Task, gram: Float[Tensor, "draw *row col col"]) -> None:
-        self.task = task
+    def __init__(self, task: Task, gram: Float[Tensor, "draw *row col col"], noise: float = 0.0) -> None:
+        self.task, self.noise = task, noise
         self._shared = gram.ndim == 3
         # With an axis of rows, of length one where they share K.
         self.gram = gram if gram.ndim == 4 else gram[:, None]
@@ -80,9 +81,10 @@ class GaussianSystem(ABC):
         return self.lift(self.solve(values))
 
 
-def gaussian_system(task: Task, gram: Float[Tensor, "draw *row col col"]) -> GaussianSystem:
+def gaussian_system(task: Task, gram: Float[Tensor, "draw *row col col"], noise: float = 0.0) -> GaussianSystem:
     """The system that suits the task's measurements."""
-    return CellSystem(task, gram) if isinstance(task.measurements, ObservedCells) else DenseSystem(task, gram)
+    kind = CellSystem if isinstance(task.measurements, ObservedCells) else DenseSystem
+    return kind(task, gram, noise)
 
 
 def _without_digits(factor: Float[Tensor, "*batch n n"], matrix: Float[Tensor, "*batch n n"]) -> Bool[Tensor, "*batch"]:
@@ -126,6 +128,8 @@ class DenseSystem(GaussianSystem):
     @cached_property
     def _factor(self) -> tuple[Float[Tensor, "draw n n"], Bool[Tensor, " draw"]]:
         covariance = self._images @ self._seen.flatten(1).T
+        if self.noise:
+            covariance.diagonal(dim1=1, dim2=2).add_(self.noise)
         factor, info = torch.linalg.cholesky_ex(covariance)
         return factor, (info > 0) | _without_digits(factor, covariance)
 
@@ -189,6 +193,8 @@ class CellSystem(GaussianSystem):
     @cached_property
     def _factor(self) -> tuple[Float[Tensor, "draw row col col"], Bool[Tensor, " draw"]]:
         blocks = self.gram * self._pattern.both + self._pattern.idle
+        if self.noise:
+            blocks.diagonal(dim1=2, dim2=3).add_(self.noise * self._pattern.mask)
         factor, info = torch.linalg.cholesky_ex(blocks)
         return factor, ((info > 0) | _without_digits(factor, blocks)).any(1)
 

@@ -62,6 +62,11 @@ class Islands:
         """The log volume of each island."""
         return self.log_volume + self.log_weight.exp().mean(1).log()
 
+    def score_on(self, rung: Rung) -> Float[Tensor, " column"]:
+        """The score of each particle as a rung sees it."""
+        target = self.target.at(rung.height)
+        return self.score if target is self.target else target.score(self.normals)
+
     def select(self, rung: Rung, *, level: bool = False) -> None:
         """Replace the particles by copies in proportion to their weight on a rung, and count the mean weight.
 
@@ -72,8 +77,9 @@ class Islands:
         due, so equal weights get equal copies but for one, and the volume stays unbiased. The
         particles of an island without any weight are dealt as if all weighed the same; its volume is zero from here.
         """
+        before, self.score, self.target = self.score, self.score_on(rung), self.target.at(rung.height)
         levelled = self.log_weight * (1.0 if level else 0.5)
-        log_weight = rung.log_weight(self.score).to(self.log_volume.dtype).view_as(self.root) + levelled
+        log_weight = rung.log_weight(self.score, before).to(self.log_volume.dtype).view_as(self.root) + levelled
         total = log_weight.logsumexp(1)
         self.log_volume = self.log_volume + total - math.log(self.particles)
         weight = torch.where(total[:, None] > -torch.inf, (log_weight - total[:, None]).exp(), 1 / self.particles)

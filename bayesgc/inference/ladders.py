@@ -1,4 +1,4 @@
-"""Ladders from the prior to the posterior: falling thresholds on a loss, or rising powers of an evidence.
+"""Ladders from the prior to the posterior: falling thresholds on a loss, or falling noise on the measurements.
 
 A rung says how much a particle weighs as it steps on it and which moves it allows there. A ladder finds the next rung.
 """
@@ -15,6 +15,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 Uniforms = Callable[[], Float[Tensor, " column"]]
+ScoreOn = Callable[["Rung"], Float[Tensor, " particle"]]
+"""The scores that particles would have on a rung."""
 
 
 @runtime_checkable
@@ -23,7 +25,7 @@ class Rung(Protocol):
 
     @property
     def height(self) -> float:
-        """The number that names the rung: its threshold, or its power."""
+        """The number that names the rung: its threshold, or its noise."""
         ...
 
     @property
@@ -31,8 +33,10 @@ class Rung(Protocol):
         """The standard deviation over particles of the log angle of a move: 0 where one scale fits all."""
         ...
 
-    def log_weight(self, score: Float[Tensor, " column"]) -> Float[Tensor, " column"]:
-        """log of the rung's density relative to that of the rung before."""
+    def log_weight(
+        self, score: Float[Tensor, " column"], before: Float[Tensor, " column"] | None = None
+    ) -> Float[Tensor, " column"]:
+        """log of the rung's density relative to that of the rung before, where the scores were ``before``."""
         ...
 
     def accept(
@@ -46,7 +50,9 @@ class Rung(Protocol):
 class Ladder(Protocol):
     """The rule that finds the rungs, used by a pilot alone."""
 
-    def next(self, score: Float[Tensor, " particle"], before: list[Rung]) -> Rung | None:
+    def next(
+        self, score: Float[Tensor, " particle"], before: list[Rung], score_on: ScoreOn | None = None
+    ) -> Rung | None:
         """The rung after those before, for particles with these scores; None when there is no way on."""
         ...
 
@@ -66,7 +72,9 @@ class Threshold:
     height: float
     spread: ClassVar[float] = 0.0
 
-    def log_weight(self, score: Float[Tensor, " column"]) -> Float[Tensor, " column"]:
+    def log_weight(
+        self, score: Float[Tensor, " column"], before: Float[Tensor, " column"] | None = None
+    ) -> Float[Tensor, " column"]:
         """0 below the threshold, −∞ at and above it."""
         return torch.where(score < self.height, 0.0, -torch.inf)
 
@@ -78,26 +86,29 @@ class Threshold:
 
 
 @dataclass(frozen=True)
-class Power:
-    """The prior times the evidence, whose log is the score, to the power ``height``.
+class Noise:
+    """The prior times the density of y, had the measurements Gaussian noise of variance ``height``; at 0 the posterior.
 
-    Evidence has narrow peaks, at hidden layers of nearly low rank, beside wide plains: moves of many scales at once
-    mix on both. On the case shared-5 of the tests single runs reached the same error about ten times sooner.
+    Its score is the log of that factor. The density without noise has narrow peaks, at layers of nearly low rank,
+    beside wide plains. A power of it below one takes more from a peak by its narrowness than it gives by its height;
+    noise widens the peak and leaves its mass, so that particles find it early. Moves of many scales at once mix on
+    both.
     """
 
     height: float
-    before: float
     spread: ClassVar[float] = 1.0
 
-    def log_weight(self, score: Float[Tensor, " column"]) -> Float[Tensor, " column"]:
-        """The step in the power times the log evidence."""
-        return (self.height - self.before) * score
+    def log_weight(
+        self, score: Float[Tensor, " column"], before: Float[Tensor, " column"] | None = None
+    ) -> Float[Tensor, " column"]:
+        """The gain in score from the rung before; −∞ where nothing is left."""
+        return score if before is None else torch.where(score > -torch.inf, score - before, -torch.inf)
 
     def accept(
         self, proposed: Float[Tensor, " column"], current: Float[Tensor, " column"], uniforms: Uniforms
     ) -> Bool[Tensor, " column"]:
         """Metropolis' rule."""
-        return uniforms().log() < self.height * (proposed - current)
+        return uniforms().log() < proposed - current
 
 
 @dataclass(frozen=True)
@@ -108,7 +119,9 @@ class ThresholdLadder:
     survival: float
     measurements: int
 
-    def next(self, score: Float[Tensor, " particle"], before: list[Rung]) -> Rung | None:
+    def next(
+        self, score: Float[Tensor, " particle"], before: list[Rung], score_on: ScoreOn | None = None
+    ) -> Rung | None:
         """The next threshold, or None when there is no lower value or no more progress."""
         if self._stalled([rung.height for rung in before]):
             return None
@@ -159,38 +172,76 @@ def next_threshold(loss: Float[Tensor, " particle"], survival: float, eps: float
 
 
 @dataclass(frozen=True)
-class PowerLadder:
-    """Powers from 0 to 1, each as high as leaves ``survival`` of the particles as effective sample size."""
+class NoiseLadder:
+    """Falling variances, each as low as leaves ``survival`` of the particles as effective sample size, then no noise.
+
+    Args:
+        loudest: the variance to look from for the first rung: that of the targets.
+        least: the variance from which the last step is taken, whatever it leaves; at 0 only where it leaves enough.
+    """
 
     survival: float
+    loudest: float
+    least: float
 
-    def next(self, score: Float[Tensor, " particle"], before: list[Rung]) -> Rung | None:
-        """The next power, or None when no particle has a finite log evidence."""
-        start = before[-1].height if before else 0.0
-        if not torch.isfinite(score).any():
+    def next(
+        self, score: Float[Tensor, " particle"], before: list[Rung], score_on: ScoreOn | None = None
+    ) -> Rung | None:
+        """The next variance, or None when no particle has a score left."""
+        if score_on is None:
+            raise TypeError("a ladder of noise needs the scores that particles would have on a rung")
+
+        def leaves_enough(variance: float) -> bool:
+            rung = Noise(variance)
+            return effective_share(rung.log_weight(score_on(rung), score)) >= self.survival
+
+        last = before[-1].height if before else math.inf
+        lowest = max(self.least, _SILENCE * self.loudest)
+        if last <= lowest or leaves_enough(0.0):
+            return Noise(0.0) if torch.isfinite(score_on(Noise(0.0))).any() else None
+        if not torch.isfinite(score_on(Noise(min(last, self.loudest)))).any():
             return None
-        if self._effective_share((1.0 - start) * score) >= self.survival:
-            return Power(1.0, start)
-        low, high = 0.0, 1.0 - start
+        high, low = self._bracket(last, lowest, leaves_enough)
         for _ in range(_BISECTIONS):
-            middle = (low + high) / 2
-            enough = self._effective_share(middle * score) >= self.survival
-            low, high = (middle, high) if enough else (low, middle)
-        return Power(start + high, start)
+            middle = math.sqrt(high * low)
+            high, low = (middle, low) if leaves_enough(middle) else (high, middle)
+        # A step too small to find is taken all the same: the way must lead down.
+        return Noise(high if high < last else low)
+
+    def _bracket(self, last: float, lowest: float, leaves_enough: Callable[[float], bool]) -> tuple[float, float]:
+        """A variance that leaves enough, and a lower one that does not, or is the lowest too."""
+        high = min(last, self.loudest)
+        while high < min(last, self.loudest / _SILENCE) and not leaves_enough(high):
+            high *= _STRIDE
+        low = high
+        while low > lowest:
+            low = max(low / _STRIDE, lowest)
+            if not leaves_enough(low):
+                return high, low
+            high = low
+        return lowest, lowest
 
     def finished(self, rungs: list[Rung]) -> bool:
-        """Whether the power is one."""
-        return bool(rungs) and rungs[-1].height >= 1.0
+        """Whether there is no noise left."""
+        return bool(rungs) and rungs[-1].height == 0
 
     def way(self, rungs: list[Rung]) -> float:
-        """The power, on a scale that shows small ones too."""
-        return 1 + math.log10(max(rungs[-1].height, 1e-4)) / 4
-
-    @staticmethod
-    def _effective_share(log_weight: Float[Tensor, " particle"]) -> float:
-        """Kish's effective sample size as a share of the particles."""
-        top = 2 * log_weight.logsumexp(0) - (2 * log_weight).logsumexp(0)
-        return float(top.exp()) / len(log_weight)
+        """How much of the way down is done, on a log scale; without an end to it, of six decades."""
+        if self.finished(rungs):
+            return 1.0
+        bottom = self.least or 1e-6 * self.loudest
+        done = math.log(rungs[0].height / rungs[-1].height)
+        return min(done / max(math.log(rungs[0].height / bottom), 1.0), 0.99)
 
 
-_BISECTIONS = 40
+def effective_share(log_weight: Float[Tensor, " particle"]) -> float:
+    """Kish's effective sample size as a share of the particles; 0 where none has weight."""
+    top = 2 * log_weight.logsumexp(0) - (2 * log_weight).logsumexp(0)
+    return float(top.exp().nan_to_num(0.0)) / len(log_weight)
+
+
+_BISECTIONS = 6
+"""Halvings, on a log scale, of a bracket one stride wide."""
+_STRIDE = 4.0
+_SILENCE = 1e-20
+"""The least variance as a share of the loudest: no digit of a score knows it from none."""

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from bayesgc.correlated import FEWEST_ISLANDS
-from bayesgc.inference.curve import Profile, Stage, join
+from bayesgc.inference.curve import Candidate, Profile, Stage, join
 from bayesgc.inference.estimates import log_mean, shares, summarize_weighted, weighted_mean
 from bayesgc.inference.records import Draws, Estimate, Levels, Summary
 from bayesgc.inference.request import LOG_VOLUME_ERROR, Request
@@ -69,20 +69,20 @@ def pool_levels(thresholds: list[float], islands: list[IslandRecord]) -> Levels:
     )
 
 
+def pool_end(islands: list[IslandRecord]) -> Candidate:
+    """Log volume and E[L_gen] on the last rung."""
+    volumes = np.array([island.log_volume for island in islands])
+    losses = np.array([island.levels[-1].gen_loss for island in islands])
+    return Candidate(log_mean(volumes), weighted_mean(losses, volumes))
+
+
 def pool_stages(heights: list[float], islands: list[IslandRecord]) -> list[Stage]:
-    """The laws of the levels, prior first, for the ε-curve; ``heights`` are the powers of the density."""
+    """The laws of the levels, prior first, for the ε-curve; ``heights`` are variances of noise on the measurements."""
     stages = []
     for level, height in enumerate(heights):
         profiles, scores = zip(*(island.profiles[level] for island in islands), strict=True)
         volumes = np.array([island.levels[level].log_volume for island in islands])
-        # A power of zero is the prior, also where the density is zero.
-        stages.append(
-            Stage(
-                join(profiles),
-                height * np.stack(scores) if height else np.zeros((len(islands), len(scores[0]))),
-                volumes,
-            )
-        )
+        stages.append(Stage(join(profiles), np.stack(scores), volumes, height))
     return stages
 
 

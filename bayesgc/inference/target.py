@@ -81,6 +81,10 @@ class Target(Protocol):
         """What a ladder's rungs look at: the training loss, or the log evidence."""
         ...
 
+    def at(self, height: float) -> Target:
+        """The target as a rung of that height sees it; itself where all see the same."""
+        ...
+
     def gen_loss(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"] | None:
         """L_gen of each column, or its expectation given the column; None where it is not defined."""
         ...

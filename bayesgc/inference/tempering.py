@@ -1,25 +1,29 @@
-"""Tempering: climb from the prior to the collapsed posterior by powers of the evidence, on independent islands.
+"""Tempering: climb from the prior to the collapsed posterior by falling noise on the measurements, on islands.
 
-Annealed sequential Monte Carlo (Del Moral, Doucet and Jasra 2006) on the hidden layers alone, with the rungs and steps
-of a pilot. The evidence of an island is unbiased; errors come from the spread over islands.
+Annealed sequential Monte Carlo (Del Moral, Doucet and Jasra 2006) on the hidden layers, with the rungs and steps of a
+pilot. The evidence of an island is unbiased; errors come from the spread over islands. See `noisy` for the laws on the
+way, and for why they are not powers of the evidence.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from bayesgc.inference.collapsed import CollapsedCriterion
 from bayesgc.inference.control import Control
-from bayesgc.inference.curve import pool_curve
+from bayesgc.inference.curve import Stage, pool_curve
 from bayesgc.inference.estimates import log_mean
-from bayesgc.inference.ladders import PowerLadder
+from bayesgc.inference.ladders import NoiseLadder
+from bayesgc.inference.noisy import NoisyCriterion
 from bayesgc.inference.passage import Passage
-from bayesgc.inference.pilot import Climb, Schedule, run_pilot
-from bayesgc.inference.pooling import IslandRecord, diagnose, pool_posterior, pool_stages
-from bayesgc.inference.records import Estimate, Levels, Run
+from bayesgc.inference.pilot import Climb, run_pilot
+from bayesgc.inference.pooling import IslandRecord, diagnose, pool_end, pool_posterior, pool_stages
+from bayesgc.inference.records import Estimate, Levels, Outcome, Run
 from bayesgc.inference.request import Request
+from bayesgc.inference.smoothing import pareto_shape
 from bayesgc.validate import integer_in, positive_integer, real_in
 
 _SHARE = 0.5
@@ -51,36 +55,74 @@ class Tempering:
     def run(self, target: CollapsedCriterion, request: Request, control: Control) -> Run:
         """Islands until the errors are small enough; the request must be filled."""
         climb = Climb(self.particles, self.moves, self.acceptance)
-        schedule = run_pilot(target, PowerLadder(self.survival), climb, request.seed, control, _SHARE)
-        passage = Passage(target, schedule, climb, request, control)
-        # Powers short of one say nothing of the posterior.
-        islands = passage.rounds() if schedule.failure is None else []
-        outcome, reached = passage.outcome(islands), schedule.failure is None
-        evidence = _evidence(islands if reached else [])
-        return Run(
-            method="importance",
-            outcome=outcome,
-            message=outcome.advice,
-            eps=target.eps,
-            posterior=pool_posterior(target.task.shape, islands, request) if reached else None,
-            log_volume=evidence if target.eps > 0 else None,
-            log_evidence=evidence if target.eps == 0 and evidence.value is not None else None,
-            levels=self._curve(target, schedule, islands) if reached else None,
-            diagnostics={"path": "tempering", **diagnose(islands)},
-            evaluations=passage.evaluations(len(islands)),
-            seconds=control.seconds,
+        noisy = NoisyCriterion(
+            target.task, target.collapsed, target.eps, target.device, target.dtype, check=target.check
         )
+        ladder = NoiseLadder(self.survival, float(np.square(target.task.targets).mean()), target.eps)
+        schedule = run_pilot(noisy, ladder, climb, request.seed, control, _SHARE)
+        passage = Passage(noisy, schedule, climb, request, control)
+        # Short of the last rung the islands say nothing of the posterior.
+        return _record(target, passage, passage.rounds() if schedule.failure is None else [])
 
-    @staticmethod
-    def _curve(target: CollapsedCriterion, schedule: Schedule, islands: list[IslandRecord]) -> Levels | None:
-        """The ε-curve by way of all rungs; None where too few islands are left to tell."""
-        if not islands:
-            return None
-        stages = pool_stages([0.0, *(rung.height for rung in schedule.rungs)], islands)
-        return pool_curve(stages, target.task, target.eps)
+
+def _record(target: CollapsedCriterion, passage: Passage, islands: list[IslandRecord]) -> Run:
+    reached, outcome = passage.schedule.failure is None, passage.outcome(islands)
+    heights = [math.inf, *(rung.height for rung in passage.schedule.rungs)]
+    stages = pool_stages(heights, islands) if reached and islands else []
+    evidence = _evidence(islands if reached else [])
+    tail = _tail_of_last_step(stages) if target.eps == 0 else {}
+    trusted = not tail or tail["last_step_pareto_k"] <= tail["last_step_pareto_k_limit"]
+    message = outcome.advice
+    if outcome is Outcome.CONVERGED and not trusted:
+        outcome, message = Outcome.EXHAUSTED, _HEAVY
+    return Run(
+        method="importance",
+        outcome=outcome,
+        message=message,
+        eps=target.eps,
+        posterior=pool_posterior(target.task.shape, islands, passage.request) if reached else None,
+        log_volume=evidence if target.eps > 0 else None,
+        log_evidence=evidence if target.eps == 0 and evidence.value is not None else None,
+        levels=_curve(target, stages, islands),
+        diagnostics={"path": "tempering", **diagnose(islands), **tail},
+        evaluations=passage.evaluations(len(islands)),
+        seconds=passage.control.seconds,
+    )
+
+
+_HEAVY = (
+    "The last step, from little noise on the measurements to none, has weights with too heavy a tail for the islands "
+    "to tell the error: exact fits lie on peaks narrower than those found, and their evidence may be infinite. "
+    "Use some eps > 0, where the weights are bounded."
+)
+
+
+def _tail_of_last_step(stages: list[Stage]) -> dict[str, float]:
+    """k̂ of the weights from the last noise to none, over all islands, with its limit: elsewhere weights are bounded.
+
+    Up to 0.7 such a weight has a mean that the particles can tell (Vehtari et al. 2024). The limit is not that of plain
+    weights, since most of the way is done before and this is one factor of many.
+    """
+    if len(stages) < 2:
+        return {}
+    before = stages[-2]
+    gain = before.profile.density[0] - before.log_density.ravel()
+    limit = min(1 - 1 / math.log10(gain.size), _HIGHEST_SHAPE)
+    return {"last_step_pareto_k": pareto_shape(gain), "last_step_pareto_k_limit": limit}
+
+
+_HIGHEST_SHAPE = 0.7
+
+
+def _curve(target: CollapsedCriterion, stages: list[Stage], islands: list[IslandRecord]) -> Levels | None:
+    """The ε-curve by way of all rungs; None where too few islands are left to tell."""
+    if not stages:
+        return None
+    # The law with a hard threshold tells of that threshold alone.
+    return pool_curve(stages[:-1] if target.eps > 0 else stages, target.task, target.eps, pool_end(islands))
 
 
 def _evidence(islands: list[IslandRecord]) -> Estimate:
-    """Log volume or evidence. Without islands that reached it nothing is known: powers of the density bound neither."""
+    """Log volume or evidence. Without islands that reached it nothing is known: a density bounds neither."""
     estimate = log_mean(np.array([island.log_volume for island in islands]))
     return Estimate(None, None, (None, 0.0)) if estimate.value is None else estimate
