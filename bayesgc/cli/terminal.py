@@ -40,7 +40,7 @@ class Terminal(Console):
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(file=sys.stderr if stderr else sys.stdout)
 
-    def render_str(self, text: str, **options: Any) -> Text:  # type: ignore[override]
+    def render_str(self, text: str, **options: Any) -> Text:
         """As rich does, with what will stand in place of characters that the encoding lacks."""
         return super().render_str(text.encode(self.encoding, _HANDLER).decode(self.encoding), **options)
 
@@ -105,8 +105,8 @@ def standard_streams() -> Iterator[None]:
     """Within, standard output and standard error are outlets: no character and no device ends in a traceback."""
     before = sys.stdout, sys.stderr
     with _occupied(1, before[0]), _occupied(2, before[1]), _lenient(before[0]), _lenient(before[1]):
-        sys.stdout = Outlet(before[0], silent=False)  # type: ignore[assignment]
-        sys.stderr = Outlet(before[1], silent=True)  # type: ignore[assignment]
+        sys.stdout = Outlet(before[0], silent=False)
+        sys.stderr = Outlet(before[1], silent=True)
         try:
             yield
         finally:
