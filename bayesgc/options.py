@@ -207,6 +207,14 @@ class Options(BaseModel):
     def _is_table(self) -> bool:
         return self.data is not None and self.data.suffix.lower() == ".csv"
 
+    def files(self) -> list[Path]:
+        """The user's files that these options name: data, the program, the priors."""
+        from bayesgc.models.plugins import is_file, split
+
+        specs = [*([] if self.model is None else [self.model]), *self.prior.split(",")]
+        sources = [split(spec.strip())[0] for spec in specs]
+        return [*([] if self.data is None else [self.data]), *(Path(each) for each in sources if is_file(each))]
+
     def make_task(self) -> Task:
         """The synthetic task, or the one in the user's file."""
         from bayesgc.task import SYNTHETIC, load

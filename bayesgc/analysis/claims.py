@@ -17,14 +17,15 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from rich.console import Console, ConsoleOptions
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from bayesgc.analysis.decisions import GENERALISES, LEVEL, MARGIN, Claim, Ratio, decide, over, ratio_of
 from bayesgc.analysis.equal_claims import equal_fit, fits
 from bayesgc.analysis.equal_fit import descent_variable
-from bayesgc.analysis.numerals import rounded
+from bayesgc.analysis.fitted import FittedTable
+from bayesgc.analysis.numerals import decimals, rounded
 from bayesgc.analysis.open_claims import infinite_width, measurements_needed, one_axis, small_thresholds
 from bayesgc.analysis.panels import axes_of, cut
 from bayesgc.analysis.stores import load_cells
@@ -50,21 +51,17 @@ class Judgement:
         """As plain values, for JSON."""
         return {"schema": 1, "level": LEVEL, "rule": RULE, "claims": [asdict(claim) for claim in self.claims]}
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[str | Table]:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         names = [claim.claim for claim in self.claims]
         kinds = dict.fromkeys((claim.claim, claim.measured) for claim in self.claims)
         for name, measured in sorted(kinds, key=lambda kind: names.index(kind[0])):
             same = [claim for claim in self.claims if (claim.claim, claim.measured) == (name, measured)]
             what = f"the number of {same[0].unit}" if same[0].unit else "the factor is"
             yield f"[bold]{name}[/bold]: {what} {measured}, claimed {_limit(same[0])}"
-            table = Table(box=None, padding=(0, 2, 0, 0))
-            table.add_column("", no_wrap=True)
-            table.add_column("")  # the one that gives way where the terminal is narrow
-            for heading in (same[0].unit or "factor", "95 %", "± MC", "tasks"):
-                table.add_column(heading, no_wrap=True, overflow="ellipsis")
+            table = FittedTable(("", "", same[0].unit or "factor", "95 %", "± MC", "tasks"), labels=2)
             for claim in same:
                 style = {"holds": "green", "fails": "red"}.get(claim.verdict, "yellow")
-                table.add_row(f"[{style}]{claim.verdict}[/{style}]", escape(claim.panel), *_numbers(claim))
+                table.add_row(Text(claim.verdict, style=style), claim.panel, *_numbers(claim))
             yield table
             yield from dict.fromkeys(
                 f"[dim]{escape(claim.panel)}: {escape(claim.note)}[/dim]" for claim in same if claim.note
@@ -89,7 +86,8 @@ def judge(stores: Sequence[Path | str]) -> Judgement:
 def _numbers(claim: Claim) -> list[str]:
     if claim.effect is None or claim.ci95 is None:
         return ["-", "-", "-", str(claim.tasks)]
-    error = "-" if claim.mc_error is None else f"{claim.mc_error:{'.2f' if claim.unit else '.1%'}}"
+    mc = claim.mc_error
+    error = "-" if mc is None else decimals(mc, 2) if claim.unit else f"{decimals(100 * mc, 1)}%"
     low, high = claim.ci95
     return [rounded(claim.effect), f"{rounded(low)} to {rounded(high)}", error, str(claim.tasks)]
 

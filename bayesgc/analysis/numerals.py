@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+_LARGE = 1e6
+"""From here on numbers are written in powers of ten."""
 NORMAL_95 = 1.96
 """Standard errors on either side of an estimate that make a normal 95 % interval; numbers further apart differ."""
 
@@ -15,9 +17,14 @@ def rounded(value: float | None, digits: int = 3) -> str:
     if value == 0:
         return "0"
     exponent = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
-    if -4 <= exponent < 6:
+    if 1e-4 <= 10.0**exponent < _LARGE:
         return f"{value:.{max(digits - 1 - exponent, 0)}f}"
     return f"{value:.{min(digits, 2) - 1}e}"
+
+
+def decimals(value: float, places: int) -> str:
+    """``value`` to so many places after the point, as columns have it; a large one as `rounded` has it."""
+    return f"{value:.{places}f}" if abs(value) < _LARGE else rounded(value, 2)
 
 
 def with_error(value: float | None, error: float | None, digits: int = 2) -> str:
@@ -31,12 +38,25 @@ def with_error(value: float | None, error: float | None, digits: int = 2) -> str
         return f"{rounded(value)} ± ?"
     if error == 0:
         return rounded(value)
+    if max(abs(value), error) >= _LARGE:
+        return _large_with_error(value, error, digits)
     place = digits - 1 - math.floor(math.log10(float(f"{error:.{digits - 1}e}")))
     if abs(value) < 1e-4:
         return f"{value:.1e} ± {error:.0e}"
     if error >= abs(value) * 1e-7:
         return f"{value:.{max(place, 0)}f} ± {error:.{max(place, 0)}f}"
     return rounded(value)
+
+
+def _large_with_error(value: float, error: float, digits: int) -> str:
+    """``(1.23 ± 0.04)e+30``; apart, where one is nothing beside the other."""
+    if error < abs(value) * 1e-7:
+        return rounded(value)
+    if abs(value) < error * 1e-4:
+        return f"{rounded(value)} ± {rounded(error, digits)}"
+    exponent = math.floor(math.log10(max(abs(value), error)))
+    scale = 10.0**exponent
+    return f"({with_error(value / scale, error / scale, digits)})e{exponent:+03d}"
 
 
 def quartiles(low: float | None, high: float | None) -> str:
@@ -54,7 +74,9 @@ def duration(seconds: float) -> str:
     """Seconds in the unit that suits them."""
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 100 * 3600 else f"{decimals(seconds / 86400, 0)} days"
 
 
 def one_in(log_probability: float) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import xarray as xr
 
+from bayesgc.analysis import whole
 from bayesgc.validate import InputError
 
 CREATOR = "bayesgc"
@@ -28,22 +30,33 @@ DAMAGE = (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeEr
 
 
 def save(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:
-    """Write ``tree`` to ``path`` as netCDF and return the path.
+    """Write ``tree`` to ``path`` as netCDF, whole or not at all, and return the path.
 
-    The file appears under its name only when it is complete: it is written beside it and then renamed.
+    Raises:
+        InputError: where that is impossible, with the cause; what was there before stays.
     """
-    target = Path(path)
-    part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+    return whole.write(path, as_bytes(tree))
+
+
+def save_new(tree: xr.DataTree, names: Iterable[Path]) -> Path:
+    """As `save`, under the first of ``names`` that is free; of two that save at once, each gets a name of its own."""
+    return whole.write_new(names, as_bytes(tree))
+
+
+def as_bytes(tree: xr.DataTree) -> memoryview:
+    """The netCDF file of ``tree``. It is made in memory: HDF5 on a disk that is full crashes the whole process."""
+    content: memoryview = tree.to_netcdf(engine="h5netcdf")
+    return content
+
+
+def is_result(path: Path) -> bool:
+    """Whether a file says of itself that it is a result of this package; it may be damaged inside."""
     try:
-        tree.to_netcdf(part, engine="h5netcdf")
-        part.replace(target)
-    except OSError as error:
-        raise InputError(
-            f"Cannot write {target}: {error.strerror or error}; give a file in a writable folder."
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
-    return target
+        with h5py.File(path, "r") as file:
+            made_by = file.attrs.get("creation_library")
+            return made_by == CREATOR and "schema" in file.attrs and "outcome" in file.attrs
+    except DAMAGE:
+        return False
 
 
 def load(path: str | os.PathLike[str]) -> xr.DataTree:

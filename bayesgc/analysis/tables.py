@@ -6,13 +6,11 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from bayesgc.analysis.equal_fit import compared
+from bayesgc.analysis.fitted import FittedTable
 from bayesgc.analysis.numerals import count_word, quartiles, rounded, with_error
 from bayesgc.analysis.tails import doubtless
 from bayesgc.intervals import MARGIN
@@ -48,13 +46,11 @@ def comparison_tables(comparison: Comparison) -> RenderableType:
     return Group(*key, *(each for part in parts for each in (*part, Text())), *sentences)
 
 
-def simple_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+def simple_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> FittedTable:
     """Text in the first column, numbers in the others; nothing is read as markup."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False, show_edge=False)
-    for place, heading in enumerate(headings):
-        table.add_column(escape(heading), justify="right" if place else "left", no_wrap=bool(place))
+    table = FittedTable(headings)
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*row)
     return table
 
 
@@ -280,13 +276,11 @@ def _ratio(law: Json | None) -> str:
 
 def diagnosis_table(diagnosis: Diagnosis) -> RenderableType:
     """One row a check, then the advice of those that are not fine."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False, show_edge=False)
-    for place, heading in enumerate(("", "check", "found", "wanted")):
-        table.add_column(heading, justify="right" if place > 1 else "left", no_wrap=place != 1)
+    table = FittedTable(("", "check", "found", "wanted"), labels=2)
     for check in diagnosis.checks:
-        found = rounded(check.found) if isinstance(check.found, float) else escape(str(check.found or "-"))
+        found = rounded(check.found) if isinstance(check.found, float) else str(check.found or "-")
         style, mark = _MARKS[check.status]
-        table.add_row(Text(mark, style=style), escape(check.name), found, escape(str(check.limit)))
+        table.add_row(Text(mark, style=style), check.name, found, str(check.limit))
     advice = [Text(f"{_MARKS[each.status][1]} {each.name}: {each.advice}", style=_MARKS[each.status][0])
               for each in diagnosis.checks if each.advice]  # fmt: skip
     healthy = (

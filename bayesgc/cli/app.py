@@ -6,7 +6,6 @@ Exit codes: 0 converged; 2 wrong usage or input, provable infeasibility included
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +15,7 @@ from typer.exceptions import TyperException
 
 from bayesgc import __version__
 from bayesgc.cli.infer import INTERRUPTED, infer
+from bayesgc.cli.terminal import OutputError, kept, say, standard_streams
 from bayesgc.validate import InputError
 
 WRONG_INPUT, NOT_CONVERGED, BROKEN_PIPE = 2, 3, 141
@@ -34,7 +34,7 @@ app.command()(infer)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"bayesgc {__version__}")
+        print(f"bayesgc {__version__}")  # noqa: T201
         raise typer.Exit
 
 
@@ -46,8 +46,11 @@ def _root(
     ] = False,
 ) -> None:
     if ctx.invoked_subcommand is None:
-        typer.echo(ctx.get_help())
+        print(ctx.get_help())  # noqa: T201
         raise typer.Exit(WRONG_INPUT)
+
+
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace even files that bayesgc did not write.")]
 
 
 @app.command()
@@ -55,11 +58,12 @@ def show(
     file: Annotated[Path, typer.Argument(help="A result saved by infer (.nc).")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the JSON object that infer --json prints.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Draw the result to this file (.png, .svg or .pdf).")] = None,
+    force: ForceOption = False,
 ) -> None:
     """Print a saved result again."""
     from bayesgc.cli.show import show as print_saved
 
-    print_saved(file, as_json=as_json, plot=plot)
+    print_saved(file, as_json=as_json, plot=plot, force=force)
 
 
 @app.command()
@@ -94,12 +98,14 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The page (.html).", show_default="named after the source")
     ] = None,
+    force: ForceOption = False,
 ) -> None:
     """Write one self-contained page: answer, tables, pictures to zoom and hover, diagnostics, how to run it again."""
     from bayesgc.analysis.report import write_report
 
-    page = write_report(source, Path(f"{source.resolve().stem}.html") if out is None else out)
-    typer.echo(f"Written to {page}")
+    page = write_report(source, Path(f"{source.resolve().stem}.html") if out is None else out, force=force)
+    with kept(f"the page is written to {page}"):
+        print(f"Written to {page}")  # noqa: T201
 
 
 StoreOption = Annotated[Path, typer.Option("--out", help="The store: a folder, new or to be resumed.")]
@@ -127,11 +133,12 @@ def sweep(
     zarr: ZarrOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
+    force: ForceOption = False,
 ) -> None:
     """Run a grid of inferences into a store; the same command on a store resumes it."""
     from bayesgc.cli.sweep import SweepCommand
 
-    raise typer.Exit(SweepCommand(out, method, scheduler, workers, dry_run, zarr, as_json, quiet).run_file(file))
+    raise typer.Exit(SweepCommand(out, method, scheduler, workers, dry_run, zarr, as_json, quiet, force).run_file(file))
 
 
 @app.command()
@@ -146,11 +153,12 @@ def reproduce(
     zarr: ZarrOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
+    force: ForceOption = False,
 ) -> None:
     """Run a figure of the paper into a store; the same command on a store resumes it."""
     from bayesgc.cli.sweep import SweepCommand
 
-    command = SweepCommand(out, method, scheduler, workers, dry_run, zarr, as_json, quiet)
+    command = SweepCommand(out, method, scheduler, workers, dry_run, zarr, as_json, quiet, force)
     raise typer.Exit(command.run_figure(figure, quick=quick))
 
 
@@ -166,11 +174,12 @@ def run_study(
     zarr: ZarrOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
+    force: ForceOption = False,
 ) -> None:
     """Run a study of a question that the paper leaves open; the same command on a store resumes it."""
     from bayesgc.cli.sweep import SweepCommand
 
-    command = SweepCommand(out, method, scheduler, workers, dry_run, zarr, as_json, quiet)
+    command = SweepCommand(out, method, scheduler, workers, dry_run, zarr, as_json, quiet, force)
     raise typer.Exit(command.run_study(name, quick=quick))
 
 
@@ -197,25 +206,40 @@ def list_names(
 
 def run() -> None:
     """Run the command line and exit; every wrong input ends in one line on standard error."""
+    with standard_streams():
+        try:
+            code = _code()
+            sys.stdout.flush()
+        except OutputError as error:
+            code = _unwritten(error)
+    sys.exit(code)
+
+
+def _code() -> int:
+    """The exit code of the command that was given."""
     try:
-        code = app(standalone_mode=False) or 0
-        sys.stdout.flush()
+        return app(standalone_mode=False) or 0
     except typer.Exit as stop:
-        code = stop.exit_code
+        return int(stop.exit_code)
     except (typer.Abort, KeyboardInterrupt):
-        code = _fail("interrupted", INTERRUPTED)
+        return _fail("interrupted", INTERRUPTED)
     except TyperException as error:
-        code = _fail(_usage(error), WRONG_INPUT)
+        return _fail(_usage(error), WRONG_INPUT)
     except InputError as error:
-        code = _fail(str(error), WRONG_INPUT)
-    except BrokenPipeError:  # the reader of a pipe, such as head, has what it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = BROKEN_PIPE
+        return _fail(str(error), WRONG_INPUT)
     except (MemoryError, RuntimeError, ValueError) as error:
         if not _too_large(error):
             raise
-        code = _fail("this machine has too little memory for that: ask for fewer or smaller matrices.", WRONG_INPUT)
-    sys.exit(code)
+        return _fail("this machine has too little memory for that: ask for fewer or smaller matrices.", WRONG_INPUT)
+
+
+def _unwritten(error: OutputError) -> int:
+    """Say that standard output failed, unless the reader of a pipe, such as head, has what it wanted."""
+    if not error.broken_pipe:
+        return _fail(f"Cannot write to standard output: {error}{error.kept and f'; {error.kept}'}.", WRONG_INPUT)
+    if error.kept:
+        say(error.kept)
+    return BROKEN_PIPE
 
 
 def _usage(error: TyperException) -> str:
@@ -240,5 +264,5 @@ def _too_large(error: Exception) -> bool:
 
 
 def _fail(message: str, code: int) -> int:
-    typer.echo(f"bayesgc: {' '.join(message.split())}", err=True)
+    say(message)
     return code

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bayesgc.cli.parameters import options_given, takes_options
+from bayesgc.cli.terminal import say
 
 INTERRUPTED = 130
 OUTPUT = "Output"
@@ -32,6 +33,10 @@ def infer(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress, no table.", rich_help_panel=OUTPUT)
     ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace even files that bayesgc did not write.", rich_help_panel=OUTPUT),
+    ] = False,
     **options: Any,
 ) -> None:
     """Draw weights from the prior given that they fit, and compare them with gradient descent.
@@ -43,8 +48,9 @@ def infer(
         from bayesgc.options import Options
 
         chosen = Options.checked(options_given(ctx))
-        code = Session(chosen, out=out, plot=plot, weights=weights, as_json=as_json, quiet=quiet).run()
+        session = Session(chosen, out=out, plot=plot, weights=weights, as_json=as_json, quiet=quiet, force=force)
+        code = session.run()
     except KeyboardInterrupt:
-        typer.echo("bayesgc: interrupted at once; nothing more was saved.", err=True)
+        say("interrupted at once; nothing more was saved.")
         code = INTERRUPTED
     raise typer.Exit(code)

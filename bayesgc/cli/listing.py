@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 
-from rich.console import Console
 from rich.table import Table
 
 from bayesgc.cli.show import print_json
+from bayesgc.cli.terminal import Terminal
 from bayesgc.experiments.figures import FIGURES, figure
 from bayesgc.experiments.studies import STUDIES
 from bayesgc.inference import INITIALIZATIONS, METHODS, OPTIMIZERS, available_devices
@@ -39,13 +39,13 @@ def print_names(*, as_json: bool = False) -> None:
         print_json(dict(names()))
         return
     table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("option", style="dim")
-    table.add_column("name", style="bold")
-    table.add_column("what it is")
+    table.add_column("option", style="dim", overflow="fold")
+    table.add_column("name", style="bold", overflow="fold")
+    table.add_column("what it is", overflow="fold")
     for option, entries in names().items():
         for i, (name, summary) in enumerate(entries.items()):
             table.add_row("" if i else f"--{option}", name, summary)
-    Console().print(table)
+    Terminal().print(table)
 
 
 def _first_line(thing: object) -> str:

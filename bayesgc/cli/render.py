@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from bayesgc.analysis.fitted import FittedTable
 from bayesgc.analysis.numerals import rounded
 from bayesgc.analysis.summary import cell_labels
 from bayesgc.analysis.wording import (
@@ -60,21 +60,18 @@ def rendered(result: Json, *, saved: str | None = None) -> RenderableType:
 
 def _heading(result: Json) -> Table:
     grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim")
-    grid.add_column()
+    grid.add_column(style="dim", overflow="fold")
+    grid.add_column(overflow="fold")
     lines = {"task": task_line(result["task"]), "model": model_line(result["model"]), "run": run_line(result)}
     for name, line in lines.items():
         grid.add_row(name, escape(line))
     return grid
 
 
-def _laws(result: Json) -> Table:
+def _laws(result: Json) -> FittedTable:
     """One row a law or reference point; the columns of L_gen only where it is known."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False, show_edge=False)
-    table.add_column("")
     shown = slice(None) if judged(result) else slice(2, None)
-    for heading in HEADINGS[shown]:
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = FittedTable(("", *HEADINGS[shown]))
     rows = list(law_rows(result))
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         ends = following is not None and following.kind == "reference" != row.kind
@@ -84,13 +81,10 @@ def _laws(result: Json) -> Table:
 
 def _cells(cells: list[Json], meaning: str) -> Group:
     """The first missing cells with their 90 % intervals, and what these are intervals of."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False, show_edge=False)
-    for name in cell_labels(cells[0]):
-        table.add_column(name)
-    for heading in ("mean", "5 %", "95 %"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    names = list(cell_labels(cells[0]))
+    table = FittedTable((*names, "mean", "5 %", "95 %"), labels=len(names))
     for cell in cells[:CELLS_SHOWN]:
-        table.add_row(*map(escape, cell_labels(cell).values()), *(rounded(cell[q], 4) for q in ("mean", "q05", "q95")))
+        table.add_row(*cell_labels(cell).values(), *(rounded(cell[q], 4) for q in ("mean", "q05", "q95")))
     more = len(cells) - CELLS_SHOWN
     caption = f"Missing cells, in the table's units, with 90 % intervals {meaning}"
     parts: list[RenderableType] = [Text(caption, style="dim"), table]

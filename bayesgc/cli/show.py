@@ -8,18 +8,32 @@ from typing import Any
 
 from rich.console import Console
 
+from bayesgc.cli.terminal import Terminal
 
-def show(file: Path, *, as_json: bool = False, plot: Path | None = None, console: Console | None = None) -> None:
+PLOT_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def show(
+    file: Path,
+    *,
+    as_json: bool = False,
+    plot: Path | None = None,
+    force: bool = False,
+    console: Console | None = None,
+) -> None:
     """Print the result saved in ``file``, as text or as the JSON object that ``infer --json`` printed.
 
-    With ``plot``, draw it to that file too.
+    With ``plot``, draw it to that file too, which with ``force`` may be one that is not ours.
 
     Raises:
-        InputError: where the file is missing, damaged, or no result; where the plot cannot be written.
+        InputError: where the file is missing, damaged, or no result; where the plot cannot be written or must not be.
     """
+    from bayesgc.analysis.outputs import check_output
     from bayesgc.analysis.storage import load
     from bayesgc.analysis.summary import result_object
 
+    if plot is not None:
+        check_output("--plot", plot, PLOT_SUFFIXES, inputs=[file], force=force)
     tree = load(file)
     result = result_object(tree)
     if plot is not None:
@@ -31,7 +45,7 @@ def show(file: Path, *, as_json: bool = False, plot: Path | None = None, console
         return
     from bayesgc.cli.render import print_result
 
-    print_result(Console() if console is None else console, result)
+    print_result(Terminal() if console is None else console, result)
 
 
 def print_comparison(files: list[Path], *, delta: str | None, as_json: bool = False) -> None:
@@ -62,9 +76,9 @@ def _print(found: Any, *, as_json: bool) -> None:
     if as_json:
         print_json(found.to_dict())
     else:
-        Console().print(found)
+        Terminal().print(found)
 
 
 def print_json(result: dict[str, object]) -> None:
     """Write ``result`` to standard output as one strict JSON object and nothing else."""
-    print(json.dumps(result, indent=2, allow_nan=False, ensure_ascii=True))  # noqa: T201
+    print(json.dumps(result, indent=2, allow_nan=False, ensure_ascii=True), flush=True)  # noqa: T201

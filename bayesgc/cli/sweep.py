@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import typer
 import xarray as xr
-from rich.console import Console
 
 from bayesgc.analysis.numerals import duration
+from bayesgc.analysis.outputs import FORCE, check_replaced, is_zarr_of_ours
 from bayesgc.analysis.plots.look import save_figure
 from bayesgc.analysis.plots.one_axis import plot_one_axis
 from bayesgc.analysis.plots.sweep import save_sweep_plots
@@ -19,6 +19,7 @@ from bayesgc.cli.infer import INTERRUPTED
 from bayesgc.cli.session import NOT_CONVERGED
 from bayesgc.cli.show import print_json
 from bayesgc.cli.sweep_tables import print_forecast, print_place, print_summary
+from bayesgc.cli.terminal import Terminal, kept, say
 from bayesgc.experiments.checks import check_cells
 from bayesgc.experiments.dataset import export_zarr
 from bayesgc.experiments.figures import FIGURES, figure
@@ -27,7 +28,7 @@ from bayesgc.experiments.runners import available_cores
 from bayesgc.experiments.running import run_sweep
 from bayesgc.experiments.studies import study
 from bayesgc.experiments.sweep import Sweep
-from bayesgc.validate import one_of, positive_integer
+from bayesgc.validate import InputError, one_of, positive_integer
 
 ALL = "all"
 PLOTS = ("figure.png", "figure.svg", "figure.pdf")
@@ -45,10 +46,11 @@ class SweepCommand:
     zarr: bool
     as_json: bool
     quiet: bool
+    force: bool = False
 
     def run_file(self, file: Path) -> int:
         """The sweep of a TOML file."""
-        return self._run({self.out: Sweep.load(file)})
+        return self._run({self.out: Sweep.load(file)}, inputs=[file])
 
     def run_figure(self, name: str, *, quick: bool) -> int:
         """One figure of the paper, or all of them, each in a folder of its own."""
@@ -59,26 +61,44 @@ class SweepCommand:
     def run_study(self, name: str, *, quick: bool) -> int:
         """One study of what the paper leaves open, its parts in folders of their own and in one picture."""
         sweeps = {self.out / part: sweep for part, sweep in study(name, quick=quick).items()}
+        if len(sweeps) > 1:
+            for file in PLOTS:
+                check_replaced("the picture", self.out / file, force=self.force)
         code = self._run(sweeps, judged=len(sweeps) == 1)
         if len(sweeps) > 1 and code == 0 and not self.dry_run:
             figure = plot_one_axis([load_cells(store / "sweep.nc") for store in sweeps])
             for file in PLOTS:
                 save_figure(figure, self.out / file)
             if self._talks:
-                print_place(Console(), self.out, PLOTS, judged=True)
+                print_place(Terminal(), self.out, PLOTS, judged=True)
         return code
 
     @property
     def _talks(self) -> bool:
         return not self.as_json and not self.quiet
 
-    def _run(self, sweeps: dict[Path, Sweep], *, judged: bool = True) -> int:
+    def _run(self, sweeps: dict[Path, Sweep], *, judged: bool = True, inputs: Sequence[Path] = ()) -> int:
         """Each sweep into its store, ``judged`` by itself; returns the exit code, 3 where every cell of one failed."""
+        for store, sweep in sweeps.items():
+            self._check_files(store, sweep, inputs)
         try:
-            return self._print([self._one(sweep, store, judged=judged) for store, sweep in sweeps.items()])
+            with kept("" if self.dry_run else f"what was finished is in {self.out}"):
+                return self._print([self._one(sweep, store, judged=judged) for store, sweep in sweeps.items()])
         except KeyboardInterrupt:
-            typer.echo(f"bayesgc: interrupted; what was finished is in {self.out}: run it again to go on.", err=True)
+            say(f"interrupted; what was finished is in {self.out}: run it again to go on.")
             return INTERRUPTED
+
+    def _check_files(self, store: Path, sweep: Sweep, inputs: Sequence[Path]) -> None:
+        """Refuse, before anything runs, to replace what the sweep reads, or what others left in a folder."""
+        force = self.force or (store / "sweep.json").exists()  # which the store itself judges
+        read = {*inputs, *(file for cell in sweep.cells() for file in cell.options.files())}
+        for name in ("sweep.json", "sweep.nc", *PLOTS):
+            check_replaced("the store's file", store / name, inputs=read, force=force)
+        exported = store / "sweep.zarr"
+        if self.zarr and not force and exported.exists() and not is_zarr_of_ours(exported):
+            raise InputError(
+                f"--zarr would replace {str(exported)!r}, which bayesgc did not write; give another folder, or {FORCE}."
+            )
 
     def _one(self, sweep: Sweep, store: Path, *, judged: bool) -> dict[str, Any]:
         if self.workers is not None:
@@ -93,7 +113,7 @@ class SweepCommand:
             files.append(str(export_zarr(dataset, store / "sweep.zarr")))
         result = summary(sweep, dataset) | {"store": str(store), "files": [str(store / "sweep.nc"), *files]}
         if self._talks:
-            print_summary(Console(), sweep, dataset, result, judged=judged)
+            print_summary(Terminal(), sweep, dataset, result, judged=judged)
         return result
 
     def _forecast(self, sweep: Sweep) -> dict[str, Any]:
@@ -111,17 +131,17 @@ class SweepCommand:
             "seconds": round(sum(seconds.values()) / cores, 1),
         }
         if self._talks:
-            print_forecast(Console(), cells, seconds, result)
+            print_forecast(Terminal(), cells, seconds, result)
         return result
 
     def _print(self, results: list[dict[str, Any]]) -> int:
         if self.as_json:
             print_json(results[0] if len(results) == 1 else {"sweeps": results})
         elif self.dry_run and not self.quiet and len(results) > 1:
-            Console().print(f"All together: about {duration(sum(each['seconds'] for each in results))}.")
+            Terminal().print(f"All together: about {duration(sum(each['seconds'] for each in results))}.")
         fruitless = [] if self.dry_run else [each for each in results if not each["done"]]
         for each in fruitless:
-            typer.echo(f"bayesgc: every cell failed; {each['store']}/failures says why.", err=True)
+            say(f"every cell failed; {each['store']}/failures says why.")
         return NOT_CONVERGED if fruitless else 0
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import xarray as xr
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from bayesgc.analysis.equal_fit import descent_variable
-from bayesgc.analysis.numerals import duration
+from bayesgc.analysis.fitted import FittedTable
+from bayesgc.analysis.numerals import decimals, duration
 from bayesgc.analysis.panels import REPLICATES, axes_of
 from bayesgc.experiments.cell import Cell
 from bayesgc.experiments.dataset import BETWEEN_FLAGS
@@ -22,12 +22,10 @@ from bayesgc.experiments.sweep import Sweep
 
 def print_forecast(console: Console, cells: list[Cell], seconds: dict[str, float], result: dict[str, Any]) -> None:
     """The cells with their estimated seconds, and what they come to."""
-    table = Table(box=None, padding=(0, 2, 0, 0), title=escape(result["title"]), title_justify="left")
-    for name in cells[0].place:
-        table.add_column(name)
-    table.add_column("seconds", justify="right")
+    names = [*cells[0].place]
+    table = FittedTable((*names, "seconds"), labels=len(names), title=result["title"])
     for cell in cells:
-        table.add_row(*(escape(str(value)) for value in cell.place.values()), f"{seconds[cell.key]:.1f}")
+        table.add_row(*map(str, cell.place.values()), decimals(seconds[cell.key], 1))
     console.print(table)
     console.print(
         f"{len(cells)} cells and their gradient descents: about {duration(result['core_seconds'])} on one core, "
@@ -60,25 +58,22 @@ def print_place(console: Console, folder: Path, files: Iterable[str], *, judged:
     console.print(f"In {folder}: {names}.{claims}", highlight=False, markup=False)
 
 
-def _tables(dataset: xr.Dataset) -> list[Table]:
+def _tables(dataset: xr.Dataset) -> list[FittedTable]:
     """Medians over tasks along the axes, a table a panel."""
     panels = [str(name) for name in dataset["panel"].values] if "panel" in dataset.dims else [None]
     return [_table(dataset if panel is None else dataset.sel(panel=panel), panel) for panel in panels]
 
 
-def _table(dataset: xr.Dataset, panel: str | None) -> Table:
+def _table(dataset: xr.Dataset, panel: str | None) -> FittedTable:
     axes = [name for name in axes_of(dataset) if name not in REPLICATES]
-    table = Table(box=None, padding=(0, 2, 0, 0), title=panel and escape(panel), title_justify="left")
-    for name in axes:
-        table.add_column(name, justify="right")
     descent = descent_variable(dataset)
     gd = "GD end" if descent == "gd_gen_loss" else "GD at ε"
-    for name in ("prior", "G&C", "quartiles", gd, "zero", "log P(fit)", "± MC"):
-        table.add_column(name, justify="right", no_wrap=True)
+    headings = (*axes, "prior", "G&C", "quartiles", gd, "zero", "log P(fit)", "± MC")
+    table = FittedTable(headings, labels=len(axes), aligned="right", title=panel)
     stacked = dataset.stack(row=axes) if axes else dataset.expand_dims("row")
     for i in range(stacked.sizes["row"]):
         cell = stacked.isel(row=i)
-        place = [escape(str(cell[name].values)) for name in axes]
+        place = [str(cell[name].values) for name in axes]
         table.add_row(*place, *_medians(cell, descent))
     return table
 
@@ -87,7 +82,7 @@ def _medians(cell: xr.Dataset, descent: str) -> list[str]:
     def median(name: str, digits: int = 4) -> str:
         values = _known(cell[name])
         fewer = f" ({values.size}/{tasks})" if values.size < tasks else ""
-        return f"{np.median(values):.{digits}f}{fewer}" if values.size else "-"
+        return f"{decimals(float(np.median(values)), digits)}{fewer}" if values.size else "-"
 
     losses = cell["posterior_gen_loss"]
     tasks = cell.sizes.get("task_seed", 1)
@@ -96,11 +91,11 @@ def _medians(cell: xr.Dataset, descent: str) -> list[str]:
     return [
         median("prior_gen_loss"),
         median("posterior_gen_loss"),
-        f"{low:.4f}–{high:.4f}" if known.size else "-",
+        f"{decimals(float(low), 4)}–{decimals(float(high), 4)}" if known.size else "-",
         median(descent),
         median("zero_gen_loss"),
         median("log_volume", 1),
-        f"{np.median(errors):.1%}" if errors.size else "-",
+        f"{decimals(100 * float(np.median(errors)), 1)}%" if errors.size else "-",
     ]
 
 

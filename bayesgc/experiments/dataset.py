@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import json
 import math
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +14,9 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
-from bayesgc.analysis.storage import CREATOR, DAMAGE, load, save
+from bayesgc.analysis import whole
+from bayesgc.analysis.numerals import decimals
+from bayesgc.analysis.storage import CREATOR, DAMAGE, as_bytes, load
 from bayesgc.analysis.summary import BASELINES, result_object
 from bayesgc.experiments import limits
 from bayesgc.experiments.cell import Cell
@@ -110,19 +113,11 @@ def collect(sweep: Sweep, cells: list[Cell], store: Store) -> xr.Dataset:
 
 def write_dataset(dataset: xr.Dataset, store: Store) -> Path:
     """Write ``sweep.nc``, whole or not at all."""
-    folder = store.path / ".making"
-    folder.mkdir(exist_ok=True)
-    try:
-        made = save(xr.DataTree(dataset), folder / "sweep.nc")
-        return store.write("sweep.nc", made.read_bytes())
-    finally:
-        for left in folder.iterdir():
-            left.unlink()
-        folder.rmdir()
+    return store.write("sweep.nc", as_bytes(xr.DataTree(dataset)))
 
 
 def export_zarr(dataset: xr.Dataset, path: Path) -> Path:
-    """Write the dataset as a Zarr store as well.
+    """Write the dataset as a Zarr store as well, whole or not at all.
 
     Raises:
         InputError: where zarr is not installed, or the folder cannot be written.
@@ -131,10 +126,16 @@ def export_zarr(dataset: xr.Dataset, path: Path) -> Path:
         raise InputError("--zarr needs the package zarr: pip install 'bayesgc[cluster]'.")
     plain = dataset.assign_coords({name: _as_text(dataset[name]) for name in dataset.coords})
     plain = plain.assign({name: _as_text(plain[name]) for name in plain.data_vars})
-    try:
-        plain.to_zarr(path, mode="w", zarr_format=2, consolidated=True)
-    except OSError as error:
-        raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error
+    part, before = whole.part_of(path), whole.part_of(path)
+    with whole.told(path):
+        try:
+            plain.to_zarr(part, mode="w", zarr_format=2, consolidated=True)
+            if path.exists():
+                path.rename(before)
+            part.rename(path)
+        finally:
+            for folder in (part, before):
+                shutil.rmtree(folder, ignore_errors=True)
     return path
 
 
@@ -251,7 +252,7 @@ def _flags(cell: Cell, row: Row, descent_failure: str | None) -> list[str]:
         flags.append(str(row["outcome"]))
     mean, error = (float(row.get(f"posterior_gen_loss{end}", math.nan)) for end in ("", "_mcse"))
     if error > PRECISION * mean:
-        flags.append(f"the standard error of E[L_gen] is {error / mean:.0%} of it")
+        flags.append(f"the standard error of E[L_gen] is {decimals(100 * error / mean, 0)}% of it")
     if float(row.get("zero_train_loss", math.nan)) < float(row.get("eps", math.nan)):
         flags.append("the zero matrix fits")
     if row.get("gd_converged") == 0:

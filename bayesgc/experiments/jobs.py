@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import threading
 import time
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import xarray as xr
 
 from bayesgc.analysis.datatree import versions
-from bayesgc.analysis.storage import CREATOR, SCHEMA, save
+from bayesgc.analysis.storage import CREATOR, SCHEMA, as_bytes
 from bayesgc.analysis.strict import to_json
 from bayesgc.api import infer, infer_together
 from bayesgc.experiments.cell import Cell
@@ -265,5 +263,4 @@ def _losses_at(descent: Descent, step: int) -> np.ndarray:
 
 def _netcdf(tree: xr.DataTree) -> bytes:
     """A tree as the bytes of its file, so that only the one who runs the sweep writes to the store."""
-    with tempfile.TemporaryDirectory(prefix="bayesgc-") as folder:
-        return save(tree, Path(folder) / "part.nc").read_bytes()
+    return bytes(as_bytes(tree))

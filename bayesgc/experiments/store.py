@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from typing import Any
 import h5py
 from filelock import FileLock, Timeout
 
+from bayesgc.analysis import whole
 from bayesgc.analysis.storage import DAMAGE
 from bayesgc.experiments.sweep import PANEL, Sweep
 from bayesgc.inference.version import ALGORITHM
@@ -90,24 +88,15 @@ class Store:
         file = self.file(FAILURES, key)
         return str(json.loads(file.read_text(encoding="utf-8"))["reason"]) if file.is_file() else None
 
-    def write(self, name: str, content: bytes) -> Path:
+    def write(self, name: str, content: bytes | memoryview) -> Path:
         """Write a file of the store: it appears under its name when it is on the disk as a whole.
 
         Raises:
             InputError: where that is impossible, as on a full disk; what was there before stays.
         """
         target = self.path / name
-        part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
         with _clear_errors(target):
-            try:
-                with part.open("wb") as stream:
-                    stream.write(content)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                part.replace(target)
-                _sync_folder(target.parent)
-            finally:
-                part.unlink(missing_ok=True)
+            whole.replace(target, content)
         return target
 
     def _settle(self, sweep: Sweep) -> None:
@@ -212,20 +201,7 @@ def _clear_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        free = ""
-        with contextlib.suppress(OSError):
-            free = f" ({shutil.disk_usage(target.absolute().parent).free / 2**20:.0f} MiB free)"
         raise InputError(
-            f"Cannot write {target}: {error.strerror or error}{free}. What was finished before is kept: "
+            f"Cannot write {target}: {whole.reason(error, target)}. What was finished before is kept: "
             "mend that, and the same command goes on from there."
         ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name itself survive a power cut, where folders can be synchronised."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

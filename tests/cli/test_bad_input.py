@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
 import subprocess
 import sys
@@ -254,25 +256,27 @@ def test_a_model_too_large_for_the_machine(command):
 
 
 def test_a_folder_without_permission(command, monkeypatch):
-    def deny(**_):
+    def deny(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("bayesgc.cli.session.tempfile.TemporaryFile", deny)
+    monkeypatch.setattr(Path, "touch", deny)
     assert_refused(command("infer", "--out", "result.nc", *QUICK), "result.nc", "Permission denied", "writable")
     assert_refused(command("infer", *QUICK), "--out", "Permission denied")
+    assert_refused(command("infer", "--plot", "result.png", *QUICK), "--plot", "Permission denied")
 
 
-def test_what_was_found_is_printed_even_if_it_cannot_be_saved(command, monkeypatch):
-    from bayesgc.validate import InputError
+def test_what_was_found_is_printed_even_if_it_cannot_be_saved(command, monkeypatch, tmp_path):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def fail(*_):
-        raise InputError("Cannot write result.nc: No space left on device.")
-
-    monkeypatch.setattr("bayesgc.cli.session.save", fail)
-    ended = command("infer", "--eps", 0.05, "--draws", 100, "--json", *QUICK)
-    assert ended.code == 2
-    assert "No space left" in ended.err
-    assert ended.object["posterior"] is not None or ended.object["outcome"] == "exhausted"
+    monkeypatch.setattr(os, "fsync", full)
+    for out in ((), ("--out", "result.nc")):
+        ended = command("infer", "--eps", 0.05, "--draws", 100, "--json", *QUICK, *out)
+        assert ended.code == 2
+        assert "Cannot write" in ended.err
+        assert "No space left" in ended.err
+        assert ended.object["posterior"] is not None or ended.object["outcome"] == "exhausted"
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_the_installed_command_too(tmp_path):

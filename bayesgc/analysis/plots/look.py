@@ -6,6 +6,7 @@ A plot takes DataTrees and returns a matplotlib ``Figure``; nothing is shown and
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from bayesgc.analysis import whole
+from bayesgc.analysis.storage import CREATOR
 from bayesgc.analysis.summary import Json
 from bayesgc.validate import InputError
 
@@ -179,14 +182,16 @@ def with_outcome(title: str, result: Json) -> str:
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write ``figure`` to ``path``, in the format that its ending names."""
+    """Write ``figure`` to ``path``, whole or not at all, in the format that its ending names."""
     target = Path(path)
     formats = figure.canvas.get_supported_filetypes()
     if target.suffix.lstrip(".").lower() not in formats:
         raise InputError(f"The plot file is {str(target)!r}; its ending must be one of {', '.join(sorted(formats))}.")
-    try:
-        with mpl.rc_context(LOOK), labels_in_any_script():
-            figure.savefig(target)
-    except OSError as error:
-        raise InputError(f"Cannot write {target}: {error.strerror or error}; give a writable folder.") from error
-    return target
+    ending, content = target.suffix.lstrip(".").lower(), io.BytesIO()
+    with mpl.rc_context(LOOK), labels_in_any_script():
+        figure.savefig(content, format=ending, metadata=_SIGNED.get(ending))
+    return whole.write(target, content.getbuffer())
+
+
+_SIGNED = {"png": {"Software": CREATOR}, "svg": {"Creator": CREATOR}, "pdf": {"Creator": CREATOR}}
+"""How a picture says that it is ours, in the formats that have a place for it."""

@@ -13,7 +13,9 @@ from bokeh.resources import Resources
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from bayesgc.validate import InputError
+from bayesgc.analysis import whole
+from bayesgc.analysis.outputs import check_output
+from bayesgc.analysis.storage import load
 
 
 @dataclass(frozen=True)
@@ -76,28 +78,23 @@ class Page:
     made_by: str
 
 
-def write_report(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> Path:
+def write_report(source: str | os.PathLike[str], target: str | os.PathLike[str], *, force: bool = False) -> Path:
     """Write the page about ``source``, a saved result or the folder of a sweep, to ``target`` and return its path.
 
+    With ``force``, a file that is not a page of ours may be replaced.
+
     Raises:
-        InputError: for a source that is neither, or a target that cannot be written.
+        InputError: for a source that is neither; for a target that cannot be written, is the source, or is not ours.
     """
     from bayesgc.analysis.report.result import result_page
     from bayesgc.analysis.report.sweep import sweep_page
-    from bayesgc.analysis.storage import load
 
     origin, path = Path(source), Path(target)
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"the report is {str(path)!r}; its name must end in .html.")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"Cannot write {path}: there is no folder {str(path.parent)!r}; give a writable folder.")
+    inputs = [*origin.glob("sweep.*")] if origin.is_dir() else [origin]
+    check_output("the report", path, (".html", ".htm"), inputs=inputs, force=force)
     page = sweep_page(origin) if origin.is_dir() else result_page(load(origin), origin)
-    text = rendered(page)
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"Cannot write {path}: {error.strerror or error}; give a writable folder.") from error
-    return path
+    # A name of a file may hold what is no character.
+    return whole.write(path, rendered(page).encode("utf-8", "backslashreplace"))
 
 
 def rendered(page: Page) -> str:
