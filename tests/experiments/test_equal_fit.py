@@ -12,7 +12,7 @@ LEVELS = np.array([1.0, 0.5, 0.25, 0.125])
 def test_a_state_that_jumped_below_eps_is_taken_as_it_is():
     # The first state at or below 0.5 has 0.2, so it is the first at or below 0.3 too.
     train, gen = np.array([[0.9, 0.2, 0.2, 0.1]]), np.array([[5.0, 3.0, 3.0, 1.0]])
-    assert [each.tolist() for each in at_threshold(LEVELS, train, gen, 0.3)] == [[0.2], [3.0]]
+    np.testing.assert_allclose(at_threshold(LEVELS, train, gen, 0.3), [[0.2], [3.0]])
 
 
 def test_between_two_slow_states_both_losses_follow_a_power():
