@@ -232,7 +232,7 @@ def _dataset(
     dataset: xr.Dataset = dict_to_dataset(
         dict(variables),
         dims={name: list(names) for name, names in dims.items() if name in variables},
-        coords={name: list(labels) for name, labels in (coords or {}).items()},
+        coords={name: np.asarray(labels) for name, labels in (coords or {}).items()},
         sample_dims=list(sample_dims),
         # It would warn of more chains than draws, which is what a user may have asked for.
         check_conventions=False,

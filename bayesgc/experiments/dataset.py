@@ -229,8 +229,8 @@ def _descended(runs: xr.Dataset, cell: Cell, row: Row) -> Row:
     found |= _spread("gd", train, gen, fitted)
     # Levels end where a descent was not followed any further.
     if eps > 0 and "curve_threshold" in own and eps >= own["curve_threshold"].values.min():
-        curve = (own[f"curve_{name}"].values for name in ("threshold", "train_loss", "gen_loss"))
-        train, gen = at_threshold(*curve, eps)
+        levels, train, gen = (own[f"curve_{name}"].values for name in ("threshold", "train_loss", "gen_loss"))
+        train, gen = at_threshold(levels, train, gen, eps)
         found |= _spread("gd_at_eps", train, gen, np.isfinite(train))
     return found
 

@@ -57,6 +57,10 @@ class CollapsedCriterion:
         """All rows of a column."""
         return self.latent_size
 
+    def at(self, height: float) -> CollapsedCriterion:
+        """The criterion itself, but where a law with noise says more."""
+        return self
+
     @property
     def chunk(self) -> int:
         """Draws evaluated at once; a fixed rule, so that it changes no bit from run to run."""

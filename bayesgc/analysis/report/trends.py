@@ -103,7 +103,8 @@ def factor(gap: Change) -> str:
     """The geometric mean over tasks, with its interval: ``× 0.23, 95 % 0.18 to 0.29, over 8 tasks``."""
     one = gap.ratio.factor.size == 1
     mean = gap.ratio.of_these_tasks() if one else gap.ratio.over_tasks()
-    ends = f", 95 % {interval_words(mean.factors())}" if math.isfinite(mean.error) else ""
+    factors = mean.factors()
+    ends = "" if factors is None else f", 95 % {interval_words(factors)}"
     medians = "median " if MEDIANS in gap.ratio.note else ""
     return f"{medians}× {rounded(math.exp(mean.value))}{ends}, over {gap.tasks} {'task' if gap.tasks == 1 else 'tasks'}"
 
