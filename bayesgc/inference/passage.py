@@ -162,7 +162,8 @@ class Passage:
 
     def _move(self, islands: Islands, step: int) -> list[Float[Tensor, ""]] | None:
         """The shares of accepted moves on a rung; None when told to stop on the way."""
-        rung, accepted = self.schedule.rungs[step], []
+        rung = self.schedule.rungs[step]
+        accepted: list[Float[Tensor, ""]] = []
         for _ in range(self.climb.moves):
             if self.control.out_of_time():
                 return None
