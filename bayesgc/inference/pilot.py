@@ -72,7 +72,8 @@ class Pilot:
     @torch.no_grad()
     def go_on(self, share: float = 1.0, most: float = math.inf) -> Schedule:
         """Climb on, to ``most`` rungs at the most and within a share of the budget."""
-        began, failure = time.perf_counter(), self.control.failure()
+        began = time.perf_counter()
+        failure: Outcome | None = self.control.failure()
         if not self.control.interrupted:
             try:
                 failure = self._climb(share, most)
