@@ -337,7 +337,8 @@ class _Sample:
 
     def _completed(self, chosen: Int[np.ndarray, " draw"], control: Control) -> list[Harvest]:
         """The chosen draws with their last layers, block by block until the time is spent."""
-        target, parts = replace(self.target, check=control.check_time), []
+        target = replace(self.target, check=control.check_time)
+        parts: list[Harvest] = []
         with contextlib.suppress(OutOfTime):
             for normals, source in self._recall(chosen):
                 loss = normals.new_zeros(normals.shape[1])

@@ -87,12 +87,12 @@ class Passage:
         """The same with evaluations behind it that led nowhere."""
         return replace(self, schedule=replace(self.schedule, evaluations=self.schedule.evaluations + evaluations))
 
-    def rounds(self, islands: Sequence[IslandRecord] = ()) -> list[IslandRecord]:
-        """Rounds of islands, after those there are, until the errors are small enough or the budget is spent.
+    def rounds(self, before: Sequence[IslandRecord] = ()) -> list[IslandRecord]:
+        """Rounds of islands, after those ``before``, until the errors are small enough or the budget is spent.
 
         Short of the posterior the first round is all, since the budget may be of more use for another way.
         """
-        short, islands = not islands and self.schedule.failure is not None, list(islands)
+        short, islands = not before and self.schedule.failure is not None, list(before)
         while not self._finished(islands, short=short):
             blocks = self._next_round(len(islands))
             islands += self.islands(blocks)
