@@ -87,11 +87,7 @@ class Pilot:
         """Climb on, to ``most`` rungs at the most and within a share of the budget."""
         began = time.perf_counter()
         failure: Outcome | None = self.control.failure()
-<<<<<<< HEAD
         if not self.control.interrupted and self.control.affords(self.climb.particles):
-=======
-        if not self.control.interrupted:
->>>>>>> h5
             try:
                 failure = self._climb(share, most)
             except OutOfTime:
