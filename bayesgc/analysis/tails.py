@@ -59,8 +59,8 @@ def chance_of_less(
 ) -> Json | None:
     """P(a draw of one law < a draw of the other), ties counting half, with its standard error.
 
-    The error has a part from each side, as the variance of Mann and Whitney's statistic has (DeLong et al. 1988): that of
-    the mean over its draws of the share of the other's that are above, by the rule of its method. None for the error
+    The error has a part from each side, as the variance of Mann and Whitney's statistic has (DeLong et al. 1988): that
+    of the mean over its draws of the share of the other's that are above, by the rule of its method. None for the error
     where one is not known, or where the two ``shared`` their random numbers.
     """
     if not all(has(*side, name) for side in (ours, theirs)):

@@ -264,7 +264,7 @@ def test_an_error_that_the_tasks_have_in_common_is_added(seeds: tuple[int, ...],
     ("center", "apart", "words"),
     [
         (2.0, 0.001, "Generalises worse: depth 9, than depth 2 (L_gen × 2.00, 95 % 1.97 to 2.03 over 2 tasks)."),
-        (2.0, 0.1, "Two tasks cannot decide between depth 9 and depth 2 (L_gen × 2.00, 95 % 0.561 to 7.13 over 2 tasks)."),
+        (2.0, 0.1, "Two tasks cannot decide between depth 9 and depth 2 (L_gen × 2.00, 95 % 0.561 to 7.13 over"),
         (1.01, 0.001, "Generalise alike, to within 10 %: depth 9 and depth 2 (L_gen × 1.01"),
     ],
 )  # fmt: skip
