@@ -73,8 +73,8 @@ def chance_of_less(
 
 
 def _below(
-    draws: Float[np.ndarray, "chain draw"], places: Float[np.ndarray, "chain draw"]
-) -> Float[np.ndarray, "chain draw"]:
+    draws: Float[np.ndarray, "chain draw"], places: Float[np.ndarray, "other_chain other_draw"]
+) -> Float[np.ndarray, "other_chain other_draw"]:
     """The share of the draws below each place, and half of those at it."""
     ordered = np.sort(draws, axis=None)
     counts = np.searchsorted(ordered, places, side="left") + np.searchsorted(ordered, places, side="right")
