@@ -179,10 +179,12 @@ def mean_of(numbers: Sequence[Number]) -> Number:
 
 
 def _total(numbers: Sequence[Number]) -> Number:
-    squares = [number.error**2 for number in numbers]
-    parts = sum(square**2 / number.freedom for square, number in zip(squares, numbers, strict=True) if square)
+    squares = [float(number.error) ** 2 for number in numbers]
     total = sum(squares)
-    freedom = total**2 / parts if parts and math.isfinite(total) else math.inf
+    # By Welch and Satterthwaite, where all errors are known.
+    known = [(square, number.freedom) for square, number in zip(squares, numbers, strict=True) if square]
+    parts = sum(square**2 / freedom for square, freedom in known) if math.isfinite(total) else 0.0
+    freedom = total**2 / parts if parts else math.inf
     value, blur = math.fsum(number.value for number in numbers), math.fsum(number.blur for number in numbers)
     return Number(value, math.sqrt(total), freedom, blur)
 

@@ -137,6 +137,8 @@ class Pilot:
             return ended
 
         rungs = survey.find(islands, self.ladder, stop) or []
+        if rungs:
+            self.control.report(Progress("pilot", self.ladder.way(rungs[:1]), 1.0, rungs[0].height))
         survey = survey.shortened(len(rungs), self.climb.particles, self.climb.moves)
         if survey is not None and survey.climb(islands, rungs, stop) is not None:
             self.survey, self.rungs = survey, rungs

@@ -75,7 +75,9 @@ class Splitting:
         reached = schedule.failure is None
         thresholds = [math.inf, *(rung.height for rung in schedule.rungs)]
         posterior = pool_posterior(criterion.task.shape, islands, passage.request)
-        short = None if reached or posterior is None else Reached(thresholds[-1], posterior, _volume(islands))
+        # Short of the first threshold the law of the particles is the prior itself.
+        shown = posterior is not None and not reached and bool(schedule.rungs)
+        short = None if posterior is None or not shown else Reached(thresholds[-1], posterior, _volume(islands))
         return Run(
             method=self.name,
             outcome=outcome,

@@ -108,10 +108,11 @@ def test_two_that_save_at_once_get_a_name_each(tmp_path: Path) -> None:
 
 def test_a_name_that_was_free_a_moment_ago_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "run.nc").write_text("somebody else's")
-    saved = save_new(tree(), iter([tmp_path / "run.nc", tmp_path / "run-2.nc"]))
+    made = tree()
+    saved = save_new(made, iter([tmp_path / "run.nc", tmp_path / "run-2.nc"]))
     assert saved.name == "run-2.nc"
     assert (tmp_path / "run.nc").read_text() == "somebody else's"
-    xr.testing.assert_identical(load(saved), tree())
+    xr.testing.assert_identical(load(saved), made)
 
 
 def test_a_link_stays_one(tmp_path: Path) -> None:

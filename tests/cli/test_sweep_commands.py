@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import re
 import sys
 from pathlib import Path
 
 import pytest
 import xarray as xr
+from rich.console import Console
 
 import bayesgc as gc
 from bayesgc.cli import sweep as sweep_module
@@ -88,7 +91,12 @@ COLUMNS = (
 def shown_of(variables: dict[str, xr.DataArray]) -> dict[str, list[str]]:
     """The columns of the only table of a sweep of one width."""
     [table] = _tables(xr.Dataset(variables, {"width": [5]}))
-    return {str(column.header): [str(text) for text in column.cells] for column in table.columns}
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(table)
+    heading, _, *rows = (
+        re.split(r"\s{2,}", line.strip()) for line in console.export_text().splitlines() if line.strip()
+    )
+    return {name: [row[place] for row in rows] for place, name in enumerate(heading)}
 
 
 def test_a_median_over_some_of_the_tasks_says_so():

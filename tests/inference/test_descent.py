@@ -264,13 +264,13 @@ def test_a_diverging_restart_spoils_nothing_else():
     assert found.end_to_end.shape == (4, 3, 4)
 
 
-@pytest.mark.parametrize(("optimizer", "lr"), [("gd", 500.0), ("group-rmsprop", 30.0)])
+@pytest.mark.parametrize(("optimizer", "lr"), [("gd", 500.0), ("group-rmsprop", 3000.0)])
 def test_a_restart_that_diverged_is_not_said_to_have_fitted(optimizer, lr):
     told = []
     method = GradientDescent(optimizer=optimizer, lr=lr, init="prior", steps=200, restarts=4)
     found = method.run(MODEL, criterion(MODEL, TASK, 0.01), 0, Control(report=told.append))
     assert found.diverged.all()
-    assert [each.detail.split()[:2] for each in told] == [["0", "fitted"]] * len(told)
+    assert [each.detail.replace(",", "").split()[:2] for each in told] == [["0", "fitted"]] * len(told)
     assert told
     assert ("4 diverged" in told[-1].detail) is (optimizer == "gd")  # the other's loss explodes and stays finite
     healthy = descend(steps=2000, restarts=4, init_scale=0.5)
