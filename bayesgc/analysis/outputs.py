@@ -103,5 +103,4 @@ def _check_writable(name: str, path: Path) -> None:
             f"{name} is {str(path)!r}; nothing can be written in {str(part.parent)!r} ({error.strerror}): "
             f"{whole.advice(error)}."
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
+    part.unlink(missing_ok=True)

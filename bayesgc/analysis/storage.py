@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,10 @@ def save_new(tree: xr.DataTree, names: Iterable[Path]) -> Path:
 
 def as_bytes(tree: xr.DataTree) -> memoryview:
     """The netCDF file of ``tree``. It is made in memory: HDF5 on a disk that is full crashes the whole process."""
-    content: memoryview = tree.to_netcdf(engine="h5netcdf")
+    dask = sys.modules.get("dask")
+    # In a Dask worker xarray would ask the cluster for a lock on what is in this process's memory alone.
+    with contextlib.nullcontext() if dask is None else dask.config.set(scheduler="threads"):
+        content: memoryview = tree.to_netcdf(engine="h5netcdf")
     return content
 
 

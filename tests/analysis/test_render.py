@@ -104,7 +104,8 @@ def test_labels_stay_on_one_line_and_move_no_cursor() -> None:
 
 def test_a_volume_without_a_bound_has_no_line() -> None:
     def lines(bound: float) -> list[str]:
-        return [*volume_lines({"log_evidence": None, "log_volume": {"estimate": None, "ci95": [None, bound]}})]
+        volume = {"estimate": None, "ci95": [None, bound]}
+        return [*volume_lines({"log_evidence": None, "log_volume": volume, "reached": None})]
 
     assert lines(0.0) == []
     assert lines(-12.0) == ["log P(fit) < -12.00 (95 %): fewer than 1 prior draw in 160 000 fits"]

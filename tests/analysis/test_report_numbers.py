@@ -110,6 +110,10 @@ def test_every_number_in_the_tables_of_a_result(tmp_path: Path) -> None:
         "Pareto k̂ of the weights": ["0.200", "≤ 0.6"],
         "ε relative to the zero matrix's loss": [rounded(0.0035 / zero["train_loss"]), "≤ 1"],
         "share of the prior that fits": [rounded(math.exp(-8.4)), "≤ 0.5"],
+        **{
+            f"Pareto k̂ of the {law}'s L_gen": [rounded(known[law]["gen_loss"]["tail"]), "≤ 0.5"]
+            for law in ("prior", "posterior")
+        },
         "share of the restarts of gradient descent that fitted": ["0.750", "≥ 0.5"],
         "share of the restarts of MAP that fitted": ["0.500", "≥ 0.5"],
     }
@@ -175,8 +179,12 @@ def test_every_number_in_the_tables_of_a_sweep(store: Path, tmp_path: Path) -> N
         assert page.table(f"{activation}: median") == expected
         gaps = (panel["posterior_gen_loss"].sel(depth=3) - panel["posterior_gen_loss"].sel(depth=2)).values
         change = with_error(gaps.mean(), stats.sem(gaps))
-        assert page.table("E[L_gen] at the last value")[activation] == [change, "3"]
-        assert f"{activation}: {change} over 3 tasks" in text
+        logs = np.log(panel["posterior_gen_loss"].sel(depth=3) / panel["posterior_gen_loss"].sel(depth=2)).values
+        half = stats.t.ppf(0.975, 2) * stats.sem(logs)
+        middle, low, high = (rounded(math.exp(logs.mean() + shift)) for shift in (0.0, -half, half))
+        factor = f"× {middle}, 95 % {low} to {high}"
+        assert page.table("E[L_gen] at the last value")[activation] == [change, factor, "3"]
+        assert f"{activation}: {factor}, over 3 tasks" in text
     assert len(page.tables) == 4
     (every,) = [rows for caption, rows in page.tables.items() if caption.startswith("Every cell")]
     table = cells.stack(cell=("activation", "depth", "task_seed"))

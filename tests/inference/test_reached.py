@@ -16,7 +16,7 @@ from bayesgc.analysis.schema import result_schema
 from bayesgc.analysis.storage import load, save
 from bayesgc.analysis.summary import result_object
 from bayesgc.cli.render import rendered
-from bayesgc.inference import Control, Outcome, Rejection, Splitting
+from bayesgc.inference import Control, Outcome, Rejection, Request, Splitting
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,8 @@ def test_a_budget_that_the_pilot_cannot_use_goes_into_deeper_islands():
     # The pilot may spend a quarter, and two islands on its way spend half: the last quarter was left.
     budget = 60_000
     run = condition(Splitting(particles=100), criterion(eps=1e-12), Control(max_evaluations=budget), chains=2)
-    assert 0.85 * budget < run.evaluations <= budget
+    # The forecast uses nine tenths of what is left, and a rung of the pilot and both islands costs a twentieth.
+    assert 0.8 * budget < run.evaluations <= budget
     assert run.reached is not None
 
 
@@ -82,6 +83,7 @@ def test_what_is_kept_is_bounded_unless_draws_are_asked_for(chains, kept):
     assert Request().bounded(10**9).most_kept == 1
 
 
+@pytest.mark.filterwarnings("ignore:The minimum-nuclear-norm reference stopped:RuntimeWarning")
 def test_a_large_table_keeps_fewer_arrays_and_all_of_their_summaries(tmp_path):
     task = gc.completion(60, 50, 1, 300, seed=0)
     model = gc.MatrixFactorization(depth=2, width=2)

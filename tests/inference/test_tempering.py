@@ -66,7 +66,7 @@ def test_the_volume_of_an_island_is_unbiased():
 
 
 def test_the_volume_of_a_hard_threshold_is_unbiased():
-    found = climb(collapsed_target(unnormalised(1), TASK, EPS), NoiseLadder(0.9, 1.0, EPS), 40, 3)
+    found = climb(collapsed_target(unnormalised(1), TASK, EPS), NoiseLadder(0.9, 1.0, EPS), 80, 3)
     volumes = np.exp(found - gaussian_log_volume(TASK, EPS))
     assert apart(volumes) < 4
     # The same step with weights of a noise that is a tenth larger, (11/10)^(n/2) too much.
@@ -183,9 +183,11 @@ def test_a_volume_that_was_not_reached_has_no_bound_but_one():
     """A density of noisy measurements may exceed one: its mean bounds that without noise on neither side."""
     target = collapsed_target(unnormalised(1), TASK, EPS)
     method, wanted = Tempering(particles=40, moves=3, survival=0.9), Request(precision=0.01, chains=2, draws=10)
-    found = method.run(target, wanted, Control(max_evaluations=700))
+    found = method.run(target, wanted, Control(max_evaluations=500))
     assert found.outcome is Outcome.EXHAUSTED
-    assert (found.diagnostics["islands"], found.diagnostics["levels"]) == (2, 1)
+    # The pilot may spend half, and islands that could not end in the posterior are not begun.
+    assert found.diagnostics["islands"] == 0
+    assert 0 < found.evaluations <= 250
     assert found.log_volume == Estimate(None, None, (None, 0.0))
     assert found.posterior is found.levels is None
 
