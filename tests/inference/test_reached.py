@@ -83,6 +83,7 @@ def test_what_is_kept_is_bounded_unless_draws_are_asked_for(chains, kept):
     assert Request().bounded(10**9).most_kept == 1
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The minimum-nuclear-norm reference stopped:RuntimeWarning")
 def test_a_large_table_keeps_fewer_arrays_and_all_of_their_summaries(tmp_path):
     task = gc.completion(60, 50, 1, 300, seed=0)
