@@ -92,7 +92,7 @@ def test_the_curve_shows_every_finite_level_with_its_band() -> None:
         assert band.min() == pytest.approx(float(lowest.min()))
     beside = [text.get_text() for text in top.get_legend().get_texts()]
     median = float(result["gd"]["gen_loss"].median())  # thirty times below the curve and more: said, not drawn
-    assert beside == ["G&C posterior", "GD on its way", "prior", "zero", f"GD, at its end: {rounded(median, 2)}, below"]
+    assert beside == ["G&C posterior", "GD on its way", "prior", "zero", f"GD, at its end: {rounded(median, 2)}"]
     x, y = top.lines[1].get_data()
     known = result["gd"]["curve_gen_loss"].sel(threshold=slice(0.3, 0.0035))
     np.testing.assert_allclose(x, known["threshold"])

@@ -85,7 +85,7 @@ def _levels_to_compare(axes: Axes, result: Json, lowest: float) -> None:
     }
     for name, (value, colour, dashes) in lines.items():
         if value and value < lowest / _FAR:
-            axes.plot([], [], color=colour, lw=1, ls=dashes, label=f"{name}: {rounded(value, 2)}, below")
+            axes.plot([], [], color=colour, lw=1, ls=dashes, label=f"{name}: {rounded(value, 2)}")
         elif value:
             axes.axhline(value, color=colour, lw=1, ls=dashes, zorder=1, label=name)
 
