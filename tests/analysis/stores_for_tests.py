@@ -52,7 +52,7 @@ def infer(depth: int = 2, task_seed: int = 0, activation: str = "linear") -> xr.
     model = gc.MatrixFactorization(depth=depth, width=3, activation=activation, normalize=True)
     return gc.infer(
         model, task, eps="60%", method="rejection", gd=descent, map=False, chains=2, draws=50, precision=0.3,
-        max_evaluations=20_000,
+        max_evaluations=2_000_000,  # for the 200 hits that rejection asks for
     )  # fmt: skip
 
 

@@ -28,11 +28,7 @@ def test_unfinished_and_flagged_cells_are_marked_and_leave_their_pairs_out(store
     cells["flag"][1, 0, 0] = EVIL
     cells.to_netcdf(copy / "sweep.nc", engine="h5netcdf")
     text = write_report(copy, tmp_path / "part.html").read_text(encoding="utf-8")
-    flagged = int((cells["flag"] != "").sum())
-    short = int((~cells["outcome"].isin(["converged", ""])).sum())
-    words = ["1 of 12 cells have not run", *([f"{short} of 12 cells did not converge"] if short else [])]
-    words.append(f"{flagged} {'is' if flagged == 1 else 'are'} flagged; the table")
-    assert ", ".join(words) in text
+    assert "1 of 12 cells have not run, 1 is flagged; the table" in text
     assert "not run" in text
     assert EVIL not in text
     gap = change(load_store(copy).panels[0])
