@@ -31,7 +31,7 @@ CELLS = completion(3, 4, 1, 5, seed=0)
 CAUCHY = MatrixFactorization(1, 4, prior="student-t:df=1", normalize=False)
 TASK = replace(CELLS, targets=np.array([1.5, -1.2, 1.0, 0.8, -0.9]))
 EPS = 0.3
-ISLANDS = 60
+ISLANDS = 150
 
 
 def noisy(target):
@@ -66,7 +66,7 @@ def test_the_volume_of_an_island_is_unbiased():
 
 
 def test_the_volume_of_a_hard_threshold_is_unbiased():
-    found = climb(collapsed_target(unnormalised(1), TASK, EPS), NoiseLadder(0.9, 1.0, EPS), 80, 3)
+    found = climb(collapsed_target(unnormalised(1), TASK, EPS), NoiseLadder(0.9, 1.0, EPS), 40, 3)
     volumes = np.exp(found - gaussian_log_volume(TASK, EPS))
     assert apart(volumes) < 4
     # The same step with weights of a noise that is a tenth larger, (11/10)^(n/2) too much.
