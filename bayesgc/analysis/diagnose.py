@@ -147,7 +147,7 @@ def _question(result: Json) -> Iterator[Check]:
             caution=True,
         )
     if share := result["not_finite"]:
-        advice = "They have NaN or infinite entries or losses and fit nothing: mend the model, or compute in float64."
+        advice = "They have NaN or infinite entries or losses and fit nothing: fix the model, or compute in float64."
         yield at_most("share of the prior that is not finite", share, 0.0, advice, caution=True)
     volume = result["log_volume"]
     if volume is not None and volume["estimate"] is not None:

@@ -203,5 +203,5 @@ def _clear_errors(target: Path) -> Iterator[None]:
     except OSError as error:
         raise InputError(
             f"Cannot write {target}: {whole.reason(error, target)}. What was finished before is kept: "
-            "mend that, and the same command goes on from there."
+            "fix that, and the same command goes on from there."
         ) from error

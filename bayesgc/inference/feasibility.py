@@ -20,9 +20,7 @@ from bayesgc.validate import InputError
 _MARGIN = 1e-9  # relative; a bound that rounding could have lifted over the threshold proves nothing
 _ROUNDING = 1e-20  # of the zero predictor's loss: what float64 leaves of an exact fit
 _SHARE = 0.1  # of the log volume's error: half the rank for each relative error of ε less the least loss
-_STEPS = (
-    10.0  # roundings of a residual that the radius of the ball of fits must hold, lest its volume be that of a grid
-)
+_STEPS = 10.0  # roundings of a residual in the radius of the ball of fits, lest its volume be that of a grid
 
 
 def infeasible(task: Task, eps: float, *, normalize: bool) -> bool:

@@ -139,7 +139,7 @@ def _has_labels(lines: list[_Line]) -> bool:
     if texts and numbers:
         raise InputError(
             f"line {texts[0].number}, column 1 holds {texts[0].cells[0]!r}, which is not a number, though that column "
-            "holds numbers too; mend the cell, or say with index (--index) that the first column holds labels."
+            "holds numbers too; fix the cell, or say with index (--index) that the first column holds labels."
         )
     return bool(texts)
 
