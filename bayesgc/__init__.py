@@ -55,7 +55,7 @@ if TYPE_CHECKING:
         register_scales,
         register_transport,
     )
-    from bayesgc.task import Task, completion, load, sensing
+    from bayesgc.task import ArrayTask, completion, load, sensing
     from bayesgc.validate import InputError
 
 __version__ = importlib.metadata.version("bayesgc")
@@ -104,7 +104,7 @@ _HOMES = {
         "register_scales",
         "register_transport",
     ],
-    "bayesgc.task": ["Task", "completion", "load", "sensing"],
+    "bayesgc.task": ["ArrayTask", "completion", "load", "sensing"],
     "bayesgc.validate": ["InputError"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -112,6 +112,7 @@ _RENAMED = {"load_result": ("bayesgc.analysis.storage", "load"), "save_result": 
 
 __all__ = [
     "NUTS",
+    "ArrayTask",
     "CPFactorization",
     "Comparison",
     "Diagnosis",
@@ -130,7 +131,6 @@ __all__ = [
     "ScaleMixture",
     "Splitting",
     "Sweep",
-    "Task",
     "Tempering",
     "TensorTrain",
     "__version__",

@@ -12,6 +12,7 @@ from xarray import DataTree
 from bayesgc.analysis.datatree import assemble
 from bayesgc.inference import (
     NUTS,
+    SGD,
     Control,
     Descent,
     Estimate,
@@ -25,11 +26,7 @@ from bayesgc.inference import (
     Run,
     conditioned_program,
     draw_prior,
-    infeasible,
     interruptible,
-    least_train_loss,
-    reference_points,
-    why_no_chance,
     why_no_descent,
     why_no_map,
     why_not_by_default,
@@ -39,8 +36,10 @@ from bayesgc.inference.control import one_thread_each
 from bayesgc.inference.noise import likeliest_threshold
 from bayesgc.models import Factorization, Model, WhitenedProgram, as_model
 from bayesgc.models.layout import Program
-from bayesgc.settings import EVIDENCE, Settings, check_task, request_of, threshold_of
-from bayesgc.task import Task
+from bayesgc.models.program import Trainable
+from bayesgc.settings import EVIDENCE, Settings, check_task, request_of
+from bayesgc.task import Task, linear_view
+from bayesgc.task.array.feasibility import infeasible, least_train_loss
 from bayesgc.validate import InputError, one_of, positive_integer, real_in
 
 _SHARE = 0.1
@@ -60,9 +59,9 @@ def infer(
     model: Model | Program,
     task: Task,
     *,
-    eps: float | str = 0.0035,
+    eps: float | str | None = None,
     method: str | Method = "auto",
-    gd: GradientDescent | bool = True,
+    gd: GradientDescent | SGD | bool = True,
     map: MaximumAPosteriori | bool | None = None,  # noqa: A002 - the field's name
     seed: int = 0,
     chains: int | None = None,
@@ -82,8 +81,9 @@ def infer(
         model: a `MatrixFactorization`, `CPFactorization` or `TensorTrain`; or a Pyro program without arguments that
             returns one array of ``task.shape``.
         task: what was measured.
-        eps: the threshold on the training loss; a share of the zero predictor's, such as ``"5%"``; or ``"evidence"``,
-            the size of noise under which noisy data are most probable.
+        eps: the threshold on the training loss, 0.0035 unless given; a share of the zero predictor's, such as ``"5%"``;
+            or ``"evidence"``, the size of noise under which noisy data are most probable. For labelled examples what
+            their fit asks for: the number of training labels that may be wrong, 0 unless given, or a loss.
         method: ``auto``, a method's name, or a method object with its hyperparameters.
         gd: gradient descent with these hyperparameters, with the paper's, or none.
         map: the mode at an exact fit, with these hyperparameters, with the defaults, or none; None for the defaults
@@ -130,9 +130,9 @@ def check_inference(
     model: Model | Program,
     task: Task,
     *,
-    eps: float | str = 0.0035,
+    eps: float | str | None = None,
     method: str | Method = "auto",
-    gd: GradientDescent | bool = True,
+    gd: GradientDescent | SGD | bool = True,
     map: MaximumAPosteriori | bool | None = None,  # noqa: A002 - the field's name
     seed: int = 0,
     chains: int | None = None,
@@ -152,7 +152,7 @@ def check_inference(
     if name in (Importance.name, NUTS.name):
         if criterion.collapsed is None:
             raise InputError(f"{name} {NEEDS_COLLAPSED}")
-        refuse_without_density(task, criterion.collapsed, criterion.eps, name)
+        refuse_without_density(criterion.array, criterion.collapsed, criterion.eps, name)
 
 
 @one_thread_each()
@@ -187,7 +187,7 @@ def infer_together(
             for (model, _, _), settings in zip(problems, every, strict=True)
         ]
         possible = [
-            not infeasible(each.criterion.task, each.criterion.eps, normalize=each.model.normalize) for each in every
+            not infeasible(each.criterion.array, each.criterion.eps, normalize=each.model.normalize) for each in every
         ]
         runs: dict[int, Run] = {}
         # Forms with fewer normals for a draw, as some collapsed ones, cannot take the same ones.
@@ -226,7 +226,10 @@ def conditioned(model: Model | Program, task: Task, *, eps: float | str, complet
         InputError: for a model or a fit criterion without such a density; rejection and splitting need none.
     """
     check_task(task)
-    return conditioned_program(as_model(model), task, eps=threshold_of(eps, task), complete=complete)
+    array = linear_view(task)
+    if array is None:
+        raise InputError(f"the task is a {task.kind}; conditioned() needs linear measurements of an array.")
+    return conditioned_program(as_model(model), array, eps=array.threshold(eps), complete=complete)
 
 
 def _at_evidence(settings: Settings, eps: float | str, control: Control) -> Settings:
@@ -240,7 +243,8 @@ def _at_evidence(settings: Settings, eps: float | str, control: Control) -> Sett
 def _assemble(settings: Settings, control: Control, run: Run | None = None) -> DataTree:
     """The result of one call, from its run where that was made elsewhere."""
     prior = draw_prior(settings.criterion, settings.request, control)
-    references = reference_points(settings.task, normalize=settings.model.normalize, stop=control.out_of_time)
+    normalize = settings.model.normalize
+    references = settings.task.references(normalize=normalize, stop=control.out_of_time)
     why_no_mode = _why_no_mode(settings)
     for_mode = _SHARE * (why_no_mode is None)
     kept_back = _SHARE * (settings.gd is not None) + for_mode
@@ -251,8 +255,8 @@ def _assemble(settings: Settings, control: Control, run: Run | None = None) -> D
     seconds = {"total": control.seconds, "sampling": run.seconds}
     seconds |= {name: part.seconds for name, part in (("gd", descent), ("map", mode)) if part is not None}
     reasons = {"gd": why_no_descent, "map": why_no_mode} | {name: each.note for name, each in references.items()}
-    if "chance" not in references:
-        reasons["chance"] = why_no_chance(settings.task, normalize=settings.model.normalize)
+    absent = settings.task.why_absent(normalize=normalize)
+    reasons |= {name: reason for name, reason in absent.items() if name not in references}
     return assemble(
         settings.task,
         configuration=settings.configuration() | control.budget | {"filled": settings.filled(run.method)},
@@ -274,12 +278,12 @@ def _note_interruption(result: DataTree) -> None:
 
 def _condition(settings: Settings, control: Control) -> Run:
     """The method's run, or at once the proof that there is nothing to find."""
-    criterion, normalize = settings.criterion, settings.model.normalize
-    if not infeasible(criterion.task, criterion.eps, normalize=normalize):
+    criterion, normalize, array = settings.criterion, settings.model.normalize, linear_view(settings.task)
+    if array is None or not infeasible(array, criterion.eps, normalize=normalize):
         return settings.method.run(replace(criterion, check=control.check), settings.request, control)
-    noun = "matrix" if len(settings.task.shape) == 2 else "tensor"
+    noun = "matrix" if len(array.shape) == 2 else "tensor"
     kind = f"{noun} of Frobenius norm 1" if normalize else noun
-    least = least_train_loss(criterion.task, normalize=normalize)
+    least = least_train_loss(array, normalize=normalize)
     return Run(
         method=settings.method.name,
         outcome=Outcome.INFEASIBLE,
@@ -309,12 +313,22 @@ def _descend(settings: Settings, run: Run, control: Control, kept_back: float) -
         return None, "it was turned off"
     if run.outcome in (Outcome.INFEASIBLE, Outcome.INTERRUPTED):
         return None, f"the run was {run.outcome}"
+    if isinstance(gd, SGD):
+        return _train(settings, gd, control, kept_back)
     if not isinstance(model, Factorization):
         return _descend_program(settings, gd, run, control, kept_back)
     if reason := gd.why_too_large(model, settings.task.shape):
         return None, reason
     seed, levels = settings.request.seed, _thresholds(run)
     return _in_time(control, lambda own: gd.run(model, settings.criterion, seed, own, levels), kept_back)
+
+
+def _train(settings: Settings, sgd: SGD, control: Control, kept_back: float) -> tuple[Descent | None, str | None]:
+    """The same for a network on labelled examples."""
+    model, seed = settings.model, settings.request.seed
+    if not isinstance(model, Trainable):
+        return None, "gradient descent on labelled examples needs an mlp"
+    return _in_time(control, lambda own: sgd.run(model, settings.criterion, seed, own), kept_back)
 
 
 def _thresholds(run: Run) -> list[float]:
@@ -363,9 +377,12 @@ def _find_mode(settings: Settings, run: Run, control: Control, reason: str | Non
 
 def _why_no_mode(settings: Settings) -> str | None:
     """Why the mode is not looked for; None where it is."""
+    array = linear_view(settings.task)
     if settings.mode is False:
         return "it was turned off"
-    reason = why_no_map(settings.model, settings.task)
+    if array is None:
+        return "it is the mode at an exact fit of linear measurements, and the task is labelled examples"
+    reason = why_no_map(settings.model, array)
     if reason is None and settings.mode is None:
-        return why_not_by_default(settings.model, settings.task.shape)
+        return why_not_by_default(settings.model, array.shape)
     return reason

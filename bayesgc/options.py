@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bayesgc.validate import InputError, integer_in, one_of, positive_integer, real_in
 
 if TYPE_CHECKING:  # torch is imported when the objects are made, so that help need not wait for it
-    from bayesgc.inference import GradientDescent
+    from bayesgc.inference import SGD, GradientDescent
     from bayesgc.models import Model
     from bayesgc.task import Task
 
@@ -26,7 +26,7 @@ MODEL, TASK, RUN, DESCENT = "Model", "Task", "Conditioning", "Gradient descent"
 
 _OF_SYNTHETIC_TASKS = ("task", "rows", "cols", "shape", "rank", "measurements", "task_seed")
 _OF_FACTORISATIONS = ("family", "depth", "width", "activation", "prior", "scaling", "normalize")
-_OF_TABLES = ("index", "header", "standardize")
+_OF_TABLES = ("index", "header")
 _OF_DESCENT = (
     "gd_optimizer",
     "gd_lr",
@@ -35,6 +35,8 @@ _OF_DESCENT = (
     "gd_init",
     "gd_init_scale",
     "gd_tol",
+    "gd_batch",
+    "gd_epochs",
     "restarts",
 )
 
@@ -60,18 +62,31 @@ class Options(BaseModel):
     model: Annotated[
         str | None, About("A Pyro program of your own, file.py:program or package.module:program.", MODEL, "none")
     ] = None
-    family: Annotated[str | None, About("matrix, cp or tensor-train.", MODEL, "matrix; cp for tensors")] = None
+    family: Annotated[
+        str | None,
+        About(
+            "matrix, cp, tensor-train, or mlp for labelled examples.", MODEL, "matrix; cp for tensors; mlp for labels"
+        ),
+    ] = None
     depth: Annotated[int, About("Weight matrices.", MODEL)] = 2
     width: Annotated[
-        int | None,
-        About("Hidden width; of cp the number of outer products.", MODEL, "max(5, entries / longest side)"),
+        int | str | None,
+        About(
+            "Hidden width, of cp the number of outer products; of each hidden layer of an mlp, as 20,10,5.",
+            MODEL,
+            "max(5, entries / longest side); 20,10,5",
+            typed=str,
+        ),
     ] = None
     activation: Annotated[str, About("linear, tanh, leaky-relu or relu.", MODEL)] = "linear"
+    bias: Annotated[bool, About("Give each layer of an mlp a bias.", MODEL)] = False
     prior: Annotated[
         str,
         About("A name as in `bayesgc list`, student-t:df=3 with options; file.py:function; a list by layer.", MODEL),
     ] = "gaussian"
-    scaling: Annotated[str, About("Scale of a layer: fan-out, fan-in or unit.", MODEL)] = "fan-out"
+    scaling: Annotated[
+        str, About("Scale of a layer: fan-out, fan-in, kaiming or unit.", MODEL, "fan-out; fan-in for an mlp")
+    ] = "fan-out"
     normalize: Annotated[
         bool | None, About("Divide the end-to-end matrix by its norm.", MODEL, "yes; no for --data")
     ] = None
@@ -86,7 +101,11 @@ class Options(BaseModel):
     data: Annotated[
         Path | None,
         Field(strict=False),
-        About("Your own task: .npz or .nc with A, y and maybe truth; or a .csv table with empty cells.", TASK),
+        About(
+            "Your own task: .npz or .nc with A, y and maybe truth, or with X, y and maybe X_test, y_test; or a .csv "
+            "table with empty cells.",
+            TASK,
+        ),
     ] = None
     index: Annotated[
         bool | None, About("Whether the first column of a .csv holds labels.", TASK, "when it is text")
@@ -94,14 +113,20 @@ class Options(BaseModel):
     header: Annotated[
         bool | None, About("Whether the first line of a .csv names the columns.", TASK, "when it is text")
     ] = None
-    standardize: Annotated[bool, About("Centre and scale the columns of a .csv.", TASK)] = True
+    standardize: Annotated[
+        bool, About("Centre and scale the columns of a .csv, or the features of examples.", TASK, "for a .csv")
+    ] = True
+    fit: Annotated[
+        str | None, About("What fits labels: errors, cross-entropy, squared or margin.", TASK, "errors; squared")
+    ] = None
 
     eps: Annotated[
         float | str,
         About(
             "Threshold on the training loss; 5% is of the zero predictor's, 0 an exact fit, evidence the noise that "
-            "makes the data most probable.",
+            "makes the data most probable. For labels: how many may be wrong.",
             RUN,
+            "0.0035; 0 wrong labels",
             typed=str,
         ),
     ] = 0.0035
@@ -118,15 +143,21 @@ class Options(BaseModel):
     dtype: Annotated[str, About("float32 or float64.", RUN)] = "float32"
 
     gd: Annotated[bool, About("Run gradient descent beside.", DESCENT)] = True
-    gd_optimizer: Annotated[str, About("group-rmsprop, gd, momentum or adam.", DESCENT)] = "group-rmsprop"
+    gd_optimizer: Annotated[
+        str, About("group-rmsprop, gd, momentum or adam.", DESCENT, "group-rmsprop; gd for labels")
+    ] = "group-rmsprop"
     gd_lr: Annotated[float, About("Step size.", DESCENT)] = 1e-2
     gd_momentum: Annotated[float | None, About("Momentum.", DESCENT, "the optimizer's")] = None
     gd_steps: Annotated[int | None, About("Most steps.", DESCENT, "the paper's")] = None
-    gd_init: Annotated[str, About("small or prior.", DESCENT)] = "small"
+    gd_init: Annotated[str, About("small or prior; for labels kaiming or prior.", DESCENT, "small; kaiming")] = "small"
     gd_init_scale: Annotated[float | None, About("Scale of a small start.", DESCENT, "the paper's for the depth")] = (
         None
     )
-    gd_tol: Annotated[float, About("Stop at this share of the zero predictor's loss.", DESCENT)] = 1e-6
+    gd_tol: Annotated[
+        float, About("Stop at this share of the zero predictor's loss.", DESCENT, "1e-06; 0.01 for labels")
+    ] = 1e-6
+    gd_batch: Annotated[int | None, About("Labelled examples in a batch.", DESCENT, "2")] = None
+    gd_epochs: Annotated[int | None, About("Most passes over labelled examples.", DESCENT, "1000")] = None
     restarts: Annotated[int, About("Independent starts.", DESCENT)] = 32
     map: Annotated[bool | None, About("Find the mode at an exact fit beside.", DESCENT, "where it is quick")] = None
 
@@ -220,7 +251,8 @@ class Options(BaseModel):
         from bayesgc.task import SYNTHETIC, load
 
         if self.data is not None:
-            return load(self.data, standardize=self.standardize, index=self.index, header=self.header)
+            standardize = self.standardize if "standardize" in self.given else None
+            return load(self.data, standardize=standardize, index=self.index, header=self.header, fit=self.fit)
         make = SYNTHETIC[one_of("task", self.task, SYNTHETIC)]
         if self.shape is None:
             return make(self.rows, self.cols, self.rank, self.measurements, self.task_seed)
@@ -228,15 +260,18 @@ class Options(BaseModel):
         return make(rank=rank, measurements=count, seed=seed, shape=_sides(self.shape))
 
     def make_model(self, task: Task) -> Model:
-        """The user's program, or the factorisation that the options describe, with defaults that fit the task."""
+        """The user's program, or the model that the options describe, with defaults that fit the task."""
         from bayesgc.models import FAMILIES, Factorization, model_named
         from bayesgc.models.priors import is_scaled
+        from bayesgc.task import Inputs
 
         if self.model is not None:
             model = model_named(self.model)
             if not isinstance(model, Factorization):
                 self._check_start()
             return model
+        if isinstance(task.domain, Inputs):
+            return self._make_network()
         if "scaling" in self.given and not is_scaled(self.prior):
             self._refuse(("scaling",), f"is for priors that take a scale; --prior {self.prior} takes none")
         order = len(task.shape)
@@ -248,12 +283,33 @@ class Options(BaseModel):
         enough = math.prod(task.shape) // max(task.shape)  # for any array of this shape
         return FAMILIES[family](
             depth=self.depth,
-            width=max(5, enough) if self.width is None else self.width,
+            width=max(5, enough) if self.width is None else self._one_width(),
             activation=self.activation,
             prior=self.prior,
             scaling=self.scaling,
             normalize=self.data is None if self.normalize is None else self.normalize,
         )
+
+    def _make_network(self) -> Model:
+        """The perceptron that the options describe."""
+        from bayesgc.models import MLP
+
+        if self.family not in (None, MLP.family):
+            one_of("family", self.family, [MLP.family])
+        self._refuse(("depth",), "is for a factorisation; an mlp has a --width for each hidden layer, as 20,10,5")
+        if self.normalize:
+            self._refuse(("normalize",), "is for a factorisation")
+        scaling = self.scaling if "scaling" in self.given else "fan-in"
+        activation = self.activation if "activation" in self.given else "relu"
+        width = (20, 10, 5) if self.width is None else _widths(self.width)
+        return MLP(width, activation, self.bias, self.prior, scaling)
+
+    def _one_width(self) -> int:
+        """The width of a factorisation, which is the same for all hidden layers."""
+        widths = _widths(self.width)
+        if len(widths) != 1:
+            raise InputError(f"--width is {self.width!r}; a factorisation has one width; an mlp one for each layer.")
+        return widths[0]
 
     def make_descent(self) -> GradientDescent | None:
         """Gradient descent as described, unless it is turned off."""
@@ -261,6 +317,7 @@ class Options(BaseModel):
 
         if not self.gd:
             return None
+        self._refuse(("gd_batch", "gd_epochs"), "is for labelled examples; an array is fitted whole, for --gd-steps")
         return GradientDescent(
             optimizer=self.gd_optimizer,
             lr=self.gd_lr,
@@ -272,12 +329,33 @@ class Options(BaseModel):
             restarts=self.restarts,
         )
 
-    def settings(self) -> dict[str, Any]:
-        """The arguments of `bayesgc.infer` beside model and task."""
-        names = ("eps", "method", "map", "seed", "chains", "draws", "precision", "max_seconds", "max_evaluations")
-        return {"gd": self.make_descent() or False} | {
+    def make_training(self) -> SGD | None:
+        """Stochastic gradient descent as described, unless it is turned off; what is left open is its own default."""
+        from bayesgc.inference import SGD
+
+        if not self.gd:
+            return None
+        self._refuse(("gd_steps", "gd_init_scale"), "is for arrays; labelled examples have --gd-epochs")
+        names = {"gd_optimizer", "gd_lr", "gd_momentum", "gd_batch", "gd_epochs", "gd_init", "gd_tol", "restarts"}
+        return SGD(**{name.removeprefix("gd_"): getattr(self, name) for name in names & self.given})
+
+    def settings(self, task: Task | None = None) -> dict[str, Any]:
+        """The arguments of `bayesgc.infer` beside model and task; for labelled examples those that suit them."""
+        names = ("method", "map", "seed", "chains", "draws", "precision", "max_seconds", "max_evaluations")
+        labelled = task is not None and not isinstance(task.domain, tuple)
+        descent = self.make_training() if labelled else self.make_descent()
+        eps = None if labelled and "eps" not in self.given else self.eps
+        return {"eps": eps, "gd": descent or False} | {
             name: getattr(self, name) for name in (*names, "device", "dtype")
         }
+
+
+def _widths(width: object) -> tuple[int, ...]:
+    """The numbers in a text such as ``20,10,5``."""
+    parts = [part.strip() for part in str(width).split(",")]
+    if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+        raise InputError(f"--width is {width!r}; write whole numbers, each at least 1, as 5, or 20,10,5 for an mlp.")
+    return tuple(map(int, parts))
 
 
 def _sides(shape: str) -> tuple[int, ...]:

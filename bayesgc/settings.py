@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from bayesgc.inference import (
     METHODS,
     NUTS,
+    SGD,
     Criterion,
     GradientDescent,
     Importance,
@@ -22,15 +22,14 @@ from bayesgc.inference import (
     dtype_named,
     method_named,
 )
-from bayesgc.inference.feasibility import resolution
 from bayesgc.inference.methods import hyperparameters
 from bayesgc.inference.noise import Likeliest
-from bayesgc.models import Factorization, Model, ProgramModel, as_model
+from bayesgc.models import Model, as_model, describe
 from bayesgc.models.collapse import collapse, why_not_collapsible
 from bayesgc.models.layout import Program
-from bayesgc.models.priors import label, listed_priors
-from bayesgc.task import DenseMeasurements, Task
-from bayesgc.validate import InputError, check_range, integer_in, positive_integer, real_in, real_or_share
+from bayesgc.task import ArrayTask, DenseMeasurements, Task, linear_view
+from bayesgc.task.array.feasibility import resolution
+from bayesgc.validate import InputError, check_range, integer_in, positive_integer, real_in
 
 EVIDENCE = "evidence"
 """The ε that noisy data suggest themselves."""
@@ -46,7 +45,7 @@ class Settings:
     model: Model
     task: Task
     method: Method
-    gd: GradientDescent | None
+    gd: GradientDescent | SGD | None
     mode: MaximumAPosteriori | bool | None
     criterion: Criterion
     request: Request
@@ -58,9 +57,9 @@ class Settings:
         cls,
         model: Model | Program,
         task: Task,
-        eps: float | str,
+        eps: float | str | None,
         method: str | Method,
-        gd: GradientDescent | bool,
+        gd: GradientDescent | SGD | bool,
         mode: MaximumAPosteriori | bool | None,
         device: str,
         dtype: str,
@@ -72,27 +71,27 @@ class Settings:
             InputError: for an argument that does not fit, or a model that breaks its contract.
         """
         check_task(task)
-        model = as_model(model)
+        model, array = as_model(model), linear_view(task)
         place = device_named(device)
+        number = dtype_named(dtype, place)
         chosen = method_named(method)
-        collapsed = collapse(model, task.shape, weights=request.weights)
-        whitened = model.whiten(task.shape, weights=request.weights) if collapsed is None else collapsed.whitened
-        threshold = _share_of_zero(1.0, eps, task) if eps == EVIDENCE else threshold_of(eps, task)
-        if threshold == 0:
-            _check_exact(chosen, model, task)
+        collapsed = None if array is None else collapse(model, array.shape, weights=request.weights)
+        whitened = model.whiten(task.domain, weights=request.weights) if collapsed is None else collapsed.whitened
+        found_later = array is not None and eps == EVIDENCE
+        threshold = array.share_of_zero(1.0, eps) if array and found_later else task.threshold(eps)
+        if array is not None and threshold == 0:
+            _check_exact(chosen, model, array)
         elif request.chains is not None:
             integer_in("chains", request.chains, getattr(chosen, "fewest_chains", 1))
-        descent = GradientDescent() if gd is True else gd or None
-        if descent is not None and not isinstance(descent, GradientDescent):
-            raise InputError(f"gd is {gd!r}; give True, False or a GradientDescent.")
+        descent = _descent_of(gd, array)
         if not isinstance(mode, MaximumAPosteriori | bool | None):
             raise InputError(f"map is {mode!r}; give True, False, None or a MaximumAPosteriori.")
-        number = dtype_named(dtype, place)
-        _check_range(task, number)
-        resolved = resolution(task, normalize=model.normalize)
+        resolved = None
+        if array is not None:
+            _check_range(array, number)
+            resolved = resolution(array, normalize=model.normalize)
         criterion = Criterion(task, whitened, threshold, place, number, collapsed, resolved)
-        # An array, its singular values and the other quantities.
-        numbers = math.prod(task.shape) + min(task.shape) + 10 + (criterion.latent_size if request.weights else 0)
+        numbers = task.kept_numbers + (criterion.latent_size if request.weights else 0)
         return cls(model, task, chosen, descent, mode, criterion, request.bounded(numbers))
 
     def at(self, found: Likeliest) -> Settings:
@@ -104,14 +103,10 @@ class Settings:
         """All that makes the result what it is, as plain values."""
         gd = self.gd
         if gd is not None:
-            if isinstance(self.model, Factorization):
-                gd = gd.resolved(self.model, self.task.shape)
-            else:
-                gd = gd.resolved_for_program()
+            gd = gd if isinstance(gd, SGD) else gd.resolved_for(self.model, self.task.shape)
         return {
-            "task": {**self.task.description, "kind": self.task.kind, "shape": list(self.task.shape)}
-            | {"measurements": self.task.measurements.count},
-            "model": _describe(self.model),
+            "task": self.task.facts,
+            "model": describe(self.model),
             "method": hyperparameters(self.method),
             "gd": None if gd is None else asdict(gd),
             "map": asdict(self.mode) if isinstance(self.mode, MaximumAPosteriori) else self.mode,
@@ -138,33 +133,17 @@ def request_of(seed: int, precision: float | None, chains: int | None, draws: in
     )
 
 
-def threshold_of(eps: float | str, task: Task) -> float:
-    """ε as a number; a percentage is of the zero predictor's training loss."""
-    try:
-        value, relative = real_or_share("eps", eps)
-    except InputError:
-        raise InputError(
-            f"eps is {eps!r}; it must be a training loss above 0, a share of the zero predictor's such as '5%', "
-            f"or {EVIDENCE!r}."
-        ) from None
-    return _share_of_zero(value, eps, task) if relative else value
-
-
-def _share_of_zero(share: float, eps: float | str, task: Task) -> float:
-    if task.zero_train_loss == 0:
-        raise InputError(
-            f"eps is {eps!r}, which needs data other than zero, and every target is 0; give a training loss above 0."
-        )
-    return share * task.zero_train_loss
-
-
 def check_task(task: object) -> None:
-    """Refuse what is no task."""
+    """Raise unless ``task`` is a Task.
+
+    Raises:
+        InputError: where it is not.
+    """
     if not isinstance(task, Task):
-        raise InputError(f"task is {task!r}; make one with sensing(), completion() or load().")
+        raise InputError(f"task is {task!r}; make one with sensing(), completion(), classification() or load().")
 
 
-def _check_range(task: Task, dtype: torch.dtype) -> None:
+def _check_range(task: ArrayTask, dtype: torch.dtype) -> None:
     """Refuse numbers whose squares single precision cannot hold; for double precision the task itself has looked."""
     if dtype == torch.float64:
         return
@@ -177,7 +156,7 @@ def _check_range(task: Task, dtype: torch.dtype) -> None:
             check_range(name, largest, 1e-15, 1e15, ", or compute in double precision (--dtype float64)")
 
 
-def _check_exact(method: Method, model: Model, task: Task) -> None:
+def _check_exact(method: Method, model: Model, task: ArrayTask) -> None:
     """Refuse eps = 0 where no method can condition on an exact fit."""
     reason = why_not_collapsible(model, task.shape)
     if method.name not in ("auto", Importance.name, NUTS.name):
@@ -189,14 +168,13 @@ def _check_exact(method: Method, model: Model, task: Task) -> None:
         )
 
 
-def _describe(model: Model) -> dict[str, Any]:
-    if isinstance(model, Factorization):
-        values = asdict(model)
-        values["prior"] = label(model.prior)
-        if any(callable(each) for each in listed_priors(model.prior)):
-            values["prior_given"] = "in Python"  # and may be called as one that is registered
-        if isinstance(model.width, tuple):
-            values["width"] = list(model.width)
-        return {"family": model.family, **values}
-    name = model.label if isinstance(model, ProgramModel) else type(model).__name__
-    return {"family": "program", "name": name, "normalize": model.normalize}
+def _descent_of(gd: GradientDescent | SGD | bool, array: ArrayTask | None) -> GradientDescent | SGD | None:
+    """The descent that is asked for, which must suit the task: None for none."""
+    kind = SGD if array is None else GradientDescent
+    if gd is True:
+        return kind()
+    if gd is False or gd is None:
+        return None
+    if not isinstance(gd, kind):
+        raise InputError(f"gd is {gd!r}; for this task give True, False or a {kind.__name__}.")
+    return gd

@@ -22,7 +22,6 @@ from bayesgc.inference import Control, Criterion, Progress, Request, Splitting
 from bayesgc.models import MatrixFactorization, Model, as_model
 from bayesgc.models.layout import Program
 from bayesgc.models.priors import Prior, layer_prior
-from bayesgc.models.whitening import draw_columns
 from bayesgc.task import sensing
 
 LEVEL = 1e-3
@@ -99,7 +98,7 @@ def check_finite(model: Model | Program, shape: tuple[int, ...]) -> None:
 def check_batches(model: Model | Program, shape: tuple[int, ...]) -> None:
     """Draws together are those made one by one, whatever stands beside them."""
     whitened = as_model(model).whiten(shape)
-    columns = draw_columns(whitened, _generator(1), 6, device=_CPU, dtype=torch.float64)
+    columns = whitened.draw(_generator(1), 6, device=_CPU, dtype=torch.float64)
     together = whitened.vectors(columns)
     alone = torch.cat([whitened.vectors(columns[:, [i]]) for i in range(6)], dim=1)
     if not torch.allclose(together, alone, rtol=1e-6, atol=1e-9):
@@ -173,7 +172,7 @@ def whitened_draws(
     """Vectorised draws as a function of normals, after so many moves that leave the prior as it is."""
     whitened = as_model(model).whiten(shape)
     generator = _generator(2)
-    columns = draw_columns(whitened, generator, count, device=_CPU, dtype=torch.float32)
+    columns = whitened.draw(generator, count, device=_CPU, dtype=torch.float32)
     criterion = Criterion(sensing(*_sides(shape), 1, 1, seed=0), whitened, 1.0, _CPU, torch.float32)
     for _ in range(moves):
         columns = criterion.propose(columns, math.pi / 4, [generator])

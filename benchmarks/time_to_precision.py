@@ -40,7 +40,7 @@ CASES = (
 )
 
 
-def plain_loop(task: gc.Task, case: Case, seconds: float) -> tuple[float, int, int]:
+def plain_loop(task: gc.ArrayTask, case: Case, seconds: float) -> tuple[float, int, int]:
     """Draws a second of the plain loop, and how many it drew and accepted."""
     measurements = torch.tensor(task.measurements.dense(), dtype=torch.float32)
     targets = torch.tensor(task.targets, dtype=torch.float32)
@@ -61,7 +61,7 @@ def plain_loop(task: gc.Task, case: Case, seconds: float) -> tuple[float, int, i
     return drawn / elapsed, drawn, accepted
 
 
-def compare(task: gc.Task, case: Case, seed: int, seconds: float) -> float:
+def compare(task: gc.ArrayTask, case: Case, seed: int, seconds: float) -> float:
     """One pair of runs; prints it and returns the ratio of the times to equal error."""
     rate, drawn, accepted = plain_loop(task, case, seconds)
     started = time.perf_counter()

@@ -78,7 +78,7 @@ def test_wrong_arguments_are_named(options, message):
         ),
         ({"method": None}, "method is None; give one of"),
         ({"seed": 1.5}, "seed is 1.5; it must be a whole number"),
-        ({"eps": None}, "eps is None; it must be a"),
+        ({"eps": []}, "eps is []; it must be a"),
         ({"eps": True}, "eps is True; it must be a"),
     ],
     ids=str,
@@ -143,7 +143,7 @@ def test_threshold_in_per_cent():
 
 def test_an_infeasible_threshold_is_proved_so():
     # Twice the measurements of a matrix of norm 1: on the sphere they leave a residual.
-    task = gc.Task("sensing", TASK.shape, TASK.measurements, 8 * TASK.targets)
+    task = gc.ArrayTask("sensing", TASK.shape, TASK.measurements, 8 * TASK.targets)
     found = infer(gc.MatrixFactorization(depth=2, width=4), task, eps=1e-3, gd=True)
     assert found.attrs["outcome"] == "infeasible"
     assert "No matrix of Frobenius norm 1 has a training loss below 0.001; the least is" in found.attrs["message"]
@@ -194,7 +194,7 @@ def test_a_prior_of_ones_own():
 
 
 def test_truth_unknown():
-    task = gc.Task("sensing", TASK.shape, TASK.measurements, TASK.targets)
+    task = gc.ArrayTask("sensing", TASK.shape, TASK.measurements, TASK.targets)
     found = infer(task=task)
     assert found.attrs["outcome"] == "converged"
     assert "gen_loss" not in found["posterior"]

@@ -22,13 +22,11 @@ from torch import Tensor
 
 from bayesgc.analysis.storage import CREATOR, SCHEMA, load, save
 from bayesgc.analysis.strict import to_json
-from bayesgc.inference.records import Descent, Draws, Estimate, Levels, Passage, Reference, Run, Summary
-from bayesgc.task import ObservedCells, Task
+from bayesgc.inference.records import Curve, Descent, Draws, Estimate, Levels, Passage, Run, Summary
+from bayesgc.task import Reference, Task
+from bayesgc.task.task import Variables
 
 __all__ = ["assemble", "load", "save"]
-
-MATRIX_LIMIT = 4_000_000
-"""A measurement matrix of more entries than this (32 MB) is not stored."""
 
 LONG_NAMES = {
     "train_loss": "training loss L_train",
@@ -44,6 +42,10 @@ LONG_NAMES = {
     "energy": "negative log prior density of the weights, from its peak where that is known",
     "curve_train_loss": "training loss where it first was at or below the threshold",
     "curve_gen_loss": "generalisation loss where the training loss first was at or below the threshold",
+    "test_error": "share of test labels that are wrong",
+    "train_errors": "number of training labels that are wrong",
+    "train_output": "outputs at the training inputs",
+    "prediction": "class of the largest output for each test example",
     "diverged": "whether the restart ended at no finite loss, or far above its start and the zero predictor",
 }
 
@@ -86,11 +88,13 @@ def assemble(
     if run.importance is not None:
         groups["importance"] = _dataset(run.importance, {name: ["draw"] for name in run.importance})
     if run.levels is not None:
-        groups["levels"] = _levels(run.levels)
-    groups["observed_data"] = _dataset({"y": task.targets}, {"y": ["measurement"]})
+        groups["levels"] = _levels(run.levels, task.primary)
+    if run.curve is not None:
+        groups["curve"] = _curve(task, run.curve)
+    groups["observed_data"] = _named(task.observed())
     groups["constant_data"] = _constants(task, run.eps, references)
-    if task.truth is not None:
-        groups["ground_truth"] = _truth(task, task.truth)
+    if truth := task.truth_known():
+        groups["ground_truth"] = _named(truth, task.coords)
     tree = xr.DataTree.from_dict(groups)
     tree.attrs = _root_attributes(task, configuration, run, seconds, seed, reasons)
     return tree
@@ -152,12 +156,11 @@ def _law(
     task: Task, end_to_end: Tensor, quantities: Mapping[str, Tensor]
 ) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
     """The variables of one law and the names of their dimensions after the sample dimensions."""
-    variables = {"end_to_end": _in_units(task, _array(end_to_end))} | _arrays(quantities)
-    for loss, zero in _zero_losses(task).items():
+    variables = {task.output: task.in_units(_array(end_to_end))} | _arrays(quantities)
+    for loss, zero in task.zero.items():
         if loss in variables:
             variables[f"{loss}_relative"] = variables[loss] / zero
-    spectra = {"singular_value": ["component"], "mode_singular_value": ["mode", "component"]}
-    return variables, {"end_to_end": list(task.dims), **spectra}
+    return variables, {task.output: list(task.dims), **{name: list(axes) for name, axes in task.measured.items()}}
 
 
 def _labels(task: Task) -> dict[str, Any]:
@@ -165,60 +168,56 @@ def _labels(task: Task) -> dict[str, Any]:
     return task.coords if len(task.shape) == 2 else {**task.coords, "mode": list(task.dims)}
 
 
-def _zero_losses(task: Task) -> dict[str, float]:
-    """The zero predictor's losses, where they exist and can be divided by."""
-    losses = {"train_loss": task.zero_train_loss, "gen_loss": task.zero_gen_loss}
-    return {name: float(loss) for name, loss in losses.items() if loss}
-
-
 def _with_relative(task: Task, summaries: Mapping[str, Summary]) -> dict[str, Summary]:
     relative = {
         f"{name}_relative": Summary(**{key: value / zero for key, value in vars(summaries[name]).items()})
-        for name, zero in _zero_losses(task).items()
+        for name, zero in task.zero.items()
         if name in summaries
     }
     return {**summaries, **relative}
 
 
-def _levels(levels: Levels) -> xr.Dataset:
-    variables = {name: np.asarray(values, dtype=np.float64) for name, values in vars(levels).items()}
+def _curve(task: Task, curve: Curve) -> xr.Dataset:
+    """Volume and generalisation for each number that the measure of fit may be, such as training errors."""
+    variables: dict[str, np.ndarray] = {"threshold": curve.threshold}
+    for name, estimates in (("log_volume", curve.log_volume), (task.primary, curve.primary)):
+        variables[name] = np.array([_or_nan(each.value) for each in estimates])
+        variables[f"{name}_mcse"] = np.array([_or_nan(each.mcse) for each in estimates])
+        variables[f"{name}_low"] = np.array([_or_nan(each.ci95[0]) for each in estimates])
+        variables[f"{name}_high"] = np.array([each.ci95[1] for each in estimates])
+    return _dataset(variables, {name: ["reading"] for name in variables})
+
+
+def _levels(levels: Levels, primary: str) -> xr.Dataset:
+    variables = {
+        name.replace("primary", primary): np.asarray(values, dtype=np.float64) for name, values in vars(levels).items()
+    }
     return _dataset(variables, {name: ["level"] for name in variables})
 
 
 def _constants(task: Task, eps: float, references: Mapping[str, Reference]) -> xr.Dataset:
-    variables: dict[str, np.ndarray] = {"eps": np.asarray(float(eps))}
-    dims: dict[str, list[str]] = {}
-    if isinstance(task.measurements, ObservedCells):
-        variables["cells"] = np.asarray(task.measurements.cells, dtype=np.int64)
-        dims["cells"] = ["measurement"]
-    elif task.measurements.count * math.prod(task.shape) <= MATRIX_LIMIT:
-        variables["A"] = np.asarray(task.measurements.dense()).reshape(-1, *task.shape)
-        dims["A"] = ["measurement", *task.dims]
-    if task.units is not None:
-        for name in ("center", "scale"):
-            variables[name] = np.broadcast_to(
-                np.asarray(getattr(task.units, name), dtype=np.float64), task.shape
-            ).copy()
-            dims[name] = list(task.dims)
+    """What was fixed: ε, the task's own constants, and the reference points."""
+    found = {"eps": ((), np.asarray(float(eps)))} | task.constants()
     if references:
-        variables |= {
-            "reference_end_to_end": np.stack([_reference_matrix(task, point) for point in references.values()]),
-            "reference_train_loss": np.array([_or_nan(point.train_loss) for point in references.values()]),
-            "reference_gen_loss": np.array([_or_nan(point.gen_loss) for point in references.values()]),
-        }
-        dims |= {name: ["reference"] for name in ("reference_train_loss", "reference_gen_loss")}
-        dims["reference_end_to_end"] = ["reference", *task.dims]
-    return _dataset(variables, dims, coords={**task.coords, "reference": list(references)})
+        points = list(references.values())
+        for name, numbers in ((task.fit, [p.fit for p in points]), (task.primary, [p.primary for p in points])):
+            found[f"reference_{name}"] = (("reference",), np.array([_or_nan(number) for number in numbers]))
+        if any(point.output is not None for point in points):
+            outputs = np.stack([_reference_output(task, point) for point in points])
+            found[f"reference_{task.output}"] = (("reference", *task.dims), outputs)
+    return _named(found, {**task.coords, "reference": list(references)})
 
 
-def _reference_matrix(task: Task, point: Reference) -> np.ndarray:
-    if point.end_to_end is None:
+def _reference_output(task: Task, point: Reference) -> np.ndarray:
+    if point.output is None:
         return np.full(task.shape, np.nan)
-    return _in_units(task, np.asarray(point.end_to_end, dtype=np.float64))
+    return task.in_units(np.asarray(point.output, dtype=np.float64))
 
 
-def _truth(task: Task, truth: np.ndarray) -> xr.Dataset:
-    return _dataset({"end_to_end": _in_units(task, truth)}, {"end_to_end": list(task.dims)}, coords=task.coords)
+def _named(variables: Variables, coords: Mapping[str, Sequence[str]] | None = None) -> xr.Dataset:
+    """A dataset of arrays that bring the names of their axes."""
+    dims = {name: list(axes) for name, (axes, _) in variables.items() if axes}
+    return _dataset({name: values for name, (_, values) in variables.items()}, dims, coords=coords)
 
 
 def _dataset(
@@ -260,7 +259,8 @@ def _root_attributes(
         "outcome": run.outcome.value,
         "message": run.message or run.outcome.advice,
         "eps": float(run.eps),
-        "held_out": int(task.held_out.count),
+        "measures": to_json({"fit": task.fit, "generalisation": task.primary}),
+        "held_out": int(task.tested),
         **_estimate_attributes("log_volume", run.log_volume),
         **_estimate_attributes("log_evidence", run.log_evidence),
         "seeds": json.dumps({"seed": seed, "task": task.description.get("seed")}),
@@ -298,10 +298,6 @@ def _known(numbers: Mapping[str, float | None]) -> dict[str, float]:
 
 def _or_nan(number: float | None) -> float:
     return math.nan if number is None else float(number)
-
-
-def _in_units(task: Task, matrices: np.ndarray) -> np.ndarray:
-    return matrices if task.units is None else np.asarray(task.units.to_units(matrices.astype(np.float64)))
 
 
 def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:

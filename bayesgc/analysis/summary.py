@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayesgc.analysis.certificate import certificate
 from bayesgc.analysis.groups import values
 from bayesgc.analysis.predictive import MEANINGS, cell_moments, cell_quantiles, interval_kind
 from bayesgc.analysis.storage import SCHEMA
@@ -24,6 +25,9 @@ QUANTITIES = (
     "effective_rank",
     "nuclear_norm",
 )
+"""What is reported of each law of an array; null where it is not known."""
+LABELLED_QUANTITIES = ("gen_loss", "train_loss", "test_error", "train_errors")
+"""The same for labelled examples."""
 STATISTICS = ("mean", "sd", "mcse", "q05", "q50", "q95")
 CELL_STATISTICS = ("mean", "sd", "q05", "q50", "q95")
 BASELINES = ("zero", "least_squares", "nuclear_norm", "chance")
@@ -35,10 +39,13 @@ def result_object(tree: xr.DataTree) -> Json:
     """The object that ``--json`` prints, described by ``schema.json``; what is absent or not finite is null."""
     attributes = tree.attrs
     configuration = json.loads(attributes["configuration"])
-    facts = {"held_out": int(attributes["held_out"]), "truth_known": "ground_truth" in tree.children}
+    measures = json.loads(attributes.get("measures", '{"fit": "train_loss", "generalisation": "gen_loss"}'))
+    known = "ground_truth" in tree.children or "y_test" in tree["constant_data"]
+    facts = {"held_out": int(attributes["held_out"]), "truth_known": known}
     result: Json = {
         "schema": SCHEMA,
         "task": {**configuration["task"], **facts},
+        "measures": measures,
         "model": configuration["model"],
         "method": attributes["method"],
         "eps": float(attributes["eps"]),
@@ -55,7 +62,9 @@ def result_object(tree: xr.DataTree) -> Json:
         "reached": _reached(tree),
         "gd": _gradient_descent(tree),
         "map": _mode(tree),
-        "baselines": _baselines(tree["constant_data"].to_dataset()),
+        "baselines": _baselines(tree["constant_data"].to_dataset(), measures, labelled="train_output" in tree["prior"]),
+        "curve": _curve(tree, measures),
+        "certificate": None,
         "unobserved": _unobserved(tree),
         "unobserved_intervals": _intervals(tree),
         "diagnostics": {"evaluations": int(attributes["evaluations"]), **json.loads(attributes["diagnostics"])},
@@ -63,7 +72,15 @@ def result_object(tree: xr.DataTree) -> Json:
         "reasons": {**json.loads(attributes["reasons"]), **_reasons(tree)},
         "version": json.loads(attributes["versions"])["bayesgc"],
     }
+    if "examples" in result["task"]:
+        result["certificate"], reason = certificate(result)
+        result["reasons"] |= {} if reason is None else {"certificate": reason}
     return {**result, "verdict": verdict(result)}
+
+
+def _quantities(tree: xr.DataTree) -> tuple[str, ...]:
+    """What is reported of each law."""
+    return LABELLED_QUANTITIES if "train_output" in tree["prior"] else QUANTITIES
 
 
 def _number(value: Any) -> float | None:
@@ -76,7 +93,7 @@ def _law(tree: xr.DataTree, group: str) -> Json | None:
     if group not in tree.children:
         return None
     dataset = tree[group].to_dataset()
-    return {name: _summary(tree, group, name) if name in dataset else None for name in QUANTITIES}
+    return {name: _summary(tree, group, name) if name in dataset else None for name in _quantities(tree)}
 
 
 def _summary(tree: xr.DataTree, group: str, name: str) -> Json | None:
@@ -119,7 +136,9 @@ def _descent(tree: xr.DataTree, group: str) -> Json | None:
         return None
     dataset = tree[group].to_dataset()
     converged = dataset["converged"].values.astype(bool)
-    spreads = {name: _spread(dataset[name].values[converged]) if name in dataset else None for name in QUANTITIES}
+    spreads = {
+        name: _spread(dataset[name].values[converged]) if name in dataset else None for name in _quantities(tree)
+    }
     return {**spreads, "restarts": int(converged.size), "converged": int(converged.sum())}
 
 
@@ -174,7 +193,7 @@ def _mode(tree: xr.DataTree) -> Json | None:
     return {
         **spread,
         "energy": None if energies is None else {**energies, "best": _number(best["energy"].item())},
-        "best": {name: _number(best[name].item()) if name in best else None for name in QUANTITIES},
+        "best": {name: _number(best[name].item()) if name in best else None for name in _quantities(tree)},
     }
 
 
@@ -185,16 +204,36 @@ def _spread(values: np.ndarray) -> Json | None:
     return {"median": _number(middle), "q25": _number(low), "q75": _number(high)}
 
 
-def _baselines(constants: xr.Dataset) -> Json:
-    """The losses of each reference point, null where a point does not exist."""
+def _baselines(constants: xr.Dataset, measures: dict[str, str], *, labelled: bool) -> Json:
+    """The measures of each reference point; of arrays also null where a point does not exist."""
+    found: Json = {} if labelled else dict.fromkeys(BASELINES)
     if "reference" not in constants.coords:
-        return dict.fromkeys(BASELINES)
-    known = [str(name) for name in constants["reference"].values]
-    return {name: _losses(constants.sel(reference=name)) if name in known else None for name in BASELINES}
+        return found
+    for name in map(str, constants["reference"].values):
+        found[name] = _losses(constants.sel(reference=name), measures)
+    return found
 
 
-def _losses(point: xr.Dataset) -> Json:
-    return {loss: _number(point[f"reference_{loss}"].item()) for loss in ("gen_loss", "train_loss")}
+def _losses(point: xr.Dataset, measures: dict[str, str]) -> Json:
+    names = (measures["generalisation"], measures["fit"])
+    return {name: _number(point[f"reference_{name}"].item()) for name in names}
+
+
+def _curve(tree: xr.DataTree, measures: dict[str, str]) -> list[Json] | None:
+    """Log volume and generalisation for each number of training errors at most, from the least on."""
+    if "curve" not in tree.children:
+        return None
+    curve, primary = tree["curve"].to_dataset().sortby("threshold"), measures["generalisation"]
+    return [_reading(curve.isel(reading=place), primary) for place in range(curve.sizes["reading"])]
+
+
+def _reading(point: xr.Dataset, primary: str) -> Json:
+    """One number of errors; a volume that was not seen has no estimate, and the bound that is known."""
+    facts = {name: _number(point[name].item()) for name in point.data_vars}
+    volume = {"estimate": facts["log_volume"], "mcse": facts["log_volume_mcse"]}
+    volume["ci95"] = [facts["log_volume_low"], facts["log_volume_high"]]
+    judged = None if facts[primary] is None else {"mean": facts[primary], "mcse": facts[f"{primary}_mcse"]}
+    return {"errors": int(facts["threshold"]), "log_volume": volume, primary: judged}
 
 
 def _unobserved(tree: xr.DataTree) -> list[Json] | None:

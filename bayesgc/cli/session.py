@@ -56,7 +56,7 @@ class Session:
         model = self.options.make_model(task)
         with self._watched() as progress:
             report = None if progress is None else progress.update
-            result = infer(model, task, weights=self.weights, report=report, **self.options.settings())
+            result = infer(model, task, weights=self.weights, report=report, **self.options.settings(task))
         outcome = Outcome(result.attrs["outcome"])
         if outcome is Outcome.INFEASIBLE:
             if self.as_json:
@@ -79,8 +79,9 @@ class Session:
         """Where a result may go that has no ``--out``, one after the other: new files here, named after the run."""
         data = self.options.data
         source = data.stem if data else f"{task.kind}-{'x'.join(map(str, task.shape))}"
-        program = self.options.model
-        model = f"depth{self.options.depth}" if program is None else split(program)[1]
+        program, layered = self.options.model, isinstance(task.domain, tuple)
+        own = f"depth{self.options.depth}" if layered else "mlp"
+        model = own if program is None else split(program)[1]
         stem = f"{source}-{model}-seed{self.options.seed}"
         names = itertools.chain([f"{stem}.nc"], (f"{stem}-{i}.nc" for i in itertools.count(2)))
         return (path for path in map(Path, names) if not os.path.lexists(path))

@@ -8,7 +8,7 @@ from bayesgc.api import check_inference
 from bayesgc.experiments.cell import Cell
 from bayesgc.experiments.jobs import conditioning_settings
 from bayesgc.options import TASK, Options
-from bayesgc.task import Task
+from bayesgc.task import ArrayTask
 from bayesgc.validate import InputError
 
 
@@ -36,5 +36,5 @@ def check_cells(cells: list[Cell]) -> None:
             raise InputError(f"cell {where}: {error}") from None
 
 
-def _task(given: frozenset[tuple[str, object]]) -> Task:
+def _task(given: frozenset[tuple[str, object]]) -> ArrayTask:
     return Options.checked(dict(given)).make_task()

@@ -17,7 +17,7 @@ from bayesgc.inference.control import one_thread_each
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.models import Factorization, Model
 from bayesgc.models.collapse import why_not_collapsible
-from bayesgc.task import Task, sensing
+from bayesgc.task import ArrayTask, sensing
 
 _EVALUATIONS = {"splitting": 2.5e6, "importance": 2e4, "nuts": 1e6, "rejection": 1e8}
 """Evaluations that a cell at the paper's sizes takes as a rule, at the method's own precision."""
@@ -64,7 +64,7 @@ def _evaluations(cell: Cell, model: Model, shape: tuple[int, ...]) -> float:
     return min(_EVALUATIONS.get(method, 1e6) * coarser, cell.options.max_evaluations or math.inf)
 
 
-def _steps_taken(model: Factorization, task: Task, method: GradientDescent) -> float:
+def _steps_taken(model: Factorization, task: ArrayTask, method: GradientDescent) -> float:
     """The steps until descent is at its goal, from a short one and from how fast its losses fall where it is not there.
 
     Losses that do not fall by then may or may not do so later: then all the steps that are allowed.

@@ -31,7 +31,7 @@ from bayesgc.inference import (
 from bayesgc.inference.control import one_thread_each
 from bayesgc.models import Factorization, Model, WhitenedProgram
 from bayesgc.options import Options
-from bayesgc.task import Task
+from bayesgc.task import ArrayTask
 from bayesgc.validate import InputError
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -197,7 +197,7 @@ def _attempt(job: Job) -> list[Part]:
         return failed(job, f"{type(error).__name__}: {str(error) or 'no message'}", traceback.format_exc())
 
 
-def _descend(model: Model, tasks: list[Task], method: GradientDescent, options: Options) -> list[Descent]:
+def _descend(model: Model, tasks: list[ArrayTask], method: GradientDescent, options: Options) -> list[Descent]:
     """Gradient descent on every task, in one batch where the model has a gradient for that."""
     place = device_named(options.device)
     dtype, whitened = dtype_named(options.dtype, place), model.whiten(tasks[0].shape)

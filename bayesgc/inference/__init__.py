@@ -10,17 +10,16 @@ from bayesgc.inference.control import Control, Progress, interruptible
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.descent import INITIALIZATIONS, GradientDescent
 from bayesgc.inference.device import available_devices, device_named, dtype_named
-from bayesgc.inference.feasibility import infeasible, least_train_loss
 from bayesgc.inference.importance import Importance
 from bayesgc.inference.methods import METHODS, Method, method_named
 from bayesgc.inference.mode import MaximumAPosteriori, why_no_map, why_not_by_default
 from bayesgc.inference.nuts import NUTS
 from bayesgc.inference.optimizers import OPTIMIZERS
 from bayesgc.inference.prior import draw_prior
-from bayesgc.inference.records import Descent, Draws, Estimate, Levels, Outcome, Reference, Run, Summary
-from bayesgc.inference.references import reference_points, why_no_chance
+from bayesgc.inference.records import Descent, Draws, Estimate, Levels, Outcome, Run, Summary
 from bayesgc.inference.rejection import Rejection
 from bayesgc.inference.request import Request
+from bayesgc.inference.sgd import SGD, STARTS
 from bayesgc.inference.splitting import Splitting
 from bayesgc.inference.tempering import Tempering
 from bayesgc.inference.unconstrained import why_no_descent
@@ -30,6 +29,8 @@ __all__ = [
     "METHODS",
     "NUTS",
     "OPTIMIZERS",
+    "SGD",
+    "STARTS",
     "Control",
     "Criterion",
     "Descent",
@@ -42,7 +43,6 @@ __all__ = [
     "Method",
     "Outcome",
     "Progress",
-    "Reference",
     "Rejection",
     "Request",
     "Run",
@@ -54,12 +54,8 @@ __all__ = [
     "device_named",
     "draw_prior",
     "dtype_named",
-    "infeasible",
     "interruptible",
-    "least_train_loss",
     "method_named",
-    "reference_points",
-    "why_no_chance",
     "why_no_descent",
     "why_no_map",
     "why_not_by_default",

@@ -17,7 +17,7 @@ from pyro.infer.autoguide import AutoDelta, init_to_value
 from torch import Tensor
 
 from bayesgc.models.layout import Program
-from bayesgc.task import Task
+from bayesgc.task import ArrayTask
 
 _RESTART, _TARGETS = "bayesgc_restart", "bayesgc_targets"
 
@@ -33,7 +33,7 @@ class AnnealedPosterior:
         starts: the value of each latent site at the start of each restart.
     """
 
-    def __init__(self, program: Program, task: Task, starts: dict[str, Shaped[Tensor, "restart *site"]]) -> None:
+    def __init__(self, program: Program, task: ArrayTask, starts: dict[str, Shaped[Tensor, "restart *site"]]) -> None:
         self.program, self.task = program, task
         self.targets = torch.as_tensor(task.targets, dtype=torch.float64)
         self.restarts = len(next(iter(starts.values())))

@@ -28,7 +28,7 @@ class Automatic:
 
     def run(self, criterion: Criterion, request: Request, control: Control) -> Run:
         """Run the method that suits the criterion."""
-        if criterion.eps == 0:
+        if criterion.exact:
             return self.importance.run(criterion, request, control)
         spent = 0
         if self._collapses(criterion):
@@ -41,6 +41,6 @@ class Automatic:
     @staticmethod
     def _collapses(criterion: Criterion) -> bool:
         collapsed = criterion.collapsed
-        if collapsed is None or criterion.task.zero_train_loss < criterion.eps:
+        if collapsed is None or criterion.array.zero_train_loss < criterion.eps:
             return False
-        return why_no_density(criterion.task, collapsed, criterion.eps) is None
+        return why_no_density(criterion.array, collapsed, criterion.eps) is None

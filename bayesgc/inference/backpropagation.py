@@ -22,7 +22,7 @@ from bayesgc.inference.misfit import Misfit, misfit
 from bayesgc.models import Activation, Factorization, MatrixFactorization
 from bayesgc.models.activations import activation_named
 from bayesgc.models.networks import Network
-from bayesgc.task import Task
+from bayesgc.task import ArrayTask
 
 Layers = list[Float[Tensor, "start _ _"]]
 
@@ -121,7 +121,7 @@ class DifferentiatedWeights(Weights):
 
 
 def weights_of(
-    model: Factorization, tasks: Sequence[Task], starts: int, device: torch.device, dtype: torch.dtype
+    model: Factorization, tasks: Sequence[ArrayTask], starts: int, device: torch.device, dtype: torch.dtype
 ) -> Weights:
     """All weights zero, for ``starts`` starts on each task, those of one task together."""
     shape = tasks[0].shape

@@ -8,7 +8,7 @@ averaged over the hidden layers. At ε > 0 the targets become y + u with the res
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,12 +18,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesgc.inference.curve import Profile, join, log_ball
-from bayesgc.inference.functionals import quantities
 from bayesgc.inference.gaussian import GaussianSystem, gaussian_system
 from bayesgc.inference.target import Harvest, crank_nicolson
 from bayesgc.models.collapse import Collapsed
 from bayesgc.models.products import product, row_product
-from bayesgc.task import ObservedCells, Task
+from bayesgc.task import ArrayTask, ObservedCells
 from bayesgc.validate import InputError
 
 FEWEST_AT_ONCE = 16
@@ -40,7 +39,7 @@ class CollapsedCriterion:
     called within blocks, and raises where the run is to end.
     """
 
-    task: Task
+    task: ArrayTask
     collapsed: Collapsed
     eps: float
     device: torch.device
@@ -140,7 +139,9 @@ class CollapsedCriterion:
         gradient = torch.autograd.grad(list(known), leaf, list(known.values()))[0]
         return score, torch.where(score.isfinite(), gradient, 0.0)
 
-    def gen_loss(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"] | None:
+    def generalisation(
+        self, normals: Float[Tensor, "latent draw"], generators: Sequence[torch.Generator] = ()
+    ) -> Float[Tensor, " draw"] | None:
         """E[L_gen | hidden layers, fit] of each draw, or None where L_gen is not defined."""
         parts = self._parts(normals)
         losses = [self._gen_loss(self.system(part), self.targets(part)) for part in parts]
@@ -245,10 +246,10 @@ class CollapsedCriterion:
             for each in generators
         ]
         vectors, last = self.complete(normals, torch.cat(free, dim=2))
-        expected = self.gen_loss(normals)
+        expected = self.generalisation(normals)
         return Harvest(
             vectors,
-            quantities(self.task, vectors),
+            self.task.measures(vectors),
             {} if expected is None else {"gen_loss": expected},
             self.collapsed.weights(normals[: self.collapsed.size], last) if weights else None,
         ).cpu()
@@ -281,7 +282,9 @@ class CollapsedCriterion:
         return torch.cat(ends, dim=1), torch.cat(lasts, dim=2)
 
 
-def system_given(task: Task, features: Float[Tensor, "*row feature col draw"], noise: float = 0.0) -> GaussianSystem:
+def system_given(
+    task: ArrayTask, features: Float[Tensor, "*row feature col draw"], noise: float = 0.0
+) -> GaussianSystem:
     """The Gaussian system of each draw, given its features F, of all rows or of each: K = FᵀF."""
     if features.ndim == 3:
         return gaussian_system(task, product(features.transpose(0, 1), features).movedim(-1, 0), noise)
@@ -289,7 +292,7 @@ def system_given(task: Task, features: Float[Tensor, "*row feature col draw"], n
 
 
 def condition_last_layer(
-    task: Task,
+    task: ArrayTask,
     features: Float[Tensor, "*row feature col draw"],
     free: Float[Tensor, "row feature draw"],
     values: Float[Tensor, "draw n"],
@@ -322,7 +325,7 @@ NEEDS_COLLAPSED = (
 """What a collapsed method says of a model that has no collapsed form."""
 
 
-def refuse_without_density(task: Task, collapsed: Collapsed, eps: float, method: str) -> None:
+def refuse_without_density(task: ArrayTask, collapsed: Collapsed, eps: float, method: str) -> None:
     """Raise where the hidden layers given the fit have no density, or only a share of the fits has one.
 
     Raises:
@@ -333,7 +336,7 @@ def refuse_without_density(task: Task, collapsed: Collapsed, eps: float, method:
         raise InputError(f"{method} cannot condition here: {reason}; use splitting at some eps > 0.")
 
 
-def why_no_density(task: Task, collapsed: Collapsed, eps: float) -> str | None:
+def why_no_density(task: ArrayTask, collapsed: Collapsed, eps: float) -> str | None:
     """Why collapsed methods do not serve, in a few words; None where they do.
 
     S must not be singular for every draw. At ε > 0 it must not be so for a share of them either: an activation that
@@ -349,7 +352,7 @@ def why_no_density(task: Task, collapsed: Collapsed, eps: float) -> str | None:
     return why_singular(task, collapsed)
 
 
-def why_singular(task: Task, collapsed: Collapsed) -> str | None:
+def why_singular(task: ArrayTask, collapsed: Collapsed) -> str | None:
     """Why S is singular whatever the hidden layers, or by rounding for a share of them, in a few words; None if not."""
     rows, cols = task.unfolding
     count, rank = task.measurements.count, min(collapsed.feature_count, cols)
@@ -372,7 +375,7 @@ def why_singular(task: Task, collapsed: Collapsed) -> str | None:
     )
 
 
-def _singular_share(task: Task, collapsed: Collapsed) -> float:
+def _singular_share(task: ArrayTask, collapsed: Collapsed) -> float:
     """The share of a batch of draws for which S is singular, in truth or by rounding."""
     criterion = CollapsedCriterion(task, collapsed, 0.0, torch.device("cpu"))
     normals = criterion.draw(torch.Generator().manual_seed(0), min(_TRIALS, criterion.chunk))

@@ -31,11 +31,11 @@ from bayesgc.models import Factorization, Model
 from bayesgc.models.collapse import Collapsed, collapse, why_not_collapsible
 from bayesgc.models.layout import Program
 from bayesgc.models.products import row_product
-from bayesgc.task import Task
+from bayesgc.task import ArrayTask
 from bayesgc.validate import InputError
 
 
-def conditioned_program(model: Model, task: Task, *, eps: float, complete: bool = False) -> Program:
+def conditioned_program(model: Model, task: ArrayTask, *, eps: float, complete: bool = False) -> Program:
     """A Pyro program without arguments whose posterior is the model given L_train < ε, or L_train = 0 at ε = 0.
 
     Sites, in double precision: the hidden layers (``W1`` … ``W{d−1}`` of a matrix) under the model's prior; ``scales``
@@ -80,7 +80,9 @@ class MeasurementLaw(dist.TorchDistribution):
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
     support = constraints.real_vector
 
-    def __init__(self, task: Task, features: Float[Tensor, "*batch feature col"], *, per_row: bool = False) -> None:
+    def __init__(
+        self, task: ArrayTask, features: Float[Tensor, "*batch feature col"], *, per_row: bool = False
+    ) -> None:
         self.task, self.features, self._axes = task, features, 3 if per_row else 2
         super().__init__(features.shape[: -self._axes], (task.measurements.count,), validate_args=False)
 
@@ -114,7 +116,7 @@ class MeasurementLaw(dist.TorchDistribution):
 class _Conditioned:
     """The program; see `conditioned_program`."""
 
-    task: Task
+    task: ArrayTask
     collapsed: Collapsed
     eps: float
     laws: dict[str, dist.Distribution]

@@ -1,9 +1,8 @@
-"""The fit criterion: the event {L_train < ε} as a function of the whitened weights."""
+"""The fit criterion: the event that the score is below ε, as a function of the whitened weights."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,28 +11,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesgc.inference.collapsed import FEWEST_AT_ONCE, CollapsedCriterion, why_no_density
-from bayesgc.inference.feasibility import Resolution
-from bayesgc.inference.functionals import quantities
 from bayesgc.inference.refresh import refresh_at_fixed_values
 from bayesgc.inference.target import Harvest, crank_nicolson
 from bayesgc.models import Whitened, WhitenedProgram
 from bayesgc.models.collapse import Collapsed
-from bayesgc.models.factorization import WhitenedFactors
 from bayesgc.models.placement import exact_device
-from bayesgc.models.triangular import TriangularFactors
-from bayesgc.models.whitening import draw_columns
-from bayesgc.task import Task
+from bayesgc.task import ArrayTask, Task, linear_view
+from bayesgc.task.array.feasibility import Resolution
+from bayesgc.validate import InputError
 
 _CHUNK_ENTRIES = {"cpu": 2**18, "cuda": 2**28, "mps": 2**26}
 """Latent entries evaluated at once: on a CPU what its cache holds, on a GPU what its memory holds."""
 
-_LIVE_LAYERS = 8
-"""Layers of a network that count as in use at the same time."""
-
 
 @dataclass(frozen=True)
 class Criterion:
-    """A model's prior, a task and a threshold on the training loss.
+    """A model's prior, a task and a threshold on its score, which for arrays is the training loss.
 
     Draws are columns: ``normals`` is (latent, draw), a draw of the prior when its entries are standard normal.
     ``collapsed`` is the model's collapsed form where it has one, for the methods that need it. ``resolution`` is how
@@ -75,15 +68,31 @@ class Criterion:
     @property
     def chunk(self) -> int:
         """Draws evaluated at once; a fixed rule, so that it changes no bit from run to run."""
-        numbers = self.latent_size
-        if isinstance(self.whitened, WhitenedFactors | TriangularFactors):
-            # Layers act one after another, so of a deep network only a few need be in the cache at once.
-            numbers = min(numbers, _LIVE_LAYERS * max(math.prod(shape) for shape in self.whitened.shapes))
+        return self._chunk(self.whitened.working)
+
+    def _chunk(self, numbers: int) -> int:
         return max(64, _CHUNK_ENTRIES[self.device.type] // numbers)
+
+    @property
+    def exact(self) -> bool:
+        """Whether a fit is an event without volume: an array's training loss of exactly zero."""
+        return self.eps == 0 and linear_view(self.task) is not None
+
+    @property
+    def array(self) -> ArrayTask:
+        """The task, for what needs linear measurements of an array.
+
+        Raises:
+            InputError: where it is no such task.
+        """
+        view = linear_view(self.task)
+        if view is None:
+            raise InputError(f"the task is {self.task.kind}; this needs linear measurements of an array.")
+        return view
 
     def draw(self, generator: torch.Generator, count: int) -> Float[Tensor, "latent draw"]:
         """Normals of ``count`` draws from the prior."""
-        return draw_columns(self.whitened, generator, count, device=self.device, dtype=self.dtype)
+        return self.whitened.draw(generator, count, device=self.device, dtype=self.dtype)
 
     def propose(
         self,
@@ -102,16 +111,50 @@ class Criterion:
         return self
 
     def vectors(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "entry draw"]:
-        """The end-to-end matrices, vectorised row by row."""
+        """The outputs, vectorised row by row."""
         return torch.cat([self.whitened.vectors(part) for part in normals.split(self.chunk, dim=1)], dim=1)
 
     def score(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"]:
-        """L_train of each draw."""
+        """How badly each draw fits."""
         return self.evaluate(normals, keep_vectors=False)[1]
 
-    def gen_loss(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"] | None:
-        """L_gen of each draw, or None where it is not defined."""
-        return self.task.gen_loss(self.vectors(normals))
+    def generalisation(
+        self, normals: Float[Tensor, "latent draw"], generators: Sequence[torch.Generator] = ()
+    ) -> Float[Tensor, " draw"] | None:
+        """The task's measure of generalisation of each draw, or None where it is not known."""
+        if not self.whitened.tests_apart:
+            return self.task.generalisation(self.vectors(normals))
+        found = [self.task.generalisation(*each) for each in self._tested(normals, generators)]
+        known = [each for each in found if each is not None]
+        return torch.cat(known) if known else None
+
+    def measures(
+        self,
+        normals: Float[Tensor, "latent draw"],
+        vectors: Float[Tensor, "entry draw"],
+        generators: Sequence[torch.Generator],
+        score: Float[Tensor, " draw"] | None = None,
+    ) -> dict[str, Float[Tensor, "draw *rest"]]:
+        """All that the task reports of each draw; ``generators`` and ``score`` as elsewhere."""
+        if not self.whitened.tests_apart:
+            return self.task.measures(vectors, score=score)
+        scores = self.task.score(vectors) if score is None else score
+        found, start = [], 0
+        for outputs, held_out in self._tested(normals, generators):
+            end = start + outputs.shape[1]
+            found.append(self.task.measures(vectors[:, start:end], held_out, scores[start:end]))
+            start = end
+        return {name: torch.cat([each[name] for each in found]) for name in found[0]} if found else {}
+
+    def _tested(
+        self, normals: Float[Tensor, "latent draw"], generators: Sequence[torch.Generator]
+    ) -> Iterator[tuple[Float[Tensor, "entry draw"], Float[Tensor, "held_out draw"] | None]]:
+        """Outputs where the task trains and where it tests, a few draws at once."""
+        chunk = self._chunk(self.whitened.working_held_out)
+        for part, source in zip(normals.chunk(max(len(generators), 1), dim=1), generators, strict=True):
+            for piece in part.split(chunk, dim=1):
+                self.check()
+                yield self.whitened.vectors(piece), self.whitened.held_out(piece, source)
 
     def refresh(
         self, normals: Float[Tensor, "latent draw"], generator: torch.Generator
@@ -119,7 +162,7 @@ class Criterion:
         """The columns after moves that keep the training loss, for models that collapse."""
         if self.collapsed is None or not self._refreshable:
             return normals
-        return refresh_at_fixed_values(self.task, self.collapsed, normals, generator, self.check)
+        return refresh_at_fixed_values(self.array, self.collapsed, normals, generator, self.check)
 
     @cached_property
     def _refreshable(self) -> bool:
@@ -129,9 +172,9 @@ class Criterion:
         if exact_device(self.device) != self.device:
             return False
         # Where so few systems are solved at once, one refresh costs hundreds of moves.
-        if CollapsedCriterion(self.task, self.collapsed, 0.0, self.device).chunk <= FEWEST_AT_ONCE:
+        if CollapsedCriterion(self.array, self.collapsed, 0.0, self.device).chunk <= FEWEST_AT_ONCE:
             return False
-        return why_no_density(self.task, self.collapsed, self.eps) is None
+        return why_no_density(self.array, self.collapsed, self.eps) is None
 
     def profile(self, normals: Float[Tensor, "latent draw"], generators: list[torch.Generator]) -> None:
         """Nothing: the thresholds of splitting are the curve."""
@@ -144,17 +187,16 @@ class Criterion:
         *,
         weights: bool,
     ) -> Harvest:
-        """Matrices, quantities and, on request, weights of each column."""
+        """Outputs, measures and, on request, weights of each column."""
         vectors = self.vectors(normals)
-        # The loss that was tested, not one that another batch shape may round differently.
-        known = quantities(self.task, vectors) | {"train_loss": score}
+        known = self.measures(normals, vectors, generators, score)
         sites = self.whitened.weights(normals) if weights else None
         return Harvest(vectors, known, {}, sites).cpu()
 
     def evaluate(
         self, normals: Float[Tensor, "latent draw"], *, keep_vectors: bool = True
     ) -> tuple[Float[Tensor, "entry kept"], Float[Tensor, " draw"]]:
-        """The end-to-end matrices (no columns unless they are kept) and L_train of each draw."""
+        """The outputs (no columns unless they are kept) and the score of each draw."""
         [found] = evaluate_together([self], normals, keep_vectors=keep_vectors)
         return found
 
@@ -175,5 +217,5 @@ def evaluate_together(
             if own not in values:
                 values[own] = criterion.whitened.vectors(part)
             value = values[own]
-            found.append((value if keep_vectors else value[:, :0], criterion.task.train_loss(value)))
+            found.append((value if keep_vectors else value[:, :0], criterion.task.score(value)))
     return [(torch.cat([v for v, _ in found], dim=1), torch.cat([loss for _, loss in found])) for found in chunks]

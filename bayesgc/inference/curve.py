@@ -22,7 +22,7 @@ from torch import Tensor
 from bayesgc.inference.estimates import log_mean, weighted_mean
 from bayesgc.inference.records import Estimate, Levels
 from bayesgc.inference.smoothing import pareto_shape, shape_limit
-from bayesgc.task import Task
+from bayesgc.task import ArrayTask
 
 Losses = TypeVar("Losses", Float[np.ndarray, " draw"], Float[Tensor, " draw"])
 
@@ -134,7 +134,7 @@ def log_correction(n: int, loss: Losses, variance: float) -> Losses:
     return loss * (n / (2 * variance)) + n / 2 * math.log(2 * math.pi * variance) if variance < math.inf else 0 * loss
 
 
-def pool_curve(stages: Sequence[Stage], task: Task, eps: float, end: Candidate | None = None) -> Levels:
+def pool_curve(stages: Sequence[Stage], task: ArrayTask, eps: float, end: Candidate | None = None) -> Levels:
     """The curve from the prior down to ``eps``, with errors from the independent groups; NaN where nothing can tell.
 
     ``stages`` begin with the prior and end with the law at ``eps``, unless ``end`` says what is known there. At ε = 0
@@ -189,8 +189,8 @@ def _table(levels: Sequence[tuple[float, Candidate | None]]) -> Levels:
         threshold=threshold,
         log_volume=np.where(exact, np.nan, column("volume", "value")),
         log_volume_mcse=np.where(exact, np.nan, column("volume", "mcse")),
-        gen_loss=column("loss", "value"),
-        gen_loss_mcse=column("loss", "mcse"),
+        primary=column("loss", "value"),
+        primary_mcse=column("loss", "mcse"),
         acceptance=unknown,
         ancestors=unknown,
     )

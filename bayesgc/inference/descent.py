@@ -20,7 +20,6 @@ from torch import Tensor
 from bayesgc.inference.backpropagation import DifferentiatedWeights, Weights, weights_of
 from bayesgc.inference.control import Control, one_thread_each
 from bayesgc.inference.criterion import Criterion
-from bayesgc.inference.functionals import quantities
 from bayesgc.inference.misfit import misfit
 from bayesgc.inference.optimizers import OPTIMIZERS
 from bayesgc.inference.passages import Way
@@ -28,8 +27,7 @@ from bayesgc.inference.records import Descent, DescentCurve, Passage
 from bayesgc.inference.steps import FITTED, Descending
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.inference.unconstrained import UnconstrainedProgram
-from bayesgc.models import Factorization, Whitened, WhitenedProgram
-from bayesgc.models.whitening import draw_columns
+from bayesgc.models import Factorization, Model, Whitened, WhitenedProgram
 from bayesgc.validate import InputError, one_of, positive_integer, real_in
 
 INITIALIZATIONS = {
@@ -93,6 +91,10 @@ class GradientDescent:
             real_in("gd momentum", self.momentum, 0, 0.9999)
             if self.optimizer == "adam" and self.momentum:
                 raise InputError("gd momentum does not apply to adam, which has its own; leave it out.")
+
+    def resolved_for(self, model: Model, shape: tuple[int, ...]) -> GradientDescent:
+        """The same with every open choice filled in, for whatever model of arrays it is."""
+        return self.resolved(model, shape) if isinstance(model, Factorization) else self.resolved_for_program()
 
     def resolved(self, model: Factorization, shape: tuple[int, ...]) -> GradientDescent:
         """The same with every open choice filled in from the paper's table for this model of arrays of that shape.
@@ -160,7 +162,7 @@ class GradientDescent:
         shape = criteria[0].task.shape
         if reason := self.why_too_large(model, shape, len(criteria)):
             raise InputError(f"{reason}.")
-        measured = sum(criterion.task.measurements.count for criterion in criteria) * math.prod(shape)
+        measured = sum(criterion.array.measurements.count for criterion in criteria) * math.prod(shape)
         if len(criteria) > 1 and self.restarts * measured > MOST_MEASURED:
             return [self.run(model, criterion, seed, control, thresholds) for criterion in criteria]
         method = self.resolved(model, shape)
@@ -187,7 +189,7 @@ class GradientDescent:
         free = UnconstrainedProgram.of(whitened)
         with torch.no_grad(), one_thread_each():
             flat = torch.stack([self._program_start(whitened, free, criterion, seed, i) for i in range(self.restarts)])
-            parts = ([(1, free.size)], misfit([criterion.task], self.restarts, flat), flat, torch.zeros_like(flat))
+            parts = ([(1, free.size)], misfit([criterion.array], self.restarts, flat), flat, torch.zeros_like(flat))
             weights = DifferentiatedWeights(*parts, free.assembled())
             rule = OPTIMIZERS[method.optimizer].build(method.lr, float(method.momentum or 0.0), flat)
             descending = Descending(weights, rule, method._way([criterion], thresholds, flat))
@@ -205,7 +207,7 @@ class GradientDescent:
 
     def _way(self, criteria: Sequence[Criterion], thresholds: Sequence[float], like: Tensor) -> Way:
         """What is to be noted on the way: levels of the curve, and the states where a start fits and at its goal."""
-        tasks = [criterion.task for criterion in criteria]
+        tasks = [criterion.array for criterion in criteria]
         levels = [self.levels(criterion, thresholds) for criterion in criteria]
         ends = [(self._followed(each), self.tol * each.task.zero_train_loss) for each in criteria]
         return Way(tasks, np.stack(levels), np.array(ends), like)
@@ -214,20 +216,20 @@ class GradientDescent:
         """The training losses at which the curve of descent is known, falling: sixteen in each factor of ten."""
         lowest = min(_LOWEST, math.log10(self.tol) if self.tol else _NO_ZERO)
         count = 1 + math.ceil(_LEVELS_A_DECADE * (_HIGHEST - lowest))
-        own = criterion.task.zero_train_loss * 10.0 ** (_HIGHEST - np.arange(count) / _LEVELS_A_DECADE)
+        own = criterion.array.zero_train_loss * 10.0 ** (_HIGHEST - np.arange(count) / _LEVELS_A_DECADE)
         asked = {float(each) for each in (*thresholds, criterion.eps) if 0 < each < math.inf}
         return np.sort(np.concatenate([own, sorted(asked)]))[::-1]
 
     @staticmethod
     def _followed(criterion: Criterion) -> float:
         """The training loss down to which a start is followed, whatever tolerance it is stopped at."""
-        return criterion.eps or 10.0**_LOWEST * criterion.task.zero_train_loss
+        return criterion.eps or 10.0**_LOWEST * criterion.array.zero_train_loss
 
     def _ended(self, descending: Descending, index: int, criterion: Criterion, control: Control) -> Descent:
         """The record of the restarts on one task."""
         own = slice(index * self.restarts, (index + 1) * self.restarts)
-        vectors, zero = descending.vectors[own], criterion.task.zero_train_loss
-        found = quantities(criterion.task, vectors.T)
+        vectors, zero = descending.vectors[own], criterion.array.zero_train_loss
+        found = criterion.task.measures(vectors.T)
         exploded = found["train_loss"] > _EXPLODED * descending.began[own].clamp_min(zero)
         return Descent(
             configuration={key: value for key, value in asdict(self).items() if value is not None},
@@ -244,7 +246,7 @@ class GradientDescent:
 
     def start(self, model: Factorization, criteria: Sequence[Criterion], seed: int) -> Weights:
         """The initial weights; those of one restart depend on the seed and its index alone."""
-        tasks, device = [criterion.task for criterion in criteria], criteria[0].device
+        tasks, device = [criterion.array for criterion in criteria], criteria[0].device
         factors = weights_of(model, tasks, self.restarts, device, criteria[0].dtype)
         # Whitened with all its weights, which the criterion's form may not have.
         prior = model.whiten(tasks[0].shape, weights=True) if self.init == "prior" else None
@@ -265,7 +267,7 @@ class GradientDescent:
     @staticmethod
     def _start_at_prior(factors: Weights, prior: Whitened, source: torch.Generator, starts: slice) -> None:
         like = factors.flat
-        normals = draw_columns(prior, source, 1, device=like.device, dtype=like.dtype)
+        normals = prior.draw(source, 1, device=like.device, dtype=like.dtype)
         for layer, draw in zip(factors.layers, prior.weights(normals).values(), strict=True):
             layer[starts] = draw[0]
 
@@ -275,7 +277,7 @@ def _passage(way: Way, own: slice, criterion: Criterion) -> Passage:
     vectors = way.vectors[FITTED, own]
     return Passage(
         end_to_end=vectors.unflatten(-1, criterion.task.shape).cpu(),
-        quantities={name: values.cpu() for name, values in quantities(criterion.task, vectors.T).items()},
+        quantities={name: values.cpu() for name, values in criterion.task.measures(vectors.T).items()},
         reached=way.ends.passed(FITTED)[own].cpu(),
         steps=way.ends.steps[own, FITTED].cpu(),
     )

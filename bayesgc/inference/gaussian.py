@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from bayesgc.task import Measurements, ObservedCells, Task
+from bayesgc.task import ArrayTask, Measurements, ObservedCells
 
 
 class GaussianSystem(ABC):
@@ -28,7 +28,7 @@ class GaussianSystem(ABC):
         noise: the variance of independent Gaussian noise on the measurements; S is then their covariance with it.
     """
 
-    def __init__(self, task: Task, gram: Float[Tensor, "draw *row col col"], noise: float = 0.0) -> None:
+    def __init__(self, task: ArrayTask, gram: Float[Tensor, "draw *row col col"], noise: float = 0.0) -> None:
         self.task, self.noise = task, noise
         self._shared = gram.ndim == 3
         # With an axis of rows, of length one where they share K.
@@ -81,7 +81,7 @@ class GaussianSystem(ABC):
         return self.lift(self.solve(values))
 
 
-def gaussian_system(task: Task, gram: Float[Tensor, "draw *row col col"], noise: float = 0.0) -> GaussianSystem:
+def gaussian_system(task: ArrayTask, gram: Float[Tensor, "draw *row col col"], noise: float = 0.0) -> GaussianSystem:
     """The system that suits the task's measurements."""
     kind = CellSystem if isinstance(task.measurements, ObservedCells) else DenseSystem
     return kind(task, gram, noise)
@@ -170,7 +170,7 @@ class _Pattern(NamedTuple):
 
 
 @lru_cache(maxsize=4)
-def _pattern(task: Task, device: torch.device, dtype: torch.dtype) -> _Pattern:
+def _pattern(task: ArrayTask, device: torch.device, dtype: torch.dtype) -> _Pattern:
     if not isinstance(task.measurements, ObservedCells):
         raise TypeError("a CellSystem needs observed cells")
     cells = torch.tensor(task.measurements.cells, device=device)

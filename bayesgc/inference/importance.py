@@ -81,8 +81,8 @@ class Importance:
     def _sample(self, criterion: Criterion, request: Request) -> _Sample:
         if criterion.collapsed is None:
             raise InputError(f"{self.name} {NEEDS_COLLAPSED}")
-        refuse_without_density(criterion.task, criterion.collapsed, criterion.eps, self.name)
-        target = CollapsedCriterion(criterion.task, criterion.collapsed, criterion.eps, exact_device(criterion.device))
+        refuse_without_density(criterion.array, criterion.collapsed, criterion.eps, self.name)
+        target = CollapsedCriterion(criterion.array, criterion.collapsed, criterion.eps, exact_device(criterion.device))
         return _Sample(target, request.filled(self.defaults))
 
     def _weigh(self, sample: _Sample, control: Control, trial: Control) -> Run | None:

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bayesgc.inference.ladders import Rung
@@ -123,10 +123,18 @@ class Islands:
         present = torch.zeros_like(self.root).scatter_(1, self.root, 1)
         return present.sum(1).to(self.log_volume.dtype)
 
-    def island_means(self, values: Float[Tensor, " column"]) -> Float[Tensor, " island"]:
-        """The weighted mean of a quantity over the particles of each island where it is finite."""
+    def share_below(self, threshold: float) -> Float[Tensor, " island"]:
+        """The share of the weight of each island that scores below a threshold."""
+        weight = self.log_weight.exp()
+        return (weight * (self.score < threshold).view_as(self.root)).sum(1) / weight.sum(1)
+
+    def island_means(
+        self, values: Float[Tensor, " column"], among: Bool[Tensor, " column"] | None = None
+    ) -> Float[Tensor, " island"]:
+        """The weighted mean of a quantity over the particles of each island where it is finite; ``among`` some."""
         each = values.to(self.log_volume.dtype).view_as(self.root)
-        weight = torch.where(each.isfinite(), self.log_weight.exp(), 0.0)
+        counted = each.isfinite() if among is None else each.isfinite() & among.view_as(self.root)
+        weight = torch.where(counted, self.log_weight.exp(), 0.0)
         return (weight * torch.where(each.isfinite(), each, 0.0)).sum(1) / weight.sum(1)
 
     def _column_uniforms(self) -> Float[Tensor, " column"]:

@@ -113,11 +113,15 @@ class Noise:
 
 @dataclass(frozen=True)
 class ThresholdLadder:
-    """Thresholds that about ``survival`` of the particles pass, down to ``eps``; for a task with n measurements."""
+    """Thresholds that about ``survival`` of the particles pass, down to ``eps``.
+
+    ``nats`` says how far it is from one threshold down to another: about the log of the ratio of the volumes below
+    them, where nothing holds the descent up.
+    """
 
     eps: float
     survival: float
-    measurements: int
+    nats: Callable[[float, float], float]
 
     def next(
         self, score: Float[Tensor, " particle"], before: list[Rung], score_on: ScoreOn | None = None
@@ -133,20 +137,19 @@ class ThresholdLadder:
         return bool(rungs) and rungs[-1].height <= self.eps
 
     def way(self, rungs: list[Rung]) -> float:
-        """How much of the way from the first threshold down to ε is done, on a log scale."""
-        whole = math.log(rungs[0].height / self.eps)
-        return 1.0 if whole <= 0 else math.log(rungs[0].height / rungs[-1].height) / whole
+        """How much of the way from the first threshold down to ε is done."""
+        first, whole = rungs[0].height, self.nats(rungs[0].height, self.eps)
+        return 1.0 if whole <= 0 else self.nats(first, rungs[-1].height) / whole
 
     def _stalled(self, thresholds: list[float]) -> bool:
         """Whether the thresholds stopped falling, as they do above the least loss that the model can reach.
 
-        Where every loss is reachable the volume falls like τ^(n/2), and τ by a factor survival^(2/n) a level; a
-        descent that for many levels makes a fiftieth of that way is held up by something else.
+        A level should take the descent −log(survival) further; one that for many levels makes a fiftieth of that way
+        is held up by something else.
         """
         if len(thresholds) <= _PATIENCE:
             return False
-        way = math.log(thresholds[-1 - _PATIENCE] / thresholds[-1])
-        return way < 0.02 * _PATIENCE * math.log(1 / self.survival) * 2 / self.measurements
+        return self.nats(thresholds[-1 - _PATIENCE], thresholds[-1]) < 0.02 * _PATIENCE * math.log(1 / self.survival)
 
 
 _PATIENCE = 20

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from bayesgc.task import Task
+from bayesgc.task import ArrayTask
 
 
 @runtime_checkable
@@ -38,7 +38,7 @@ class Misfit(Protocol):
 class OneTask:
     """Every row is a start on the same task."""
 
-    task: Task
+    task: ArrayTask
 
     def residual(self, vectors: Float[Tensor, "row entry"]) -> Float[Tensor, "row n"]:
         return self.task.residual(vectors.T).T
@@ -58,7 +58,7 @@ class ManyTasks:
     targets: Float[Tensor, "row n"]
 
     @classmethod
-    def of(cls, tasks: Sequence[Task], starts: int, like: Tensor) -> ManyTasks:
+    def of(cls, tasks: Sequence[ArrayTask], starts: int, like: Tensor) -> ManyTasks:
         """The rows of ``starts`` starts on the first task, then on the second, and so on."""
         matrices = torch.as_tensor(np.stack([task.measurements.dense() for task in tasks])).to(like)
         targets = torch.as_tensor(np.stack([task.targets for task in tasks])).to(like)
@@ -74,6 +74,6 @@ class ManyTasks:
         return ManyTasks(self.matrices[rows], self.targets[rows])
 
 
-def misfit(tasks: Sequence[Task], starts: int, like: Tensor) -> Misfit:
+def misfit(tasks: Sequence[ArrayTask], starts: int, like: Tensor) -> Misfit:
     """The residuals of ``starts`` starts on each task, on the device and in the dtype of ``like``."""
     return OneTask(tasks[0]) if len(tasks) == 1 else ManyTasks.of(tasks, starts, like)

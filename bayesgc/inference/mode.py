@@ -20,15 +20,13 @@ from torch import Tensor
 from bayesgc.inference.annealing import AnnealedPosterior
 from bayesgc.inference.control import Control, Progress, one_thread_each
 from bayesgc.inference.criterion import Criterion
-from bayesgc.inference.feasibility import infeasible
-from bayesgc.inference.functionals import quantities
 from bayesgc.inference.quasi_newton import Descended, minimise
 from bayesgc.inference.records import Descent
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.models import Factorization, Model
 from bayesgc.models.density import peak, why_no_mode
-from bayesgc.models.whitening import draw_columns
-from bayesgc.task import Task
+from bayesgc.task import ArrayTask
+from bayesgc.task.array.feasibility import infeasible
 from bayesgc.validate import InputError, positive_integer, real_in
 
 _FIT = 1e-6
@@ -76,7 +74,7 @@ class MaximumAPosteriori:
         Raises:
             InputError: where there is no mode, or no exact fit, saying why.
         """
-        task = criterion.task
+        task = criterion.array
         reason = why_no_map(model, task)
         if reason is not None:
             raise InputError(reason)
@@ -86,14 +84,14 @@ class MaximumAPosteriori:
         return Descent(
             configuration={key: value for key, value in asdict(self).items() if value is not None},
             end_to_end=found.vectors.unflatten(-1, task.shape),
-            quantities=quantities(task, vectors),
+            quantities=task.measures(vectors),
             converged=found.fitted,
             steps=found.steps.long(),
             seconds=control.seconds,
             energy=found.energy + peak(model, task.shape),
         )
 
-    def _anneal(self, model: Model, task: Task, seed: int, control: Control) -> _Modes:
+    def _anneal(self, model: Model, task: ArrayTask, seed: int, control: Control) -> _Modes:
         """Every restart annealed, those that froze a few times over."""
         starts = self._starts(model, task, seed)
         latent = sum(value[0].numel() for value in starts.values())
@@ -111,16 +109,16 @@ class MaximumAPosteriori:
                 found.put(frozen, _annealed(AnnealedPosterior(program, task, chosen), colder, control))
         return found
 
-    def _starts(self, model: Model, task: Task, seed: int) -> dict[str, Shaped[Tensor, "restart *site"]]:
+    def _starts(self, model: Model, task: ArrayTask, seed: int) -> dict[str, Shaped[Tensor, "restart *site"]]:
         """Draws from the prior; that of one restart depends on the seed and its index alone."""
         cpu = torch.device("cpu")
         whitened = model.whiten(task.shape, weights=True)
         sources = [generator(seed, Stream.MODE, restart, cpu) for restart in range(self.restarts)]
-        draws = [draw_columns(whitened, source, 1, device=cpu, dtype=torch.float64) for source in sources]
+        draws = [whitened.draw(source, 1, device=cpu, dtype=torch.float64) for source in sources]
         return whitened.weights(torch.cat(draws, dim=1))
 
 
-def why_no_map(model: Model, task: Task) -> str | None:
+def why_no_map(model: Model, task: ArrayTask) -> str | None:
     """Why a model has no mode given an exact fit of a task, as a sentence; None where nothing speaks against it."""
     reason = why_no_mode(model, task.shape)
     if reason is None and infeasible(task, 0.0, normalize=False):

@@ -36,7 +36,12 @@ _SHARE = 0.5
 
 @dataclass(frozen=True)
 class EvidenceLadder(ThresholdLadder):
-    """Falling thresholds that end where the density of the data has passed its top, or at ``eps``."""
+    """Falling thresholds that end where the density of the data has passed its top, or at ``eps``.
+
+    ``measurements`` are those of the task.
+    """
+
+    measurements: int
 
     def finished(self, rungs: list[Rung]) -> bool:
         """Whether the top lies behind, or the least threshold is reached."""
@@ -77,9 +82,9 @@ def likeliest_threshold(criterion: Criterion, seed: int, control: Control) -> Li
             ends before the first threshold.
         KeyboardInterrupt: where the climb was interrupted before its top: there is nothing yet to make a result of.
     """
-    task = criterion.task
+    task = criterion.array
     floor = _LEAST * task.zero_train_loss
-    ladder = EvidenceLadder(floor, _SURVIVAL, task.measurements.count)
+    ladder = EvidenceLadder(floor, _SURVIVAL, task.nats, task.measurements.count)
     schedule = run_pilot(replace(criterion, eps=floor), ladder, _CLIMB, seed, control, _SHARE)
     density = ladder.log_density(list(schedule.rungs))
     complete = bool(len(density) and density[-1] < density.max() - _DROP)

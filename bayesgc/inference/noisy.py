@@ -17,6 +17,7 @@ an identity whose factors are bounded: none is above e^(n/2), whatever the prior
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -25,7 +26,6 @@ from torch import Tensor
 
 from bayesgc.inference.collapsed import CollapsedCriterion, condition_last_layer, system_given
 from bayesgc.inference.curve import log_correction
-from bayesgc.inference.functionals import quantities
 from bayesgc.inference.target import Harvest
 
 _DIGITS = 1e-6
@@ -68,10 +68,12 @@ class NoisyCriterion(CollapsedCriterion):
         score = system.log_density(y) + log_correction(self.task.measurements.count, loss, self.eps)
         return torch.where(loss < self.eps, score, -torch.inf)
 
-    def gen_loss(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"] | None:
+    def generalisation(
+        self, normals: Float[Tensor, "latent draw"], generators: Sequence[torch.Generator] = ()
+    ) -> Float[Tensor, " draw"] | None:
         """E[L_gen | hidden layers, measurements] of each draw of the posterior; None short of it, where nobody asks."""
         if self.noise > 0 or not self._hard:
-            return super().gen_loss(normals) if self.noise == 0 else None
+            return super().generalisation(normals) if self.noise == 0 else None
         parts = self._parts(normals)
         known = [loss for part in parts if (loss := self._gen_loss_hard(part)) is not None]
         return torch.cat(known) if known else None
@@ -103,10 +105,10 @@ class NoisyCriterion(CollapsedCriterion):
             return super().harvest(normals, score, generators, weights=weights)
         found = [self._condition(part, self._features(part)) for part in self._parts(normals)]
         vectors, last = (torch.cat(each, dim=-1) for each in zip(*found, strict=True))
-        expected = self.gen_loss(normals)
+        expected = self.generalisation(normals)
         return Harvest(
             vectors,
-            quantities(self.task, vectors),
+            self.task.measures(vectors),
             {} if expected is None else {"gen_loss": expected},
             self.collapsed.weights(normals[: self.collapsed.size], last) if weights else None,
         ).cpu()

@@ -85,9 +85,9 @@ class NUTS:
 def _target(criterion: Criterion) -> CollapsedCriterion:
     if criterion.collapsed is None:
         raise InputError(f"{NUTS.name} {NEEDS_COLLAPSED}")
-    refuse_without_density(criterion.task, criterion.collapsed, criterion.eps, NUTS.name)
+    refuse_without_density(criterion.array, criterion.collapsed, criterion.eps, NUTS.name)
     # One chain is far too little work for an accelerator.
-    target = CollapsedCriterion(criterion.task, criterion.collapsed, criterion.eps, torch.device("cpu"))
+    target = CollapsedCriterion(criterion.array, criterion.collapsed, criterion.eps, torch.device("cpu"))
     if target.latent_size == 0:
         raise InputError("nuts has nothing to sample at depth 1 and eps = 0; importance is exact there.")
     return target

@@ -106,11 +106,15 @@ class Passage:
             return Outcome.INTERRUPTED
         if self.schedule.failure is not None:
             return self.schedule.failure
-        return Outcome.CONVERGED if precise_enough(islands, self.request) else Outcome.EXHAUSTED
+        return (
+            Outcome.CONVERGED if precise_enough(islands, self.request, self.target.task.primary) else Outcome.EXHAUSTED
+        )
 
     def _finished(self, islands: list[IslandRecord], *, short: bool) -> bool:
         return bool(islands) and (
-            short or self.schedule.failure is Outcome.STALLED or precise_enough(islands, self.request)
+            short
+            or self.schedule.failure is Outcome.STALLED
+            or precise_enough(islands, self.request, self.target.task.primary)
         )
 
     def _next_round(self, done: int) -> list[int]:
@@ -141,14 +145,22 @@ class Passage:
     @torch.no_grad()
     def _climbed(self, blocks: list[int]) -> list[IslandRecord]:
         islands = Islands.from_prior(self.target, self.climb.particles, self.request.seed, Stream.ISLAND, blocks)
-        levels, profiles = [_measure(islands, [])], [_profile(islands)]
+        losses = _losses(islands)
+        levels, profiles = [_measure(islands, losses, [])], [_profile(islands)]
         rungs, survey = self.schedule.rungs, self.schedule.survey
         first = 0 if survey is None else survey.rungs - 1
+        heights, task = [*(rung.height for rung in rungs), -math.inf], self.target.task
         if survey is not None:
-            unmoved = survey.climb(islands, rungs[: first + 1], self.control.out_of_time, level=first + 1 == len(rungs))
-            if unmoved is None:
+            asked = task.readings(math.inf, heights[first])
+            found = survey.climb(
+                islands, rungs[: first + 1], self.control.out_of_time, asked, level=first + 1 == len(rungs)
+            )
+            if found is None:
                 return []
-            levels += unmoved
+            levels += found.levels
+            readings = found.readings
+        else:
+            readings = _read(islands, losses, task.readings(math.inf, heights[0]))
         for step in range(first, len(rungs)):
             if survey is None or step > first:
                 # The particles end with equal weights, and are moved once more then.
@@ -156,9 +168,11 @@ class Passage:
             accepted = self._move(islands, step)
             if accepted is None:
                 return []
-            levels.append(_measure(islands, accepted))
+            losses = _losses(islands)
+            levels.append(_measure(islands, losses, accepted))
             profiles.append(_profile(islands))
-        return _harvest(islands, torch.stack(levels), profiles, weights=self.request.weights)
+            readings |= _read(islands, losses, task.readings(heights[step], heights[step + 1]))
+        return _harvest(islands, torch.stack(levels), profiles, readings, weights=self.request.weights)
 
     def _move(self, islands: Islands, step: int) -> list[Float[Tensor, ""]] | None:
         """The shares of accepted moves on a rung; None when told to stop on the way."""
@@ -177,13 +191,30 @@ class Passage:
         self.control.report(Progress("islands", done, total, height, level.acceptance, level.log_volume))
 
 
-def _measure(islands: Islands, accepted: list[Float[Tensor, ""]]) -> Float[Tensor, "fact island"]:
-    """Log volume, E[L_gen], acceptance and ancestors of each island, left on the device."""
-    gen_loss = islands.target.gen_loss(islands.normals)
+Losses = Float[Tensor, " column"] | None
+
+
+def _losses(islands: Islands) -> Losses:
+    """How well the particles generalise, where that is known."""
+    return islands.target.generalisation(islands.normals, islands.generators)
+
+
+def _measure(islands: Islands, losses: Losses, accepted: list[Float[Tensor, ""]]) -> Float[Tensor, "fact island"]:
+    """Log volume, mean generalisation, acceptance and ancestors of each island, left on the device."""
     ones = torch.ones_like(islands.log_volume)
-    means = ones * torch.nan if gen_loss is None else islands.island_means(gen_loss)
+    means = ones * torch.nan if losses is None else islands.island_means(losses)
     acceptance = ones * torch.stack(accepted).mean() if accepted else ones
     return torch.stack([islands.log_volumes, means, acceptance, islands.ancestors()])
+
+
+def _read(islands: Islands, losses: Losses, thresholds: list[float]) -> dict[float, Float[Tensor, "fact island"]]:
+    """Log volume and mean generalisation of each island below thresholds lower than that of its particles."""
+    found = {}
+    for threshold in thresholds:
+        share = islands.share_below(threshold)
+        means = share * torch.nan if losses is None else islands.island_means(losses, islands.score < threshold)
+        found[threshold] = torch.stack([islands.log_volumes + share.log(), means])
+    return found
 
 
 Profiled = tuple[Profile, Float[np.ndarray, " column"]]
@@ -196,11 +227,17 @@ def _profile(islands: Islands) -> Profiled | None:
 
 
 def _harvest(
-    islands: Islands, levels: Float[Tensor, "level fact island"], profiles: list[Profiled | None], *, weights: bool
+    islands: Islands,
+    levels: Float[Tensor, "level fact island"],
+    profiles: list[Profiled | None],
+    readings: dict[float, Float[Tensor, "fact island"]],
+    *,
+    weights: bool,
 ) -> list[IslandRecord]:
     """Take a finished group of islands off the device."""
     found = islands.target.harvest(islands.normals, islands.score, islands.generators, weights=weights)
     table = levels.cpu().tolist()
+    read = {threshold: facts.cpu().tolist() for threshold, facts in readings.items()}
     records = []
     for i in range(len(islands.generators)):
         own = slice(i * islands.particles, (i + 1) * islands.particles)
@@ -212,6 +249,7 @@ def _harvest(
                 quantities={name: value[own] for name, value in found.quantities.items()},
                 expected={name: value[own] for name, value in found.expected.items()},
                 weights=sites,
+                readings={threshold: (facts[0][i], facts[1][i]) for threshold, facts in read.items()},
                 profiles=[(each[0].part(own), each[1][own]) for each in profiles if each is not None],
             )
         )

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from bayesgc.task import Task
+from bayesgc.task import ArrayTask
 
 _AT_ONCE = 2**24
 """Numbers of products gathered at a time: 64 MiB in float32."""
@@ -66,7 +66,7 @@ class Way:
 
     def __init__(
         self,
-        tasks: Sequence[Task],
+        tasks: Sequence[ArrayTask],
         levels: Float[np.ndarray, "task level"],
         ends: Float[np.ndarray, "task end"],
         like: Float[Tensor, "start weight"],

@@ -12,7 +12,7 @@ from torch import Tensor
 from bayesgc.correlated import FEWEST_ISLANDS
 from bayesgc.inference.curve import Candidate, Profile, Stage, join
 from bayesgc.inference.estimates import log_mean, shares, summarize_weighted, weighted_mean
-from bayesgc.inference.records import Draws, Estimate, Levels, Summary
+from bayesgc.inference.records import Curve, Draws, Estimate, Levels, Summary
 from bayesgc.inference.request import LOG_VOLUME_ERROR, Request
 from bayesgc.inference.streams import Stream, generator
 
@@ -22,7 +22,7 @@ class LevelRecord:
     """What one island saw on one rung, after its moves."""
 
     log_volume: float
-    gen_loss: float
+    primary: float
     acceptance: float
     ancestors: float
 
@@ -31,7 +31,8 @@ class LevelRecord:
 class IslandRecord:
     """One finished island: its levels from the prior on, and its particles on the last rung.
 
-    ``profiles`` holds, where the target has them, the profile and the scores of the particles on each level.
+    ``readings`` holds log volume and mean generalisation below other thresholds than those of the levels; ``profiles``
+    holds, where the target has them, the profile and the scores of the particles on each level.
     """
 
     levels: list[LevelRecord]
@@ -39,6 +40,7 @@ class IslandRecord:
     quantities: dict[str, Float[Tensor, "particle *rest"]]
     expected: dict[str, Float[Tensor, " particle"]]
     weights: dict[str, Shaped[Tensor, "particle *site"]] | None
+    readings: dict[float, tuple[float, float]] = field(default_factory=dict)
     profiles: list[tuple[Profile, Float[np.ndarray, " particle"]]] = field(default_factory=list)
 
     @property
@@ -54,7 +56,7 @@ class IslandRecord:
 def pool_levels(thresholds: list[float], islands: list[IslandRecord]) -> Levels:
     """The curve of all islands over the thresholds of their levels, the prior's first."""
     table = np.array(
-        [[[lv.log_volume, lv.gen_loss, lv.acceptance, lv.ancestors] for lv in island.levels] for island in islands]
+        [[[lv.log_volume, lv.primary, lv.acceptance, lv.ancestors] for lv in island.levels] for island in islands]
     )
     volumes = [log_mean(table[:, level, 0]) for level in range(table.shape[1])]
     losses = [weighted_mean(table[:, level, 1], table[:, level, 0]) for level in range(table.shape[1])]
@@ -62,17 +64,28 @@ def pool_levels(thresholds: list[float], islands: list[IslandRecord]) -> Levels:
         threshold=np.array(thresholds),
         log_volume=_column([each.value for each in volumes]),
         log_volume_mcse=_column([each.mcse for each in volumes]),
-        gen_loss=_column([each.value for each in losses]),
-        gen_loss_mcse=_column([each.mcse for each in losses]),
+        primary=_column([each.value for each in losses]),
+        primary_mcse=_column([each.mcse for each in losses]),
         acceptance=table[:, :, 2].mean(0),
         ancestors=table[:, :, 3].mean(0),
     )
 
 
+def pool_readings(islands: list[IslandRecord]) -> Curve | None:
+    """The volume and the mean generalisation of all islands at the thresholds that the task wants to know of."""
+    if not islands or not islands[0].readings:
+        return None
+    thresholds = sorted(islands[0].readings, reverse=True)
+    table = np.array([[island.readings[each] for each in thresholds] for island in islands])
+    volumes = [log_mean(table[:, place, 0]) for place in range(len(thresholds))]
+    losses = [weighted_mean(table[:, place, 1], table[:, place, 0]) for place in range(len(thresholds))]
+    return Curve(np.array(thresholds), volumes, losses)
+
+
 def pool_end(islands: list[IslandRecord]) -> Candidate:
-    """Log volume and E[L_gen] on the last rung."""
+    """Log volume and mean generalisation on the last rung."""
     volumes = np.array([island.log_volume for island in islands])
-    losses = np.array([island.levels[-1].gen_loss for island in islands])
+    losses = np.array([island.levels[-1].primary for island in islands])
     return Candidate(log_mean(volumes), weighted_mean(losses, volumes))
 
 
@@ -96,17 +109,17 @@ def pool_log_volume(islands: list[IslandRecord], *, reached: bool) -> Estimate:
     return Estimate(None, None, (None, 0.0))
 
 
-def precise_enough(islands: list[IslandRecord], request: Request) -> bool:
-    """Whether enough islands say so, and log volume and, where defined, E[L_gen] are known as well as asked for."""
+def precise_enough(islands: list[IslandRecord], request: Request, primary: str) -> bool:
+    """Whether enough islands say so, and log volume and the mean of ``primary`` are known as well as asked for."""
     log_volumes = np.array([island.log_volume for island in islands])
     volume = log_mean(log_volumes)
     if not islands or volume.mcse is None or volume.mcse > LOG_VOLUME_ERROR:
         return False
     if 1 / np.sum(shares(log_volumes) ** 2) < FEWEST_ISLANDS:
         return False
-    if "gen_loss" not in islands[0].quantities:
+    if primary not in islands[0].quantities:
         return True
-    loss = weighted_mean(_means(islands, "gen_loss"), log_volumes)
+    loss = weighted_mean(_means(islands, primary), log_volumes)
     return loss.value is not None and loss.mcse is not None and loss.mcse <= request.relative_error * loss.value
 
 

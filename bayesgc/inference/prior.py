@@ -11,7 +11,6 @@ from torch import Tensor
 from bayesgc.inference.control import Control, Progress, in_order
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.estimates import summarize_independent
-from bayesgc.inference.functionals import quantities
 from bayesgc.inference.records import Draws
 from bayesgc.inference.request import Request
 from bayesgc.inference.streams import Stream, generator
@@ -67,7 +66,7 @@ def _draw_block(criterion: Criterion, request: Request, block: int, kept: int, c
     source = generator(request.seed, Stream.PRIOR, block, criterion.device)
     normals = criterion.draw(source, count or request.draws or DRAWS)
     vectors = criterion.vectors(normals)
-    known = quantities(criterion.task, vectors)
+    known = criterion.measures(normals, vectors, [source])
     finite = torch.stack([values.isfinite() for values in known.values() if values.ndim == 1]).all(0)
     first = finite.nonzero()[:kept, 0]
     weights = criterion.whitened.weights(normals[:, first]) if request.weights else {}

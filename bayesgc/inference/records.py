@@ -89,16 +89,29 @@ class Draws:
 class Levels:
     """The ε-curve: one entry for each threshold, from the prior (``inf``) down to the last one reached.
 
-    ``gen_loss`` is E[L_gen | L_train < threshold]; NaN marks what is unknown at a level.
+    ``primary`` is the mean of the task's measure of generalisation below the threshold, for arrays E[L_gen | L_train <
+    threshold]; NaN marks what is unknown at a level.
     """
 
     threshold: Float[np.ndarray, " level"]
     log_volume: Float[np.ndarray, " level"]
     log_volume_mcse: Float[np.ndarray, " level"]
-    gen_loss: Float[np.ndarray, " level"]
-    gen_loss_mcse: Float[np.ndarray, " level"]
+    primary: Float[np.ndarray, " level"]
+    primary_mcse: Float[np.ndarray, " level"]
     acceptance: Float[np.ndarray, " level"]
     ancestors: Float[np.ndarray, " level"]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Log volume and mean generalisation below thresholds of which a task wants to know, falling.
+
+    For labelled examples below each number of training errors and one more: of at most so many.
+    """
+
+    threshold: Float[np.ndarray, " threshold"]
+    log_volume: list[Estimate]
+    primary: list[Estimate]
 
 
 @dataclass(frozen=True)
@@ -116,7 +129,7 @@ class Run:
 
     ``log_volume`` belongs to ε > 0, ``log_evidence`` (the log density of y at exactly zero loss) to ε = 0.
     ``importance`` holds the raw draws of a weighted method with their ``log_weight``, ``reached`` the posterior short
-    of ε.
+    of ε, ``curve`` what the task wants to know of other thresholds.
     """
 
     method: str
@@ -132,6 +145,7 @@ class Run:
     seconds: float
     importance: dict[str, Float[np.ndarray, " draw"]] | None = None
     reached: Reached | None = None
+    curve: Curve | None = None
 
 
 @dataclass(frozen=True)
@@ -179,16 +193,3 @@ class Descent:
     at_eps: Passage | None = None
     curve: DescentCurve | None = None
     diverged: Bool[Tensor, " restart"] | None = None
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A reference point: one matrix (None for the chance level, which is an average) and its losses.
-
-    ``note`` says what the end of the time did to it.
-    """
-
-    end_to_end: Float[np.ndarray, "*shape"] | None
-    train_loss: float | None
-    gen_loss: float | None
-    note: str | None = None

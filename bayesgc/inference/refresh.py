@@ -18,7 +18,7 @@ from torch import Tensor
 from bayesgc.inference.collapsed import CollapsedCriterion
 from bayesgc.models.collapse import Collapsed
 from bayesgc.models.products import row_product
-from bayesgc.task import Task
+from bayesgc.task import ArrayTask
 
 _HIDDEN_MOVES = 1
 """Moves of the hidden layers in one refresh."""
@@ -26,7 +26,7 @@ _SMALLEST_ANGLE = 0.05
 
 
 def refresh_at_fixed_values(
-    task: Task,
+    task: ArrayTask,
     collapsed: Collapsed,
     normals: Float[Tensor, "latent draw"],
     generator: torch.Generator,

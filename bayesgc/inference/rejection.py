@@ -6,6 +6,7 @@ are measured against.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -13,14 +14,13 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from bayesgc.inference.control import Control, OutOfTime, Progress, in_order
 from bayesgc.inference.criterion import Criterion, evaluate_together
-from bayesgc.inference.estimates import binomial_log_volume, summarize_independent
-from bayesgc.inference.functionals import quantities
-from bayesgc.inference.records import Draws, Estimate, Levels, Outcome, Run
+from bayesgc.inference.estimates import binomial_log_volume, student_interval, summarize_independent
+from bayesgc.inference.records import Curve, Draws, Estimate, Levels, Outcome, Run
 from bayesgc.inference.request import LOG_VOLUME_ERROR, Request
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.moments import FEWEST, believable, tail_shape
@@ -67,7 +67,7 @@ class Rejection:
         for criterion in criteria:
             criterion.check_resolved()
         request = request.filled(self.defaults)
-        harvests = [_Harvest(request, criterion.eps) for criterion in criteria]
+        harvests = [_Harvest(request, criterion.eps, criterion.task.primary) for criterion in criteria]
         for blocks in self._blocks(criteria, harvests, request, control, spent or [0] * len(criteria)):
             for harvest, block in zip(harvests, blocks, strict=True):
                 if block is not None and not harvest.converged:
@@ -94,6 +94,7 @@ class Rejection:
             levels=harvest.levels(),
             diagnostics={"accepted": harvest.accepted, "draws": harvest.total},
             evaluations=harvest.total,
+            curve=harvest.curve(criterion),
             seconds=control.seconds,
         )
 
@@ -133,12 +134,13 @@ class Rejection:
 
 @dataclass(frozen=True)
 class _Block:
-    """The survivors of one block of draws."""
+    """The survivors of one block of draws, and how many of them are below the thresholds that the task asks of."""
 
     total: int
     vectors: Float[Tensor, "entry survivor"]
     normals: Float[Tensor, "latent survivor"] | None
     quantities: dict[str, Float[Tensor, "survivor *rest"]]
+    below: Int[np.ndarray, " threshold"]
 
 
 @torch.no_grad()
@@ -154,7 +156,9 @@ def _try_block(
     wanting = [criterion for criterion, own in zip(criteria, draws, strict=True) if own]
     found = iter(evaluate_together(wanting, normals))
     return [
-        _survivors(criterion, request, normals[:, :own], *(each[..., :own] for each in next(found))) if own else None
+        _survivors(criterion, request, index, normals[:, :own], *(each[..., :own] for each in next(found)))
+        if own
+        else None
         for criterion, own in zip(criteria, draws, strict=True)
     ]
 
@@ -162,19 +166,28 @@ def _try_block(
 def _survivors(
     criterion: Criterion,
     request: Request,
+    index: int,
     normals: Float[Tensor, "latent draw"],
     vectors: Float[Tensor, "entry draw"],
     loss: Float[Tensor, " draw"],
 ) -> _Block:
     survivors = (loss < criterion.eps).nonzero()[:, 0]
-    found = quantities(criterion.task, vectors[:, survivors]) if len(survivors) else {}
+    kept, own = normals[:, survivors], vectors[:, survivors]
+    source = generator(request.seed, Stream.HELD_OUT, index, criterion.device)
+    found = criterion.measures(kept, own, [source], loss[survivors]) if len(survivors) else {}
     return _Block(
         len(loss),
-        vectors[:, survivors].cpu(),
-        normals[:, survivors].cpu() if request.weights else None,
-        # The loss that was tested, not one that another batch shape may round differently.
-        {name: values.cpu() for name, values in (found | {"train_loss": loss[survivors]}).items()},
+        own.cpu(),
+        kept.cpu() if request.weights else None,
+        {name: values.cpu() for name, values in found.items()},
+        np.array([int((loss < threshold).sum()) for threshold in _readings(criterion)], dtype=np.int64),
     )
+
+
+def _readings(criterion: Criterion) -> list[float]:
+    """The thresholds at and above ε that the task asks of."""
+    above = criterion.task.readings(math.inf, criterion.eps)
+    return [*above, *criterion.task.readings(criterion.eps, criterion.eps - 1)]
 
 
 @dataclass
@@ -183,6 +196,7 @@ class _Harvest:
 
     request: Request
     eps: float
+    primary: str
     total: int = 0
     accepted: int = 0
     blocks: int = 0
@@ -190,6 +204,7 @@ class _Harvest:
     converged: bool = False
     kept: list[_Block] = field(default_factory=list)
     scalars: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    below: Int[np.ndarray, " threshold"] | int = 0
 
     @property
     def chains(self) -> int:
@@ -201,6 +216,7 @@ class _Harvest:
 
     def add(self, block: _Block) -> None:
         self.total += block.total
+        self.below = self.below + block.below
         self.blocks += 1
         if block.vectors.shape[1] == 0:
             return
@@ -221,9 +237,9 @@ class _Harvest:
         volume = self.log_volume()
         if self.accepted < FEWEST_ACCEPTED or volume.mcse is None or volume.mcse > LOG_VOLUME_ERROR:
             return False
-        if "gen_loss" not in self.scalars:
+        if self.primary not in self.scalars:
             return True
-        losses = np.concatenate(self.scalars["gen_loss"])
+        losses = np.concatenate(self.scalars[self.primary])
         loss = summarize_independent(losses)
         return loss.mcse <= self.request.relative_error * loss.mean and believable(tail_shape(losses))
 
@@ -256,19 +272,32 @@ class _Harvest:
         sites = criterion.whitened.weights(normals.to(criterion.device))
         return {name: arrange(values.cpu()) for name, values in sites.items()}
 
+    def curve(self, criterion: Criterion) -> Curve | None:
+        """The volume below the thresholds that the task asks of; how well draws generalise is known at ε alone."""
+        thresholds = _readings(criterion)
+        if not thresholds or not self.total:
+            return None
+        volumes = [binomial_log_volume(int(count), self.total) for count in np.atleast_1d(self.below)]
+        unknown = Estimate(None, None, (None, math.inf))
+        losses = self.scalars.get(self.primary)
+        found = summarize_independent(np.concatenate(losses)) if losses else None
+        at_eps = unknown if found is None else student_interval(found.mean, found.mcse, self.accepted - 1)
+        known = [at_eps if each == self.eps else unknown for each in thresholds]
+        return Curve(np.array(thresholds), volumes, known)
+
     def levels(self) -> Levels | None:
         """The one threshold that rejection knows."""
         volume = self.log_volume()
         if volume.value is None or volume.mcse is None:
             return None
-        losses = self.scalars.get("gen_loss")
+        losses = self.scalars.get(self.primary)
         loss = summarize_independent(np.concatenate(losses)) if losses else None
         return Levels(
             threshold=np.array([self.eps]),
             log_volume=np.array([volume.value]),
             log_volume_mcse=np.array([volume.mcse]),
-            gen_loss=np.array([loss.mean if loss else np.nan]),
-            gen_loss_mcse=np.array([loss.mcse if loss else np.nan]),
+            primary=np.array([loss.mean if loss else np.nan]),
+            primary_mcse=np.array([loss.mcse if loss else np.nan]),
             acceptance=np.array([self.accepted / self.total]),
             ancestors=np.array([float(self.accepted)]),
         )

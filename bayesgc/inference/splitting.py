@@ -18,7 +18,14 @@ from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.ladders import ThresholdLadder
 from bayesgc.inference.passage import Passage, pass_after
 from bayesgc.inference.pilot import Climb, Pilot, Schedule
-from bayesgc.inference.pooling import IslandRecord, diagnose, pool_levels, pool_log_volume, pool_posterior
+from bayesgc.inference.pooling import (
+    IslandRecord,
+    diagnose,
+    pool_levels,
+    pool_log_volume,
+    pool_posterior,
+    pool_readings,
+)
 from bayesgc.inference.records import Estimate, Outcome, Reached, Run
 from bayesgc.inference.request import Request
 from bayesgc.inference.survey import Survey
@@ -63,7 +70,7 @@ class Splitting:
         """Condition the prior on the criterion: rounds of islands until the errors are small enough."""
         criterion.check_resolved()
         request = request.filled(self.defaults)
-        ladder = ThresholdLadder(criterion.eps, self.survival, criterion.task.measurements.count)
+        ladder = ThresholdLadder(criterion.eps, self.survival, criterion.task.nats)
         particles = self.particles or _particles(request.relative_error)
         survey = Survey.plan(particles, self.moves, self.survival, _SURVEYED)
         climb = Climb(particles, self.moves, self.acceptance, survey)
@@ -91,6 +98,7 @@ class Splitting:
             evaluations=passage.evaluations(len(islands)),
             seconds=passage.control.seconds,
             reached=short,
+            curve=pool_readings(islands),
         )
 
     @staticmethod

@@ -25,6 +25,7 @@ class Stream(IntEnum):
     IMPORTANCE = 7
     CHAIN = 8
     CURVE = 9
+    HELD_OUT = 10
 
 
 def generator(seed: int, stream: Stream, block: int, device: torch.device) -> torch.Generator:

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bayesgc.inference.islands import Islands, exact_dtype, systematic
-from bayesgc.inference.ladders import Ladder, Rung
+from bayesgc.inference.ladders import Ladder, Rung, Threshold
 from bayesgc.inference.target import Target
 
 BLOCK = 1024
@@ -84,21 +84,39 @@ class Survey:
         return rungs
 
     def climb(
-        self, islands: Islands, rungs: Sequence[Rung], stop: Callable[[], bool], *, level: bool = False
-    ) -> list[Float[Tensor, "fact island"]] | None:
+        self,
+        islands: Islands,
+        rungs: Sequence[Rung],
+        stop: Callable[[], bool],
+        readings: Sequence[float] = (),
+        *,
+        level: bool = False,
+    ) -> Climbed | None:
         """Take islands from the prior to the last of the rungs, unmoved; None when told to stop.
 
-        Returns log volume, E[L_gen], acceptance (all) and survivors of each island on the rungs before the last.
-        With ``level`` the particles are chosen by their weights, which are equal then.
+        ``readings`` are thresholds between the rungs that the volume is to be known below too. With ``level`` the
+        particles are chosen by their weights, which are equal then.
         """
-        tally = _Tally(islands, rungs, self)
+        tally = _Tally(islands, rungs, readings, self)
         for block in range(self.draws // BLOCK):
             if stop():
                 return None
             normals = _draw(islands)
             tally.add(block, normals, islands.target.score(normals))
         tally.settle(level=level)
-        return tally.levels()
+        return Climbed(tally.levels(), tally.readings())
+
+
+@dataclass(frozen=True)
+class Climbed:
+    """What was seen on the way up.
+
+    ``levels`` are log volume, mean generalisation, acceptance (all) and survivors of each island on the rungs before
+    the last, ``readings`` the first two below other thresholds.
+    """
+
+    levels: list[Float[Tensor, "fact island"]]
+    readings: dict[float, Float[Tensor, "fact island"]]
 
 
 def _whole(draws: int) -> int:
@@ -108,14 +126,21 @@ def _whole(draws: int) -> int:
 class _Tally:
     """What islands have found so far: sums on each rung, and the survivors of the last."""
 
-    def __init__(self, islands: Islands, rungs: Sequence[Rung], survey: Survey) -> None:
-        self.islands, self.rungs = islands, rungs
+    def __init__(self, islands: Islands, rungs: Sequence[Rung], readings: Sequence[float], survey: Survey) -> None:
+        self.islands = islands
         whole = survey.draws // BLOCK
         # On each rung enough blocks for as many survivors as there are particles; all of them on the last.
         wanted = [islands.particles / (BLOCK * survey.survival**step) for step in range(1, len(rungs))]
-        self.blocks = [*(min(whole, math.ceil(each)) for each in wanted), whole]
+        blocks = [*(min(whole, math.ceil(each)) for each in wanted), whole]
+        # A threshold between two rungs is read on the draws that the higher one takes.
+        between = [(Threshold(each), blocks[_place(each, rungs)], True) for each in readings]
+        steps = [(rung, count, False) for rung, count in zip(rungs, blocks, strict=True)]
+        ordered = sorted([*steps, *between], key=lambda step: (-step[0].height, not step[2]))
+        self.rungs = [rung for rung, _, _ in ordered]
+        self.blocks = [count for _, count, _ in ordered]
+        self.is_read = [read for _, _, read in ordered]
         zeros = torch.zeros(len(islands.generators), dtype=islands.log_volume.dtype, device=islands.target.device)
-        self.sums = [(zeros.clone(), zeros.clone(), zeros.clone()) for _ in rungs]
+        self.sums = [(zeros.clone(), zeros.clone(), zeros.clone()) for _ in self.rungs]
         self.waiting: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self.kept: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
 
@@ -132,11 +157,12 @@ class _Tally:
         normals = torch.cat([each[0] for each in self.waiting], dim=1)
         score, island, block = (torch.cat([each[i] for each in self.waiting]) for i in (1, 2, 3))
         self.waiting.clear()
-        log_weight, gen_loss = _log_weight(self.islands.target, normals), self.islands.target.gen_loss(normals)
+        target = self.islands.target
+        log_weight, losses = _log_weight(target, normals), target.generalisation(normals, self.islands.generators[:1])
         for rung, blocks, sums in zip(self.rungs, self.blocks, self.sums, strict=True):
             own = (_passes(rung, score) & (block < blocks)).to(log_weight.dtype)
             weight = own * log_weight.exp()
-            loss = weight * torch.nan if gen_loss is None else torch.where(own > 0, weight * gen_loss, 0.0)
+            loss = weight * torch.nan if losses is None else torch.where(own > 0, weight * losses, 0.0)
             for total, values in zip(sums, (own, weight, loss), strict=True):
                 total.index_add_(0, island, values)
         last = _passes(self.rungs[-1], score)
@@ -144,11 +170,20 @@ class _Tally:
 
     def levels(self) -> list[Float[Tensor, "fact island"]]:
         """Of the rungs before the last."""
-        most = self.islands.particles
-        return [
-            torch.stack([(mass / (blocks * BLOCK)).log(), loss / mass, torch.ones_like(mass), count.clamp(max=most)])
-            for (count, mass, loss), blocks in zip(self.sums[:-1], self.blocks[:-1], strict=True)
-        ]
+        most, steps = self.islands.particles, [place for place, read in enumerate(self.is_read) if not read]
+        found = []
+        for place in steps[:-1]:
+            count, mass, _ = self.sums[place]
+            found.append(torch.cat([self._read(place), torch.stack([torch.ones_like(mass), count.clamp(max=most)])]))
+        return found
+
+    def readings(self) -> dict[float, Float[Tensor, "fact island"]]:
+        """Log volume and mean generalisation below the thresholds between the rungs."""
+        return {self.rungs[place].height: self._read(place) for place, read in enumerate(self.is_read) if read}
+
+    def _read(self, place: int) -> Float[Tensor, "fact island"]:
+        _, mass, loss = self.sums[place]
+        return torch.stack([(mass / (self.blocks[place] * BLOCK)).log(), loss / mass])
 
     def settle(self, *, level: bool) -> None:
         """Give the islands particles among their survivors, each as often as another but for one or by weight."""
@@ -185,6 +220,11 @@ class _Tally:
         islands.score[columns] = score[parent]
         islands.log_weight[index] = (log_weight - chance)[parent]
         islands.root[index] = parent.unique(return_inverse=True)[1]
+
+
+def _place(threshold: float, rungs: Sequence[Rung]) -> int:
+    """The place of the last rung that is not below a threshold, or of the first where all are."""
+    return max(sum(rung.height >= threshold for rung in rungs) - 1, 0)
 
 
 def _passes(rung: Rung, score: Float[Tensor, " column"]) -> Bool[Tensor, " column"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -85,8 +86,13 @@ class Target(Protocol):
         """The target as a rung of that height sees it; itself where all see the same."""
         ...
 
-    def gen_loss(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"] | None:
-        """L_gen of each column, or its expectation given the column; None where it is not defined."""
+    def generalisation(
+        self, normals: Float[Tensor, "latent draw"], generators: Sequence[torch.Generator] = ()
+    ) -> Float[Tensor, " draw"] | None:
+        """The task's measure of generalisation of each column, or its expectation given the column; None for none.
+
+        ``generators`` serve equal shares of the columns, for models that draw what the training inputs do not see.
+        """
         ...
 
     def refresh(

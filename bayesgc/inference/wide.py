@@ -20,7 +20,7 @@ from bayesgc.inference.estimates import log_mean, weighted_mean
 from bayesgc.inference.gaussian import GaussianSystem, gaussian_system
 from bayesgc.inference.records import Estimate
 from bayesgc.inference.streams import Stream, generator
-from bayesgc.task import Task
+from bayesgc.task import ArrayTask
 
 _BATCHES, _DRAWS = 16, 4096
 
@@ -38,7 +38,7 @@ class WideLimit:
     prior_gen_loss: float | None
 
 
-def wide_limit(task: Task, gram: Float[Tensor, "col col"], eps: float) -> WideLimit | None:
+def wide_limit(task: ArrayTask, gram: Float[Tensor, "col col"], eps: float) -> WideLimit | None:
     """Condition W, whose rows are independent N(0, ``gram``), on the fit; None where it has no density.
 
     At ε > 0 the average over what fits is one over 65 536 draws of a seed of its own, with errors from 16 batches.
@@ -107,14 +107,14 @@ class _Fits:
         return (self.y + missed) @ self.vectors.T, log_weight
 
 
-def _covariance(task: Task, gram: Float[Tensor, "col col"]) -> Float[Tensor, "n n"]:
+def _covariance(task: ArrayTask, gram: Float[Tensor, "col col"]) -> Float[Tensor, "n n"]:
     """S = Ā (I ⊗ K) Āᵀ."""
     seen = torch.as_tensor(task.measurements.dense(), dtype=gram.dtype).unflatten(1, task.unfolding)
     return (seen @ gram).flatten(1) @ seen.flatten(1).T
 
 
 def _expected_gen_loss(
-    task: Task, system: GaussianSystem, values: Float[Tensor, "draw n"]
+    task: ArrayTask, system: GaussianSystem, values: Float[Tensor, "draw n"]
 ) -> Float[Tensor, " draw"] | None:
     """E[L_gen | f] of each draw of the measured values."""
     bias = task.gen_loss(system.mean(values).flatten(1).T)
@@ -126,7 +126,7 @@ def _known(value: Float[Tensor, " one"]) -> Estimate:
     return Estimate(exact, 0.0, (exact, exact))
 
 
-def _prior_gen_loss(task: Task, gram: Float[Tensor, "col col"]) -> float | None:
+def _prior_gen_loss(task: ArrayTask, gram: Float[Tensor, "col col"]) -> float | None:
     if task.zero_gen_loss is None:
         return None
     held_out = torch.as_tensor(task.held_out.dense(), dtype=gram.dtype).unflatten(1, task.unfolding)

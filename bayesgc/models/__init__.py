@@ -7,8 +7,9 @@ from bayesgc.models import univariate, multivariate, shipped  # noqa: F401 - the
 from bayesgc.models.activations import ACTIVATIONS, Activation, register_activation
 from bayesgc.models.factorization import Factorization, MatrixFactorization, WhitenedFactors
 from bayesgc.models.laws import Haar, LowRankGaussian, ScaleMixture
+from bayesgc.models.perceptron import MLP
 from bayesgc.models.priors import PRIORS, SCALING_SUMMARIES, SCALINGS, available, register_prior
-from bayesgc.models.program import Model, ProgramModel, as_model, model_named
+from bayesgc.models.program import Model, ProgramModel, as_model, describe, model_named
 from bayesgc.models.tensors import CPFactorization, TensorTrain
 from bayesgc.models.transports import register_scales, register_transport
 from bayesgc.models.triangular import TriangularFactors
@@ -24,6 +25,7 @@ FAMILIES: dict[str, type[Factorization]] = {
 __all__ = [
     "ACTIVATIONS",
     "FAMILIES",
+    "MLP",
     "PRIORS",
     "SCALINGS",
     "SCALING_SUMMARIES",
@@ -44,6 +46,7 @@ __all__ = [
     "WhiteningMessenger",
     "as_model",
     "available",
+    "describe",
     "model_named",
     "register_activation",
     "register_prior",

@@ -22,7 +22,17 @@ from bayesgc.models.activations import activation_named
 from bayesgc.models.layout import Program
 from bayesgc.models.networks import ChainNetwork, Network
 from bayesgc.models.placement import push_beside
-from bayesgc.models.priors import SCALINGS, LayerPrior, Prior, Scaling, each_layer, layer_prior, listed_priors
+from bayesgc.models.priors import (
+    SCALINGS,
+    LayerPrior,
+    Prior,
+    Scaling,
+    each_layer,
+    hyperparameters,
+    layer_prior,
+    listed_priors,
+)
+from bayesgc.models.products import live
 from bayesgc.models.transports import find_transport, transport_of
 from bayesgc.models.triangular import triangular_factors
 from bayesgc.models.whitening import Whitened, WhitenedProgram
@@ -60,6 +70,11 @@ class Factorization(ABC):
         for prior in listed_priors(self.prior):
             if prior is not ...:
                 layer_prior(prior, self.scaling)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The family and its hyperparameters."""
+        return {"family": self.family, **hyperparameters(self)}
 
     @property
     def hidden(self) -> tuple[int, ...]:
@@ -178,7 +193,7 @@ class MatrixFactorization(Factorization):
         return super().whiten(shape, weights=weights) if short is None else short
 
 
-class WhitenedFactors:
+class WhitenedFactors(Whitened):
     """A factorisation as a function of standard normals, with the draw axis last throughout.
 
     It draws and multiplies exactly as the Pyro program run under the whitening handler does, only faster; long
@@ -194,6 +209,11 @@ class WhitenedFactors:
         self._transports = [transport_of(law, name) for name, law in laws.items()]
         self._normals = [each.normals(law) for each, law in zip(self._transports, self.laws, strict=True)]
         self.size = sum(math.prod(normals) for normals in self._normals)
+
+    @property
+    def working(self) -> int:
+        """Layers act one after another, so of a deep network only a few are in use."""
+        return live(self.shapes, self.size)
 
     def layers(self, normals: Float[Tensor, "latent draw"]) -> list[Float[Tensor, "_ _ draw"]]:
         """The weight matrices of each draw; only the first of them when the normals are theirs alone."""

@@ -10,7 +10,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.metadata import EntryPoint, entry_points
 from types import EllipsisType
 from typing import Any
@@ -32,11 +32,13 @@ Scaling = Callable[[int, int], float]
 SCALINGS: dict[str, Scaling] = {
     "fan-out": lambda rows, cols: rows**-0.5,
     "fan-in": lambda rows, cols: cols**-0.5,
+    "kaiming": lambda rows, cols: (2 / cols) ** 0.5,
     "unit": lambda rows, cols: 1.0,
 }
 SCALING_SUMMARIES = {
     "fan-out": "entries of a weight matrix divided by the root of its rows, as in the paper",
     "fan-in": "entries divided by the root of the columns",
+    "kaiming": "entries divided by the root of half the columns (He et al. 2015)",
     "unit": "entries as they are",
 }
 _BY_NAME = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -180,6 +182,15 @@ def layer_prior(prior: Any, scaling: str | Scaling) -> LayerPrior:
     if not callable(prior) or isinstance(prior, type):
         raise InputError(f"prior is {prior!r}; give a name or a function (rows, cols) → Pyro distribution.")
     return prior if isinstance(prior, LayerPrior) else LayerPrior(label(prior), prior)
+
+
+def hyperparameters(model: Any) -> dict[str, Any]:
+    """The fields of a model of weight matrices as plain values: a prior by its label, widths as a list."""
+    values = {each.name: getattr(model, each.name) for each in fields(model)}
+    values["prior"] = label(model.prior)
+    if any(callable(each) for each in listed_priors(model.prior)):
+        values["prior_given"] = "in Python"  # and may be called as one that is registered
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def label(prior: Any) -> str:

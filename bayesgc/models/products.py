@@ -21,6 +21,15 @@ RESCALE_EVERY = 8
 """Layers between rescalings of a long product, which would under- or overflow otherwise."""
 
 
+_LIVE_LAYERS = 8
+"""Layers of a network that count as in use at the same time."""
+
+
+def live(shapes: Iterable[tuple[int, int]], size: int) -> int:
+    """The numbers of one draw that are in use at the same time, of layers of these shapes and so many numbers."""
+    return min(size, _LIVE_LAYERS * max(rows * cols for rows, cols in shapes))
+
+
 _FEW_ENTRIES, _FEW_TERMS = 2**13, 2**18
 """Where the result has so few entries that each rank-one update would cost more to call than to compute, and all scalar
 products fit into the cache, two operations do it at once."""
@@ -39,6 +48,13 @@ def product(
     for column, row in zip(columns[1:], rows[1:], strict=True):
         out.addcmul_(column, row)
     return out
+
+
+def shared_product(
+    left: Float[Tensor, "row inner draw"], right: Float[Tensor, "inner col"]
+) -> Float[Tensor, "row col draw"]:
+    """The matrix product of each draw with one matrix for all."""
+    return right.T @ left
 
 
 def row_product(

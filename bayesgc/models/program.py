@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from jaxtyping import Float
+from torch import Tensor
+
 from bayesgc.models.layout import Program
 from bayesgc.models.plugins import load
 from bayesgc.models.promotion import promoting
 from bayesgc.models.whitening import Whitened, WhitenedProgram
+from bayesgc.task import Domain
 from bayesgc.validate import InputError
 
 
@@ -27,6 +31,30 @@ class Model(Protocol):
 
     def whiten(self, shape: tuple[int, ...], *, weights: bool = False) -> Whitened:
         """The same law as a function of standard normals; ``weights`` says that those will be asked for."""
+        ...
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """A network of weight matrices that gradient descent can train from any start."""
+
+    @property
+    def bias(self) -> bool:
+        """Whether the last column of each weight matrix is a bias."""
+        ...
+
+    def layer_shapes(self, domain: Domain) -> list[tuple[int, int]]:
+        """(rows, cols) of every weight matrix, in the order in which they act."""
+        ...
+
+    def raw(
+        self, layers: list[Float[Tensor, "start _ _"]], inputs: Float[Tensor, "start example feature"]
+    ) -> Float[Tensor, "start example output"]:
+        """The outputs of every start, differentiably."""
+        ...
+
+    def whiten(self, domain: Domain, *, weights: bool = False) -> Whitened:
+        """The prior of the weights as a function of standard normals."""
         ...
 
 
@@ -51,6 +79,11 @@ class ProgramModel:
         """What messages and results call it."""
         return self.name or str(getattr(self.source, "__name__", type(self.source).__name__))
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What it is called."""
+        return {"family": "program", "name": self.label, "normalize": self.normalize}
+
     def program(self, shape: tuple[int, ...]) -> Program:
         """The user's program, in which numbers of several precisions may meet."""
         return promoting(self.source)
@@ -62,6 +95,16 @@ class ProgramModel:
             InputError: when one plain run shows that it breaks the contract.
         """
         return WhitenedProgram(self.source, shape, batched=self.batched, who=f"model {self.label!r}")
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """A model in plain values, for the record."""
+    facts = getattr(model, "facts", None)
+    return (
+        facts
+        if facts is not None
+        else {"family": "program", "name": type(model).__name__, "normalize": model.normalize}
+    )
 
 
 def model_named(spec: str) -> Model:

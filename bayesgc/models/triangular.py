@@ -25,6 +25,8 @@ from bayesgc.models.activations import activation_named
 from bayesgc.models.chi import ChiTransport
 from bayesgc.models.networks import ChainNetwork
 from bayesgc.models.placement import each_once
+from bayesgc.models.products import live
+from bayesgc.models.whitening import Whitened
 from bayesgc.validate import InputError
 
 Size = tuple[int, int]
@@ -75,7 +77,7 @@ class ReducedLayer:
         return DeviceCopies(np.concatenate([np.arange(side) * (side + 1), row * side + col]))
 
 
-class TriangularFactors:
+class TriangularFactors(Whitened):
     """A linear Gaussian factorisation as a function of few standard normals, with the draw axis last throughout.
 
     The end-to-end matrix has the law of the model's; the weights are not those of the model, and there is no way back.
@@ -97,6 +99,11 @@ class TriangularFactors:
     def last_gaussian(self) -> bool:
         """Whether the last layer is a Gaussian matrix, given which the rows of W are Gaussian too."""
         return not self.reduced[-1].freedoms
+
+    @property
+    def working(self) -> int:
+        """Layers act one after another, so of a deep network only a few are in use."""
+        return live(self.shapes, self.size)
 
     def layers(self, normals: Float[Tensor, "latent draw"]) -> list[Float[Tensor, "_ _ draw"]]:
         """The reduced layers of each draw; only the first of them when the normals are theirs alone."""

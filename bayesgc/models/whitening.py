@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import pyro
@@ -35,22 +36,44 @@ _MANY = 1000
 """Draws among which one must be finite."""
 
 
-@runtime_checkable
-class Whitened(Protocol):
-    """A generative program as a function of columns, the draw axis last: of standard normals, unless it says more."""
+class Whitened(ABC):
+    """A model for one task as a function of columns, the draw axis last: of standard normals, unless it says more."""
+
+    size: int
+    """The numbers that make one draw."""
 
     @property
-    def size(self) -> int:
-        """The numbers that make one draw."""
-        ...
+    def working(self) -> int:
+        """The numbers of one draw that are in use at the same time."""
+        return self.size
 
+    @abstractmethod
     def vectors(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "entry draw"]:
-        """The end-to-end matrices, vectorised row by row."""
-        ...
+        """The outputs, vectorised row by row."""
 
+    @abstractmethod
     def weights(self, normals: Float[Tensor, "latent draw"]) -> dict[str, Shaped[Tensor, "draw *site"]]:
         """The value of every latent site."""
-        ...
+
+    tests_apart: bool = False
+    """Whether the task tests other outputs than `vectors`, which `held_out` gives."""
+
+    @property
+    def working_held_out(self) -> int:
+        """The numbers of one draw that are in use at the same time for these."""
+        return self.working
+
+    def held_out(
+        self, normals: Float[Tensor, "latent draw"], generator: torch.Generator
+    ) -> Float[Tensor, "held_out draw"] | None:
+        """The outputs where the task tests; ``generator`` serves what the training inputs do not see of a draw."""
+        return None
+
+    def draw(
+        self, generator: torch.Generator, count: int, *, device: torch.device, dtype: torch.dtype
+    ) -> Float[Tensor, "latent draw"]:
+        """Columns of the prior."""
+        return torch.randn(self.size, count, generator=generator, device=device, dtype=dtype)
 
 
 class WhiteningMessenger(Messenger):
@@ -95,7 +118,7 @@ class WhiteningMessenger(Messenger):
         return column[..., site.rows].reshape((*column.shape[:-1], *site.shape))
 
 
-class WhitenedProgram:
+class WhitenedProgram(Whitened):
     """Any Pyro program without arguments, whitened.
 
     Args:
@@ -272,15 +295,6 @@ _PLAIN: Any = {"device": torch.device("cpu"), "dtype": torch.float32}
 
 def _some_finite(draws: Float[Tensor, "draw *shape"]) -> bool:
     return bool(draws.flatten(1).isfinite().all(1).any())
-
-
-def draw_columns(
-    whitened: Whitened, generator: torch.Generator, count: int, *, device: torch.device, dtype: torch.dtype
-) -> Float[Tensor, "latent draw"]:
-    """Columns of the prior of any whitened model."""
-    if isinstance(whitened, WhitenedProgram):
-        return whitened.draw(generator, count, device=device, dtype=dtype)
-    return torch.randn(whitened.size, count, generator=generator, device=device, dtype=dtype)
 
 
 def _units(layout: Layout) -> tuple[int, DeviceCopies]:

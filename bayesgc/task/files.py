@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from bayesgc.task.measurements import DenseMeasurements, Measurements, ObservedCells
-from bayesgc.task.tables import read_table
-from bayesgc.task.task import Task, dimension_names
+from bayesgc.task.array.array import ArrayTask, dimension_names
+from bayesgc.task.array.measurements import DenseMeasurements, Measurements, ObservedCells
+from bayesgc.task.array.tables import read_table
+from bayesgc.task.labelled.examples import labelled_task
+from bayesgc.task.task import Task
 from bayesgc.validate import InputError
 
-_NAMES = ("A", "y", "truth")
+_NAMES = ("A", "y", "truth", "X", "X_test", "y_test")
 
 # What numpy, xarray and zipfile raise on damaged files.
 _FAULTS = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, RuntimeError, MemoryError)
@@ -28,13 +30,20 @@ _ARCHIVE_FAULTS = (*_FAULTS, zipfile.BadZipFile, zlib.error)
 
 
 def load(
-    path: str | os.PathLike[str], *, standardize: bool = True, index: bool | None = None, header: bool | None = None
+    path: str | os.PathLike[str],
+    *,
+    standardize: bool | None = None,
+    index: bool | None = None,
+    header: bool | None = None,
+    fit: str | None = None,
 ) -> Task:
-    """The task in a file; its suffix says what kind of file it is.
+    """The task in a file; its suffix and what it holds say what kind of task it is.
 
     ``.npz`` and ``.nc`` (netCDF) hold ``A`` (n, *shape) with at least two axes in ``shape``, ``y`` (n) and, where the
-    truth is known, ``truth`` (*shape). ``.csv`` holds a table: see :func:`bayesgc.task.tables.read_table`, also for
-    ``standardize``, ``index`` and ``header``, which act on tables alone.
+    truth is known, ``truth`` (*shape); or labelled examples: ``X`` (n, *features), ``y`` (n) and maybe ``X_test`` and
+    ``y_test``. ``.csv`` holds a table: see :func:`bayesgc.task.array.tables.read_table`, also for ``index`` and
+    ``header``, which act on tables alone. ``standardize`` centres and scales the columns of a table, unless told not
+    to, and the features of examples by the training inputs, where told to. ``fit`` is what a fit of examples is.
 
     Raises:
         InputError: for a file that cannot be read or used, in one line with the file, the fault and what is allowed.
@@ -47,22 +56,34 @@ def load(
     file = Path(path)
     try:
         file.open("rb").close()  # Missing files, folders and permissions fail here, alike for every kind of file.
-        return _read(file, standardize, index, header)
+        return _read(file, standardize, index, header, fit)
     except InputError as fault:
         raise InputError(f"{file}: {fault}") from fault
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror or error}.") from error
 
 
-def _read(file: Path, standardize: bool, index: bool | None, header: bool | None) -> Task:
+def _read(file: Path, standardize: bool | None, index: bool | None, header: bool | None, fit: str | None) -> Task:
     suffix = file.suffix.lower()
     if suffix == ".csv":
-        return read_table(file, standardize=standardize, index=index, header=header)
+        _refuse_fit(fit)
+        return read_table(file, standardize=standardize is not False, index=index, header=header)
     if suffix not in _READERS:
         raise InputError(f"the suffix is {suffix!r}; it must be one of {', '.join([*_READERS, '.csv'])}.")
     if index is not None or header is not None:
         raise InputError("labels and a header can be asked for, or ruled out, in a .csv table only.")
-    return _array_task(_READERS[suffix](file), file.name)
+    arrays = _READERS[suffix](file)
+    if "X" in arrays and "A" not in arrays:
+        return labelled_task(arrays, {"file": file.name}, fit, standardize=bool(standardize))
+    _refuse_fit(fit)
+    if standardize is not None:
+        raise InputError("to standardize is for tables and for labelled examples; these are measurements of an array.")
+    return _array_task(arrays, file.name)
+
+
+def _refuse_fit(fit: str | None) -> None:
+    if fit is not None:
+        raise InputError(f"--fit {fit} is for labelled examples, X and y; this file holds an array.")
 
 
 def _read_npz(file: Path) -> dict[str, Any]:
@@ -91,16 +112,19 @@ def _read_netcdf(file: Path) -> dict[str, Any]:
 _READERS: dict[str, Callable[[Path], dict[str, Any]]] = {".npz": _read_npz, ".nc": _read_netcdf}
 
 
-def _array_task(arrays: dict[str, Any], name: str) -> Task:
+def _array_task(arrays: dict[str, Any], name: str) -> ArrayTask:
     missing = [key for key in ("A", "y") if key not in arrays]
     if missing:
-        raise InputError(f"has no array {' and no array '.join(missing)}; it must hold A and y, and may hold truth.")
+        raise InputError(
+            f"has no array {' and no array '.join(missing)}; it must hold A and y, and may hold truth; or X and y, "
+            "labelled examples."
+        )
     numbers = {key: _finite(key, array) for key, array in arrays.items()}
     stack, targets, truth = numbers["A"], numbers["y"], numbers.get("truth")
     _check_shapes(stack, targets, truth)
     shape = stack.shape[1:]
     measurements = _measurements(stack, arrays["A"].dtype)
-    return Task("data", shape, measurements, targets, truth, {"file": name}, dimension_names(len(shape)))
+    return ArrayTask("data", shape, measurements, targets, truth, {"file": name}, dimension_names(len(shape)))
 
 
 def _finite(name: str, array: Any) -> Float[np.ndarray, "*array"]:

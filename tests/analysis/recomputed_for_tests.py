@@ -14,7 +14,7 @@ from scipy import optimize, stats
 
 from bayesgc.inference.records import Estimate
 from bayesgc.moments import tail_shape
-from bayesgc.task import Task
+from bayesgc.task import ArrayTask
 
 EFFECTIVE, DEPTH, WIDTH = 120, 8, 5
 QUANTITIES = (
@@ -25,7 +25,7 @@ MATRIX_FUNCTIONS = ("gen_loss", "effective_rank", "nuclear_norm")
 
 
 def weighted(
-    task: Task | None = None,
+    task: ArrayTask | None = None,
     spread: float = 0.08,
     seed: int = 1,
     volume: tuple[float, float] | None = (-8.4, 0.08),

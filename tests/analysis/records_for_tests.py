@@ -20,11 +20,10 @@ from bayesgc.inference.records import (
     Levels,
     Outcome,
     Passage,
-    Reference,
     Run,
     Summary,
 )
-from bayesgc.task import ObservedCells, Task
+from bayesgc.task import ArrayTask, ObservedCells, Reference
 
 CHAINS, DRAWS, RESTARTS = 4, 60, 12
 
@@ -33,16 +32,16 @@ def generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def sensing_task() -> Task:
+def sensing_task() -> ArrayTask:
     return tasks.sensing(rows=4, cols=3, rank=1, measurements=7, seed=1)
 
 
-def table_task() -> Task:
+def table_task() -> ArrayTask:
     """A labelled table of unknown truth, 4×3, with three empty cells, in units of its own."""
     values = np.arange(12, dtype=np.float64).reshape(4, 3)
     units = tasks.Units(center=np.array([[100.0, 10.0, 1.0]]), scale=np.array([[50.0, 5.0, 0.5]]))
     cells = np.setdiff1d(np.arange(12), [1, 5, 9])
-    return Task(
+    return ArrayTask(
         kind="data",
         shape=(4, 3),
         measurements=ObservedCells((4, 3), cells),
@@ -54,7 +53,7 @@ def table_task() -> Task:
     )
 
 
-def matrices(task: Task, lead: tuple[int, ...], spread: float, seed: int) -> torch.Tensor:
+def matrices(task: ArrayTask, lead: tuple[int, ...], spread: float, seed: int) -> torch.Tensor:
     center = torch.zeros(task.shape) if task.truth is None else torch.from_numpy(task.truth).float()
     noise = torch.randn(*lead, *task.shape, generator=generator(seed))
     # Lognormal scales spread losses out, with a tail that lets their means be believed.
@@ -62,7 +61,7 @@ def matrices(task: Task, lead: tuple[int, ...], spread: float, seed: int) -> tor
     return center + spread * scale * noise
 
 
-def quantities(task: Task, end_to_end: torch.Tensor) -> dict[str, torch.Tensor]:
+def quantities(task: ArrayTask, end_to_end: torch.Tensor) -> dict[str, torch.Tensor]:
     lead = end_to_end.shape[: -len(task.shape)]
     vectors = end_to_end.reshape(-1, math.prod(task.shape)).T.contiguous()
     singular = torch.linalg.svdvals(end_to_end)
@@ -85,7 +84,7 @@ def summary(values: torch.Tensor) -> Summary:
     return Summary(float(flat.mean()), float(flat.std()), float(flat.std() / math.sqrt(flat.size)), q05, q50, q95)
 
 
-def draws(task: Task, spread: float, seed: int, *, weights: bool = False) -> Draws:
+def draws(task: ArrayTask, spread: float, seed: int, *, weights: bool = False) -> Draws:
     end_to_end = matrices(task, (CHAINS, DRAWS), spread, seed)
     values = quantities(task, end_to_end)
     sites = {"W1": (CHAINS, DRAWS, 5, 3), "scale": (CHAINS, DRAWS)}
@@ -98,7 +97,7 @@ def draws(task: Task, spread: float, seed: int, *, weights: bool = False) -> Dra
     )
 
 
-def levels(task: Task, eps: float) -> Levels:
+def levels(task: ArrayTask, eps: float) -> Levels:
     count = 8
     threshold = np.concatenate([[np.inf], np.geomspace(0.3, eps, count - 1)])
     known = task.zero_gen_loss is not None
@@ -107,14 +106,14 @@ def levels(task: Task, eps: float) -> Levels:
         threshold=threshold,
         log_volume=-1.2 * np.arange(count),
         log_volume_mcse=0.03 * np.arange(count) ** 0.5,
-        gen_loss=gen_loss,
-        gen_loss_mcse=0.03 * gen_loss,
+        primary=gen_loss,
+        primary_mcse=0.03 * gen_loss,
         acceptance=np.full(count, 0.25),
         ancestors=np.linspace(1000, 200, count),
     )
 
 
-def run(task: Task, *, posterior: Draws | None, outcome: Outcome = Outcome.CONVERGED) -> Run:
+def run(task: ArrayTask, *, posterior: Draws | None, outcome: Outcome = Outcome.CONVERGED) -> Run:
     eps = 0.0035
     volume = Estimate(None, None, (None, -12.0)) if posterior is None else Estimate(-8.4, 0.08, (-8.57, -8.23))
     return Run(
@@ -132,7 +131,7 @@ def run(task: Task, *, posterior: Draws | None, outcome: Outcome = Outcome.CONVE
     )
 
 
-def descent(task: Task, spread: float, *, converged: int = RESTARTS) -> Descent:
+def descent(task: ArrayTask, spread: float, *, converged: int = RESTARTS) -> Descent:
     end_to_end = matrices(task, (RESTARTS,), spread, 31)
     return Descent(
         configuration={"optimizer": "group-rmsprop", "lr": 0.01},
@@ -147,7 +146,7 @@ def descent(task: Task, spread: float, *, converged: int = RESTARTS) -> Descent:
     )
 
 
-def passage(task: Task, spread: float, reached: int) -> Passage:
+def passage(task: ArrayTask, spread: float, reached: int) -> Passage:
     """The same restarts at ε, three times as far from the truth as at their end."""
     end_to_end = matrices(task, (RESTARTS,), 3 * spread, 32)
     there = torch.arange(RESTARTS) < reached
@@ -157,7 +156,7 @@ def passage(task: Task, spread: float, reached: int) -> Passage:
     return Passage(end_to_end, found, there, torch.where(there, 5, -1))
 
 
-def curve(task: Task) -> DescentCurve:
+def curve(task: ArrayTask) -> DescentCurve:
     """Losses that fall with the threshold; the last restart passes none of the lower half."""
     threshold = np.geomspace(1.0, 1e-6, 25)
     train = np.repeat(0.95 * threshold[None], RESTARTS, axis=0)
@@ -165,7 +164,7 @@ def curve(task: Task) -> DescentCurve:
     return DescentCurve(threshold, train, np.full_like(train, np.nan) if task.truth is None else 2 * train)
 
 
-def mode(task: Task, *, converged: int = RESTARTS) -> Descent:
+def mode(task: ArrayTask, *, converged: int = RESTARTS) -> Descent:
     """A spread of modes, the third of which is the most probable of all and the second of those that fitted."""
     energy = torch.cat([torch.tensor([7.5, 7.0, 6.5]), torch.linspace(8.0, 9.0, RESTARTS - 3)]).double()
     return dataclasses.replace(
@@ -173,7 +172,7 @@ def mode(task: Task, *, converged: int = RESTARTS) -> Descent:
     )
 
 
-def references(task: Task) -> dict[str, Reference]:
+def references(task: ArrayTask) -> dict[str, Reference]:
     def point(matrix: np.ndarray) -> Reference:
         vectors = torch.from_numpy(matrix.reshape(-1, 1))
         gen = task.gen_loss(vectors)
@@ -184,7 +183,7 @@ def references(task: Task) -> dict[str, Reference]:
     return points if task.truth is None else points | {"chance": Reference(None, None, 0.08)}
 
 
-def configuration(task: Task) -> dict[str, Any]:
+def configuration(task: ArrayTask) -> dict[str, Any]:
     return {
         "task": {
             **task.description,
@@ -206,7 +205,7 @@ def configuration(task: Task) -> dict[str, Any]:
     }
 
 
-def tree(task: Task | None = None, *, weights: bool = False, with_gd: bool = True, **changes: Any) -> xr.DataTree:
+def tree(task: ArrayTask | None = None, *, weights: bool = False, with_gd: bool = True, **changes: Any) -> xr.DataTree:
     """A whole result; ``changes`` replace arguments of ``assemble``, or, as ``accepted=False``, drop the posterior."""
     task = sensing_task() if task is None else task
     accepted = changes.pop("accepted", True)

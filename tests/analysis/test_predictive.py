@@ -12,7 +12,7 @@ from records_for_tests import quantities, run, sensing_task, table_task, tree
 from bayesgc.analysis.predictive import _mixture_quantile, predict
 from bayesgc.analysis.summary import result_object
 from bayesgc.inference.records import Draws
-from bayesgc.task import ObservedCells, Task
+from bayesgc.task import ArrayTask, ObservedCells
 from bayesgc.validate import InputError
 
 
@@ -59,7 +59,7 @@ def test_quantiles_of_mixtures_are_exact_where_their_parts_lie_far_apart_too() -
 ROWS, COLS, HIDDEN, NOISE = 8, 6, 12, 0.3
 
 
-def noisy_tables(count: int) -> Iterator[tuple[Task, np.ndarray, np.ndarray]]:
+def noisy_tables(count: int) -> Iterator[tuple[ArrayTask, np.ndarray, np.ndarray]]:
     """Tables θ₁ B₁ + θ₂ B₂ and noise, B known and θ standard normal: the values hidden, and exact draws that fit.
 
     ε is the noise's variance. A draw of the prior fits where its distance to the least-squares θ is small enough,
@@ -70,7 +70,7 @@ def noisy_tables(count: int) -> Iterator[tuple[Task, np.ndarray, np.ndarray]]:
         basis = source.normal(size=(2, ROWS * COLS))
         values = source.normal(size=2) @ basis + NOISE * source.normal(size=ROWS * COLS)
         cells = np.sort(source.choice(ROWS * COLS, ROWS * COLS - HIDDEN, replace=False))
-        task = Task("data", (ROWS, COLS), ObservedCells((ROWS, COLS), cells), values[cells])
+        task = ArrayTask("data", (ROWS, COLS), ObservedCells((ROWS, COLS), cells), values[cells])
         theta = source.normal(size=(150_000, 2))
         (normal, best) = np.linalg.qr(basis[:, cells].T)[1], np.linalg.lstsq(basis[:, cells].T, values[cells])[0]
         misfit = np.sum((values[cells] - best @ basis[:, cells]) ** 2)
@@ -80,7 +80,7 @@ def noisy_tables(count: int) -> Iterator[tuple[Task, np.ndarray, np.ndarray]]:
             yield task, values, fitted[:400].reshape(1, -1, ROWS, COLS)
 
 
-def result_of(task: Task, end_to_end: np.ndarray) -> dict:
+def result_of(task: ArrayTask, end_to_end: np.ndarray) -> dict:
     found = torch.from_numpy(end_to_end).float()
     draws = Draws(found, quantities(task, found), {})
     return result_object(tree(task, run=run(task, posterior=draws), with_gd=False))

@@ -24,7 +24,7 @@ def validator() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(result_schema())
 
 
-def full_task() -> tasks.Task:
+def full_task() -> tasks.ArrayTask:
     """Every entry is measured: nothing is held out."""
     return tasks.sensing(rows=3, cols=2, rank=1, measurements=6, seed=2)
 

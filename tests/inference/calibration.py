@@ -23,12 +23,12 @@ from scipy import stats
 from bayesgc.inference import NUTS, Control, Criterion, Request, Run
 from bayesgc.models import Factorization
 from bayesgc.models.collapse import collapse
-from bayesgc.task import Task
+from bayesgc.task import ArrayTask
 
 DRAWS = 9
 """Posterior draws that a truth is ranked among, one a chain: ten equally likely ranks."""
 
-Functional = Callable[[Task, np.ndarray], float]
+Functional = Callable[[ArrayTask, np.ndarray], float]
 FUNCTIONALS: dict[str, Functional] = {
     "entry": lambda task, matrix: float(matrix[0, 1]),
     "nuclear norm": lambda task, matrix: float(np.linalg.norm(matrix, "nuc")),
@@ -45,7 +45,7 @@ class Simulation:
     """A model and measurements to calibrate a method on. ``noise`` leaves the residual out when it is False."""
 
     model: Factorization
-    task: Task
+    task: ArrayTask
     eps: float
     noise: bool = True
 

@@ -14,11 +14,11 @@ from bayesgc.inference.collapsed import CollapsedCriterion
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.models import MatrixFactorization
 from bayesgc.models.collapse import collapse
-from bayesgc.task import DenseMeasurements, Task, completion, sensing
+from bayesgc.task import ArrayTask, DenseMeasurements, completion, sensing
 
 SENSING = sensing(3, 4, 1, 5, seed=2)
 COMPLETION = completion(3, 4, 1, 5, seed=2)
-DENSE_COMPLETION = Task(
+DENSE_COMPLETION = ArrayTask(
     "data",
     COMPLETION.shape,
     DenseMeasurements(COMPLETION.shape, COMPLETION.measurements.dense()),
@@ -34,7 +34,7 @@ def unnormalised(depth: int = 2, width: int | tuple[int, ...] = 4, activation: s
 
 
 def collapsed_problem(
-    model: MatrixFactorization, task: Task = SENSING, eps: float = 0.0, *, weights: bool = False
+    model: MatrixFactorization, task: ArrayTask = SENSING, eps: float = 0.0, *, weights: bool = False
 ) -> Criterion:
     """As `infer` would put it together."""
     collapsed = collapse(model, task.shape, weights=weights)
@@ -42,7 +42,7 @@ def collapsed_problem(
     return Criterion(task, whitened, eps, CPU, torch.float32, collapsed)
 
 
-def collapsed_target(model: MatrixFactorization, task: Task = SENSING, eps: float = 0.0) -> CollapsedCriterion:
+def collapsed_target(model: MatrixFactorization, task: ArrayTask = SENSING, eps: float = 0.0) -> CollapsedCriterion:
     return CollapsedCriterion(task, collapse(model, task.shape), eps, CPU)
 
 
@@ -50,13 +50,13 @@ def run(method: Any, problem: Criterion, control: Control | None = None, **reque
     return method.run(problem, Request(**request), control or Control())
 
 
-def task_of(matrices: np.ndarray, truth: np.ndarray) -> Task:
+def task_of(matrices: np.ndarray, truth: np.ndarray) -> ArrayTask:
     """The task of measuring ``truth`` by ``matrices`` (n, rows, cols)."""
     flat = np.asarray(matrices).reshape(len(matrices), -1)
-    return Task("data", truth.shape, DenseMeasurements(truth.shape, flat), flat @ truth.ravel(), truth)
+    return ArrayTask("data", truth.shape, DenseMeasurements(truth.shape, flat), flat @ truth.ravel(), truth)
 
 
-def matrices_of(task: Task) -> np.ndarray:
+def matrices_of(task: ArrayTask) -> np.ndarray:
     """(n, rows, cols)."""
     return task.measurements.dense().reshape(-1, *task.shape)
 
@@ -68,7 +68,7 @@ def source(block: int = 0) -> torch.Generator:
 class Twin:
     """One draw's Gaussian algebra with full matrices: C = I ⊗ K, S = Ā C Āᵀ."""
 
-    def __init__(self, task: Task, gram: np.ndarray) -> None:
+    def __init__(self, task: ArrayTask, gram: np.ndarray) -> None:
         self.seen, self.held_out = task.measurements.dense(), task.held_out.dense()
         self.task = task
         self.prior = np.kron(np.eye(task.shape[0]), gram)

@@ -12,7 +12,7 @@ import torch
 
 from bayesgc.inference import Control, Criterion, Request, Run
 from bayesgc.models import MatrixFactorization, as_model
-from bayesgc.task import ObservedCells, Task, sensing
+from bayesgc.task import ArrayTask, ObservedCells, sensing
 
 CPU = torch.device("cpu")
 
@@ -22,9 +22,14 @@ MILD_EPS = 0.02
 """A volume of about e^(−4), which rejection and splitting both reach within a second."""
 
 
+def power_law(measurements):
+    """How far it is between two training losses of so many measurements."""
+    return lambda high, low: 0.5 * measurements * math.log(high / low)
+
+
 def criterion(
     model: Any = MILD_MODEL,
-    task: Task = MILD_TASK,
+    task: ArrayTask = MILD_TASK,
     eps: float = MILD_EPS,
     dtype: torch.dtype = torch.float32,
     device: torch.device = CPU,
@@ -41,7 +46,7 @@ def integers():
     return pyro.sample("w", dist.Normal(0.0, 1.0).expand([2, 2]).to_event(2)).round()
 
 
-INTEGER_TASK = Task("completion", (2, 2), ObservedCells((2, 2), np.array([0, 3])), np.array([0.9, 0.2]))
+INTEGER_TASK = ArrayTask("completion", (2, 2), ObservedCells((2, 2), np.array([0, 3])), np.array([0.9, 0.2]))
 """Entries (0, 0) and (1, 1) of a 2×2 matrix; the nearest integers (1, 0) have a training loss of 0.025."""
 
 

@@ -132,7 +132,7 @@ def test_measurements_from_the_prior_have_their_covariance():
     )
 
 
-def chain_of(model: gc.MatrixFactorization, task: gc.Task, eps: float, draws: int, warmup: int) -> torch.Tensor:
+def chain_of(model: gc.MatrixFactorization, task: gc.ArrayTask, eps: float, draws: int, warmup: int) -> torch.Tensor:
     """End-to-end matrices: Pyro's NUTS on the program, then exact last layers."""
     pyro.set_rng_seed(0)
     chain = MCMC(NUTS(gc.conditioned(model, task, eps=eps)), draws, warmup, disable_progbar=True)

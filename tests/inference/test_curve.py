@@ -45,9 +45,7 @@ def test_the_volume_is_exact_at_every_threshold(eps):
     # Off the measurements the posterior is the prior, at every threshold.
     expected = 1 / 3 + CELLS.zero_gen_loss
     # The scale of a layer has the digits of float32.
-    apart = [
-        errors_apart(levels.gen_loss[i], expected, levels.gen_loss_mcse[i], 1e-7) for i in known(levels, "gen_loss")
-    ]
+    apart = [errors_apart(levels.primary[i], expected, levels.primary_mcse[i], 1e-7) for i in known(levels, "primary")]
     assert max(apart) < 4.5
 
 
@@ -66,7 +64,7 @@ def test_one_curve_holds_what_runs_at_single_thresholds_find(exact, eps, monkeyp
     levels, expected = exact.levels, single.posterior.summaries["gen_loss"]
     for name, value, error in [
         ("log_volume", single.log_volume.value, single.log_volume.mcse),
-        ("gen_loss", expected.mean, expected.mcse),
+        ("primary", expected.mean, expected.mcse),
     ]:
         at = known(levels, name)
         # Between the thresholds the curve is nearly straight in log ε; they are at most a factor 1.5 apart.
@@ -83,9 +81,9 @@ def test_it_begins_with_the_prior_and_ends_with_the_exact_fit(exact):
     assert (np.diff(levels.threshold) < 0).all()
     assert (levels.log_volume[0], levels.log_volume_mcse[0]) == (0.0, 0.0)
     prior = 1 / 3 + SENSING.zero_gen_loss
-    assert errors_apart(levels.gen_loss[0], prior, levels.gen_loss_mcse[0]) < 4
+    assert errors_apart(levels.primary[0], prior, levels.primary_mcse[0]) < 4
     loss = exact.posterior.summaries["gen_loss"]
-    assert levels.gen_loss[-1] == pytest.approx(loss.mean, rel=1e-9)
+    assert levels.primary[-1] == pytest.approx(loss.mean, rel=1e-9)
     assert np.isnan(levels.log_volume[-1])
     # The volume tends to that of the ball times the evidence, and it never grows as ε falls.
     low, n = levels.threshold[-2], SENSING.measurements.count
@@ -98,7 +96,7 @@ def test_it_ends_with_the_threshold_that_was_asked_for():
     found = run(Importance(), collapsed_problem(MODEL, SENSING, 0.01), precision=0.01, draws=10)
     assert found.levels.threshold[-1] == 0.01
     assert found.levels.log_volume[-1] == pytest.approx(found.log_volume.value, abs=1e-9)
-    assert found.levels.gen_loss[-1] == pytest.approx(found.posterior.summaries["gen_loss"].mean, rel=1e-9)
+    assert found.levels.primary[-1] == pytest.approx(found.posterior.summaries["gen_loss"].mean, rel=1e-9)
 
 
 def test_uneven_draws_say_nothing():

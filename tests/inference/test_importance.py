@@ -16,7 +16,7 @@ from bayesgc.inference.importance import BLOCK
 from bayesgc.inference.smoothing import pareto_shape, shape_limit
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.models import MatrixFactorization
-from bayesgc.task import DenseMeasurements, ObservedCells, Task, load, sensing
+from bayesgc.task import ArrayTask, DenseMeasurements, ObservedCells, load, sensing
 from bayesgc.validate import InputError
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -99,7 +99,7 @@ def dependent():
     return task_of(matrices, np.ones((3, 4)))
 
 
-FULL_ROWS = Task("completion", (3, 4), ObservedCells((3, 4), np.array([0, 1, 2, 5, 8])), np.ones(5))
+FULL_ROWS = ArrayTask("completion", (3, 4), ObservedCells((3, 4), np.array([0, 1, 2, 5, 8])), np.ones(5))
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_an_exact_fit_that_no_method_can_have_is_refused():
 
 def test_cells_and_rows_give_the_same_run():
     """The block structure of completion against the same cells as rows of a matrix: one stream, the same weights."""
-    rows = Task("data", (3, 4), DenseMeasurements((3, 4), COMPLETION.measurements.dense()), COMPLETION.targets)
+    rows = ArrayTask("data", (3, 4), DenseMeasurements((3, 4), COMPLETION.measurements.dense()), COMPLETION.targets)
     cells, dense = (
         run(IMPORTANCE, collapsed_problem(MODEL, task), precision=0.1, draws=5) for task in (COMPLETION, rows)
     )

@@ -167,9 +167,9 @@ def test_summaries_are_of_every_particle_and_not_of_the_kept_ones():
 def test_the_island_count_is_that_of_diagnose():
     """Equal islands whose errors are nil: eight of them in effect are enough, and nine of which five weigh nothing."""
     equal = [record(0.1, 1.0) for _ in range(9)]
-    assert precise_enough(equal, Request())
-    assert not precise_enough(equal[:7], Request())
-    assert not precise_enough([*equal[:4], *(record(1e-9, 1.0) for _ in range(5))], Request())
+    assert precise_enough(equal, Request(), "gen_loss")
+    assert not precise_enough(equal[:7], Request(), "gen_loss")
+    assert not precise_enough([*equal[:4], *(record(1e-9, 1.0) for _ in range(5))], Request(), "gen_loss")
 
 
 def test_no_island_left_is_no_posterior():

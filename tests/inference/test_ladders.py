@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from problems import CPU, criterion
+from problems import CPU, criterion, power_law
 from scipy import stats
 
 from bayesgc.inference.islands import Islands
@@ -84,7 +84,7 @@ def test_thresholds_weigh_and_accept_by_the_loss_alone():
 
 
 def test_threshold_ladder_knows_its_end_and_its_way():
-    ladder = ThresholdLadder(0.01, 0.3, 5)
+    ladder = ThresholdLadder(0.01, 0.3, power_law(5))
     assert not ladder.finished([])
     assert not ladder.finished([Threshold(0.02)])
     assert ladder.finished([Threshold(0.02), Threshold(0.01)])
@@ -93,7 +93,7 @@ def test_threshold_ladder_knows_its_end_and_its_way():
 
 
 def test_a_descent_that_makes_no_way_stops():
-    ladder, losses = ThresholdLadder(1e-6, 0.3, 5), 1 + torch.rand(100) / 1e4
+    ladder, losses = ThresholdLadder(1e-6, 0.3, power_law(5)), 1 + torch.rand(100) / 1e4
     creeping = [Threshold(1 + 1e-4 / step) for step in range(1, 30)]
     falling = [Threshold(0.6**step) for step in range(30)]
     assert ladder.next(losses, creeping) is None
@@ -105,7 +105,7 @@ def test_protocols():
     assert isinstance(Noise(1.0), Rung)
     assert isinstance(Threshold(1.0), Rung)
     assert isinstance(NoiseLadder(0.5, 1.0, 0.0), Ladder)
-    assert isinstance(ThresholdLadder(0.1, 0.5, 3), Ladder)
+    assert isinstance(ThresholdLadder(0.1, 0.5, power_law(3)), Ladder)
 
 
 # --- copies in proportion to unequal weights --------------------------------------------------------------------------

@@ -13,14 +13,14 @@ from problems import CPU
 from scipy import optimize
 
 from bayesgc.inference import Control, Criterion, MaximumAPosteriori
-from bayesgc.inference.affine import best_fits
 from bayesgc.inference.annealing import AnnealedPosterior
 from bayesgc.inference.mode import why_no_map, why_not_by_default
-from bayesgc.inference.nuclear import minimum_nuclear_norm
 from bayesgc.inference.quasi_newton import minimise
 from bayesgc.models import MatrixFactorization, ProgramModel
 from bayesgc.models.density import peak
-from bayesgc.task import DenseMeasurements, Task, completion, sensing
+from bayesgc.task import ArrayTask, DenseMeasurements, completion, sensing
+from bayesgc.task.array.affine import best_fits
+from bayesgc.task.array.nuclear import minimum_nuclear_norm
 from bayesgc.validate import InputError
 
 TASKS = {
@@ -259,7 +259,7 @@ def test_does_not_refuse_bounded_densities(family):
 
 def test_refuses_a_fit_that_does_not_exist():
     rows = np.eye(4)[[0, 0, 1]]
-    task = Task("data", (2, 2), DenseMeasurements((2, 2), rows), np.array([0.0, 1.0, 1.0]), None, {})
+    task = ArrayTask("data", (2, 2), DenseMeasurements((2, 2), rows), np.array([0.0, 1.0, 1.0]), None, {})
     assert "no matrix fits" in str(why_no_map(linear(), task))
 
 

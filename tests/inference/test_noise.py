@@ -15,18 +15,18 @@ from bayesgc.api import infer_together
 from bayesgc.inference import Control, Criterion
 from bayesgc.inference.noise import likeliest_threshold
 from bayesgc.models.collapse import collapse
-from bayesgc.task import ObservedCells, Task
+from bayesgc.task import ArrayTask, ObservedCells
 from bayesgc.validate import InputError
 
 
-def cells(values: np.ndarray, share: float, seed: int) -> Task:
+def cells(values: np.ndarray, share: float, seed: int) -> ArrayTask:
     """Some cells of a matrix as a task of unknown truth."""
     count = round(share * values.size)
     observed = np.sort(np.random.default_rng(seed).permutation(values.size)[:count])
-    return Task("data", values.shape, ObservedCells(values.shape, observed), values.ravel()[observed])
+    return ArrayTask("data", values.shape, ObservedCells(values.shape, observed), values.ravel()[observed])
 
 
-def suggested(model: gc.MatrixFactorization, task: Task, seed: int = 0) -> float:
+def suggested(model: gc.MatrixFactorization, task: ArrayTask, seed: int = 0) -> float:
     collapsed = collapse(model, task.shape)
     whitened = model.whiten(task.shape) if collapsed is None else collapsed.whitened
     criterion = Criterion(task, whitened, 1.0, torch.device("cpu"), torch.float32, collapsed)

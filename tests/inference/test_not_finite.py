@@ -21,7 +21,7 @@ from bayesgc.api import infer
 from bayesgc.inference import Control, Rejection, Request, Splitting, draw_prior
 from bayesgc.inference.estimates import summarize_independent
 from bayesgc.models import MatrixFactorization, as_model
-from bayesgc.task import ObservedCells, Task, sensing
+from bayesgc.task import ArrayTask, ObservedCells, sensing
 from bayesgc.validate import InputError
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -67,7 +67,9 @@ def test_an_entry_that_no_measurement_sees_spoils_a_draw_too():
 
 def completion_of(cells):
     flat = np.ravel_multi_index(tuple(cells.T), (3, 3))
-    return Task("completion", (3, 3), ObservedCells((3, 3), flat), np.array([0.2, -0.1]), truth=np.full((3, 3), 0.1))
+    return ArrayTask(
+        "completion", (3, 3), ObservedCells((3, 3), flat), np.array([0.2, -0.1]), truth=np.full((3, 3), 0.1)
+    )
 
 
 @pytest.mark.parametrize("flipped", [False, True])

@@ -16,7 +16,7 @@ from bayesgc.inference.mixing import Mixing, mixing
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.models import MatrixFactorization
 from bayesgc.models.collapse import collapse
-from bayesgc.task import Task, completion, load, sensing
+from bayesgc.task import ArrayTask, completion, load, sensing
 from bayesgc.validate import InputError
 
 TASK = sensing(3, 3, 1, 4, seed=1)
@@ -29,14 +29,14 @@ def narrow(activation: str = "linear", **options) -> MatrixFactorization:
     return MatrixFactorization(depth=2, width=3, activation=activation, normalize=False, **options)
 
 
-def problem(model: MatrixFactorization | None = None, task: Task = TASK, eps: float = 0.0, **options) -> Criterion:
+def problem(model: MatrixFactorization | None = None, task: ArrayTask = TASK, eps: float = 0.0, **options) -> Criterion:
     model = model or narrow()
     collapsed = collapse(model, task.shape, **options)
     whitened = model.whiten(task.shape, **options) if collapsed is None else collapsed.whitened
     return Criterion(task, whitened, eps, CPU, torch.float32, collapsed)
 
 
-def collapsed_target(model: MatrixFactorization, task: Task = TASK, eps: float = 0.0) -> CollapsedCriterion:
+def collapsed_target(model: MatrixFactorization, task: ArrayTask = TASK, eps: float = 0.0) -> CollapsedCriterion:
     criterion = problem(model, task, eps, weights=True)
     return CollapsedCriterion(criterion.task, criterion.collapsed, criterion.eps, CPU)
 

@@ -13,7 +13,6 @@ from scipy import stats
 
 from bayesgc.inference import Importance, Splitting, refresh
 from bayesgc.inference.collapsed import CollapsedCriterion
-from bayesgc.inference.functionals import quantities
 from bayesgc.inference.refresh import refresh_at_fixed_values
 from bayesgc.task import completion, sensing
 
@@ -113,7 +112,7 @@ def test_the_prior_stays_where_it_is_singular_to_rounding_for_a_share(depth, tas
         moved, other = normals[:, ::2], normals[:, 1::2]
         for step in range(10):
             moved = refresh_at_fixed_values(task, problem.collapsed, moved, source(step + 1))
-        sides = [quantities(task, problem.whitened.vectors(each)) for each in (moved, other)]
+        sides = [task.measures(problem.whitened.vectors(each)) for each in (moved, other)]
         pairs = [[side[name].numpy() for side in sides] for name in ("effective_rank", "nuclear_norm", "gen_loss")]
         return min(stats.ks_2samp(*pair).pvalue for pair in pairs)
 

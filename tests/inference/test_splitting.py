@@ -55,7 +55,7 @@ def test_levels_lead_from_the_prior_to_the_threshold(mild):
     assert (levels.threshold[:-1] > levels.threshold[1:]).all()
     assert levels.log_volume[0] == 0
     assert levels.log_volume[-1] == pytest.approx(mild.log_volume.value)
-    assert levels.gen_loss[-1] == pytest.approx(mild.posterior.summaries["gen_loss"].mean)
+    assert levels.primary[-1] == pytest.approx(mild.posterior.summaries["gen_loss"].mean)
     assert (levels.ancestors <= 200).all()
     assert levels.ancestors[-1] < 200
 

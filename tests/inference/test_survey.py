@@ -9,7 +9,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
-from problems import condition, criterion
+from problems import condition, criterion, power_law
 from scipy import stats
 
 from bayesgc.inference import Control, Outcome, Splitting, survey
@@ -47,7 +47,7 @@ def surveyed(probability, blocks=4, islands=range(100), rungs=RUNGS, level=False
     problem = criterion(two_modes(probability), TASK, 1e-3)
     group = Islands.from_prior(problem, 50, 0, Stream.ISLAND, list(islands))
     with torch.no_grad():
-        levels = Survey(blocks * BLOCK, len(rungs), 0.3).climb(group, rungs, lambda: False, level=level)
+        levels = Survey(blocks * BLOCK, len(rungs), 0.3).climb(group, rungs, lambda: False, level=level).levels
     volumes = [each[0].exp() for each in levels] + [group.log_volumes.exp()]
     return torch.stack(volumes).numpy(), group
 
@@ -142,7 +142,7 @@ def test_it_is_left_out_where_it_would_leave_too_few():
 def test_the_pilot_looks_at_as_many_draws_and_ends_at_the_threshold():
     climb = Climb(200, 10, 0.25, Survey.plan(200, 10, 0.3, 5))
     for eps, rungs in ((0.13, 2), (1e-2, 4)):
-        ladder = ThresholdLadder(eps, 0.3, 5)
+        ladder = ThresholdLadder(eps, 0.3, power_law(5))
         schedule = run_pilot(criterion(two_modes(0.01), TASK, eps), ladder, climb, 0, Control())
         assert schedule.survey.rungs == rungs
         assert schedule.rungs[-1].height == eps
@@ -157,7 +157,7 @@ def test_a_budget_that_does_not_afford_it_is_climbed_as_before():
     climb = Climb(200, 10, 0.25, Survey.plan(200, 10, 0.3, 5))
     enough = 4 * 4 * climb.survey.draws
     for budget, there in ((enough, True), (enough - 1, False)):
-        ladder = ThresholdLadder(1e-3, 0.3, 5)
+        ladder = ThresholdLadder(1e-3, 0.3, power_law(5))
         found = run_pilot(criterion(two_modes(0.01), TASK, 1e-3), ladder, climb, 0, Control(max_evaluations=budget))
         assert (found.survey is not None) == there
         assert found.evaluations <= budget

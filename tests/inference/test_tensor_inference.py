@@ -20,7 +20,7 @@ from bayesgc.inference import NUTS, Control, Importance, Outcome, Rejection, Spl
 from bayesgc.inference.collapsed import CollapsedCriterion
 from bayesgc.models import CPFactorization, MatrixFactorization, TensorTrain
 from bayesgc.models.collapse import collapse
-from bayesgc.task import DenseMeasurements, ObservedCells, Task, completion, sensing
+from bayesgc.task import ArrayTask, DenseMeasurements, ObservedCells, completion, sensing
 from bayesgc.validate import InputError
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -40,13 +40,13 @@ SHAPE = (3, 4, 2)
 RANK_ONE = unnormalised(CPFactorization, width=1)
 
 
-def fibre_task() -> Task:
+def fibre_task() -> ArrayTask:
     """The three cells T[:, 1, 0] of a tensor."""
     truth = sensing(shape=SHAPE, rank=1, seed=3).truth.copy()
     cells = np.array([np.ravel_multi_index((row, 1, 0), SHAPE) for row in range(3)])
     targets = np.array([0.4, -0.3, 0.2])
     truth[:, 1, 0] = targets
-    return Task("data", SHAPE, ObservedCells(SHAPE, cells), targets, truth, dims=("a", "b", "c"))
+    return ArrayTask("data", SHAPE, ObservedCells(SHAPE, cells), targets, truth, dims=("a", "b", "c"))
 
 
 FIBRE = fibre_task()
@@ -58,7 +58,7 @@ class FibreQuadrature:
     So everything is an integral over the two, on a grid of positive values, four times for the signs.
     """
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: ArrayTask) -> None:
         grid = np.linspace(0.01, 8, 800)
         self.b, self.c = grid[:, None], grid
         self.variance = (self.b * self.c) ** 2 / 3
@@ -126,7 +126,7 @@ def test_evidence_of_a_tensor_train(order):
     matrix = np.array([np.outer(row, rest).ravel() for row in np.eye(3)])
     truth = sensing(shape=shape, rank=1, seed=1).truth
     dims = tuple("abcd"[:order])
-    task = Task("data", shape, DenseMeasurements(shape, matrix), np.array([0.4, -0.3, 0.2]), truth, dims=dims)
+    task = ArrayTask("data", shape, DenseMeasurements(shape, matrix), np.array([0.4, -0.3, 0.2]), truth, dims=dims)
     problem = collapsed_problem(unnormalised(TensorTrain), task)
     evidence = run(IMPORTANCE, problem, precision=0.01, draws=10).log_evidence
     expected = math.log(meijer_evidence(0.29, 3, (4,) * (order - 1), 3))
@@ -223,11 +223,11 @@ def test_nuts_agrees_with_importance_on_a_small_tensor(family):
 # --- the algebra ------------------------------------------------------------------------------------------------------
 
 
-def unfolded(task: Task) -> Task:
+def unfolded(task: ArrayTask) -> ArrayTask:
     """The same as a task of a matrix."""
     shape = task.unfolding
     measurements = DenseMeasurements(shape, task.measurements.dense())
-    return Task("data", shape, measurements, task.targets, task.truth.reshape(shape))
+    return ArrayTask("data", shape, measurements, task.targets, task.truth.reshape(shape))
 
 
 @pytest.mark.parametrize("task", [SMALL, CELLS], ids=["sensing", "completion"])

@@ -12,7 +12,6 @@ from scipy import stats
 
 from bayesgc.models import MatrixFactorization, WhitenedProgram, as_model
 from bayesgc.models.layout import Layout
-from bayesgc.models.whitening import draw_columns
 
 SHAPE = (2, 3)
 CPU = torch.device("cpu")
@@ -77,7 +76,7 @@ def source(seed=0):
 
 
 def drawn(program, count=2000, seed=0):
-    return draw_columns(whitened(program), source(seed), count, device=CPU, dtype=torch.float32)
+    return whitened(program).draw(source(seed), count, device=CPU, dtype=torch.float32)
 
 
 def test_what_depends_on_what():
@@ -187,5 +186,5 @@ def test_a_factorisation_with_a_prior_that_has_no_transport():
         columns = ours.draw(source(), 2000, device=CPU, dtype=torch.float32)
         for _ in range(4):
             columns = ours.propose(columns, angle, source(2))
-        expected = twin.vectors(draw_columns(twin, source(3), 2000, device=CPU, dtype=torch.float32))
+        expected = twin.vectors(twin.draw(source(3), 2000, device=CPU, dtype=torch.float32))
         assert smallest_p(ours.vectors(columns), expected) > 1e-4

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray
 
-from bayesgc.task import DenseMeasurements, ObservedCells, Task, load, sensing
+from bayesgc.task import ArrayTask, DenseMeasurements, ObservedCells, load, sensing
 from bayesgc.validate import InputError
 
 
@@ -46,7 +46,7 @@ def fault(path: Path, **options: Any) -> str:
     return message
 
 
-def assert_same_task(task: Task, content: dict[str, Any]) -> None:
+def assert_same_task(task: ArrayTask, content: dict[str, Any]) -> None:
     assert task.kind == "data"
     np.testing.assert_allclose(task.measurements.dense(), content["A"].reshape(len(content["A"]), -1))
     np.testing.assert_allclose(task.targets, content["y"])

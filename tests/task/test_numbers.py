@@ -7,8 +7,8 @@ import pytest
 
 import bayesgc as gc
 from bayesgc.analysis.summary import result_object
-from bayesgc.task import DenseMeasurements, ObservedCells, Task
-from bayesgc.task.tables import read_table
+from bayesgc.task import ArrayTask, DenseMeasurements, ObservedCells
+from bayesgc.task.array.tables import read_table
 from bayesgc.validate import InputError
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -18,7 +18,7 @@ A, Y = RNG.normal(size=(3, 6)), RNG.normal(size=3)
 
 
 def task(matrix=A, targets=Y, truth=None):
-    return Task("data", (2, 3), DenseMeasurements((2, 3), matrix), targets, truth)
+    return ArrayTask("data", (2, 3), DenseMeasurements((2, 3), matrix), targets, truth)
 
 
 def infer(made, **kept):

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayesgc.task import Task, completion, sensing
+from bayesgc.task import ArrayTask, completion, sensing
 from bayesgc.validate import InputError
 
 MAKERS = [sensing, completion]
-Maker = Callable[..., Task]
+Maker = Callable[..., ArrayTask]
 
 
 @pytest.mark.parametrize("make", MAKERS)

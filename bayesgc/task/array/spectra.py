@@ -1,4 +1,4 @@
-"""Function-space quantities: what is reported about an end-to-end matrix, whatever weights produced it."""
+"""What the singular values say about an end-to-end array, whatever weights produced it."""
 
 from __future__ import annotations
 
@@ -7,35 +7,30 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
-from bayesgc.task import Task
-
 _BLOCK_ENTRIES = 2**22  # matrix entries decomposed at a time: 32 MiB in float64
 
 
-def quantities(task: Task, vectors: Float[Tensor, "entry draw"]) -> dict[str, Float[Tensor, "draw *rest"]]:
-    """The quantities of each draw, on the draws' device and in their precision.
+def spectra(vectors: Float[Tensor, "entry draw"], shape: tuple[int, ...]) -> dict[str, Float[Tensor, "draw *rest"]]:
+    """What the singular values of each draw say, on the draws' device and in their precision.
 
-    ``train_loss``; ``gen_loss`` and ``error`` (‖W − W*‖²) where the task defines them; ``effective_rank`` and
-    ``nuclear_norm``, for a tensor the means over its unfoldings (each mode as rows against all the others), which for a
-    matrix are itself and its transpose. For a matrix also ``singular_value`` (draw, min(rows, cols)), for a tensor
-    ``mode_singular_value`` (draw, mode, component), the multilinear spectra, with zeros after the last of a mode. The
-    singular values of an array that is not finite, as descent leaves it when it diverges, are NaN.
+    ``effective_rank`` and ``nuclear_norm``, for a tensor the means over its unfoldings (each mode as rows against all
+    the others), which for a matrix are itself and its transpose. For a matrix also ``singular_value`` (draw, min(rows,
+    cols)), for a tensor ``mode_singular_value`` (draw, mode, component), the multilinear spectra, with zeros after the
+    last of a mode. The singular values of an array that is not finite, as descent leaves it when it diverges, are NaN.
     """
-    found = {"train_loss": task.train_loss(vectors), "gen_loss": task.gen_loss(vectors), "error": task.error(vectors)}
-    known = {name: values for name, values in found.items() if values is not None}
-    if len(task.shape) == 2:
-        singular = singular_values(vectors, (task.shape[0], task.shape[1]))
-        return known | {
+    if len(shape) == 2:
+        singular = singular_values(vectors, (shape[0], shape[1]))
+        return {
             "effective_rank": effective_rank(singular),
             "nuclear_norm": singular.sum(-1),
             "singular_value": singular,
         }
-    spectra = [_unfolded_singular_values(vectors, task.shape, mode) for mode in range(len(task.shape))]
-    longest = max(each.shape[1] for each in spectra)
-    return known | {
-        "effective_rank": torch.stack([effective_rank(each) for each in spectra]).mean(0),
-        "nuclear_norm": torch.stack([each.sum(-1) for each in spectra]).mean(0),
-        "mode_singular_value": torch.stack([pad(each, (0, longest - each.shape[1])) for each in spectra], dim=1),
+    modes = [_unfolded_singular_values(vectors, shape, mode) for mode in range(len(shape))]
+    longest = max(each.shape[1] for each in modes)
+    return {
+        "effective_rank": torch.stack([effective_rank(each) for each in modes]).mean(0),
+        "nuclear_norm": torch.stack([each.sum(-1) for each in modes]).mean(0),
+        "mode_singular_value": torch.stack([pad(each, (0, longest - each.shape[1])) for each in modes], dim=1),
     }
 
 

@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float, Int
 
-from bayesgc.task import DenseMeasurements, Measurements, ObservedCells, Task
+from bayesgc.task.array.array import ArrayTask
+from bayesgc.task.array.measurements import DenseMeasurements, Measurements, ObservedCells
 
 _ROUNDING = 1e-12  # relative misfit that float64 arithmetic leaves in consistent equations, with room to spare
 
@@ -46,7 +47,7 @@ class BestFits:
 
 
 @lru_cache(maxsize=1)
-def best_fits(task: Task) -> BestFits:
+def best_fits(task: ArrayTask) -> BestFits:
     """The best fits of ``task`` in float64; linear in the number of cells where single cells were observed."""
     targets = np.asarray(task.targets, dtype=np.float64)
     if isinstance(task.measurements, ObservedCells):

@@ -13,8 +13,9 @@ import torch
 from jaxtyping import Float
 from scipy.optimize import brentq
 
-from bayesgc.inference.affine import BestFits, best_fits
-from bayesgc.task import DenseMeasurements, Task
+from bayesgc.task.array.affine import BestFits, best_fits
+from bayesgc.task.array.array import ArrayTask
+from bayesgc.task.array.measurements import DenseMeasurements
 from bayesgc.validate import InputError
 
 _MARGIN = 1e-9  # relative; a bound that rounding could have lifted over the threshold proves nothing
@@ -23,7 +24,7 @@ _SHARE = 0.1  # of the log volume's error: half the rank for each relative error
 _STEPS = 10.0  # roundings of a residual in the radius of the ball of fits, lest its volume be that of a grid
 
 
-def infeasible(task: Task, eps: float, *, normalize: bool) -> bool:
+def infeasible(task: ArrayTask, eps: float, *, normalize: bool) -> bool:
     """Whether provably no matrix has L_train < ``eps`` (L_train = 0 where ``eps`` is 0)."""
     least = least_train_loss(task, normalize=normalize)
     if eps == 0.0:
@@ -71,7 +72,7 @@ class Resolution:
         )
 
 
-def resolution(task: Task, *, normalize: bool) -> Resolution:
+def resolution(task: ArrayTask, *, normalize: bool) -> Resolution:
     """How finely training losses of ``task`` can be told apart, for matrices as in `least_train_loss`."""
     norm = 1.0 if normalize else float(np.linalg.norm(best_fits(task).point))
     measurements = task.measurements
@@ -82,7 +83,7 @@ def resolution(task: Task, *, normalize: bool) -> Resolution:
     return Resolution(least_train_loss(task, normalize=normalize), size, measurements.rank)
 
 
-def least_train_loss(task: Task, *, normalize: bool) -> float:
+def least_train_loss(task: ArrayTask, *, normalize: bool) -> float:
     """The least L_train over all matrices, or over the unit sphere ‖W‖_F = 1 with ``normalize``.
 
     A model of limited width reaches low ranks only and may do worse, so the value is a lower bound for every model and

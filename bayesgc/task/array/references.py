@@ -10,13 +10,15 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from bayesgc.inference.affine import BestFits, best_fits
-from bayesgc.inference.nuclear import minimum_nuclear_norm
-from bayesgc.inference.records import Reference
-from bayesgc.task import Task
+from bayesgc.task.array.affine import BestFits, best_fits
+from bayesgc.task.array.array import ArrayTask
+from bayesgc.task.array.nuclear import minimum_nuclear_norm
+from bayesgc.task.task import Reference
 
 
-def reference_points(task: Task, *, normalize: bool, stop: Callable[[], bool] = lambda: False) -> dict[str, Reference]:
+def reference_points(
+    task: ArrayTask, *, normalize: bool, stop: Callable[[], bool] = lambda: False
+) -> dict[str, Reference]:
     """The reference points of ``task`` by name, in float64.
 
     ``zero``, ``least_squares`` (of minimum norm) and ``nuclear_norm`` (of a tensor, the mean over its unfoldings) are
@@ -35,7 +37,7 @@ def reference_points(task: Task, *, normalize: bool, stop: Callable[[], bool] = 
     return points
 
 
-def chance_level(task: Task, fits: BestFits) -> Reference | None:
+def chance_level(task: ArrayTask, fits: BestFits) -> Reference | None:
     """E[L_gen] = (ρ² + ‖b‖²)/|B| under the uniform law on the unit sphere given L_train = 0.
 
     ρ² = 1 − yᵀ(A Aᵀ)⁺y is what the least-squares fit leaves of the unit length, and b = B vec W*; the free part of
@@ -48,7 +50,7 @@ def chance_level(task: Task, fits: BestFits) -> Reference | None:
     return Reference(None, 0.0, left / task.held_out.count + task.zero_gen_loss)
 
 
-def why_no_chance(task: Task, *, normalize: bool) -> str:
+def why_no_chance(task: ArrayTask, *, normalize: bool) -> str:
     """Why `reference_points` has no chance level for a task for which it has none."""
     if not normalize:
         return "the model is not normalised"
@@ -59,7 +61,7 @@ def why_no_chance(task: Task, *, normalize: bool) -> str:
     return "no array of norm 1 fits exactly"
 
 
-def _nuclear_norm_point(task: Task, stop: Callable[[], bool]) -> Reference:
+def _nuclear_norm_point(task: ArrayTask, stop: Callable[[], bool]) -> Reference:
     fit = minimum_nuclear_norm(task, stop=stop)
     point = _reference(task, fit.end_to_end)
     if not fit.converged and stop():
@@ -74,7 +76,7 @@ def _nuclear_norm_point(task: Task, stop: Callable[[], bool]) -> Reference:
     return point
 
 
-def _reference(task: Task, matrix: Float[np.ndarray, "*shape"]) -> Reference:
+def _reference(task: ArrayTask, matrix: Float[np.ndarray, "*shape"]) -> Reference:
     vectors = torch.from_numpy(np.array(matrix, dtype=np.float64).reshape(-1, 1))
     gen_loss = task.gen_loss(vectors)
     return Reference(matrix, float(task.train_loss(vectors)), None if gen_loss is None else float(gen_loss))

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from bayesgc.task import DenseMeasurements, ObservedCells, Task, Units, completion, sensing
+from bayesgc.task import ArrayTask, DenseMeasurements, ObservedCells, Units, completion, sensing
 from bayesgc.validate import InputError
 
 TASKS = [sensing(4, 6, 2, seed=3), completion(6, 4, 2, seed=3), sensing(1, 7), completion(5, 5)]
 
 
-def draws(task: Task, count: int = 6, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+def draws(task: ArrayTask, count: int = 6, dtype: torch.dtype = torch.float64) -> torch.Tensor:
     entries = task.measurements.entries
     return torch.randn(entries, count, dtype=dtype, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_losses_follow_their_definitions(task: Task) -> None:
+def test_losses_follow_their_definitions(task: ArrayTask) -> None:
     vectors = draws(task)
     arrays = vectors.T.reshape(-1, *task.shape).numpy()
     stack = task.measurements.dense().reshape(-1, *task.shape)
@@ -33,7 +33,7 @@ def test_losses_follow_their_definitions(task: Task) -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_reference_losses_are_those_of_the_zero_and_the_true_matrix(task: Task) -> None:
+def test_reference_losses_are_those_of_the_zero_and_the_true_matrix(task: ArrayTask) -> None:
     zero = torch.zeros(task.measurements.entries, 1, dtype=torch.float64)
     assert task.zero_train_loss == pytest.approx(float(task.train_loss(zero)), rel=1e-12)
     assert task.zero_gen_loss == pytest.approx(float(task.gen_loss(zero)), rel=1e-12)
@@ -50,7 +50,7 @@ def test_observed_and_held_out_parts_add_up_to_the_error() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_adjoint_gives_the_gradient_of_the_training_loss(task: Task) -> None:
+def test_the_adjoint_gives_the_gradient_of_the_training_loss(task: ArrayTask) -> None:
     vectors = draws(task).requires_grad_()
     task.train_loss(vectors).sum().backward()
     residual = task.measurements.apply(vectors.detach()) - torch.tensor(task.targets)[:, None]
@@ -94,7 +94,7 @@ def test_arrays_of_any_order() -> None:
     truth = generator.standard_normal((2, 3, 4))
     matrix = generator.standard_normal((9, 24))
     measurements = DenseMeasurements((2, 3, 4), matrix)
-    task = Task("data", (2, 3, 4), measurements, matrix @ truth.ravel(), truth, dims=("a", "b", "c"))
+    task = ArrayTask("data", (2, 3, 4), measurements, matrix @ truth.ravel(), truth, dims=("a", "b", "c"))
     vectors = draws(task, 2)
     assert task.gen_loss(vectors).shape == (2,)
     assert task.held_out.count == 15
@@ -132,7 +132,7 @@ def test_parts_that_do_not_fit_together_are_refused(change: dict, message: str) 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("task", TASKS)
-def test_losses_agree_on_an_accelerator(task: Task) -> None:
+def test_losses_agree_on_an_accelerator(task: ArrayTask) -> None:
     vectors = draws(task, dtype=torch.float32)
     device = torch.accelerator.current_accelerator()
     for loss in (task.train_loss, task.gen_loss, task.error):
@@ -142,6 +142,6 @@ def test_losses_agree_on_an_accelerator(task: Task) -> None:
 
 
 def test_single_cells_stay_in_the_order_of_their_targets() -> None:
-    task = Task("data", (2, 2), ObservedCells((2, 2), np.array([3, 0])), np.array([30.0, 0.0]))
+    task = ArrayTask("data", (2, 2), ObservedCells((2, 2), np.array([3, 0])), np.array([30.0, 0.0]))
     vectors = torch.tensor([[0.0], [5.0], [6.0], [30.0]])
     assert float(task.train_loss(vectors)) == 0.0

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from bayesgc.task.measurements import ObservedCells
-from bayesgc.task.task import Task, Units
+from bayesgc.task.array.array import ArrayTask, Units
+from bayesgc.task.array.measurements import ObservedCells
 from bayesgc.validate import InputError
 
 # As cells are compared in lower case, NA, NaN and N/A are among them.
@@ -35,7 +35,9 @@ class _Line:
     cells: list[str]
 
 
-def read_table(file: Path, *, standardize: bool = True, index: bool | None = None, header: bool | None = None) -> Task:
+def read_table(
+    file: Path, *, standardize: bool = True, index: bool | None = None, header: bool | None = None
+) -> ArrayTask:
     """The task of predicting the unobserved cells of a table in comma-separated text.
 
     Args:
@@ -69,14 +71,14 @@ def read_table(file: Path, *, standardize: bool = True, index: bool | None = Non
     return _task(values, labels | ({"col": columns} if named else {}), description | _repeated(rows, labelled))
 
 
-def _task(values: Float[np.ndarray, "rows cols"], coords: dict[str, list[str]], description: Description) -> Task:
+def _task(values: Float[np.ndarray, "rows cols"], coords: dict[str, list[str]], description: Description) -> ArrayTask:
     units = standardization(values) if description["standardize"] else None
     observed = np.flatnonzero(~np.isnan(values))
     targets = (values if units is None else units.from_units(values)).ravel()[observed]
     if units is not None and not targets.any():
         raise InputError("every column is constant, so nothing is left to fit once it is centred; do not standardize.")
     measurements = ObservedCells(values.shape, observed)
-    return Task("data", values.shape, measurements, targets, description=description, coords=coords, units=units)
+    return ArrayTask("data", values.shape, measurements, targets, description=description, coords=coords, units=units)
 
 
 def standardization(values: Float[np.ndarray, "rows cols"]) -> Units:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from bayesgc.task.measurements import DenseMeasurements, Measurements, ObservedCells
-from bayesgc.task.task import Task, dimension_names
+from bayesgc.task.array.array import ArrayTask, dimension_names
+from bayesgc.task.array.measurements import DenseMeasurements, Measurements, ObservedCells
 from bayesgc.validate import InputError, integer_in, positive_integer
 
 # Stream constants. SeedSequence pads with zeros, so that a stream numbered 0 would be no stream of its own.
@@ -26,7 +26,7 @@ def sensing(
     seed: int = 0,
     *,
     shape: Sequence[int] | None = None,
-) -> Task:
+) -> ArrayTask:
     """Sensing of a random array of the given rank and norm 1 by Gaussian arrays, each scaled to norm 1.
 
     A matrix of ``rows`` and ``cols`` (5 by default), or with ``shape`` an array of any order from 2: a sum of ``rank``
@@ -48,7 +48,7 @@ def completion(
     seed: int = 0,
     *,
     shape: Sequence[int] | None = None,
-) -> Task:
+) -> ArrayTask:
     """Completion of a random array of the given rank and norm 1 from distinct cells, chosen uniformly.
 
     The arguments are those of :func:`sensing`, and so is the truth. With the same seed and size, the cells of fewer
@@ -110,6 +110,6 @@ def _task(
     targets: Float[np.ndarray, " n"],
     rank: int,
     seed: int,
-) -> Task:
+) -> ArrayTask:
     dims = dimension_names(truth.ndim)
-    return Task(kind, measurements.shape, measurements, targets, truth, {"rank": rank, "seed": seed}, dims)
+    return ArrayTask(kind, measurements.shape, measurements, targets, truth, {"rank": rank, "seed": seed}, dims)

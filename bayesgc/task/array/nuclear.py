@@ -19,8 +19,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float
 
-from bayesgc.inference.affine import BestFits, best_fits
-from bayesgc.task import Task
+from bayesgc.task.array.affine import BestFits, best_fits
+from bayesgc.task.array.array import ArrayTask
 from bayesgc.validate import positive_integer
 
 _THRESHOLD = 0.3  # of the least-squares fit's largest singular value; best or near it from 3×5 to 200×150
@@ -48,7 +48,7 @@ class NuclearFit:
 
 
 def minimum_nuclear_norm(
-    task: Task,
+    task: ArrayTask,
     *,
     tolerance: float = 1e-9,
     max_iterations: int | None = None,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayesgc.inference.references import reference_points, why_no_chance
-from bayesgc.task import DenseMeasurements, ObservedCells, Task, completion, sensing
+from bayesgc.task import ArrayTask, DenseMeasurements, ObservedCells, completion, sensing
+from bayesgc.task.array.references import reference_points, why_no_chance
 
 
 def dependent_task():
@@ -16,7 +16,7 @@ def dependent_task():
     truth /= np.linalg.norm(truth)
     matrix = rng.normal(size=(4, 12))
     matrix = np.concatenate([matrix, matrix[:1] + matrix[2:3]])
-    return Task("data", (3, 4), DenseMeasurements((3, 4), matrix), matrix @ truth.ravel(), truth)
+    return ArrayTask("data", (3, 4), DenseMeasurements((3, 4), matrix), matrix @ truth.ravel(), truth)
 
 
 TASKS = {"sensing": sensing(3, 5, 1, 9, seed=1), "completion": completion(4, 3, 2, 7, seed=2), "data": dependent_task()}
@@ -26,16 +26,16 @@ TASKS = {"sensing": sensing(3, 5, 1, 9, seed=1), "completion": completion(4, 3, 
 def test_points_and_their_losses(task):
     points = reference_points(task, normalize=True)
     assert list(points) == ["zero", "least_squares", "nuclear_norm", "chance"]
-    assert points["zero"].train_loss == pytest.approx(task.zero_train_loss)
-    assert points["zero"].gen_loss == pytest.approx(task.zero_gen_loss)
+    assert points["zero"].fit == pytest.approx(task.zero_train_loss)
+    assert points["zero"].primary == pytest.approx(task.zero_gen_loss)
     expected = np.linalg.pinv(task.measurements.dense()) @ task.targets
-    assert np.allclose(points["least_squares"].end_to_end, expected.reshape(task.shape), atol=1e-12)
+    assert np.allclose(points["least_squares"].output, expected.reshape(task.shape), atol=1e-12)
     # The least-squares fit has no part off the measurements, so it predicts zero there.
-    assert points["least_squares"].gen_loss == pytest.approx(task.zero_gen_loss, rel=1e-10)
+    assert points["least_squares"].primary == pytest.approx(task.zero_gen_loss, rel=1e-10)
     for name in ("least_squares", "nuclear_norm"):
-        assert points[name].end_to_end.shape == task.shape
-        assert points[name].train_loss < 1e-20
-    norms = {name: np.linalg.norm(points[name].end_to_end, "nuc") for name in ("least_squares", "nuclear_norm")}
+        assert points[name].output.shape == task.shape
+        assert points[name].fit < 1e-20
+    norms = {name: np.linalg.norm(points[name].output, "nuc") for name in ("least_squares", "nuclear_norm")}
     assert norms["nuclear_norm"] < norms["least_squares"]
 
 
@@ -52,11 +52,11 @@ def test_chance_level_by_simulation(task):
     chance = reference_points(task, normalize=True)["chance"]
     error = losses.std() / np.sqrt(len(losses))
     assert np.allclose(draws @ A.T, task.targets)
-    assert abs(losses.mean() - chance.gen_loss) < 4 * error
+    assert abs(losses.mean() - chance.primary) < 4 * error
     # Negative control: the level of the unconditioned sphere is told apart.
     assert abs(losses.mean() - (1 / 12 + task.zero_gen_loss)) > 4 * error
-    assert chance.train_loss == 0.0
-    assert chance.end_to_end is None
+    assert chance.fit == 0.0
+    assert chance.output is None
 
 
 def test_chance_level_of_noiseless_unit_truth():
@@ -64,16 +64,18 @@ def test_chance_level_of_noiseless_unit_truth():
     task = sensing(5, 5, 1, 15, seed=0)
     point = np.linalg.pinv(task.measurements.dense()) @ task.targets
     expected = 2 * (1 - point @ point) / 10
-    assert reference_points(task, normalize=True)["chance"].gen_loss == pytest.approx(expected, rel=1e-10)
+    assert reference_points(task, normalize=True)["chance"].primary == pytest.approx(expected, rel=1e-10)
 
 
 def test_chance_is_absent_where_it_does_not_exist():
     task = TASKS["sensing"]
-    too_long = Task("data", task.shape, task.measurements, task.targets * 10, task.truth)
-    unknown = Task("data", task.shape, task.measurements, task.targets)
+    too_long = ArrayTask("data", task.shape, task.measurements, task.targets * 10, task.truth)
+    unknown = ArrayTask("data", task.shape, task.measurements, task.targets)
     determined = completion(3, 2, 1, 6, seed=0)
     dependent = TASKS["data"]
-    inconsistent = Task("data", (3, 4), dependent.measurements, dependent.targets + np.arange(5) / 10, dependent.truth)
+    inconsistent = ArrayTask(
+        "data", (3, 4), dependent.measurements, dependent.targets + np.arange(5) / 10, dependent.truth
+    )
     reasons = {
         "no array of norm 1 fits exactly": (too_long, inconsistent),
         "the truth is unknown": (unknown,),
@@ -89,25 +91,25 @@ def test_chance_is_absent_where_it_does_not_exist():
 
 def test_unknown_truth_leaves_training_losses():
     task = TASKS["completion"]
-    points = reference_points(Task("data", task.shape, task.measurements, task.targets), normalize=False)
-    assert all(point.gen_loss is None for point in points.values())
-    assert points["zero"].train_loss == pytest.approx(np.mean(task.targets**2))
+    points = reference_points(ArrayTask("data", task.shape, task.measurements, task.targets), normalize=False)
+    assert all(point.primary is None for point in points.values())
+    assert points["zero"].fit == pytest.approx(np.mean(task.targets**2))
 
 
 def test_tensors_have_the_same_points():
     cells = ObservedCells((2, 3, 2), np.arange(0, 12, 2))
-    task = Task("data", (2, 3, 2), cells, np.arange(6.0), np.ones((2, 3, 2)), dims=("a", "b", "c"))
+    task = ArrayTask("data", (2, 3, 2), cells, np.arange(6.0), np.ones((2, 3, 2)), dims=("a", "b", "c"))
     points = reference_points(task, normalize=False)
     assert list(points) == ["zero", "least_squares", "nuclear_norm"]
-    assert points["nuclear_norm"].end_to_end.shape == (2, 3, 2)
-    assert points["nuclear_norm"].train_loss < 1e-20
-    assert points["least_squares"].end_to_end.shape == (2, 3, 2)
-    assert points["least_squares"].gen_loss == pytest.approx(1.0)
+    assert points["nuclear_norm"].output.shape == (2, 3, 2)
+    assert points["nuclear_norm"].fit < 1e-20
+    assert points["least_squares"].output.shape == (2, 3, 2)
+    assert points["least_squares"].primary == pytest.approx(1.0)
 
 
 def test_inconclusive_nuclear_norm_warns(monkeypatch):
-    monkeypatch.setattr("bayesgc.inference.nuclear._STEPS", 1)
-    monkeypatch.setattr("bayesgc.inference.nuclear._WORK", 1)
+    monkeypatch.setattr("bayesgc.task.array.nuclear._STEPS", 1)
+    monkeypatch.setattr("bayesgc.task.array.nuclear._WORK", 1)
     task = completion(30, 20, 5, 150, seed=0)
     with pytest.warns(RuntimeWarning, match="stopped after 100 steps"):
         reference_points(task, normalize=False)

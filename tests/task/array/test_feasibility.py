@@ -11,14 +11,14 @@ import torch
 from scipy.optimize import minimize
 
 from bayesgc.api import infer
-from bayesgc.inference.feasibility import infeasible, least_train_loss, resolution
 from bayesgc.models import MatrixFactorization
-from bayesgc.task import DenseMeasurements, ObservedCells, Task, completion, sensing
+from bayesgc.task import ArrayTask, DenseMeasurements, ObservedCells, completion, sensing
+from bayesgc.task.array.feasibility import infeasible, least_train_loss, resolution
 from bayesgc.validate import InputError
 
 
 def data(matrix, targets, shape):
-    return Task("data", shape, DenseMeasurements(shape, np.asarray(matrix, float)), np.asarray(targets, float))
+    return ArrayTask("data", shape, DenseMeasurements(shape, np.asarray(matrix, float)), np.asarray(targets, float))
 
 
 def loss_on_sphere(task, vector):
@@ -111,7 +111,7 @@ def test_no_target_at_all():
     ],
 )
 def test_observed_cells_have_a_closed_form(cells, targets, expected):
-    task = Task("completion", (2, 3), ObservedCells((2, 3), np.array(cells)), np.array(targets))
+    task = ArrayTask("completion", (2, 3), ObservedCells((2, 3), np.array(cells)), np.array(targets))
     dense = data(np.eye(6)[cells], targets, (2, 3))
     assert least_train_loss(task, normalize=True) == pytest.approx(expected, rel=1e-12, abs=1e-15)
     assert least_train_loss(dense, normalize=True) == pytest.approx(expected, rel=1e-12, abs=1e-15)
@@ -121,7 +121,7 @@ def test_large_tables_are_cheap():
     # A dense matrix of these measurements would hold 5.4e9 numbers.
     rng = np.random.default_rng(0)
     cells = rng.choice(90_000, size=60_000, replace=False)
-    task = Task("completion", (300, 300), ObservedCells((300, 300), cells), rng.normal(size=60_000))
+    task = ArrayTask("completion", (300, 300), ObservedCells((300, 300), cells), rng.normal(size=60_000))
     norm = np.linalg.norm(task.targets)
     assert least_train_loss(task, normalize=True) == pytest.approx((norm - 1) ** 2 / 60_000, rel=1e-9)
 
@@ -139,7 +139,7 @@ def test_fully_observed_unit_truth_is_feasible_at_zero():
     # Its norm is one but for rounding, which must not count as a proof.
     assert not any(infeasible(completion(5, 4, 1, 20, seed=seed), 0.0, normalize=True) for seed in range(20))
     longer = completion(5, 4, 1, 20, seed=0)
-    longer = Task("data", longer.shape, longer.measurements, longer.targets * 1.001)
+    longer = ArrayTask("data", longer.shape, longer.measurements, longer.targets * 1.001)
     assert infeasible(longer, 0.0, normalize=True)
 
 

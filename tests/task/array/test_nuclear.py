@@ -6,8 +6,8 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
-from bayesgc.inference.nuclear import minimum_nuclear_norm
-from bayesgc.task import DenseMeasurements, ObservedCells, Task, completion, sensing
+from bayesgc.task import ArrayTask, DenseMeasurements, ObservedCells, completion, sensing
+from bayesgc.task.array.nuclear import minimum_nuclear_norm
 from bayesgc.validate import InputError
 
 
@@ -59,7 +59,7 @@ def test_certificate_proves_the_minimum(make, seed):
 
 def test_everything_observed_returns_the_matrix():
     truth = np.outer([1.0, -2.0, 0.5], [3.0, 1.0])
-    task = Task("completion", (3, 2), ObservedCells((3, 2), np.arange(6)), truth.ravel(), truth)
+    task = ArrayTask("completion", (3, 2), ObservedCells((3, 2), np.arange(6)), truth.ravel(), truth)
     fit = minimum_nuclear_norm(task)
     assert fit.converged
     assert fit.iterations == 0
@@ -68,7 +68,7 @@ def test_everything_observed_returns_the_matrix():
 
 def test_one_missing_cell_of_a_diagonal_block():
     # ‖[[a, b], [c, x]]‖_*² = a² + b² + c² + x² + 2|ax − bc|: at a=2, b=c=1 least at x = bc/a.
-    task = Task("completion", (2, 2), ObservedCells((2, 2), np.arange(3)), np.array([2.0, 1.0, 1.0]))
+    task = ArrayTask("completion", (2, 2), ObservedCells((2, 2), np.arange(3)), np.array([2.0, 1.0, 1.0]))
     assert minimum_nuclear_norm(task).end_to_end[1, 1] == pytest.approx(0.5, abs=1e-4)
 
 
@@ -84,23 +84,23 @@ def test_inconsistent_and_dependent_measurements_use_the_least_squares_fit():
     rows = rng.normal(size=(6, 12))
     matrix = np.concatenate([rows, rows[:2] + rows[2:4]])
     targets = rng.normal(size=8)
-    fit = minimum_nuclear_norm(Task("data", (4, 3), DenseMeasurements((4, 3), matrix), targets))
+    fit = minimum_nuclear_norm(ArrayTask("data", (4, 3), DenseMeasurements((4, 3), matrix), targets))
     nearest = matrix @ np.linalg.pinv(matrix) @ targets
-    consistent = Task("data", (4, 3), DenseMeasurements((4, 3), rows), nearest[:6])
+    consistent = ArrayTask("data", (4, 3), DenseMeasurements((4, 3), rows), nearest[:6])
     assert fit.converged
     assert np.allclose(matrix @ fit.end_to_end.ravel(), nearest, atol=1e-12)
     assert nuclear_norm(fit.end_to_end) == pytest.approx(convex_twin(consistent), rel=1e-6)
 
 
 def test_zero_targets_give_zero():
-    fit = minimum_nuclear_norm(Task("completion", (2, 3), ObservedCells((2, 3), np.array([1, 4])), np.zeros(2)))
+    fit = minimum_nuclear_norm(ArrayTask("completion", (2, 3), ObservedCells((2, 3), np.array([1, 4])), np.zeros(2)))
     assert fit.converged
     assert not fit.end_to_end.any()
 
 
 def test_scale_does_not_matter():
     task = TASKS["sensing"]
-    scaled = Task("data", task.shape, task.measurements, task.targets * 1e6)
+    scaled = ArrayTask("data", task.shape, task.measurements, task.targets * 1e6)
     assert np.allclose(minimum_nuclear_norm(scaled).end_to_end, 1e6 * minimum_nuclear_norm(task).end_to_end, rtol=1e-4)
 
 

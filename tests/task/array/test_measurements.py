@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from bayesgc.task import DenseMeasurements, Measurements, ObservedCells, Task
+from bayesgc.task import ArrayTask, DenseMeasurements, Measurements, ObservedCells
 from bayesgc.validate import InputError
 
 SHAPE = (2, 3, 4)
@@ -79,7 +79,7 @@ def test_many_cells_never_become_a_matrix() -> None:
     shape, count = (400, 100), 24_000
     observed = ObservedCells(shape, np.random.default_rng(0).permutation(40_000)[:count])
     tracemalloc.start()
-    task = Task("data", shape, observed, np.ones(count), np.ones(shape))
+    task = ArrayTask("data", shape, observed, np.ones(count), np.ones(shape))
     vectors = torch.ones(40_000, 2)
     losses = task.train_loss(vectors), task.gen_loss(vectors), task.measurements.adjoint(torch.ones(count, 2))
     peak = tracemalloc.get_traced_memory()[1]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bayesgc.task import ObservedCells, Task, load
+from bayesgc.task import ArrayTask, ObservedCells, load
 from bayesgc.validate import InputError
 
 LABELLED = "name,height,weight\nann,1.5,50\nbob,,70\ncem,1.9,NA\n"
@@ -20,11 +20,11 @@ def write(folder: Path, text: str | bytes) -> Path:
     return path
 
 
-def read(folder: Path, text: str | bytes, **options: Any) -> Task:
+def read(folder: Path, text: str | bytes, **options: Any) -> ArrayTask:
     return load(write(folder, text), **options)
 
 
-def in_units(task: Task) -> np.ndarray:
+def in_units(task: ArrayTask) -> np.ndarray:
     """The observed cells of a task in the table's units, NaN elsewhere."""
     table = np.full(task.shape, np.nan)
     table.flat[task.measurements.cells] = task.targets

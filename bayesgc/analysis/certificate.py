@@ -1,0 +1,73 @@
+"""A certificate: an upper bound on the mean test error of weights that merely fit, from their prior volume.
+
+Given at most K training errors, Guess & Check is the Gibbs posterior that is the prior restricted to fits, so its
+Kullback–Leibler divergence from the prior is −log P(fit), exactly. The PAC-Bayes bound of Seeger (2002) and Maurer
+(2004) then says that with probability 1 − δ over the training set, of n ≥ 8 examples,
+kl(training error ‖ test error) ≤ (−log P(fit) + ln(2√n/δ)) / n, for the mean errors of the posterior.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from scipy.optimize import brentq
+
+Json = dict[str, Any]
+
+DELTA = 0.05
+FEWEST = 8
+"""Examples from which on the bound holds."""
+CONDITIONS = (
+    "the training set is an independent sample of what is tested on",
+    "prior and preparation of the inputs were chosen without looking at it",
+    "log P(fit) is not below the lower end of its 95 % interval",
+)
+
+
+def certificate(result: Json) -> tuple[Json | None, str | None]:
+    """The bound that holds for a result, or why there is none."""
+    reason = why_no_certificate(result)
+    if reason is not None:
+        return None, reason
+    examples = result["task"]["examples"]
+    train = result["posterior"]["train_errors"]["mean"] / examples
+    bound = largest_test_error(-result["log_volume"]["ci95"][0], train, examples)
+    return {"bound": bound, "delta": DELTA, "conditions": list(CONDITIONS)}, None
+
+
+def why_no_certificate(result: Json) -> str | None:
+    """Why there is no certificate for a result; None where there is one."""
+    task, volume = result["task"], result["log_volume"]
+    if task["kind"] != "classification":
+        return "it is for classes"
+    if task["fit"] != "errors":
+        return "it is for the fit 'errors'"
+    if not task["independent"]:
+        return "the training set is no independent sample"
+    if "preparation" in task:
+        return f"{task['preparation']}, which the prior must not look at"
+    if task["examples"] < FEWEST:
+        return f"it holds from {FEWEST} training examples on"
+    if result["posterior"] is None or volume is None or volume["ci95"][0] is None:
+        return "nothing fitted, so the volume has no lower bound"
+    return None
+
+
+def largest_test_error(divergence: float, train_error: float, examples: int, delta: float = DELTA) -> float:
+    """The largest test error that the bound allows, at least ``train_error`` and at most 1.
+
+    ``divergence`` is −log P(fit) in nats; ``train_error`` the mean share of training labels that are wrong.
+    """
+    room = (divergence + math.log(2 * math.sqrt(examples) / delta)) / examples
+    if train_error == 0:
+        return -math.expm1(-room)
+    top = 1 - 1e-15
+    if _divergence(train_error, top) <= room:
+        return 1.0
+    return float(brentq(lambda risk: _divergence(train_error, risk) - room, train_error, top, xtol=1e-12))
+
+
+def _divergence(one: float, other: float) -> float:
+    """kl(p ‖ q) of two coins, in nats."""
+    return one * math.log(one / other) + (1 - one) * math.log((1 - one) / (1 - other))

@@ -1,0 +1,267 @@
+"""Stochastic gradient descent on labelled examples: a network as it is usually trained, all starts in one batch.
+
+What is looked at while it runs are the training labels alone: it stops by the training loss, and no start, epoch or
+rate is chosen by anything else. Starts that do not come to fit are counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from bayesgc.inference.control import Control, Progress, one_thread_each
+from bayesgc.inference.criterion import Criterion
+from bayesgc.inference.optimizers import OPTIMIZERS
+from bayesgc.inference.records import Descent, Passage
+from bayesgc.inference.streams import Stream, generator
+from bayesgc.models.program import Trainable
+from bayesgc.task import Inputs, LabelledTask
+from bayesgc.validate import InputError, one_of, positive_integer, real_in
+
+STARTS = {
+    "kaiming": "uniform on ±√(6/fan-in), biases zero (He et al. 2015)",
+    "prior": "the prior's own draws",
+}
+SGD_OPTIMIZERS = ("gd", "momentum", "adam")
+_EXPLODED = 10.0
+"""A start has diverged when its loss ends this many times above that of a network that knows nothing."""
+MOST_WEIGHTS = 2**27
+"""Weights × restarts held at once; with gradients and the optimizer's state some 2 GiB in float32."""
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Gradient descent in small batches from many starts.
+
+    The defaults are the protocol of Peleg and Hein 2024 (Kaiming start, batches of 2, learning rate 0.01), but for the
+    number of epochs: 60 there.
+
+    Args:
+        optimizer: ``gd`` (plain), ``momentum`` (heavy ball) or ``adam``.
+        lr: step size.
+        momentum: heavy-ball factor for ``gd`` and ``momentum``; None for the optimizer's own.
+        batch: examples in a batch, drawn anew in each epoch without replacement; None for all of them.
+        epochs: most passes over the examples.
+        init: ``kaiming`` or ``prior``.
+        tol: a start that fits stops at this training loss relative to that of a network that knows nothing; 0 turns
+            early stopping off.
+        restarts: independent starts.
+    """
+
+    optimizer: str = "gd"
+    lr: float = 1e-2
+    momentum: float | None = None
+    batch: int | None = 2
+    epochs: int = 1000
+    init: str = "kaiming"
+    tol: float = 1e-2
+    restarts: int = 32
+    name: ClassVar[str] = "sgd"
+
+    def __post_init__(self) -> None:
+        one_of("gd optimizer", self.optimizer, SGD_OPTIMIZERS)
+        one_of("gd init", self.init, STARTS)
+        real_in("gd learning rate", self.lr, 0, open_low=True)
+        real_in("gd tolerance", self.tol, 0)
+        positive_integer("restarts", self.restarts)
+        positive_integer("gd epochs", self.epochs)
+        if self.batch is not None:
+            positive_integer("gd batch", self.batch)
+        if self.momentum is not None:
+            real_in("gd momentum", self.momentum, 0, 0.9999)
+            if self.optimizer == "adam" and self.momentum:
+                raise InputError("gd momentum does not apply to adam, which has its own; leave it out.")
+
+    def run(
+        self,
+        model: Trainable,
+        criterion: Criterion,
+        seed: int,
+        control: Control,
+        thresholds: Sequence[float] = (),
+    ) -> Descent:
+        """Train from every start; a start is converged where it ends within the fit.
+
+        Its end is where it fits at its tolerance, or after all epochs; what is known at equal fit is its state at the
+        first look at which it fitted. It is looked at after each epoch. ``thresholds`` are not looked at.
+
+        Raises:
+            InputError: where the weights of all starts would not fit into memory.
+        """
+        task = criterion.task
+        if not isinstance(task, LabelledTask):
+            raise InputError(
+                "stochastic gradient descent is for labelled examples; for arrays give GradientDescent(…)."
+            )
+        weights = self.restarts * sum(math.prod(size) for size in model.layer_shapes(task.inputs))
+        if weights > MOST_WEIGHTS:
+            fewer = max(1, MOST_WEIGHTS * self.restarts // weights)
+            raise InputError(
+                f"{weights:.3g} weights of {self.restarts} restarts would not fit into memory; --restarts {fewer}."
+            )
+        with torch.no_grad(), one_thread_each():
+            training = _Training.of(self, model, task, criterion, seed)
+            training.run(control)
+            return training.record(control)
+
+
+@dataclass
+class _Training:
+    """All starts: their weights, and where each first fitted and where it ended."""
+
+    method: SGD
+    model: Trainable
+    task: LabelledTask
+    eps: float
+    sources: list[torch.Generator]
+    flat: Float[Tensor, "start weight"]
+    x: Float[Tensor, "example feature"]
+    y: Tensor
+    first: Float[Tensor, "start weight"]
+    reached: Bool[Tensor, " start"]
+    passed: Int[Tensor, " start"]
+    steps: Int[Tensor, " start"]
+    going: Bool[Tensor, " start"]
+    loss: Float[Tensor, " start"]
+    trace: dict[int, Float[Tensor, " start"]]
+
+    @classmethod
+    def of(cls, method: SGD, model: Trainable, task: LabelledTask, criterion: Criterion, seed: int) -> _Training:
+        """At the start."""
+        device, dtype, starts = criterion.device, criterion.dtype, method.restarts
+        sources = [generator(seed, Stream.DESCENT, start, device) for start in range(starts)]
+        flat = torch.stack([_start(method, model, task.inputs, each, device, dtype) for each in sources])
+        x = torch.as_tensor(task.inputs.flat_train.T, dtype=dtype, device=device)
+        y = torch.as_tensor(task.labels, device=device)
+        none = torch.full((starts,), -1, device=device)
+        no = torch.zeros(starts, dtype=torch.bool, device=device)
+        unknown = torch.full((starts,), torch.nan, dtype=dtype, device=device)
+        return cls(
+            method, model, task, criterion.eps, sources, flat, x, y, torch.full_like(flat, torch.nan), no, none.clone(),
+            none.clone(), ~no, unknown, {},
+        )  # fmt: skip
+
+    def run(self, control: Control) -> None:
+        """Epoch after epoch, until all starts are at their end."""
+        method, count = self.method, len(self.x)
+        batch = min(method.batch or count, count)
+        momentum = OPTIMIZERS[method.optimizer].momentum if method.momentum is None else method.momentum
+        rule = OPTIMIZERS[method.optimizer].build(method.lr, float(momentum), self.flat)
+        step = 0
+        self._look(step)
+        for epoch in range(method.epochs):
+            if not bool(self.going.any()) or control.out_of_time():
+                break
+            order = torch.stack([torch.randperm(count, generator=each, device=self.x.device) for each in self.sources])
+            for chosen in order.split(batch, dim=1):
+                step += 1
+                change = rule.update(self._gradient(chosen), step)
+                self.flat -= torch.where(self.going[:, None], change, torch.zeros_like(change))
+            self._look(step)
+            fitted = int(self.reached.sum())
+            control.report(Progress("gradient descent", epoch + 1, method.epochs, detail=f"{fitted} fitted"))
+        self.steps = torch.where(self.going, step, self.steps)
+
+    def _gradient(self, chosen: Int[Tensor, "start batch"]) -> Float[Tensor, "start weight"]:
+        with torch.enable_grad():
+            flat = self.flat.detach().requires_grad_()
+            outputs = self.model.raw(self._layers(flat), self.x[chosen])
+            loss = self.task.criterion.surrogate(outputs, self.y[chosen]).sum()
+        return torch.autograd.grad(loss, flat)[0]
+
+    def _look(self, step: int) -> None:
+        """Note which starts fit for the first time, and which are at their end."""
+        outputs = self._outputs(self.flat, self.x)
+        score = self.task.score(outputs.flatten(1).T)
+        fits = score < self.eps
+        fresh = fits & ~self.reached & self.going
+        self.first = torch.where(fresh[:, None], self.flat, self.first)
+        self.passed = torch.where(fresh, step, self.passed)
+        self.reached |= fresh
+        loss = self.task.criterion.surrogate(outputs, self.y.expand(len(outputs), -1))
+        self.loss = torch.where(self.going, loss, self.loss)
+        self.trace[step] = self.loss.clone()
+        goal = self.method.tol * self._clueless
+        ended = self.going & ((fits & (loss <= goal) & (goal > 0)) | ~loss.isfinite())
+        self.steps = torch.where(ended, step, self.steps)
+        self.going &= ~ended
+
+    @property
+    def _clueless(self) -> float:
+        """The training loss of a network that gives zero."""
+        zero = torch.zeros(1, *self.task.shape, dtype=self.flat.dtype, device=self.flat.device)
+        return float(self.task.criterion.surrogate(zero, self.y[None])[0])
+
+    def record(self, control: Control) -> Descent:
+        """What the starts came to."""
+        vectors, found = self._judged(self.flat)
+        first, found_first = self._judged(self.first)
+        fitted = self.task.score(vectors.T) < self.eps
+        passage = Passage(
+            end_to_end=first.unflatten(1, self.task.shape).cpu(),
+            quantities=found_first,
+            reached=self.reached.cpu(),
+            steps=self.passed.cpu(),
+        )
+        return Descent(
+            configuration={key: value for key, value in asdict(self.method).items() if value is not None},
+            end_to_end=vectors.unflatten(1, self.task.shape).cpu(),
+            quantities=found,
+            converged=fitted.cpu(),
+            steps=self.steps.cpu(),
+            seconds=control.seconds,
+            trace={step: losses.cpu().numpy() for step, losses in self.trace.items()},
+            at_eps=passage,
+            diverged=(~self.loss.isfinite() | (self.loss > _EXPLODED * self._clueless)).cpu(),
+        )
+
+    def _judged(self, flat: Float[Tensor, "start weight"]) -> tuple[Float[Tensor, "start entry"], dict[str, Tensor]]:
+        """Outputs at the training inputs, and all that is reported of these weights; NaN where they are."""
+        vectors = self._outputs(flat, self.x).flatten(1)
+        tested = self.task.inputs.flat_test
+        held_out = None
+        if tested is not None:
+            inputs = torch.as_tensor(tested.T, dtype=flat.dtype, device=flat.device)
+            held_out = self._outputs(flat, inputs).flatten(1).T
+        known = self.task.measures(vectors.T, held_out)
+        sound = vectors.isfinite().all(1)
+        masked = {name: torch.where(_beside(sound, values), values, torch.nan).cpu() for name, values in known.items()}
+        return vectors, masked
+
+    def _outputs(
+        self, flat: Float[Tensor, "start weight"], inputs: Float[Tensor, "example feature"]
+    ) -> Float[Tensor, "start example output"]:
+        return self.model.raw(self._layers(flat), inputs.expand(len(flat), -1, -1))
+
+    def _layers(self, flat: Float[Tensor, "start weight"]) -> list[Float[Tensor, "start row col"]]:
+        shapes = self.model.layer_shapes(self.task.inputs)
+        parts = flat.split([math.prod(shape) for shape in shapes], dim=1)
+        return [part.unflatten(1, shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _beside(mask: Bool[Tensor, " start"], values: Float[Tensor, "start *rest"]) -> Bool[Tensor, "start *one"]:
+    return mask.reshape(-1, *(1,) * (values.ndim - 1))
+
+
+def _start(
+    method: SGD, model: Trainable, inputs: Inputs, source: torch.Generator, device: torch.device, dtype: torch.dtype
+) -> Float[Tensor, " weight"]:
+    """The weights that one start begins with."""
+    if method.init == "prior":
+        whitened = model.whiten(inputs, weights=True)
+        normals = whitened.draw(source, 1, device=device, dtype=dtype)
+        return torch.cat([each[0].flatten() for each in whitened.weights(normals).values()])
+    parts = []
+    for rows, cols in model.layer_shapes(inputs):
+        bound = math.sqrt(6 / (cols - model.bias))
+        layer = torch.empty(rows, cols, device=device, dtype=dtype).uniform_(-bound, bound, generator=source)
+        if model.bias:
+            layer[:, -1] = 0
+        parts.append(layer.flatten())
+    return torch.cat(parts)

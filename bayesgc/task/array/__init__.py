@@ -1,0 +1,1 @@
+"""Linear measurements of an array: matrix and tensor sensing and completion."""

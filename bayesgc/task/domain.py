@@ -1,0 +1,46 @@
+"""What a model must know of a task to give outputs for it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """The inputs of a network, and how many numbers it is to give for each.
+
+    ``train`` and ``test`` are (example, *features), ``test`` None where there is no test set.
+    """
+
+    train: Float[np.ndarray, "train *features"]
+    test: Float[np.ndarray, "test *features"] | None
+    outputs: int
+
+    @property
+    def features(self) -> tuple[int, ...]:
+        """The axes of one example."""
+        return self.train.shape[1:]
+
+    @property
+    def count(self) -> int:
+        """Training examples."""
+        return len(self.train)
+
+    @cached_property
+    def flat_train(self) -> Float[np.ndarray, "feature train"]:
+        """The training examples as columns."""
+        return self.train.reshape(self.count, math.prod(self.features)).T
+
+    @cached_property
+    def flat_test(self) -> Float[np.ndarray, "feature test"] | None:
+        """The test examples as columns."""
+        return None if self.test is None else self.test.reshape(len(self.test), math.prod(self.features)).T
+
+
+Domain = tuple[int, ...] | Inputs
+"""The shape of an array; or the inputs of a network."""

@@ -1,0 +1,1 @@
+"""Examples and labels: classification and regression."""

@@ -1,0 +1,103 @@
+"""Inputs and labels as arrays of numbers: what is refused, and how labels become classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+from numpy.typing import ArrayLike
+
+from bayesgc.validate import InputError
+
+_MOST_CLASSES = 1000
+_SHOWN = 5
+
+
+def as_inputs(name: str, values: ArrayLike) -> Float[np.ndarray, "example *features"]:
+    """Finite numbers, one example a row.
+
+    Raises:
+        InputError: for what is not, with the place of the first fault.
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise InputError(f"{name} is no array: its examples are of unequal size.") from error
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name} is of type {array.dtype}; it must hold real numbers.")
+    if array.ndim < 2 or array.size == 0:
+        raise InputError(f"{name} has shape {array.shape}; it must be (examples, features) or (examples, *image).")
+    numbers = array.astype(np.float64)
+    bad = np.argwhere(~np.isfinite(numbers))
+    if len(bad):
+        place = ", ".join(str(int(axis)) for axis in bad[0])
+        raise InputError(f"{name}[{place}] is {array[tuple(bad[0])]}; every input must be a finite number.")
+    return numbers
+
+
+def as_targets(name: str, values: ArrayLike) -> Float[np.ndarray, " example"]:
+    """Finite numbers to be predicted.
+
+    Raises:
+        InputError: for what is not.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name} is of type {array.dtype}; for regression it must hold real numbers.")
+    numbers = array.astype(np.float64)
+    if numbers.ndim == 1 and not np.isfinite(numbers).all():
+        place = int(np.flatnonzero(~np.isfinite(numbers))[0])
+        raise InputError(f"{name}[{place}] is {array[place]}; every target must be a finite number.")
+    return numbers
+
+
+def check_pairs(inputs_name: str, inputs: np.ndarray, labels_name: str, labels: Shaped[np.ndarray, "*shape"]) -> None:
+    """Raise unless there is one label for each input.
+
+    Raises:
+        InputError: where there is not.
+    """
+    if labels.shape != (len(inputs),):
+        raise InputError(
+            f"{labels_name} has shape {labels.shape}; it must be ({len(inputs)},), one label for each example in "
+            f"{inputs_name}."
+        )
+
+
+def as_classes(
+    labels: Shaped[np.ndarray, " example"], known: Sequence[str] | None = None
+) -> tuple[tuple[str, ...], Int[np.ndarray, " example"]]:
+    """The names of the classes in sorted order, and the number of each label's class.
+
+    ``known`` are the classes of the training labels, where these are test labels.
+
+    Raises:
+        InputError: for labels that are no classes, fewer than two classes, or one that is not among ``known``.
+    """
+    if labels.dtype.kind == "f":
+        if not np.isfinite(labels).all():
+            place = int(np.flatnonzero(~np.isfinite(labels))[0])
+            raise InputError(f"the label of example {place} is {labels[place]}; every example needs one.")
+        if (labels != np.round(labels)).any():
+            raise InputError(
+                "the labels are numbers with fractions; classes are whole numbers or text. Is it a regression?"
+            )
+        labels = labels.astype(np.int64)
+    if labels.dtype.kind not in "iubUSO":
+        raise InputError(f"the labels are of type {labels.dtype}; classes are whole numbers or text.")
+    found = [
+        str(each) for each in (sorted({str(x) for x in labels}) if labels.dtype.kind in "USO" else np.unique(labels))
+    ]
+    if known is None:
+        if len(found) < 2:
+            raise InputError(f"every label is {found[0]!r}; there must be at least two classes.")
+        if len(found) > _MOST_CLASSES:
+            raise InputError(f"there are {len(found)} classes among {len(labels)} labels; is it a regression?")
+        known = found
+    strange = [each for each in found if each not in known]
+    if strange:
+        shown = ", ".join(strange[:_SHOWN])
+        raise InputError(f"class {shown} is in the test labels and not in the training labels, so it cannot be learnt.")
+    places = {name: place for place, name in enumerate(known)}
+    return tuple(known), np.array([places[str(each)] for each in labels], dtype=np.int64)
