@@ -103,7 +103,9 @@ class Settings:
         """All that makes the result what it is, as plain values."""
         gd = self.gd
         if gd is not None:
-            gd = gd if isinstance(gd, SGD) else gd.resolved_for(self.model, self.task.shape)
+            gd = (
+                gd.resolved(self.task.shape[0]) if isinstance(gd, SGD) else gd.resolved_for(self.model, self.task.shape)
+            )
         return {
             "task": self.task.facts,
             "model": describe(self.model),

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from bayesgc.inference.curve import Profile, join, log_ball
 from bayesgc.inference.gaussian import GaussianSystem, gaussian_system
-from bayesgc.inference.target import Harvest, crank_nicolson
+from bayesgc.inference.target import Harvest, ScoreSweep, WholeSweep, crank_nicolson
 from bayesgc.models.collapse import Collapsed
 from bayesgc.models.products import product, row_product
 from bayesgc.task import ArrayTask, ObservedCells
@@ -88,12 +88,25 @@ class CollapsedCriterion:
 
     def propose(
         self,
-        normals: Float[Tensor, "latent draw"],
+        normals: Float[Tensor, "row draw"],
         angle: float | Float[Tensor, " draw"],
         generators: list[torch.Generator],
-    ) -> Float[Tensor, "latent draw"]:
+    ) -> Float[Tensor, "row draw"]:
         """Moves that leave the prior as it is; ``generators`` serve equal shares of the columns, in order."""
-        return crank_nicolson(self, normals, angle, generators)
+        return crank_nicolson(normals, angle, generators)
+
+    @property
+    def blocks(self) -> tuple[slice, ...]:
+        """All rows at once: the evidence is made anew from the features, whatever layer changes."""
+        return (slice(0, self.latent_size),)
+
+    def sweep(self, normals: Float[Tensor, "latent draw"]) -> ScoreSweep:
+        """The pass over whole columns."""
+        return WholeSweep(self)
+
+    def testable(self, particles: int) -> int:
+        """All of them."""
+        return particles
 
     def system(self, normals: Float[Tensor, "latent draw"]) -> GaussianSystem:
         """The Gaussian system of each draw, given its hidden layers."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from bayesgc.inference.collapsed import FEWEST_AT_ONCE, CollapsedCriterion, why_no_density
 from bayesgc.inference.refresh import refresh_at_fixed_values
-from bayesgc.inference.target import Harvest, crank_nicolson
+from bayesgc.inference.target import Harvest, ScoreSweep, WholeSweep, crank_nicolson, taken
 from bayesgc.models import Whitened, WhitenedProgram
 from bayesgc.models.collapse import Collapsed
 from bayesgc.models.placement import exact_device
@@ -22,6 +22,11 @@ from bayesgc.validate import InputError
 
 _CHUNK_ENTRIES = {"cpu": 2**18, "cuda": 2**28, "mps": 2**26}
 """Latent entries evaluated at once: on a CPU what its cache holds, on a GPU what its memory holds."""
+
+
+_ON_THE_WAY, _AT_THE_END = (10**9, 24), (10**10, 200)
+"""Multiplications that may go into testing the particles of an island on a level, and at the end, and how many of them
+are tested at least: the spread over islands, not over particles, is the error of what is tested."""
 
 
 @dataclass(frozen=True)
@@ -96,15 +101,24 @@ class Criterion:
 
     def propose(
         self,
-        normals: Float[Tensor, "latent draw"],
+        normals: Float[Tensor, "row draw"],
         angle: float | Float[Tensor, " draw"],
         generators: list[torch.Generator],
-    ) -> Float[Tensor, "latent draw"]:
+    ) -> Float[Tensor, "row draw"]:
         """Moves that leave the prior as it is; ``generators`` serve equal shares of the columns, in order."""
         if isinstance(self.whitened, WhitenedProgram) and self.whitened.carries:
             parts = zip(normals.chunk(len(generators), dim=1), generators, strict=True)
             return torch.cat([self.whitened.propose(part, float(angle), each) for part, each in parts], dim=1)
-        return crank_nicolson(self, normals, angle, generators)
+        return crank_nicolson(normals, angle, generators)
+
+    @property
+    def blocks(self) -> tuple[slice, ...]:
+        """The layers of a network, which move one at a time; all rows at once where there are none."""
+        return self.whitened.blocks
+
+    def sweep(self, normals: Float[Tensor, "latent draw"]) -> ScoreSweep:
+        """A pass over the blocks of these columns."""
+        return WholeSweep(self) if len(self.blocks) == 1 else _Sweep(self, normals)
 
     def at(self, height: float) -> Criterion:
         """The criterion itself: every threshold looks at the same loss."""
@@ -121,12 +135,29 @@ class Criterion:
     def generalisation(
         self, normals: Float[Tensor, "latent draw"], generators: Sequence[torch.Generator] = ()
     ) -> Float[Tensor, " draw"] | None:
-        """The task's measure of generalisation of each draw, or None where it is not known."""
+        """The task's measure of generalisation of each draw, or None where it is not known.
+
+        Where testing is much work only some of the draws are tested, spread evenly over each share, and the others NaN.
+        """
         if not self.whitened.tests_apart:
             return self.task.generalisation(self.vectors(normals))
-        found = [self.task.generalisation(*each) for each in self._tested(normals, generators)]
-        known = [each for each in found if each is not None]
-        return torch.cat(known) if known else None
+        if not self.task.judged:
+            return None
+        columns = self._spread(normals.shape[1] // max(len(generators), 1), len(generators), *_ON_THE_WAY)
+        found = [self.task.generalisation(*each) for each in self._tested(taken(normals, columns), generators)]
+        known = torch.cat([each for each in found if each is not None])
+        return known.new_full((normals.shape[1],), torch.nan).index_copy(0, columns, known)
+
+    def testable(self, particles: int) -> int:
+        """How many of the particles of an island, or of the draws of a chain, are to be tested at the end."""
+        work = self.whitened.work_held_out if self.whitened.tests_apart and self.task.judged else 0
+        return _affordable(particles, work, *_AT_THE_END)
+
+    def _spread(self, share: int, shares: int, budget: int, least: int) -> Int[Tensor, " column"]:
+        """Columns at even distances in each of some equal shares, as many as a budget of multiplications affords."""
+        count = _affordable(share, self.whitened.work_held_out, budget, least)
+        own = torch.arange(count, device=self.device) * share // count
+        return (torch.arange(shares, device=self.device)[:, None] * share + own).flatten()
 
     def measures(
         self,
@@ -199,6 +230,32 @@ class Criterion:
         """The outputs (no columns unless they are kept) and the score of each draw."""
         [found] = evaluate_together([self], normals, keep_vectors=keep_vectors)
         return found
+
+
+def _affordable(draws: int, work: int, budget: int, least: int) -> int:
+    """How many of the draws may be tested, each of so much work."""
+    return draws if work == 0 else min(draws, max(least, budget // work))
+
+
+class _Sweep:
+    """A pass over the layers of columns, in batches of bounded size."""
+
+    def __init__(self, criterion: Criterion, normals: Float[Tensor, "latent draw"]) -> None:
+        self.criterion = criterion
+        self._sweeps = [criterion.whitened.sweep(part) for part in normals.split(criterion.chunk, dim=1)]
+
+    def score(self, proposal: Float[Tensor, "row draw"]) -> Float[Tensor, " draw"]:
+        """The score of each draw with other weights in the layer at hand."""
+        scores = []
+        for sweep, part in zip(self._sweeps, proposal.split(self.criterion.chunk, dim=1), strict=True):
+            self.criterion.check()
+            scores.append(self.criterion.task.score(sweep.vectors(part)))
+        return torch.cat(scores)
+
+    def advance(self) -> None:
+        """Go on to the next layer."""
+        for sweep in self._sweeps:
+            sweep.advance()
 
 
 def evaluate_together(

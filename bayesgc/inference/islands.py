@@ -8,6 +8,7 @@ what a rung accepts of it leaves that rung's law invariant.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from bayesgc.inference.ladders import Rung
 from bayesgc.inference.streams import Stream, generator
-from bayesgc.inference.target import Target
+from bayesgc.inference.target import ScoreSweep, Target, beside, taken
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Islands:
         """Fresh draws from the prior, one island for each block of the stream."""
         device = target.device
         generators = [generator(seed, stream, block, device) for block in blocks]
-        normals = torch.cat([target.draw(each, particles) for each in generators], dim=1)
+        normals = beside([target.draw(each, particles) for each in generators])
         return cls(
             target,
             generators,
@@ -90,18 +91,30 @@ class Islands:
         self.log_weight = (self.log_weight - levelled).gather(1, parent)
         offsets = torch.arange(len(self.generators), device=parent.device)[:, None] * self.particles
         columns = (parent + offsets).flatten()
-        self.normals = self.normals[:, columns]
+        self.normals = taken(self.normals, columns)
         self.score = self.score[columns]
 
-    def move(self, rung: Rung, angle: float) -> Float[Tensor, ""]:
-        """One step of every particle that leaves the prior as it is; returns the share of accepted proposals."""
+    def move(self, rung: Rung, angles: Sequence[float]) -> Float[Tensor, " block"]:
+        """One step of every block of every particle, each of its own angle, that leaves the prior as it is.
+
+        Returns the share of accepted proposals in each block.
+        """
+        sweep, accepted = self.target.sweep(self.normals), []
+        for place, (rows, angle) in enumerate(zip(self.target.blocks, angles, strict=True)):
+            if place:
+                sweep.advance()
+            accepted.append(self._move_block(sweep, rung, rows, angle))
+        return torch.stack(accepted)
+
+    def _move_block(self, sweep: ScoreSweep, rung: Rung, rows: slice, angle: float) -> Float[Tensor, ""]:
         size: float | Tensor = angle
         if rung.spread:
             size = (angle * (rung.spread * self._column_normals()).exp()).clamp(max=math.pi / 2).to(self.normals.dtype)
-        proposal = self.target.propose(self.normals, size, self.generators)
-        score = self.target.score(proposal)
+        own = self.normals[rows]
+        proposal = self.target.propose(own, size, self.generators)
+        score = sweep.score(proposal)
         accept = rung.accept(score, self.score, self._column_uniforms)
-        torch.where(accept, proposal, self.normals, out=self.normals)
+        torch.where(accept, proposal, own, out=own)
         self.score = torch.where(accept, score, self.score)
         return accept.float().mean()
 
@@ -117,6 +130,12 @@ class Islands:
         inside = rung.log_weight(score) > -torch.inf
         self.normals = torch.where(inside, proposal, self.normals)
         self.score = torch.where(inside, score, self.score)
+
+    def spread(self, count: int) -> Int[Tensor, " column"]:
+        """So many columns of each island, at even distances."""
+        own = torch.arange(count, device=self.root.device) * self.particles // count
+        first = torch.arange(len(self.generators), device=self.root.device)[:, None] * self.particles
+        return (first + own).flatten()
 
     def ancestors(self) -> Float[Tensor, " island"]:
         """How many of the first draws of each island still have descendants."""

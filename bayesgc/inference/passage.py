@@ -21,7 +21,7 @@ from bayesgc.inference.pooling import IslandRecord, LevelRecord, precise_enough
 from bayesgc.inference.records import Outcome
 from bayesgc.inference.request import Request
 from bayesgc.inference.streams import Stream
-from bayesgc.inference.target import Target
+from bayesgc.inference.target import Target, taken
 from bayesgc.validate import integer_in
 
 _DEEPER = 1.1
@@ -80,7 +80,7 @@ class Passage:
             most = (left + pilot.seconds) * rungs / (pilot.seconds + seconds)
         if control.max_evaluations is not None:
             left = _MARGIN * (control.max_evaluations - self.evaluations(chains))
-            most = min(most, (left / (self.climb.particles * self.climb.moves) + rungs) / (1 + chains))
+            most = min(most, (left / (self.climb.particles * self.climb.steps) + rungs) / (1 + chains))
         return int(most) if _DEEPER * rungs <= most < math.inf else None
 
     def having_spent(self, evaluations: int) -> Passage:
@@ -174,10 +174,10 @@ class Passage:
             readings |= _read(islands, losses, task.readings(heights[step], heights[step + 1]))
         return _harvest(islands, torch.stack(levels), profiles, readings, weights=self.request.weights)
 
-    def _move(self, islands: Islands, step: int) -> list[Float[Tensor, ""]] | None:
+    def _move(self, islands: Islands, step: int) -> list[Float[Tensor, " block"]] | None:
         """The shares of accepted moves on a rung; None when told to stop on the way."""
         rung = self.schedule.rungs[step]
-        accepted: list[Float[Tensor, ""]] = []
+        accepted: list[Float[Tensor, " block"]] = []
         for _ in range(self.climb.moves):
             if self.control.out_of_time():
                 return None
@@ -199,7 +199,7 @@ def _losses(islands: Islands) -> Losses:
     return islands.target.generalisation(islands.normals, islands.generators)
 
 
-def _measure(islands: Islands, losses: Losses, accepted: list[Float[Tensor, ""]]) -> Float[Tensor, "fact island"]:
+def _measure(islands: Islands, losses: Losses, accepted: list[Float[Tensor, " block"]]) -> Float[Tensor, "fact island"]:
     """Log volume, mean generalisation, acceptance and ancestors of each island, left on the device."""
     ones = torch.ones_like(islands.log_volume)
     means = ones * torch.nan if losses is None else islands.island_means(losses)
@@ -207,7 +207,7 @@ def _measure(islands: Islands, losses: Losses, accepted: list[Float[Tensor, ""]]
     return torch.stack([islands.log_volumes, means, acceptance, islands.ancestors()])
 
 
-def _read(islands: Islands, losses: Losses, thresholds: list[float]) -> dict[float, Float[Tensor, "fact island"]]:
+def _read(islands: Islands, losses: Losses, thresholds: list[float]) -> dict[float, Float[Tensor, "two island"]]:
     """Log volume and mean generalisation of each island below thresholds lower than that of its particles."""
     found = {}
     for threshold in thresholds:
@@ -230,17 +230,20 @@ def _harvest(
     islands: Islands,
     levels: Float[Tensor, "level fact island"],
     profiles: list[Profiled | None],
-    readings: dict[float, Float[Tensor, "fact island"]],
+    readings: dict[float, Float[Tensor, "two island"]],
     *,
     weights: bool,
 ) -> list[IslandRecord]:
     """Take a finished group of islands off the device."""
-    found = islands.target.harvest(islands.normals, islands.score, islands.generators, weights=weights)
+    particles = islands.target.testable(islands.particles)
+    columns = islands.spread(particles)
+    normals = islands.normals if particles == islands.particles else taken(islands.normals, columns)
+    found = islands.target.harvest(normals, islands.score[columns], islands.generators, weights=weights)
     table = levels.cpu().tolist()
     read = {threshold: facts.cpu().tolist() for threshold, facts in readings.items()}
     records = []
     for i in range(len(islands.generators)):
-        own = slice(i * islands.particles, (i + 1) * islands.particles)
+        own, whole = (slice(i * count, (i + 1) * count) for count in (particles, islands.particles))
         sites = None if found.weights is None else {name: value[own] for name, value in found.weights.items()}
         records.append(
             IslandRecord(
@@ -249,8 +252,9 @@ def _harvest(
                 quantities={name: value[own] for name, value in found.quantities.items()},
                 expected={name: value[own] for name, value in found.expected.items()},
                 weights=sites,
+                particles=islands.particles,
                 readings={threshold: (facts[0][i], facts[1][i]) for threshold, facts in read.items()},
-                profiles=[(each[0].part(own), each[1][own]) for each in profiles if each is not None],
+                profiles=[(each[0].part(whole), each[1][whole]) for each in profiles if each is not None],
             )
         )
     return records

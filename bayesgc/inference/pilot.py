@@ -27,14 +27,16 @@ _SMALLEST_ANGLE = 1e-6
 
 @dataclass(frozen=True)
 class Schedule:
-    """Frozen rungs and the angle of the moves on each. ``failure`` says why the last one is not the posterior.
+    """Frozen rungs and the angles of the moves on each, one for a block.
+
+    ``failure`` says why the last rung is not the posterior.
 
     ``evaluations`` are all those behind it; ``survey`` takes the islands up its rungs, the first ones, without moves
     but on its last.
     """
 
     rungs: tuple[Rung, ...]
-    angles: tuple[float, ...]
+    angles: tuple[list[float], ...]
     evaluations: int
     failure: Outcome | None
     survey: Survey | None = None
@@ -42,20 +44,26 @@ class Schedule:
     def cost(self, climb: Climb) -> int:
         """Evaluations of the score by one island."""
         unmoved, draws = (0, 0) if self.survey is None else (self.survey.rungs - 1, self.survey.draws)
-        return draws + climb.particles * (1 + climb.moves * (len(self.rungs) - unmoved))
+        return draws + climb.particles * (1 + climb.steps * (len(self.rungs) - unmoved))
 
 
 @dataclass(frozen=True)
 class Climb:
-    """How islands climb: their particles, the moves on each rung, and the acceptance that a pilot steers to.
+    """How islands climb: their particles, the moves of each block on a rung, and the acceptance that a pilot steers to.
 
-    ``survey`` is the one to begin with, on a ladder of thresholds.
+    ``survey`` is the one to begin with, on a ladder of thresholds; ``blocks`` how many blocks the target has.
     """
 
     particles: int
     moves: int
     acceptance: float
     survey: Survey | None = None
+    blocks: int = 1
+
+    @property
+    def steps(self) -> int:
+        """Evaluations of the score by the moves of one particle on a rung."""
+        return self.moves * self.blocks
 
 
 def run_pilot(
@@ -75,12 +83,12 @@ class Pilot:
     seed: int
     control: Control
     rungs: list[Rung] = field(default_factory=list)
-    angles: list[float] = field(default_factory=list)
+    angles: list[list[float]] = field(default_factory=list)
     survey: Survey | None = None
     evaluations: int = 0
     seconds: float = 0.0
     _islands: Islands | None = None
-    _angle: float = math.pi / 4
+    _angles: list[float] = field(default_factory=list)
 
     @torch.no_grad()
     def go_on(self, share: float = 1.0, most: float = math.inf) -> Schedule:
@@ -101,7 +109,7 @@ class Pilot:
     def _climb(self, share: float, most: float) -> Outcome | None:
         """Rung after rung; returns why the last one is not the posterior."""
         islands = self._started(share)
-        cost = self.climb.particles * self.climb.moves
+        cost = self.climb.particles * self.climb.steps
         while not self.ladder.finished(self.rungs):
             rung, control = self.ladder.next(islands.score, self.rungs, islands.score_on), self.control
             spent = control.out_of_time(share) or not control.affords(self.evaluations + cost, share)
@@ -119,6 +127,7 @@ class Pilot:
         if self._islands is None:
             self._islands = Islands.from_prior(self.target, self.climb.particles, self.seed, Stream.PILOT, [0])
             self.evaluations = self.climb.particles
+            self._angles = [math.pi / 4] * self.climb.blocks
             self._take_survey(self._islands, share)
         return self._islands
 
@@ -139,30 +148,33 @@ class Pilot:
         rungs = survey.find(islands, self.ladder, stop) or []
         if rungs:
             self.control.report(Progress("pilot", self.ladder.way(rungs[:1]), 1.0, rungs[0].height))
-        survey = survey.shortened(len(rungs), self.climb.particles, self.climb.moves)
+        survey = survey.shortened(len(rungs), self.climb.particles, self.climb.steps)
         if survey is not None and survey.climb(islands, rungs, stop) is not None:
             self.survey, self.rungs = survey, rungs
-            self.angles += [self._angle] * (len(rungs) - 1)
+            self.angles += [self._angles] * (len(rungs) - 1)
             self._move(islands)
 
     def _move(self, islands: Islands) -> None:
         """Move the particles on the last rung, and note the angle of the moves."""
-        self._angle, acceptance = _adapt(islands, self.rungs[-1], self._angle, self.climb)
-        self.evaluations += self.climb.particles * self.climb.moves
-        self.angles.append(self._angle)
+        self._angles, acceptance = _adapt(islands, self.rungs[-1], self._angles, self.climb)
+        self.evaluations += self.climb.particles * self.climb.steps
+        self.angles.append(self._angles)
         volume, height = float(islands.log_volumes[0]), self.rungs[-1].height
         self.control.report(Progress("pilot", self.ladder.way(self.rungs), 1.0, height, acceptance, volume))
 
 
-def _adapt(islands: Islands, rung: Rung, angle: float, climb: Climb) -> tuple[float, float]:
-    """Move the particles on a rung while steering the angle; returns it and the mean acceptance."""
-    trail, accepted = [], []
+def _adapt(islands: Islands, rung: Rung, angles: list[float], climb: Climb) -> tuple[list[float], float]:
+    """Move the particles on a rung while steering the angles; returns them and the mean acceptance."""
+    angle, trail, accepted = list(angles), [], []
     for _ in range(climb.moves):
-        acceptance = float(islands.move(rung, angle))
-        angle *= math.exp(acceptance - climb.acceptance)
-        angle = min(max(angle, _SMALLEST_ANGLE), math.pi / 2)
-        trail.append(math.log(angle))
-        accepted.append(acceptance)
+        acceptance = islands.move(rung, angle).tolist()
+        angle = [_steered(each, own, climb.acceptance) for each, own in zip(angle, acceptance, strict=True)]
+        trail.append([math.log(each) for each in angle])
+        accepted.append(sum(acceptance) / len(acceptance))
     islands.refresh(rung)
-    settled = trail[len(trail) // 2 :]
-    return math.exp(sum(settled) / len(settled)), sum(accepted) / len(accepted)
+    settled = list(zip(*trail[len(trail) // 2 :], strict=True))
+    return [math.exp(sum(each) / len(each)) for each in settled], sum(accepted) / len(accepted)
+
+
+def _steered(angle: float, acceptance: float, aim: float) -> float:
+    return min(max(angle * math.exp(acceptance - aim), _SMALLEST_ANGLE), math.pi / 2)

@@ -29,7 +29,7 @@ class LevelRecord:
 
 @dataclass(frozen=True)
 class IslandRecord:
-    """One finished island: its levels from the prior on, and its particles on the last rung.
+    """One finished island: its levels from the prior on, and those of its ``particles`` that are kept of the last rung.
 
     ``readings`` holds log volume and mean generalisation below other thresholds than those of the levels; ``profiles``
     holds, where the target has them, the profile and the scores of the particles on each level.
@@ -40,6 +40,7 @@ class IslandRecord:
     quantities: dict[str, Float[Tensor, "particle *rest"]]
     expected: dict[str, Float[Tensor, " particle"]]
     weights: dict[str, Shaped[Tensor, "particle *site"]] | None
+    particles: int | None = None
     readings: dict[float, tuple[float, float]] = field(default_factory=dict)
     profiles: list[tuple[Profile, Float[np.ndarray, " particle"]]] = field(default_factory=list)
 
@@ -146,7 +147,7 @@ def diagnose(islands: list[IslandRecord]) -> dict[str, float | int | str]:
     facts: dict[str, float | int | str] = {"islands": len(islands)}
     if islands:
         last = [island.levels[-1] for island in islands]
-        facts["particles"] = islands[0].vectors.shape[1]
+        facts["particles"] = islands[0].particles or islands[0].vectors.shape[1]
         facts["levels"] = len(islands[0].levels) - 1
         facts["islands_lost"] = sum(level.log_volume == -np.inf for level in last)
         facts["acceptance"] = sum(level.acceptance for level in last) / len(last)

@@ -64,7 +64,7 @@ class _Block:
 @torch.no_grad()
 def _draw_block(criterion: Criterion, request: Request, block: int, kept: int, count: int | None = None) -> _Block:
     source = generator(request.seed, Stream.PRIOR, block, criterion.device)
-    normals = criterion.draw(source, count or request.draws or DRAWS)
+    normals = criterion.draw(source, criterion.testable(count or request.draws or DRAWS))
     vectors = criterion.vectors(normals)
     known = criterion.measures(normals, vectors, [source])
     finite = torch.stack([values.isfinite() for values in known.values() if values.ndim == 1]).all(0)

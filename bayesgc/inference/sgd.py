@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -29,6 +29,7 @@ STARTS = {
     "prior": "the prior's own draws",
 }
 SGD_OPTIMIZERS = ("gd", "momentum", "adam")
+_EPOCHS, _STEPS = 60, 2000
 _EXPLODED = 10.0
 """A start has diverged when its loss ends this many times above that of a network that knows nothing."""
 MOST_WEIGHTS = 2**27
@@ -39,15 +40,15 @@ MOST_WEIGHTS = 2**27
 class SGD:
     """Gradient descent in small batches from many starts.
 
-    The defaults are the protocol of Peleg and Hein 2024 (Kaiming start, batches of 2, learning rate 0.01), but for the
-    number of epochs: 60 there.
+    The defaults are the protocol of Peleg and Hein 2024: Kaiming start, batches of 2, learning rate 0.01, 60 epochs;
+    but on few examples so many epochs that there are 2000 steps.
 
     Args:
         optimizer: ``gd`` (plain), ``momentum`` (heavy ball) or ``adam``.
         lr: step size.
         momentum: heavy-ball factor for ``gd`` and ``momentum``; None for the optimizer's own.
         batch: examples in a batch, drawn anew in each epoch without replacement; None for all of them.
-        epochs: most passes over the examples.
+        epochs: most passes over the examples; None for 60, and at least 2000 steps.
         init: ``kaiming`` or ``prior``.
         tol: a start that fits stops at this training loss relative to that of a network that knows nothing; 0 turns
             early stopping off.
@@ -58,7 +59,7 @@ class SGD:
     lr: float = 1e-2
     momentum: float | None = None
     batch: int | None = 2
-    epochs: int = 1000
+    epochs: int | None = None
     init: str = "kaiming"
     tol: float = 1e-2
     restarts: int = 32
@@ -70,13 +71,21 @@ class SGD:
         real_in("gd learning rate", self.lr, 0, open_low=True)
         real_in("gd tolerance", self.tol, 0)
         positive_integer("restarts", self.restarts)
-        positive_integer("gd epochs", self.epochs)
+        if self.epochs is not None:
+            positive_integer("gd epochs", self.epochs)
         if self.batch is not None:
             positive_integer("gd batch", self.batch)
         if self.momentum is not None:
             real_in("gd momentum", self.momentum, 0, 0.9999)
             if self.optimizer == "adam" and self.momentum:
                 raise InputError("gd momentum does not apply to adam, which has its own; leave it out.")
+
+    def resolved(self, examples: int) -> SGD:
+        """The same with every open choice filled in, for so many training examples."""
+        batch = min(self.batch or examples, examples)
+        epochs = self.epochs or max(_EPOCHS, math.ceil(_STEPS / math.ceil(examples / batch)))
+        momentum = OPTIMIZERS[self.optimizer].momentum if self.momentum is None else self.momentum
+        return replace(self, batch=batch, epochs=epochs, momentum=momentum)
 
     def run(
         self,
@@ -106,7 +115,7 @@ class SGD:
                 f"{weights:.3g} weights of {self.restarts} restarts would not fit into memory; --restarts {fewer}."
             )
         with torch.no_grad(), one_thread_each():
-            training = _Training.of(self, model, task, criterion, seed)
+            training = _Training.of(self.resolved(task.inputs.count), model, task, criterion, seed)
             training.run(control)
             return training.record(control)
 
@@ -149,23 +158,21 @@ class _Training:
 
     def run(self, control: Control) -> None:
         """Epoch after epoch, until all starts are at their end."""
-        method, count = self.method, len(self.x)
-        batch = min(method.batch or count, count)
-        momentum = OPTIMIZERS[method.optimizer].momentum if method.momentum is None else method.momentum
-        rule = OPTIMIZERS[method.optimizer].build(method.lr, float(momentum), self.flat)
+        method, count, epochs = self.method, len(self.x), int(self.method.epochs or 0)
+        rule = OPTIMIZERS[method.optimizer].build(method.lr, float(method.momentum or 0.0), self.flat)
         step = 0
         self._look(step)
-        for epoch in range(method.epochs):
+        for epoch in range(epochs):
             if not bool(self.going.any()) or control.out_of_time():
                 break
             order = torch.stack([torch.randperm(count, generator=each, device=self.x.device) for each in self.sources])
-            for chosen in order.split(batch, dim=1):
+            for chosen in order.split(int(method.batch or count), dim=1):
                 step += 1
                 change = rule.update(self._gradient(chosen), step)
                 self.flat -= torch.where(self.going[:, None], change, torch.zeros_like(change))
             self._look(step)
             fitted = int(self.reached.sum())
-            control.report(Progress("gradient descent", epoch + 1, method.epochs, detail=f"{fitted} fitted"))
+            control.report(Progress("gradient descent", epoch + 1, epochs, detail=f"{fitted} fitted"))
         self.steps = torch.where(self.going, step, self.steps)
 
     def _gradient(self, chosen: Int[Tensor, "start batch"]) -> Float[Tensor, "start weight"]:

@@ -35,6 +35,8 @@ _FINE = 0.05
 """The precision by default, which islands of full size are for."""
 _SURVEYED = 5
 """Rungs that a survey of the prior may take: each further one leaves fewer survivors for a larger share of the cost."""
+_MOVES, _MOVES_OF_LAYERS, _FEWEST_MOVES = 10, 16, 3
+"""On a rung: of whole particles, of all layers together, and of each at least."""
 _MOST_PARTICLES, _FEWEST_PARTICLES = 1000, 200
 """Of an island that says nothing itself."""
 
@@ -46,13 +48,14 @@ class Splitting:
     Args:
         particles: particles in an island, at least 2; left open, 1000, and fewer where a coarser precision than that of
             ``defaults`` is asked for.
-        moves: moves of every particle below each threshold.
+        moves: moves of every layer of every particle below each threshold, or of a particle as a whole where layers do
+            not move one at a time; left open, 10 of a whole, and about 16 in all, at least 3 of each, of layers.
         survival: the share of particles that a threshold of the pilot lets through.
         acceptance: the share of accepted moves that the pilot's step sizes aim at.
     """
 
     particles: int | None = None
-    moves: int = 10
+    moves: int | None = None
     survival: float = 0.3
     acceptance: float = 0.25
     name: ClassVar[str] = "splitting"
@@ -62,7 +65,8 @@ class Splitting:
     def __post_init__(self) -> None:
         if self.particles is not None:
             integer_in("particles", self.particles, 2)
-        positive_integer("moves", self.moves)
+        if self.moves is not None:
+            positive_integer("moves", self.moves)
         real_in("survival", self.survival, 0, 0.9, open_low=True)
         real_in("acceptance", self.acceptance, 0, 0.9, open_low=True)
 
@@ -72,8 +76,10 @@ class Splitting:
         request = request.filled(self.defaults)
         ladder = ThresholdLadder(criterion.eps, self.survival, criterion.task.nats)
         particles = self.particles or _particles(request.relative_error)
-        survey = Survey.plan(particles, self.moves, self.survival, _SURVEYED)
-        climb = Climb(particles, self.moves, self.acceptance, survey)
+        blocks = len(criterion.blocks)
+        moves = self.moves or (_MOVES if blocks == 1 else max(_FEWEST_MOVES, round(_MOVES_OF_LAYERS / blocks)))
+        survey = Survey.plan(particles, moves * blocks, self.survival, _SURVEYED)
+        climb = Climb(particles, moves, self.acceptance, survey, blocks)
         return self._record(criterion, *pass_after(Pilot(criterion, ladder, climb, request.seed, control), request))
 
     def _record(self, criterion: Criterion, passage: Passage, islands: list[IslandRecord]) -> Run:

@@ -116,7 +116,7 @@ class Climbed:
     """
 
     levels: list[Float[Tensor, "fact island"]]
-    readings: dict[float, Float[Tensor, "fact island"]]
+    readings: dict[float, Float[Tensor, "two island"]]
 
 
 def _whole(draws: int) -> int:
@@ -140,7 +140,7 @@ class _Tally:
         self.blocks = [count for _, count, _ in ordered]
         self.is_read = [read for _, _, read in ordered]
         zeros = torch.zeros(len(islands.generators), dtype=islands.log_volume.dtype, device=islands.target.device)
-        self.sums = [(zeros.clone(), zeros.clone(), zeros.clone()) for _ in self.rungs]
+        self.sums = [tuple(zeros.clone() for _ in range(4)) for _ in self.rungs]
         self.waiting: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self.kept: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
 
@@ -162,8 +162,9 @@ class _Tally:
         for rung, blocks, sums in zip(self.rungs, self.blocks, self.sums, strict=True):
             own = (_passes(rung, score) & (block < blocks)).to(log_weight.dtype)
             weight = own * log_weight.exp()
-            loss = weight * torch.nan if losses is None else torch.where(own > 0, weight * losses, 0.0)
-            for total, values in zip(sums, (own, weight, loss), strict=True):
+            tested = torch.zeros_like(own) if losses is None else torch.where(losses.isfinite(), weight, 0.0)
+            loss = torch.zeros_like(own) if losses is None else torch.where(tested > 0, weight * losses, 0.0)
+            for total, values in zip(sums, (own, weight, tested, loss), strict=True):
                 total.index_add_(0, island, values)
         last = _passes(self.rungs[-1], score)
         self.kept.append((normals[:, last], score[last], island[last], log_weight[last]))
@@ -173,17 +174,17 @@ class _Tally:
         most, steps = self.islands.particles, [place for place, read in enumerate(self.is_read) if not read]
         found = []
         for place in steps[:-1]:
-            count, mass, _ = self.sums[place]
+            count, mass, *_ = self.sums[place]
             found.append(torch.cat([self._read(place), torch.stack([torch.ones_like(mass), count.clamp(max=most)])]))
         return found
 
-    def readings(self) -> dict[float, Float[Tensor, "fact island"]]:
+    def readings(self) -> dict[float, Float[Tensor, "two island"]]:
         """Log volume and mean generalisation below the thresholds between the rungs."""
         return {self.rungs[place].height: self._read(place) for place, read in enumerate(self.is_read) if read}
 
-    def _read(self, place: int) -> Float[Tensor, "fact island"]:
-        _, mass, loss = self.sums[place]
-        return torch.stack([(mass / (self.blocks[place] * BLOCK)).log(), loss / mass])
+    def _read(self, place: int) -> Float[Tensor, "two island"]:
+        _, mass, tested, loss = self.sums[place]
+        return torch.stack([(mass / (self.blocks[place] * BLOCK)).log(), loss / tested])
 
     def settle(self, *, level: bool) -> None:
         """Give the islands particles among their survivors, each as often as another but for one or by weight."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from bayesgc.inference.curve import Profile
@@ -68,14 +68,23 @@ class Target(Protocol):
 
     def propose(
         self,
-        normals: Float[Tensor, "latent draw"],
+        normals: Float[Tensor, "row draw"],
         angle: float | Float[Tensor, " draw"],
         generators: list[torch.Generator],
-    ) -> Float[Tensor, "latent draw"]:
+    ) -> Float[Tensor, "row draw"]:
         """Moves that leave the prior as it is, the larger the angle the farther; one angle for all columns or for each.
 
-        ``generators`` serve equal shares of the columns, in order.
+        ``normals`` are the rows of one block; ``generators`` serve equal shares of the columns, in order.
         """
+        ...
+
+    @property
+    def blocks(self) -> tuple[slice, ...]:
+        """The rows that moves change one group at a time."""
+        ...
+
+    def sweep(self, normals: Float[Tensor, "latent draw"]) -> ScoreSweep:
+        """A pass over the blocks of these columns, which change in place."""
         ...
 
     def score(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"]:
@@ -93,6 +102,10 @@ class Target(Protocol):
 
         ``generators`` serve equal shares of the columns, for models that draw what the training inputs do not see.
         """
+        ...
+
+    def testable(self, particles: int) -> int:
+        """How many of the particles of an island are to be harvested: all of them, unless that is much work."""
         ...
 
     def refresh(
@@ -117,16 +130,66 @@ class Target(Protocol):
         ...
 
 
+@runtime_checkable
+class ScoreSweep(Protocol):
+    """One pass over the blocks of columns, in order, that scores a change of each."""
+
+    def score(self, proposal: Float[Tensor, "row draw"]) -> Float[Tensor, " draw"]:
+        """The score of each column with other rows in the block at hand."""
+        ...
+
+    def advance(self) -> None:
+        """Go on to the next block: the one at hand has the rows that it is to have."""
+        ...
+
+
+@dataclass(frozen=True)
+class WholeSweep:
+    """The pass over columns that are one block: there is nothing to keep."""
+
+    target: Target
+
+    def score(self, proposal: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"]:
+        """The score of each proposed column."""
+        return self.target.score(proposal)
+
+    def advance(self) -> None:
+        """Nothing: the pass is over."""
+
+
 def crank_nicolson(
-    target: Target,
-    normals: Float[Tensor, "latent draw"],
+    normals: Float[Tensor, "row draw"],
     angle: float | Float[Tensor, " draw"],
     generators: list[torch.Generator],
-) -> Float[Tensor, "latent draw"]:
-    """The preconditioned Crank–Nicolson step of columns of standard normals (Neal 1999; Cotter et al. 2013)."""
+) -> Float[Tensor, "row draw"]:
+    """The preconditioned Crank–Nicolson step of standard normals (Neal 1999; Cotter et al. 2013)."""
     share = normals.shape[1] // len(generators)
-    noise = [target.draw(each, share) for each in generators]
-    proposal = noise[0] if len(noise) == 1 else torch.cat(noise, dim=1)
+    proposal = beside([_noise(normals, share, each) for each in generators])
     if isinstance(angle, Tensor):
         return proposal.mul_(angle.sin()).addcmul_(normals, angle.cos())
     return proposal.mul_(math.sin(angle)).add_(normals, alpha=math.cos(angle))
+
+
+def beside(parts: Sequence[Float[Tensor, "row some"]]) -> Float[Tensor, "row draw"]:
+    """Columns side by side, laid out in memory as those of the first part are."""
+    if len(parts) == 1:
+        return parts[0]
+    return torch.cat([part.T for part in parts]).T if _columns_whole(parts[0]) else torch.cat(list(parts), dim=1)
+
+
+def taken(normals: Float[Tensor, "row draw"], columns: Int[Tensor, " chosen"]) -> Float[Tensor, "row chosen"]:
+    """Some of the columns, laid out in memory as they are."""
+    return normals.T[columns].T if _columns_whole(normals) else normals[:, columns]
+
+
+def _columns_whole(normals: Float[Tensor, "row draw"]) -> bool:
+    """Whether each column is contiguous in memory, rather than each row."""
+    return normals.stride(0) == 1 and normals.stride(1) != 1
+
+
+def _noise(normals: Float[Tensor, "row draw"], share: int, source: torch.Generator) -> Float[Tensor, "row share"]:
+    """Standard normals for some columns, laid out in memory as these are."""
+    rows, device, dtype = normals.shape[0], normals.device, normals.dtype
+    if _columns_whole(normals):
+        return torch.randn(share, rows, generator=source, device=device, dtype=dtype).T
+    return torch.randn(rows, share, generator=source, device=device, dtype=dtype)

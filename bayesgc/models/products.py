@@ -50,13 +50,6 @@ def product(
     return out
 
 
-def shared_product(
-    left: Float[Tensor, "row inner draw"], right: Float[Tensor, "inner col"]
-) -> Float[Tensor, "row col draw"]:
-    """The matrix product of each draw with one matrix for all."""
-    return right.T @ left
-
-
 def row_product(
     left: Float[Tensor, "row inner draw"], right: Float[Tensor, "*row inner col draw"]
 ) -> Float[Tensor, "row col draw"]:

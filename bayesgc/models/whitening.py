@@ -47,6 +47,19 @@ class Whitened(ABC):
         """The numbers of one draw that are in use at the same time."""
         return self.size
 
+    @property
+    def blocks(self) -> tuple[slice, ...]:
+        """The rows that moves change one group at a time: the layers of a network; all rows at once unless said."""
+        return (slice(0, self.size),)
+
+    def sweep(self, normals: Float[Tensor, "latent draw"]) -> OutputSweep:
+        """A pass over the blocks of these columns, for models that have several.
+
+        Raises:
+            TypeError: for others.
+        """
+        raise TypeError(f"{type(self).__name__} has one block")
+
     @abstractmethod
     def vectors(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "entry draw"]:
         """The outputs, vectorised row by row."""
@@ -63,6 +76,11 @@ class Whitened(ABC):
         """The numbers of one draw that are in use at the same time for these."""
         return self.working
 
+    @property
+    def work_held_out(self) -> int:
+        """Multiplications that these take of one draw."""
+        return 0
+
     def held_out(
         self, normals: Float[Tensor, "latent draw"], generator: torch.Generator
     ) -> Float[Tensor, "held_out draw"] | None:
@@ -74,6 +92,21 @@ class Whitened(ABC):
     ) -> Float[Tensor, "latent draw"]:
         """Columns of the prior."""
         return torch.randn(self.size, count, generator=generator, device=device, dtype=dtype)
+
+
+class OutputSweep(ABC):
+    """One pass over the blocks of columns, in order, that knows what lies below the block at hand.
+
+    The columns are changed in place by whoever holds them.
+    """
+
+    @abstractmethod
+    def vectors(self, proposal: Float[Tensor, "row draw"]) -> Float[Tensor, "entry draw"]:
+        """The outputs with other rows in the block at hand."""
+
+    @abstractmethod
+    def advance(self) -> None:
+        """Go on to the next block: the one at hand has the rows that it is to have."""
 
 
 class WhiteningMessenger(Messenger):

@@ -101,7 +101,7 @@ def test_weights_are_levelled_out_without_bias():
     assert group.log_weight.std() > 0
     for _ in range(3):
         group.select(RUNGS[-1])
-        group.move(RUNGS[-1], 0.5)
+        group.move(RUNGS[-1], [0.5])
     group.select(RUNGS[-1], level=True)
     assert (group.log_weight == 0).all()
     assert errors_of_the_mean(wide_mass(group), exact) < 4
