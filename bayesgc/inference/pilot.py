@@ -29,8 +29,8 @@ _SMALLEST_ANGLE = 1e-6
 class Schedule:
     """Frozen rungs and the angle of the moves on each. ``failure`` says why the last one is not the posterior.
 
-    ``evaluations`` are all those behind it; ``survey`` takes the islands up its rungs, the first ones, without moves
-    but on its last.
+    ``evaluations`` are the draws and moves behind it, not the looks of a ladder at particles where they are; ``survey``
+    takes the islands up its rungs, the first ones, without moves but on its last.
     """
 
     rungs: tuple[Rung, ...]
