@@ -94,9 +94,9 @@ def infer(
             for each law.
         weights: keep the weights beside the end-to-end matrices.
         precision: relative standard error of E[L_gen] at which a run has converged; None for the method's own.
-        max_seconds: wall time of the whole call, None for no limit: the prior's draws, the search for ``"evidence"``,
-            reference points, conditioning, gradient descent and MAP. A tenth of it is kept back for descent, and
-            another for MAP, where they are on. What the deadline cuts short is returned as far as it came.
+        max_seconds: wall time of the whole call, None for no limit: checks, the prior's draws, the search for
+            ``"evidence"``, reference points, conditioning, gradient descent and MAP. A tenth of it is kept back for
+            descent, and another for MAP, where they are on. What the deadline cuts short is returned as far as it came.
         max_evaluations: evaluations of the training loss by the conditioning, None for no limit.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:i`` or ``mps``.
         dtype: ``float32`` or ``float64``.
@@ -111,12 +111,13 @@ def infer(
         InferenceFailed: with ``on_failure="raise"``, when the run did not converge.
     """
     one_of("on_failure", on_failure, ["return", "raise"])
+    limit = None if max_seconds is None else real_in("max_seconds", max_seconds, 0, open_low=True)
+    most = None if max_evaluations is None else positive_integer("max_evaluations", max_evaluations)
+    # The clock runs from here: checks decompose the measurements, which takes seconds where there are thousands.
+    control = Control(limit, most, report or (lambda progress: None))
     settings = Settings.checked(
         model, task, eps, method, gd, map, device, dtype, request_of(seed, precision, chains, draws, weights)
     )
-    limit = None if max_seconds is None else real_in("max_seconds", max_seconds, 0, open_low=True)
-    most = None if max_evaluations is None else positive_integer("max_evaluations", max_evaluations)
-    control = Control(limit, most, report or (lambda progress: None))
     with interruptible(control):
         result = _assemble(_at_evidence(settings, eps, control), control)
     if control.interrupted:
@@ -176,9 +177,9 @@ def infer_together(
     Raises:
         InputError: as `infer` does.
     """
+    control = Control(max_seconds, max_evaluations)
     request = request_of(seed, precision, chains, draws, weights=False)
     every = [Settings.checked(*problem, "rejection", False, False, device, dtype, request) for problem in problems]
-    control = Control(max_seconds, max_evaluations)
     with interruptible(control):
         every = [_at_evidence(each, eps, control) for each, (_, _, eps) in zip(every, problems, strict=True)]
         firsts = {id(model): settings for (model, _, _), settings in reversed(list(zip(problems, every, strict=True)))}

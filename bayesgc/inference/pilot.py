@@ -31,8 +31,8 @@ class Schedule:
 
     ``failure`` says why the last rung is not the posterior.
 
-    ``evaluations`` are all those behind it; ``survey`` takes the islands up its rungs, the first ones, without moves
-    but on its last.
+    ``evaluations`` are the draws and moves behind it, not the looks of a ladder at particles where they are; ``survey``
+    takes the islands up its rungs, the first ones, without moves but on its last.
     """
 
     rungs: tuple[Rung, ...]

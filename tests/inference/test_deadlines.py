@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import warnings
 from dataclasses import dataclass, field, replace
 
@@ -12,6 +13,7 @@ import torch
 from problems import criterion
 
 import bayesgc as gc
+from bayesgc.api import infer_together
 from bayesgc.inference import (
     NUTS,
     Control,
@@ -29,6 +31,7 @@ from bayesgc.inference.control import OutOfTime
 from bayesgc.inference.noise import likeliest_threshold
 from bayesgc.models import MatrixFactorization
 from bayesgc.models.collapse import collapse
+from bayesgc.settings import Settings
 from bayesgc.task import sensing
 
 TASK = sensing(3, 3, 1, 4, seed=1)
@@ -117,16 +120,17 @@ def test_splitting_gives_up_a_rung_or_an_island_that_is_not_finished():
 
 
 def test_weighted_draws_are_completed_as_far_as_the_time_goes():
-    # A block of weights and a completed block are a look each, at this size.
-    control = Ticking(max_seconds=60.0)
+    # A block of weights and a completed block are a look each, at this size. Blocks that were begun ahead take a few
+    # looks of what is kept back for completion, depending on threads.
+    control = Ticking(max_seconds=120.0)
     problem = collapsed_criterion(0.0, control)
-    run = Importance().run(problem, Request(chains=4, draws=1000), control)
+    run = Importance(most_draws=10**9).run(problem, Request(precision=1e-4, chains=4, draws=1000), control)
     assert run.outcome is Outcome.EXHAUSTED
     assert run.posterior is not None
     kept = run.posterior.end_to_end.shape[:2]
     assert 0 < kept[0] * kept[1] < 4000
     assert kept == run.posterior.quantities["gen_loss"].shape
-    assert control.looks[0] < 80
+    assert control.looks[0] < 140
 
 
 def test_plain_weights_that_come_to_no_look_in_time_leave_the_rest_to_another_method():
@@ -157,6 +161,22 @@ def test_the_search_for_the_evidence_gives_what_it_has_when_the_budget_ends():
     assert run.attrs["outcome"] == "exhausted"
     assert "most probable ε" in run.attrs["message"]
     assert run.attrs["eps"] == pytest.approx(found.eps)
+
+
+def test_the_clock_runs_while_the_arguments_are_checked(monkeypatch):
+    seconds = 1.0
+
+    def slowly(*arguments):
+        time.sleep(1.5 * seconds)
+        return checked(*arguments)
+
+    checked = Settings.checked
+    monkeypatch.setattr(Settings, "checked", slowly)
+    found = gc.infer(MODEL, TASK, method="rejection", map=False, draws=10, max_seconds=seconds)
+    assert (found.attrs["outcome"], found.attrs["evaluations"]) == ("exhausted", 0)
+    assert "left no time for it" in json.loads(found.attrs["reasons"])["gd"]
+    [together] = infer_together([(MODEL, TASK, 0.05)], max_seconds=seconds, draws=10)
+    assert (together.attrs["outcome"], together.attrs["evaluations"]) == ("exhausted", 0)
 
 
 def test_what_the_deadline_did_to_descent_is_said():

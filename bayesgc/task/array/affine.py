@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from bayesgc.task.array.array import ArrayTask
-from bayesgc.task.array.measurements import DenseMeasurements, Measurements, ObservedCells
+from bayesgc.task.array.measurements import DenseMeasurements, ObservedCells
 
 _ROUNDING = 1e-12  # relative misfit that float64 arithmetic leaves in consistent equations, with room to spare
 
@@ -50,9 +50,13 @@ class BestFits:
 def best_fits(task: ArrayTask) -> BestFits:
     """The best fits of ``task`` in float64; linear in the number of cells where single cells were observed."""
     targets = np.asarray(task.targets, dtype=np.float64)
-    if isinstance(task.measurements, ObservedCells):
-        return _from_cells(np.asarray(task.measurements.cells), targets, int(np.prod(task.shape)))
-    return _from_rows(task.measurements, targets)
+    match task.measurements:
+        case ObservedCells() as observed:
+            return _from_cells(np.asarray(observed.cells), targets, int(np.prod(task.shape)))
+        case DenseMeasurements() as dense:
+            return _from_rows(dense, targets)
+        case others:
+            return _from_rows(DenseMeasurements(task.shape, others.dense()), targets)
 
 
 def _from_cells(cells: Int[np.ndarray, " n"], targets: Float[np.ndarray, " n"], entries: int) -> BestFits:
@@ -61,13 +65,11 @@ def _from_cells(cells: Int[np.ndarray, " n"], targets: Float[np.ndarray, " n"], 
     return BestFits(point, np.ones(len(cells)), targets, 0.0, cells)
 
 
-def _from_rows(measurements: Measurements, targets: Float[np.ndarray, " n"]) -> BestFits:
-    left, singular, rows = np.linalg.svd(measurements.dense(), full_matrices=False)
-    rank = measurements.rank
-    left, singular, rows = left[:, :rank], singular[:rank], rows[:rank]
-    coefficients = left.T @ targets
-    misfit = float(np.sum((targets - left @ coefficients) ** 2))
-    resolution = measurements.resolution if isinstance(measurements, DenseMeasurements) else 0.0
-    if misfit <= max(_ROUNDING, resolution * measurements.count) ** 2 * float(np.sum(targets**2)):
+def _from_rows(measurements: DenseMeasurements, targets: Float[np.ndarray, " n"]) -> BestFits:
+    found = measurements.decomposition
+    coefficients = found.left.T @ targets
+    misfit = float(np.sum((targets - found.left @ coefficients) ** 2))
+    rounding = max(_ROUNDING, measurements.resolution * measurements.count)
+    if misfit <= rounding**2 * float(np.sum(targets**2)):
         misfit = 0.0
-    return BestFits(rows.T @ (coefficients / singular), singular, coefficients, misfit, rows)
+    return BestFits(found.rows.T @ (coefficients / found.singular), found.singular, coefficients, misfit, found.rows)

@@ -59,6 +59,19 @@ class Measurements(ABC):
 
 
 @dataclass(frozen=True, eq=False)
+class Decomposition:
+    """The map Σ_i s_i u_i v_iᵀ with all s_i > 0, and an orthonormal basis of what it does not see.
+
+    The columns of ``left`` are the u_i, ``rows`` the v_i, and ``unseen`` the basis.
+    """
+
+    left: Float[np.ndarray, "n rank"]
+    singular: Float[np.ndarray, " rank"]
+    rows: Float[np.ndarray, "rank entry"]
+    unseen: Float[np.ndarray, "unseen entry"]
+
+
+@dataclass(frozen=True, eq=False)
 class DenseMeasurements(Measurements):
     """Arbitrary measurements ``<A_i, W>``: row i of ``matrix`` is vec(A_i).
 
@@ -83,16 +96,21 @@ class DenseMeasurements(Measurements):
 
     @property
     def rank(self) -> int:
-        return self.entries - self.complement.count
+        return len(self.decomposition.singular)
 
     @cached_property
     def complement(self) -> DenseMeasurements:
-        _, singular_values, right = np.linalg.svd(self.matrix, full_matrices=True)
+        return DenseMeasurements(self.shape, self.decomposition.unseen)
+
+    @cached_property
+    def decomposition(self) -> Decomposition:
+        """The singular value decomposition at the rank that the resolution leaves."""
+        # Of many measurements the left basis would be n by n, and the right one is whole without that.
+        left, singular, right = np.linalg.svd(self.matrix, full_matrices=self.count < self.entries)
         # The rule of numpy.linalg.matrix_rank, at the precision of the rows.
-        tolerance = singular_values.max(initial=0.0) * max(self.matrix.shape) * self.resolution
-        rank = int(np.count_nonzero(singular_values > tolerance))
-        # A copy, so that the rows of the whole basis that are not needed can be freed.
-        return DenseMeasurements(self.shape, right[rank:].copy())
+        tolerance = singular.max(initial=0.0) * max(self.matrix.shape) * self.resolution
+        rank = int(np.count_nonzero(singular > tolerance))
+        return Decomposition(left[:, :rank], singular[:rank], right[:rank], right[rank:])
 
     def dense(self) -> Float[np.ndarray, "n entry"]:
         return self.matrix

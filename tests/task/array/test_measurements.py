@@ -54,6 +54,17 @@ def test_nothing_is_held_out_of_a_full_set(full: Measurements) -> None:
     assert full.complement.complement.count == 24
 
 
+def test_many_measurements_of_few_entries_never_become_a_square() -> None:
+    few = DenseMeasurements((2, 2), np.random.default_rng(3).standard_normal((2000, 4)))
+    tracemalloc.start()
+    rank, left = few.rank, few.decomposition.left
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (rank, left.shape, few.complement.count) == (4, (2000, 4), 0)
+    # A left basis of 2000 vectors would be 32 MB.
+    assert peak < 2e6
+
+
 def test_dependent_measurements_count_once() -> None:
     matrix = dense(5).matrix
     repeated = DenseMeasurements(SHAPE, np.vstack([matrix, matrix[0], matrix[1] - 3.0 * matrix[2]]))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bayesgc.task import ArrayTask, DenseMeasurements, ObservedCells, completion, sensing
+from bayesgc.task.array.feasibility import least_train_loss
 from bayesgc.task.array.references import reference_points, why_no_chance
 
 
@@ -20,6 +21,21 @@ def dependent_task():
 
 
 TASKS = {"sensing": sensing(3, 5, 1, 9, seed=1), "completion": completion(4, 3, 2, 7, seed=2), "data": dependent_task()}
+
+
+def test_measurements_are_decomposed_once(monkeypatch):
+    decomposed, svd = [], np.linalg.svd
+
+    def counted(matrix, **options):
+        decomposed.append(matrix.shape)
+        return svd(matrix, **options)
+
+    monkeypatch.setattr(np.linalg, "svd", counted)
+    task = sensing(4, 5, 1, 13, seed=0)
+    reference_points(task, normalize=True)
+    # What they do not see, the best fits and the bound on the loss are all read from it.
+    least_train_loss(task, normalize=True)
+    assert decomposed.count((13, 20)) == 1
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS.keys())
