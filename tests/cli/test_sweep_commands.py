@@ -6,6 +6,7 @@ import io
 import json
 import math
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from rich.console import Console
 import bayesgc as gc
 from bayesgc.cli import sweep as sweep_module
 from bayesgc.cli.sweep_tables import _counted, _tables
+from bayesgc.experiments import forecast
 from bayesgc.experiments.dataset import BETWEEN_FLAGS
 from bayesgc.experiments.studies import STUDIES, Study
 
@@ -38,11 +40,28 @@ task_seed = [1, 2]
 """
 
 
+def written(folder: Path, text: str = FILE) -> Path:
+    path = folder / "small.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    path = tmp_path / "small.toml"
-    path.write_text(FILE, encoding="utf-8")
-    return path
+    return written(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def run_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sweep")
+    gc.run_sweep(gc.Sweep.load(written(folder)), folder / "store", workers=1)
+    return folder / "store"
+
+
+@pytest.fixture
+def finished(run_once: Path, tmp_path: Path) -> Path:
+    """The sweep's cells, in a store of the test's own, from which a command takes them."""
+    return shutil.copytree(run_once, tmp_path / "store")
 
 
 def test_a_sweep_prints_one_object_and_fills_its_store(command, file, tmp_path):
@@ -75,7 +94,7 @@ def test_a_sweep_prints_one_object_and_fills_its_store(command, file, tmp_path):
     assert "t-intervals over tasks" in text
 
 
-def test_the_text_has_medians_and_what_to_know(command, file):
+def test_the_text_has_medians_and_what_to_know(command, file, finished):
     ended = command("sweep", file, "--out", "store", "--workers", 1)
     assert ended.code == 0
     for words in ("Small", "width", "G&C", "quartiles", "4 of 4 cells done, 0 failed, 0 flagged", "sweep.nc"):
@@ -112,7 +131,7 @@ def test_seeds_of_one_task_are_averaged_and_not_taken_for_tasks():
     assert shown["quartiles"] == ["3.0000–6.5000"]
 
 
-def test_text_of_the_user_is_no_markup(command, file, tmp_path, monkeypatch):
+def test_text_of_the_user_is_no_markup(command, file, run_once, tmp_path, monkeypatch):
     text = FILE.replace("Small", "Small [/x]").replace("Does it run?", "Does [bold]it[/x]?")
     file.write_text(text + '\n[[panel]]\nname = "[/a] bayesgc[cluster]"\n', encoding="utf-8")
     assert "[/a] bayesgc[cluster]" in command("sweep", file, "--out", "store", "--dry-run").out
@@ -135,6 +154,7 @@ def test_text_of_the_user_is_no_markup(command, file, tmp_path, monkeypatch):
     assert quiet.out == ""
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
+    shutil.copytree(run_once / "cells", tmp_path / "store" / "cells", dirs_exist_ok=True)
     assert command("sweep", file, "--out", "store", "--workers", 1).code == 0
     assert "[/a] bayesgc[cluster]" in command("claims", "store").out
 
@@ -155,7 +175,9 @@ def test_rejection_says_that_replicates_share_their_draws(command, file):
 
 
 @pytest.mark.parametrize("name", ["fig1", "fig2"])
-def test_a_dry_run_lists_the_cells_and_a_time_and_writes_nothing(command, tmp_path, name):
+def test_a_dry_run_lists_the_cells_and_a_time_and_writes_nothing(command, tmp_path, monkeypatch, name):
+    # How right the time is, is a matter of test_forecast.
+    monkeypatch.setattr(forecast, "_TRIAL", gc.GradientDescent(steps=50, restarts=2))
     ended = command("reproduce", name, "--quick", "--out", "store", "--dry-run", "--json", "--workers", 2)
     found = json.loads(ended.out)
     assert len(found["cells"]) == 18
@@ -176,7 +198,7 @@ def test_a_quiet_dry_run_says_only_what_is_wrong(command, file):
 
 def test_all_figures_have_a_folder_each(command, tmp_path, monkeypatch):
     monkeypatch.setattr(sweep_module, "FIGURES", ["fig1", "fig3"])
-    small = gc.Sweep.load(written(tmp_path))
+    small = gc.Sweep.load(written(tmp_path, FILE.replace("[1, 2]", "[1]")))
     monkeypatch.setattr(sweep_module, "figure", lambda name, quick: small.with_options(seed=int(name[3:]) % 2))
     found = json.loads(command("reproduce", "all", "--out", "store", "--json", "--workers", 1).out)
     assert [Path(each["store"]).name for each in found["sweeps"]] == ["fig1", "fig3"]
@@ -202,12 +224,6 @@ def test_a_study_in_parts_has_a_folder_for_each_and_one_picture(command, tmp_pat
         "In store: figure.png, figure.svg, figure.pdf. `bayesgc claims store` judges it."
     ]
     assert "In store/width-3: sweep.nc" in text
-
-
-def written(tmp_path: Path) -> Path:
-    path = tmp_path / "small.toml"
-    path.write_text(FILE, encoding="utf-8")
-    return path
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+import xarray as xr
 from small import assert_same_bits, small_sweep
 
 import bayesgc as gc
@@ -25,14 +26,20 @@ def cluster() -> Iterator[distributed.LocalCluster]:
         yield started
 
 
-def test_two_workers_over_tcp_give_the_bits_of_one_process(cluster, tmp_path):
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
+    """The small sweep, run in this process."""
+    return run_sweep(small_sweep(), tmp_path_factory.mktemp("here") / "store", workers=1)
+
+
+def test_two_workers_over_tcp_give_the_bits_of_one_process(cluster, here, tmp_path):
     address = cluster.scheduler_address
     assert address.startswith("tcp://127.0.0.1:")
     found = run_sweep(small_sweep(), tmp_path / "dask", scheduler=address, workers=2)
-    assert_same_bits(found, run_sweep(small_sweep(), tmp_path / "here", workers=1))
+    assert_same_bits(found, here)
 
 
-def test_a_worker_that_is_killed_is_made_up_for(cluster, tmp_path):
+def test_a_worker_that_is_killed_is_made_up_for(cluster, here, tmp_path):
     killed = []
 
     def kill_one(progress):
@@ -44,7 +51,7 @@ def test_a_worker_that_is_killed_is_made_up_for(cluster, tmp_path):
     found = run_sweep(small_sweep(), tmp_path / "dask", scheduler=cluster.scheduler_address, report=kill_one)
     assert killed
     assert (found["failure"] == "").all()
-    assert_same_bits(found, run_sweep(small_sweep(), tmp_path / "here", workers=1))
+    assert_same_bits(found, here)
 
 
 def test_workers_of_another_version_are_refused(cluster, tmp_path, monkeypatch):
