@@ -113,7 +113,7 @@ def _read(file: Path, asked: _Asked, index: bool | None, header: bool | None) ->
         asked.refuse("is a table without a target, the column of labels")
         return read_table(file, standardize=asked.standardize is not False, index=index, header=header)
     if index is not None or header is not None:
-        raise InputError("labels and a header can be asked for, or ruled out, in a .csv table only, one without a target.")
+        raise InputError("labels and a header can be asked for, or ruled out, in a .csv table only, without a target.")
     if suffix in (".csv", ".parquet"):
         return _table_task(file, asked)
     if suffix not in _READERS:

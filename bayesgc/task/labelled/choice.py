@@ -96,7 +96,7 @@ class Choice:
         if train is None:
             tested = min(MOST_TESTED, count // 5) if self.test is None else self._tested(count - 1, of=count)
             train = count - max(1, tested)
-        chosen = self._chosen(pool, integer_in("train", train, 1, count - 1))
+        chosen = self._chosen(pool, _count("train", train, count - 1, f"there are {count} examples, some to test on"))
         order = _drawn(self.seed, _TRAIN, pool)
         rest = order[~np.isin(order, chosen)]
         tested = min(MOST_TESTED, len(rest)) if self.test is None else self._tested(len(rest), of=count)
@@ -104,7 +104,8 @@ class Choice:
 
     def _first(self, pool: Examples) -> Examples:
         count = len(pool.labels)
-        return pool.at(self._chosen(pool, count if self.train is None else integer_in("train", self.train, 1, count)))
+        most = f"there are {count} training examples"
+        return pool.at(self._chosen(pool, count if self.train is None else _count("train", self.train, count, most)))
 
     def _chosen(self, pool: Examples, count: int) -> Int[np.ndarray, " count"]:
         """The places of the training examples, in a random order."""
@@ -138,7 +139,7 @@ class Choice:
         number = _number_or_share(self.test)
         if isinstance(number, float):
             number = max(1, round(number * (most if of is None else of)))
-        return integer_in("test", number, 1, most)
+        return _count("test", number, most, f"there are {most} examples to test on")
 
     def _check_classes(self, pool: Examples, train: Examples, test: Examples) -> None:
         for kind, part in (("training", train), ("test", test)):
@@ -147,12 +148,20 @@ class Choice:
                 if name not in there:
                     remedy = "more of them or another seed" if kind == "test" or self.balanced else _REMEDY
                     raise InputError(
-                        f"none of the {len(part.labels)} {kind} examples that seed {self.seed} chooses is of class "
-                        f"{name}; take {remedy}."
+                        f"class {name} is absent from the {kind} set that seed {self.seed} chooses, of size "
+                        f"{len(part.labels)}; take {remedy}."
                     )
 
 
 _REMEDY = "more of them, balanced ones, fewer classes, or another seed"
+
+
+def _count(name: str, value: object, most: int, why: str) -> int:
+    """``value`` as a number of examples, at most ``most``, since ``why``."""
+    try:
+        return integer_in(name, value, 1, most)
+    except InputError as error:
+        raise InputError(f"{str(error).rstrip('.')}: {why}.") from None
 
 
 def _drawn(seed: int, stream: int, pool: Examples) -> Int[np.ndarray, " example"]:
