@@ -156,23 +156,37 @@ def mnist1d(generator: np.random.Generator) -> Examples:
     shapes = np.array(_SHAPES)
     shapes = (shapes - shapes.mean(1, keepdims=True)) / shapes.std(1, keepdims=True)
     shapes -= shapes[:, :1]
-    return Examples(np.stack([_varied(shapes[label], generator) for label in labels]), labels)
+    signal = _placed(shapes[labels], generator)
+    smooth = gaussian_filter1d(0.25 * generator.standard_normal(signal.shape), 2, axis=1)
+    signal = np.where(signal != 0, signal, smooth) + 0.02 * generator.standard_normal(signal.shape)
+    shear = 0.75 * (generator.random((_SUPPLY, 1)) - 0.5)
+    signal -= shear * np.linspace(-0.5, 0.5, signal.shape[1])
+    return Examples(_read_at(signal, np.linspace(0, signal.shape[1] - 1, 40)), labels)
 
 
-def _varied(shape: Float[np.ndarray, " length"], generator: np.random.Generator) -> Float[np.ndarray, " place"]:
-    """One example: a shape of random length, size and place on a noisy line, which is then sheared."""
-    length = len(shape) + 60
-    padded = np.concatenate([shape + 1e-8, np.zeros(generator.integers(36, 61))])
-    signal = _stretched(padded, length) * (1 + 0.4 * (generator.random() - 0.5))
-    signal = np.roll(signal, generator.integers(48))
-    signal = np.where(signal != 0, signal, gaussian_filter1d(0.25 * generator.standard_normal(length), 2))
-    signal += 0.02 * generator.standard_normal(length)
-    sheared = signal - 0.75 * (generator.random() - 0.5) * np.linspace(-0.5, 0.5, length)
-    return _stretched(sheared, 40)
+def _placed(
+    shapes: Float[np.ndarray, "example length"], generator: np.random.Generator
+) -> Float[np.ndarray, "example place"]:
+    """Each shape, of a random length and height and at a random place, on a line of zeros."""
+    count, length = shapes.shape
+    longest = length + 60
+    padded = np.zeros((count, longest))
+    padded[:, :length] = shapes + 1e-8  # so that the shape's own zeros are told from the line's
+    lengths = length + generator.integers(36, 61, size=(count, 1))
+    signal = _read_at(padded, np.linspace(0, 1, longest) * (lengths - 1))
+    signal *= 1 + 0.4 * (generator.random((count, 1)) - 0.5)
+    places = np.arange(longest) - generator.integers(48, size=(count, 1))
+    return np.take_along_axis(signal, places % longest, axis=1)
 
 
-def _stretched(values: Float[np.ndarray, " before"], count: int) -> Float[np.ndarray, " count"]:
-    return np.interp(np.linspace(0, 1, count), np.linspace(0, 1, len(values)), values)
+def _read_at(
+    signals: Float[np.ndarray, "example length"], places: Float[np.ndarray, "*shape"]
+) -> Float[np.ndarray, "example place"]:
+    """Signals at places between their points, by linear interpolation."""
+    places = np.broadcast_to(places, (len(signals), places.shape[-1]))
+    low = np.minimum(places.astype(np.int64), signals.shape[1] - 2)
+    before, after = (np.take_along_axis(signals, low + step, axis=1) for step in (0, 1))
+    return before + (places - low) * (after - before)
 
 
 _SHAPES = (

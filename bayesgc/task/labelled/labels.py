@@ -36,7 +36,7 @@ def as_inputs(name: str, values: ArrayLike) -> Float[np.ndarray, "example *featu
     return numbers
 
 
-def as_targets(name: str, values: ArrayLike) -> Float[np.ndarray, " example"]:
+def as_targets(name: str, values: ArrayLike) -> Float[np.ndarray, "*shape"]:
     """Finite numbers to be predicted.
 
     Raises:
