@@ -69,7 +69,9 @@ def test_a_case_is_what_its_facts_say(name):
 
 
 def test_a_named_set_is_inferred_from_and_saved_under_its_name(command, unchecked, tmp_path):
-    ended = command("infer", "--task", "two-moons", "--train", 4, "--width", 5, "--balanced", "--method", "rejection", *FAST)
+    ended = command(
+        "infer", "--task", "two-moons", "--train", 4, "--width", 5, "--balanced", "--method", "rejection", *FAST
+    )
     found = ended.object
     assert (found["task"]["set"], found["task"]["examples"], found["task"]["test_examples"]) == ("two-moons", 4, 800)
     assert (found["task"]["independent"], found["certificate"]) == (False, None)

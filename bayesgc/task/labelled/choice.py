@@ -199,7 +199,7 @@ def _number_or_share(value: object) -> int | float:
     if isinstance(number, float) and 0 < number < 1:
         return number
     if not isinstance(number, bool) and hasattr(number, "__index__"):
-        return int(number)  # type: ignore[call-overload]
+        return int(number)
     raise InputError(f"test is {value!r}; it must be a whole number at least 1, or a share such as 0.2 or 20%.")
 
 

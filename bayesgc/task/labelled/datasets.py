@@ -71,7 +71,8 @@ class DataSet:
         kept = classes.split(",") if isinstance(classes, str) else classes
         count = len(kept) if isinstance(kept, Sequence) else len(pool.classes or np.unique(pool.labels))
         choice = Choice(EACH_CLASS * count if train is None else train, test, classes, balanced, seed)
-        facts: dict[str, int | float | str] = {"set": self.name} | {key: _plain(value) for key, value in own.items()}
+        facts: dict[str, int | float | str] = {"set": self.name}
+        facts |= {key: _plain(value) for key, value in own.items()}
         return task_of(pool, None, facts, fit, choice=choice, standardize=standardize)
 
     @property
