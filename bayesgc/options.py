@@ -306,6 +306,13 @@ class Options(BaseModel):
     def _is_table(self) -> bool:
         return self.data is not None and self.data.suffix.lower() == ".csv"
 
+    @property
+    def _is_labelled(self) -> bool:
+        """Whether the task is labelled examples by name."""
+        from bayesgc.task import DATASETS
+
+        return self.task in DATASETS if self.data is None else self.target is not None
+
     def files(self) -> list[Path]:
         """The user's files that these options name: data, the program, the priors."""
         from bayesgc.models.plugins import is_file, split
@@ -441,9 +448,12 @@ class Options(BaseModel):
         return SGD(**{name.removeprefix("gd_"): getattr(self, name) for name in names & self.given})
 
     def settings(self, task: Task | None = None) -> dict[str, Any]:
-        """The arguments of `bayesgc.infer` beside model and task; for labelled examples those that suit them."""
+        """The arguments of `bayesgc.infer` beside model and task; for labelled examples those that suit them.
+
+        Without the ``task``, a file of arrays is taken to hold no labelled examples.
+        """
         names = ("method", "map", "seed", "chains", "draws", "precision", "max_seconds", "max_evaluations")
-        labelled = task is not None and not isinstance(task.domain, tuple)
+        labelled = self._is_labelled if task is None else not isinstance(task.domain, tuple)
         descent = self.make_training() if labelled else self.make_descent()
         eps = None if labelled and "eps" not in self.given else self.eps
         return {"eps": eps, "gd": descent or False} | {

@@ -137,7 +137,8 @@ def test_labelled_examples_have_options_of_their_own():
     assert options.settings(task)["gd"] == gc.SGD()
     plain = Options.checked({"task": "two-moons"})
     assert plain.make_model(plain.make_task()) == gc.MLP((20, 10, 5), "relu")
-    assert plain.settings(plain.make_task())["eps"] is None
+    for settings in (plain.settings(plain.make_task()), plain.settings()):
+        assert (settings["eps"], settings["gd"]) == (None, gc.SGD())
     assert "preparation" not in plain.make_task().facts
 
 

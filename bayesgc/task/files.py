@@ -125,7 +125,9 @@ def _read(file: Path, asked: _Asked, index: bool | None, header: bool | None) ->
         return _examples_task(arrays, file, asked)
     asked.refuse("file holds an array")
     if asked.standardize is not None:
-        raise InputError("to standardize is for tables and for labelled examples; these are measurements of an array.")
+        raise InputError(
+            "standardize (--standardize) is for tables and labelled examples, and this file holds an array."
+        )
     return _array_task(arrays, file.name)
 
 

@@ -16,7 +16,6 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from bayesgc.task.domain import Inputs
@@ -153,6 +152,8 @@ def mnist1d(generator: np.random.Generator) -> Examples:
 
     The construction and its constants are those of Greydanus and Kobak 2024; the random numbers are our own.
     """
+    from scipy.ndimage import gaussian_filter1d  # for this set alone
+
     labels = generator.integers(len(_SHAPES), size=_SUPPLY)
     shapes = np.array(_SHAPES)
     shapes = (shapes - shapes.mean(1, keepdims=True)) / shapes.std(1, keepdims=True)
