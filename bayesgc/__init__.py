@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bayesgc.experiments import Sweep, run_sweep
     from bayesgc.inference import (
         NUTS,
+        SGD,
         GradientDescent,
         Importance,
         MaximumAPosteriori,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         Tempering,
     )
     from bayesgc.models import (
+        MLP,
         CPFactorization,
         Haar,
         LowRankGaussian,
@@ -55,7 +57,24 @@ if TYPE_CHECKING:
         register_scales,
         register_transport,
     )
-    from bayesgc.task import ArrayTask, completion, load, sensing
+    from bayesgc.task import (
+        ArrayTask,
+        LabelledTask,
+        breast_cancer,
+        classification,
+        completion,
+        digits,
+        load,
+        mnist,
+        mnist1d,
+        register_dataset,
+        register_fit,
+        regression,
+        sensing,
+        teacher,
+        two_moons,
+        wine,
+    )
     from bayesgc.validate import InputError
 
 __version__ = importlib.metadata.version("bayesgc")
@@ -82,6 +101,7 @@ _HOMES = {
     "bayesgc.experiments": ["Sweep", "run_sweep"],
     "bayesgc.inference": [
         "NUTS",
+        "SGD",
         "GradientDescent",
         "Importance",
         "MaximumAPosteriori",
@@ -92,6 +112,7 @@ _HOMES = {
         "Tempering",
     ],
     "bayesgc.models": [
+        "MLP",
         "Haar",
         "LowRankGaussian",
         "ScaleMixture",
@@ -104,14 +125,33 @@ _HOMES = {
         "register_scales",
         "register_transport",
     ],
-    "bayesgc.task": ["ArrayTask", "completion", "load", "sensing"],
+    "bayesgc.task": [
+        "ArrayTask",
+        "LabelledTask",
+        "breast_cancer",
+        "classification",
+        "completion",
+        "digits",
+        "load",
+        "mnist",
+        "mnist1d",
+        "register_dataset",
+        "register_fit",
+        "regression",
+        "sensing",
+        "teacher",
+        "two_moons",
+        "wine",
+    ],
     "bayesgc.validate": ["InputError"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _RENAMED = {"load_result": ("bayesgc.analysis.storage", "load"), "save_result": ("bayesgc.analysis.storage", "save")}
 
 __all__ = [
+    "MLP",
     "NUTS",
+    "SGD",
     "ArrayTask",
     "CPFactorization",
     "Comparison",
@@ -121,6 +161,7 @@ __all__ = [
     "Importance",
     "InferenceFailed",
     "InputError",
+    "LabelledTask",
     "LowRankGaussian",
     "MatrixFactorization",
     "MaximumAPosteriori",
@@ -134,13 +175,18 @@ __all__ = [
     "Tempering",
     "TensorTrain",
     "__version__",
+    "breast_cancer",
+    "classification",
     "compare",
     "completion",
     "conditioned",
     "diagnose",
+    "digits",
     "infer",
     "load",
     "load_result",
+    "mnist",
+    "mnist1d",
     "plot_cells",
     "plot_curve",
     "plot_forest",
@@ -153,13 +199,19 @@ __all__ = [
     "plot_sweep",
     "predict",
     "register_activation",
+    "register_dataset",
+    "register_fit",
     "register_prior",
     "register_scales",
     "register_transport",
+    "regression",
     "result_object",
     "run_sweep",
     "save_result",
     "sensing",
+    "teacher",
+    "two_moons",
+    "wine",
     "write_report",
 ]
 

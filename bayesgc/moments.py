@@ -53,6 +53,8 @@ def _pareto_shape(excess: Float[np.ndarray, " tail"]) -> float:
     quartile = max(float(excess[int(count / 4 + 0.5) - 1]), 1e-300)
     grid = 1 + (1 - np.sqrt(points / (np.arange(1, points + 1) - 0.5))) / (3 * quartile)
     shapes = np.log1p(-grid[:, None] * excess).mean(axis=1)
-    heights = count * (np.log(-grid / shapes) - shapes - 1)
+    # At θ = 0, which atoms of the law can meet exactly, the ratio is its limit.
+    ratios = np.divide(-grid, shapes, out=np.full(points, 1 / excess.mean()), where=shapes != 0)
+    heights = count * (np.log(ratios) - shapes - 1)
     weights = np.exp(heights - heights.max())
     return float(np.log1p(-np.sum(grid * weights) / np.sum(weights) * excess).mean())

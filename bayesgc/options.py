@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,12 +19,16 @@ from bayesgc.validate import InputError, integer_in, one_of, positive_integer, r
 
 if TYPE_CHECKING:  # torch is imported when the objects are made, so that help need not wait for it
     from bayesgc.inference import SGD, GradientDescent
-    from bayesgc.models import Model
+    from bayesgc.models import MLP, Model
     from bayesgc.task import Task
 
 MODEL, TASK, RUN, DESCENT = "Model", "Task", "Conditioning", "Gradient descent"
 
-_OF_SYNTHETIC_TASKS = ("task", "rows", "cols", "shape", "rank", "measurements", "task_seed")
+_OF_SYNTHETIC_TASKS = ("task", "rows", "cols", "shape", "rank", "measurements", "features", "teacher_width")
+_OF_ARRAYS = ("rows", "cols", "shape", "rank", "measurements", "gd_steps", "gd_init_scale")
+_OF_CHOICES = ("train", "test", "classes", "balanced")
+_OF_LABELS = ("fit", "target", *_OF_CHOICES, "features", "teacher_width", "bias", "gd_batch", "gd_epochs")
+_OF_TEACHERS = ("features", "teacher_width")
 _OF_FACTORISATIONS = ("family", "depth", "width", "activation", "prior", "scaling", "normalize")
 _OF_TABLES = ("index", "header")
 _OF_DESCENT = (
@@ -39,6 +43,10 @@ _OF_DESCENT = (
     "gd_epochs",
     "restarts",
 )
+
+
+_PERCEPTRON = "mlp"
+_NEED_LINEAR = ("importance", "nuts")
 
 
 @dataclass(frozen=True)
@@ -91,22 +99,41 @@ class Options(BaseModel):
         bool | None, About("Divide the end-to-end matrix by its norm.", MODEL, "yes; no for --data")
     ] = None
 
-    task: Annotated[str, About("sensing or completion.", TASK)] = "sensing"
+    task: Annotated[
+        str,
+        About(
+            "sensing or completion; or labelled examples: digits, mnist, teacher and more, see `bayesgc list`.", TASK
+        ),
+    ] = "sensing"
     rows: Annotated[int, About("Rows of the matrix.", TASK)] = 5
     cols: Annotated[int, About("Columns of the matrix.", TASK)] = 5
     shape: Annotated[str | None, About("Sides of a tensor, as 4x4x4.", TASK, "rows x cols")] = None
     rank: Annotated[int, About("Rank of the truth.", TASK)] = 1
     measurements: Annotated[int | None, About("Number of measurements.", TASK, "60 % of the entries")] = None
-    task_seed: Annotated[int, About("Seed of the task.", TASK)] = 0
+    task_seed: Annotated[int, About("Seed of the task; of the choice of labelled examples.", TASK)] = 0
+    train: Annotated[
+        int | None, About("Labelled examples to train on.", TASK, "8 a class; of a file, all that are not tested on")
+    ] = None
+    test: Annotated[
+        int | float | str | None,
+        About("Examples to test on, or a share as 20%.", TASK, "all that are left, at most 800", typed=str),
+    ] = None
+    classes: Annotated[str | None, About("Classes to keep, as 0,7.", TASK, "all")] = None
+    balanced: Annotated[bool, About("As many training examples of each class.", TASK)] = False
+    features: Annotated[int, About("Inputs of a teacher.", TASK)] = 20
+    teacher_width: Annotated[
+        str | None, About("Hidden widths of the teacher, as 20,10,5.", TASK, "the model's own")
+    ] = None
     data: Annotated[
         Path | None,
         Field(strict=False),
         About(
-            "Your own task: .npz or .nc with A, y and maybe truth, or with X, y and maybe X_test, y_test; or a .csv "
-            "table with empty cells.",
+            "Your own task: .npz or .nc with A, y and maybe truth, or with X, y and maybe X_test, y_test; a .csv table "
+            "with empty cells; or a .csv or .parquet of examples, with --target.",
             TASK,
         ),
     ] = None
+    target: Annotated[str | None, About("The column of a table that holds the labels.", TASK, "none")] = None
     index: Annotated[
         bool | None, About("Whether the first column of a .csv holds labels.", TASK, "when it is text")
     ] = None
@@ -207,6 +234,11 @@ class Options(BaseModel):
         """
         if self.data is not None:
             self._refuse(_OF_SYNTHETIC_TASKS, f"describes a synthetic task; --data {self.data} brings its own")
+            if self._is_table and self.target is None:
+                self._refuse(_OF_LABELS, "is for labelled examples; name the column of labels with --target")
+                self._refuse(("task_seed",), f"is the seed of a synthetic task; --data {self.data} brings its own")
+        else:
+            self._check_synthetic()
         if self.shape is not None:
             self._refuse(("rows", "cols"), f"is for a matrix; --shape is {self.shape!r}")
         if self.model is not None:
@@ -224,6 +256,42 @@ class Options(BaseModel):
         if self.max_evaluations is not None:
             positive_integer("--max-evaluations", self.max_evaluations)
 
+    def _check_synthetic(self) -> None:
+        """Refuse options that the named task does not have."""
+        from bayesgc.task import DATASETS
+
+        self._refuse(("target",), "is a column of a table; there is no --data")
+        if self.task not in DATASETS:
+            self._check_kind(labelled=False, named=f"--task is {self.task!r}")
+            self._refuse(("standardize",), "is for tables and labelled examples; there is no --data")
+            return
+        self._check_kind(labelled=True, named=f"--task is {self.task!r}")
+        for name in _OF_TEACHERS:
+            if not {name, "network" if name == "teacher_width" else name} & DATASETS[self.task].options:
+                self._refuse((name,), f"is for a teacher; --task is {self.task!r}")
+
+    def _check_kind(self, *, labelled: bool, named: str) -> None:
+        """Refuse options that are for another kind of task than ``named``."""
+        from bayesgc.models import FAMILIES
+
+        if not labelled:
+            self._refuse(_OF_LABELS, f"is for labelled examples; {named}")
+            if self.family == _PERCEPTRON:
+                raise InputError(f"--family {_PERCEPTRON} is for labelled examples; {named}.")
+            return
+        self._refuse(_OF_ARRAYS, f"is for an array; {named}, labelled examples")
+        self._refuse(("depth",), "is for a factorisation; an mlp has a --width for each hidden layer, as 20,10,5")
+        if self.normalize:
+            self._refuse(("normalize",), "is for a factorisation, not an mlp")
+        if self.family not in (None, _PERCEPTRON):
+            one_of("family", self.family, [*FAMILIES, _PERCEPTRON])
+            raise InputError(f"--family {self.family} is for an array; {named}, labelled examples: {_PERCEPTRON}.")
+        if self.method in _NEED_LINEAR:
+            raise InputError(
+                f"--method {self.method} integrates out a last layer that is Gaussian given linear measurements with "
+                "squared error, and labels are not measured so; choose auto, splitting or rejection."
+            )
+
     def _refuse(self, options: tuple[str, ...], reason: str) -> None:
         for name in options:
             if name in self.given:
@@ -238,6 +306,13 @@ class Options(BaseModel):
     def _is_table(self) -> bool:
         return self.data is not None and self.data.suffix.lower() == ".csv"
 
+    @property
+    def _is_labelled(self) -> bool:
+        """Whether the task is labelled examples by name."""
+        from bayesgc.task import DATASETS
+
+        return self.task in DATASETS if self.data is None else self.target is not None
+
     def files(self) -> list[Path]:
         """The user's files that these options name: data, the program, the priors."""
         from bayesgc.models.plugins import is_file, split
@@ -248,16 +323,45 @@ class Options(BaseModel):
 
     def make_task(self) -> Task:
         """The synthetic task, or the one in the user's file."""
-        from bayesgc.task import SYNTHETIC, load
+        from bayesgc.task import DATASETS, SYNTHETIC
 
         if self.data is not None:
-            standardize = self.standardize if "standardize" in self.given else None
-            return load(self.data, standardize=standardize, index=self.index, header=self.header, fit=self.fit)
-        make = SYNTHETIC[one_of("task", self.task, SYNTHETIC)]
+            return self._load(self.data)
+        if self.task in DATASETS:
+            return self._make_examples()
+        make = SYNTHETIC[one_of("task", self.task, [*SYNTHETIC, *DATASETS])]
         if self.shape is None:
             return make(self.rows, self.cols, self.rank, self.measurements, self.task_seed)
         rank, count, seed = self.rank, self.measurements, self.task_seed
         return make(rank=rank, measurements=count, seed=seed, shape=_sides(self.shape))
+
+    def _load(self, data: Path) -> Task:
+        """The task in the user's file."""
+        from bayesgc.task import Inputs, load
+
+        chosen = {name: getattr(self, name) for name in ("target", *_OF_CHOICES)}
+        given = {name: getattr(self, name) for name in ("standardize",) if name in self.given}
+        seed = self.task_seed if "task_seed" in self.given else None
+        task = load(data, seed=seed, fit=self.fit, index=self.index, header=self.header, **chosen, **given)
+        self._check_kind(labelled=isinstance(task.domain, Inputs), named=f"--data is {str(data)!r}")
+        return task
+
+    def _make_examples(self) -> Task:
+        """Some of a named set."""
+        from bayesgc.task import DATASETS
+
+        examples = DATASETS[self.task]
+        own = {"features": lambda: self.features, "network": self._make_teacher}
+        return examples(
+            classes=self.classes,
+            train=self.train,
+            test=self.test,
+            balanced=self.balanced,
+            seed=self.task_seed,
+            fit=self.fit or "errors",
+            standardize="standardize" in self.given and self.standardize,
+            **{name: make() for name, make in own.items() if name in examples.options},
+        )
 
     def make_model(self, task: Task) -> Model:
         """The user's program, or the model that the options describe, with defaults that fit the task."""
@@ -290,15 +394,19 @@ class Options(BaseModel):
             normalize=self.data is None if self.normalize is None else self.normalize,
         )
 
-    def _make_network(self) -> Model:
+    def _make_teacher(self) -> MLP:
+        """The perceptron that a teacher is drawn from: the model's own, unless it has widths of its own."""
+        network = self._make_network()
+        return (
+            network
+            if self.teacher_width is None
+            else replace(network, width=_widths(self.teacher_width, "--teacher-width"))
+        )
+
+    def _make_network(self) -> MLP:
         """The perceptron that the options describe."""
         from bayesgc.models import MLP
 
-        if self.family not in (None, MLP.family):
-            one_of("family", self.family, [MLP.family])
-        self._refuse(("depth",), "is for a factorisation; an mlp has a --width for each hidden layer, as 20,10,5")
-        if self.normalize:
-            self._refuse(("normalize",), "is for a factorisation")
         scaling = self.scaling if "scaling" in self.given else "fan-in"
         activation = self.activation if "activation" in self.given else "relu"
         width = (20, 10, 5) if self.width is None else _widths(self.width)
@@ -340,9 +448,12 @@ class Options(BaseModel):
         return SGD(**{name.removeprefix("gd_"): getattr(self, name) for name in names & self.given})
 
     def settings(self, task: Task | None = None) -> dict[str, Any]:
-        """The arguments of `bayesgc.infer` beside model and task; for labelled examples those that suit them."""
+        """The arguments of `bayesgc.infer` beside model and task; for labelled examples those that suit them.
+
+        Without the ``task``, a file of arrays is taken to hold no labelled examples.
+        """
         names = ("method", "map", "seed", "chains", "draws", "precision", "max_seconds", "max_evaluations")
-        labelled = task is not None and not isinstance(task.domain, tuple)
+        labelled = self._is_labelled if task is None else not isinstance(task.domain, tuple)
         descent = self.make_training() if labelled else self.make_descent()
         eps = None if labelled and "eps" not in self.given else self.eps
         return {"eps": eps, "gd": descent or False} | {
@@ -350,11 +461,11 @@ class Options(BaseModel):
         }
 
 
-def _widths(width: object) -> tuple[int, ...]:
+def _widths(width: object, name: str = "--width") -> tuple[int, ...]:
     """The numbers in a text such as ``20,10,5``."""
     parts = [part.strip() for part in str(width).split(",")]
     if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
-        raise InputError(f"--width is {width!r}; write whole numbers, each at least 1, as 5, or 20,10,5 for an mlp.")
+        raise InputError(f"{name} is {width!r}; write whole numbers, each at least 1, as 5, or 20,10,5 for an mlp.")
     return tuple(map(int, parts))
 
 

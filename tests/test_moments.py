@@ -93,3 +93,12 @@ def test_too_few_draws_say_nothing_and_infinite_ones_all():
     assert believable(math.nan)
     assert tail_shape(np.array([1.0, math.inf])) == math.inf
     assert not believable(math.inf)
+
+
+def test_atoms_may_meet_a_point_of_the_grid_where_the_law_is_exponential():
+    """With 400 values, a quarter of them at a third of the largest, one point of the grid is θ = 0 exactly."""
+    above = np.repeat([1.0, 2.0, 3.0], [150, 150, 100])
+    values = np.concatenate([np.zeros(17_400), above])  # the tail is 3√S draws long: 400 of 17 800
+    near = np.where(values == 1, 1 + 1e-9, values)
+    assert np.isfinite(tail_shape(values))
+    assert tail_shape(values) == pytest.approx(tail_shape(near), abs=1e-6)

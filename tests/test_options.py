@@ -123,3 +123,36 @@ def test_a_scaling_is_for_priors_that_take_a_scale(tmp_path: Path):
 def test_every_option_says_what_it_is():
     for name, field in Options.model_fields.items():
         assert [each.help for each in field.metadata if isinstance(each, About)], name
+
+
+def test_labelled_examples_have_options_of_their_own():
+    given = {"task": "two-moons", "train": 6, "test": "10%", "classes": "0,1", "balanced": True, "task_seed": 3}
+    options = Options.checked(given | {"fit": "margin", "standardize": True, "width": "4,3", "bias": True, "eps": 0.5})
+    task = options.make_task()
+    same = gc.two_moons(train=6, test=0.1, balanced=True, seed=3, fit="margin", standardize=True)
+    assert (task.inputs.train == same.inputs.train).all()
+    assert (task.inputs.count, task.tested, task.facts["fit"]) == (6, 500, "margin")
+    assert "preparation" in task.facts
+    assert options.make_model(task) == gc.MLP((4, 3), bias=True)
+    assert options.settings(task)["gd"] == gc.SGD()
+    plain = Options.checked({"task": "two-moons"})
+    assert plain.make_model(plain.make_task()) == gc.MLP((20, 10, 5), "relu")
+    for settings in (plain.settings(plain.make_task()), plain.settings()):
+        assert (settings["eps"], settings["gd"]) == (None, gc.SGD())
+    assert "preparation" not in plain.make_task().facts
+
+
+def test_a_teacher_is_drawn_from_the_models_prior_unless_it_has_widths_of_its_own():
+    own = Options.checked({"task": "teacher", "features": 4, "width": 6, "activation": "tanh"}).make_task()
+    same = gc.teacher(network=gc.MLP((6,), "tanh"), features=4)
+    assert (own.labels == same.labels).all()
+    assert own.description == same.description
+    wide = Options.checked({"task": "teacher", "width": 6, "teacher_width": "9,9"}).make_task()
+    assert "width [9, 9]" in wide.description["network"]
+
+
+def test_a_table_with_a_target_is_labelled_examples(tmp_path: Path):
+    file = tmp_path / "table.csv"
+    file.write_text("a,b\n" + "1,x\n2,y\n" * 6, encoding="utf-8")
+    task = Options.checked({"data": str(file), "target": "b", "train": 6, "task_seed": 1}).make_task()
+    assert (task.kind, task.classes, task.inputs.count, task.tested) == ("classification", ("x", "y"), 6, 6)

@@ -11,22 +11,24 @@ from bayesgc.cli.terminal import Terminal
 from bayesgc.experiments.figures import FIGURES, figure
 from bayesgc.experiments.studies import STUDIES
 from bayesgc.inference import INITIALIZATIONS, METHODS, OPTIMIZERS, available_devices
-from bayesgc.models import ACTIVATIONS, FAMILIES, SCALING_SUMMARIES, available
+from bayesgc.inference.sgd import STARTS
+from bayesgc.models import ACTIVATIONS, FAMILIES, MLP, SCALING_SUMMARIES, available
 from bayesgc.models.priors import RegisteredPrior
-from bayesgc.task import SYNTHETIC
+from bayesgc.task import DATASETS, FITS, SYNTHETIC
 
 
 def names() -> dict[str, dict[str, str]]:
     """What can be named, by option, each with a line that says what it is."""
     return {
-        "task": {name: _first_line(make) for name, make in SYNTHETIC.items()},
+        "task": {name: _first_line(make) for name, make in (SYNTHETIC | DATASETS).items()},
+        "fit": {name: fit.summary for name, fit in FITS.items()},
         "method": {name: _first_line(method) for name, method in METHODS.items()},
-        "family": {name: _first_line(family) for name, family in FAMILIES.items()},
+        "family": {name: _first_line(family) for name, family in (FAMILIES | {MLP.family: MLP}).items()},
         "activation": {name: each.summary for name, each in ACTIVATIONS.items()},
         "prior": {name: _prior(each) for name, each in available().items()},
         "scaling": dict(SCALING_SUMMARIES),
         "gd-optimizer": {name: each.summary for name, each in OPTIMIZERS.items()},
-        "gd-init": dict(INITIALIZATIONS),
+        "gd-init": STARTS | INITIALIZATIONS,
         "figure": {name: figure(name).title.partition(": ")[2] for name in FIGURES},
         "study": {name: about.question for name, about in STUDIES.items()},
         "device": dict.fromkeys(available_devices(), "on this machine"),

@@ -77,9 +77,10 @@ class Session:
 
     def names(self, task: Task) -> Iterator[Path]:
         """Where a result may go that has no ``--out``, one after the other: new files here, named after the run."""
-        data = self.options.data
-        source = data.stem if data else f"{task.kind}-{'x'.join(map(str, task.shape))}"
-        program, layered = self.options.model, isinstance(task.domain, tuple)
+        data, layered = self.options.data, isinstance(task.domain, tuple)
+        size = "x".join(map(str, task.shape)) if layered else task.shape[0]
+        source = data.stem if data else f"{self.options.task}-{size}"
+        program = self.options.model
         own = f"depth{self.options.depth}" if layered else "mlp"
         model = own if program is None else split(program)[1]
         stem = f"{source}-{model}-seed{self.options.seed}"

@@ -5,16 +5,30 @@ from bayesgc.task.array.measurements import DenseMeasurements, Measurements, Obs
 from bayesgc.task.array.synthetic import SYNTHETIC, completion, sensing
 from bayesgc.task.domain import Domain, Inputs
 from bayesgc.task.files import load
+from bayesgc.task.labelled.choice import Examples
+from bayesgc.task.labelled.datasets import (
+    DATASETS,
+    breast_cancer,
+    digits,
+    mnist,
+    mnist1d,
+    register_dataset,
+    teacher,
+    two_moons,
+    wine,
+)
 from bayesgc.task.labelled.fits import FITS, Fit, register_fit
 from bayesgc.task.labelled.labelled import LabelledTask, classification, regression
 from bayesgc.task.task import Reference, Task
 
 __all__ = [
+    "DATASETS",
     "FITS",
     "SYNTHETIC",
     "ArrayTask",
     "DenseMeasurements",
     "Domain",
+    "Examples",
     "Fit",
     "Inputs",
     "LabelledTask",
@@ -23,11 +37,19 @@ __all__ = [
     "Reference",
     "Task",
     "Units",
+    "breast_cancer",
     "classification",
     "completion",
+    "digits",
     "linear_view",
     "load",
+    "mnist",
+    "mnist1d",
+    "register_dataset",
     "register_fit",
     "regression",
     "sensing",
+    "teacher",
+    "two_moons",
+    "wine",
 ]

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from jaxtyping import Float
 from bayesgc.task.array.array import ArrayTask, dimension_names
 from bayesgc.task.array.measurements import DenseMeasurements, Measurements, ObservedCells
 from bayesgc.task.array.tables import read_table
-from bayesgc.task.labelled.examples import labelled_task
+from bayesgc.task.labelled.choice import Choice
+from bayesgc.task.labelled.columns import read_examples
+from bayesgc.task.labelled.examples import labelled_task, task_of
 from bayesgc.task.task import Task
 from bayesgc.validate import InputError
 
@@ -29,21 +32,61 @@ _FAULTS = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, Runti
 _ARCHIVE_FAULTS = (*_FAULTS, zipfile.BadZipFile, zlib.error)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked of the examples in a file."""
+
+    target: str | None
+    choice: Choice
+    seeded: bool
+    fit: str | None
+    standardize: bool | None
+
+    def refuse(self, but: str) -> None:
+        """Refuse all of it, for a file that holds an array."""
+        given = {"target": self.target is not None, "seed": self.seeded, "fit": self.fit is not None}
+        for name in (*(name for name, there in given.items() if there), *self.choice.given):
+            flag = "task-seed" if name == "seed" else name
+            raise InputError(f"{name} (--{flag}) is for labelled examples, and this {but}; leave it out.")
+
+
 def load(
     path: str | os.PathLike[str],
     *,
+    target: str | None = None,
+    train: int | None = None,
+    test: int | float | str | None = None,
+    classes: Sequence[str | int] | str | None = None,
+    balanced: bool = False,
+    seed: int | None = None,
+    fit: str | None = None,
     standardize: bool | None = None,
     index: bool | None = None,
     header: bool | None = None,
-    fit: str | None = None,
 ) -> Task:
     """The task in a file; its suffix and what it holds say what kind of task it is.
 
     ``.npz`` and ``.nc`` (netCDF) hold ``A`` (n, *shape) with at least two axes in ``shape``, ``y`` (n) and, where the
     truth is known, ``truth`` (*shape); or labelled examples: ``X`` (n, *features), ``y`` (n) and maybe ``X_test`` and
-    ``y_test``. ``.csv`` holds a table: see :func:`bayesgc.task.array.tables.read_table`, also for ``index`` and
-    ``header``, which act on tables alone. ``standardize`` centres and scales the columns of a table, unless told not
-    to, and the features of examples by the training inputs, where told to. ``fit`` is what a fit of examples is.
+    ``y_test``. ``.csv`` holds a table with cells to be predicted: see :func:`bayesgc.task.array.tables.read_table`; or,
+    with a ``target``, labelled examples, as ``.parquet`` does:
+    see :func:`bayesgc.task.labelled.columns.read_examples`.
+
+    Args:
+        path: the file.
+        target: the column of a table that holds the labels.
+        train: training examples to choose at random; None for all that are not tested on.
+        test: test examples, or a share of them as 0.2 or ``"20%"``: of the file's own test set where it has one. None
+            for all that are left, at most 800; of a table, a fifth where ``train`` is None too. Examples of an .npz or
+            .nc without a test set all train, where neither is given.
+        classes: names of the classes to keep, two or more; None for all.
+        balanced: as many training examples of each class, which is then no independent sample.
+        seed: of these choices; None for 0.
+        fit: what a fit of examples is.
+        standardize: centre and scale the columns of a table of cells, unless told not to; or the features of examples
+            by the training inputs, where told to.
+        index: whether the first column of a table of cells holds labels of rows.
+        header: whether its first line holds the names of the columns.
 
     Raises:
         InputError: for a file that cannot be read or used, in one line with the file, the fault and what is allowed.
@@ -54,36 +97,54 @@ def load(
             "A and y with numpy.savez, and give the file's name."
         )
     file = Path(path)
+    asked = _Asked(target, Choice(train, test, classes, balanced, seed or 0), seed is not None, fit, standardize)
     try:
         file.open("rb").close()  # Missing files, folders and permissions fail here, alike for every kind of file.
-        return _read(file, standardize, index, header, fit)
+        return _read(file, asked, index, header)
     except InputError as fault:
         raise InputError(f"{file}: {fault}") from fault
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror or error}.") from error
 
 
-def _read(file: Path, standardize: bool | None, index: bool | None, header: bool | None, fit: str | None) -> Task:
+def _read(file: Path, asked: _Asked, index: bool | None, header: bool | None) -> Task:
     suffix = file.suffix.lower()
-    if suffix == ".csv":
-        _refuse_fit(fit)
-        return read_table(file, standardize=standardize is not False, index=index, header=header)
-    if suffix not in _READERS:
-        raise InputError(f"the suffix is {suffix!r}; it must be one of {', '.join([*_READERS, '.csv'])}.")
+    if suffix == ".csv" and asked.target is None:
+        asked.refuse("is a table without a target, the column of labels")
+        return read_table(file, standardize=asked.standardize is not False, index=index, header=header)
     if index is not None or header is not None:
-        raise InputError("labels and a header can be asked for, or ruled out, in a .csv table only.")
+        raise InputError("labels and a header can be asked for, or ruled out, in a .csv table only, without a target.")
+    if suffix in (".csv", ".parquet"):
+        return _table_task(file, asked)
+    if suffix not in _READERS:
+        raise InputError(f"the suffix is {suffix!r}; it must be one of {', '.join([*_READERS, '.csv, .parquet'])}.")
+    if asked.target is not None:
+        raise InputError("target is a column of a .csv or .parquet table; the labels of other files are their array y.")
     arrays = _READERS[suffix](file)
     if "X" in arrays and "A" not in arrays:
-        return labelled_task(arrays, {"file": file.name}, fit, standardize=bool(standardize))
-    _refuse_fit(fit)
-    if standardize is not None:
-        raise InputError("to standardize is for tables and for labelled examples; these are measurements of an array.")
+        return _examples_task(arrays, file, asked)
+    asked.refuse("file holds an array")
+    if asked.standardize is not None:
+        raise InputError(
+            "standardize (--standardize) is for tables and labelled examples, and this file holds an array."
+        )
     return _array_task(arrays, file.name)
 
 
-def _refuse_fit(fit: str | None) -> None:
-    if fit is not None:
-        raise InputError(f"--fit {fit} is for labelled examples, X and y; this file holds an array.")
+def _examples_task(arrays: dict[str, Any], file: Path, asked: _Asked) -> Task:
+    chosen = bool(asked.choice.given)
+    if asked.seeded and not chosen:
+        raise InputError("seed (--task-seed) chooses examples; say with train, test or classes that some are taken.")
+    choice, standardize = asked.choice if chosen else None, bool(asked.standardize)
+    return labelled_task(arrays, {"file": file.name}, asked.fit, choice=choice, standardize=standardize)
+
+
+def _table_task(file: Path, asked: _Asked) -> Task:
+    if asked.target is None:
+        raise InputError("is a table of labelled examples; name its column of labels with target (--target).")
+    examples, columns = read_examples(file, asked.target)
+    facts = {"file": file.name} | columns
+    return task_of(examples, None, facts, asked.fit, choice=asked.choice, standardize=bool(asked.standardize))
 
 
 def _read_npz(file: Path) -> dict[str, Any]:
@@ -94,7 +155,9 @@ def _read_npz(file: Path) -> dict[str, Any]:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             return {name: archive[name] for name in _NAMES if name in archive}
     except _ARCHIVE_FAULTS as error:
-        raise InputError("is damaged, or holds pickled objects; only plain arrays of numbers are allowed.") from error
+        raise InputError(
+            "is damaged, or holds pickled objects, such as images of unequal size; only plain arrays are allowed."
+        ) from error
 
 
 def _read_netcdf(file: Path) -> dict[str, Any]:

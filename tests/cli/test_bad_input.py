@@ -68,7 +68,7 @@ def assert_refused(ended, *words):
         ("--prior", "cauchy", "gaussian, uniform"),
         ("--prior", "gaussian:sd=1", "mean"),
         ("--prior", "gaussian:mean=inf", "finite number"),
-        ("--scaling", "big", "fan-out, fan-in, unit"),
+        ("--scaling", "big", "fan-out, fan-in, kaiming, unit"),
         ("--task", "tensor", "sensing, completion"),
         ("--method", "gibbs", "splitting"),
         ("--out", "result.txt", ".nc"),

@@ -12,7 +12,7 @@ import torch
 
 from bayesgc.task import load
 
-NAMES = sorted(file.stem for file in (Path(__file__).parents[1] / "cases").glob("*.npz"))
+NAMES = sorted(file.stem for file in (Path(__file__).parents[1] / "cases").glob("shared-*.npz"))
 
 
 @pytest.mark.parametrize("name", NAMES)

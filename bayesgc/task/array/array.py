@@ -68,8 +68,8 @@ class ArrayTask(Task):
     dims: tuple[str, ...] = ("row", "col")
     coords: dict[str, list[str]] = field(default_factory=dict)
     units: Units | None = None
-    primary: ClassVar[str] = "gen_loss"
-    fit: ClassVar[str] = "train_loss"
+    primary: ClassVar[str] = "gen_loss"  # type: ignore[misc]
+    fit: ClassVar[str] = "train_loss"  # type: ignore[misc]
     output: ClassVar[str] = "end_to_end"
     measured: ClassVar[dict[str, tuple[str, ...]]] = {
         "singular_value": ("component",),

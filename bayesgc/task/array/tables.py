@@ -28,7 +28,7 @@ Description = dict[str, int | float | str]
 
 
 @dataclass(frozen=True)
-class _Line:
+class Line:
     """One line of the file: its number, from 1, and its cells as text."""
 
     number: int
@@ -54,8 +54,8 @@ def read_table(
     Raises:
         InputError: with the line, the column and what is allowed there.
     """
-    lines = _lines(file)
-    _check_widths(lines, "the first line" if header is False else "the header")
+    lines = read_lines(file)
+    check_widths(lines, "the first line" if header is False else "the header")
     labelled = _has_labels(lines if header is False else lines[1:]) if index is None else index
     named = _has_names(lines[0], skip=int(labelled)) if header is None else header
     rows = lines[1:] if named else lines
@@ -63,7 +63,7 @@ def read_table(
         raise InputError("has a header and no rows; a table needs at least one row.")
     data = lines[0].cells[int(labelled) :]
     columns = data if named else [str(place) for place in range(len(data))]
-    _check_names(columns, first=2 if labelled else 1)
+    check_names(columns, first=2 if labelled else 1)
     values = np.array([_numbers(line, skip=int(labelled)) for line in rows])
     _check_observed(values, columns)
     labels = {"row": _labels(rows)} if labelled else {}
@@ -99,11 +99,16 @@ def standardization(values: Float[np.ndarray, "rows cols"]) -> Units:
     return Units(center=low + span * np.nanmean(relative, axis=0), scale=deviation * math.sqrt(len(values)))
 
 
-def _lines(file: Path) -> list[_Line]:
+def read_lines(file: Path) -> list[Line]:
+    """The lines of comma-separated text, but for blank ones.
+
+    Raises:
+        InputError: for what is no such text, or holds none.
+    """
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:  # Spreadsheets put a byte order mark in front.
             reader = csv.reader(stream, strict=True, skipinitialspace=True)
-            lines = [_Line(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+            lines = [Line(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
     except UnicodeDecodeError as error:
         raise InputError("is not text in UTF-8; save the table as comma-separated UTF-8.") from error
     except csv.Error as error:
@@ -114,26 +119,27 @@ def _lines(file: Path) -> list[_Line]:
     return lines
 
 
-def _without_blanks(lines: list[_Line]) -> list[_Line]:
+def _without_blanks(lines: list[Line]) -> list[Line]:
     """The lines but for blank ones; in one column a blank line is an empty cell, unless it begins or ends the file."""
     if max((len(line.cells) for line in lines), default=0) > 1:
         return [line for line in lines if line.cells not in ([], [""])]
     filled = [place for place, line in enumerate(lines) if line.cells]
-    return [_Line(line.number, line.cells or [""]) for line in lines[filled[0] : filled[-1] + 1]] if filled else []
+    return [Line(line.number, line.cells or [""]) for line in lines[filled[0] : filled[-1] + 1]] if filled else []
 
 
-def _check_widths(lines: list[_Line], model: str) -> None:
+def check_widths(lines: list[Line], model: str) -> None:
+    """Refuse lines that have more or fewer cells than the first one, which ``model`` names."""
     for line in lines:
         if len(line.cells) != len(lines[0].cells):
             found, expected = len(line.cells), len(lines[0].cells)
             raise InputError(f"line {line.number} has {found} cells; it must have {expected}, as {model} has.")
 
 
-def _has_labels(lines: list[_Line]) -> bool:
+def _has_labels(lines: list[Line]) -> bool:
     """Whether the first column holds labels; what may be labels or a slip is refused, so nobody guesses."""
-    texts = [line for line in lines if _is_text(line.cells[0])]
-    numbers = [line for line in lines if not _is_text(line.cells[0]) and not _is_unobserved(line.cells[0])]
-    if dressed := next((line for line in texts if _is_dressed(line.cells[0])), None):
+    texts = [line for line in lines if is_text(line.cells[0])]
+    numbers = [line for line in lines if not is_text(line.cells[0]) and not is_unobserved(line.cells[0])]
+    if dressed := next((line for line in texts if is_dressed(line.cells[0])), None):
         raise InputError(
             f"line {dressed.number}, column 1 holds {dressed.cells[0]!r}, a number with separators or a unit; write it "
             "plainly, as 1234.5, or say with index (--index) that the first column holds labels."
@@ -146,10 +152,10 @@ def _has_labels(lines: list[_Line]) -> bool:
     return bool(texts)
 
 
-def _has_names(line: _Line, skip: int) -> bool:
+def _has_names(line: Line, skip: int) -> bool:
     """Whether the first line holds names: it does where no cell could be data, and else it is asked for."""
     for place, cell in enumerate(line.cells[skip:], start=skip + 1):
-        if cell and (not _is_text(cell) or _is_dressed(cell)):
+        if cell and (not is_text(cell) or is_dressed(cell)):
             raise InputError(
                 f"line {line.number}, column {place} holds {cell!r}, so that line may hold data or names; say with "
                 "header (--header) that it names the columns, or with --no-header that it holds data."
@@ -157,7 +163,7 @@ def _has_names(line: _Line, skip: int) -> bool:
     return True
 
 
-def _labels(lines: list[_Line]) -> list[str]:
+def _labels(lines: list[Line]) -> list[str]:
     """The labels of the rows, told apart by their lines where they are empty or alike."""
     counts = Counter(line.cells[0] for line in lines)
     alone = {label for label, count in counts.items() if label and count == 1}
@@ -166,7 +172,7 @@ def _labels(lines: list[_Line]) -> list[str]:
     ]
 
 
-def _repeated(lines: list[_Line], labelled: bool) -> Description:
+def _repeated(lines: list[Line], labelled: bool) -> Description:
     """The labels that several rows have, to be said in the output."""
     counts = Counter(line.cells[0] for line in lines) if labelled else Counter[str]()
     labels = [label for label, count in counts.items() if label and count > 1]
@@ -175,7 +181,7 @@ def _repeated(lines: list[_Line], labelled: bool) -> Description:
     return {"repeated_labels": shown} if labels else {}
 
 
-def _check_names(columns: list[str], first: int) -> None:
+def check_names(columns: list[str], first: int) -> None:
     """Names of the data columns, of which the leftmost is column ``first`` of the file, from 1."""
     if not columns:
         raise InputError("has no column of numbers; a table needs at least one beside its labels.")
@@ -189,14 +195,14 @@ def _check_names(columns: list[str], first: int) -> None:
         seen.add(name)
 
 
-def _numbers(line: _Line, skip: int) -> list[float]:
+def _numbers(line: Line, skip: int) -> list[float]:
     """The cells of one line after the first ``skip``, NaN where unobserved."""
     numbers = []
     for place, cell in enumerate(line.cells[skip:], start=skip + 1):
         try:
             numbers.append(_number(cell))
         except ValueError as error:
-            plainly = " (written plainly, as 1234.5)" if _is_dressed(cell) else ""
+            plainly = " (written plainly, as 1234.5)" if is_dressed(cell) else ""
             raise InputError(
                 f"line {line.number}, column {place} holds {cell!r}; "
                 f"it must be a finite number{plainly}, or empty or NA where unobserved."
@@ -216,7 +222,7 @@ def _check_observed(values: Float[np.ndarray, "rows cols"], columns: list[str]) 
 
 def _number(cell: str) -> float:
     """The number in a cell, NaN where it is unobserved; ValueError where it is neither."""
-    if _is_unobserved(cell):
+    if is_unobserved(cell):
         return math.nan
     number = float(cell)
     if not math.isfinite(number) or "_" in cell:  # Python reads 1_000 as a thousand; in a table it is a slip.
@@ -224,11 +230,13 @@ def _number(cell: str) -> float:
     return number
 
 
-def _is_unobserved(cell: str) -> bool:
+def is_unobserved(cell: str) -> bool:
+    """Whether a cell stands for a missing value."""
     return cell.lower() in _UNOBSERVED
 
 
-def _is_text(cell: str) -> bool:
+def is_text(cell: str) -> bool:
+    """Whether a cell is neither a finite number nor missing."""
     try:
         _number(cell)
     except ValueError:
@@ -236,6 +244,6 @@ def _is_text(cell: str) -> bool:
     return False
 
 
-def _is_dressed(cell: str) -> bool:
+def is_dressed(cell: str) -> bool:
     """Whether text is a number written with separators, a decimal comma, a currency or a percent sign."""
-    return _is_text(cell) and _DRESSED.fullmatch(cell) is not None
+    return is_text(cell) and _DRESSED.fullmatch(cell) is not None

@@ -1,4 +1,4 @@
-"""Labelled tasks from arrays as they come from files: what is classification, and what is done to the inputs."""
+"""Labelled tasks from examples: what is classification, which examples are taken, what is done to the inputs."""
 
 from __future__ import annotations
 
@@ -9,34 +9,72 @@ from typing import Any
 import numpy as np
 
 from bayesgc.task.domain import Inputs
+from bayesgc.task.labelled.choice import Choice, Examples, pool_of
 from bayesgc.task.labelled.fits import fit_named
 from bayesgc.task.labelled.labelled import LabelledTask, classification, regression
 from bayesgc.validate import InputError
 
+Description = dict[str, int | float | str]
+
 
 def labelled_task(
-    arrays: Mapping[str, Any], description: dict[str, int | float | str], fit: str | None, *, standardize: bool
+    arrays: Mapping[str, Any],
+    description: Description,
+    fit: str | None,
+    *,
+    choice: Choice | None = None,
+    standardize: bool = False,
 ) -> LabelledTask:
-    """The task of ``X`` and ``y``, with ``X_test`` and ``y_test`` where they are there.
+    """The task of ``X`` and ``y``, with ``X_test`` and ``y_test`` where they are there; all of them, or a choice.
 
     Labels that are numbers with fractions, or numbers under the fit ``squared``, are a regression; others are classes.
 
     Raises:
-        InputError: where one of a pair is missing, or the arrays do not match.
+        InputError: where one of a pair is missing, the arrays do not match, or the choice cannot be made.
     """
     for one, other in (("X", "y"), ("X_test", "y_test")):
         if (one in arrays) != (other in arrays):
             missing = other if one in arrays else one
             raise InputError(f"has no array {missing}; X and y go together, and so do X_test and y_test.")
-    labels = np.asarray(arrays["y"])
-    test = (arrays["X_test"], arrays["y_test"]) if "X_test" in arrays else None
-    if _are_numbers(labels, fit):
+    train = pool_of(arrays["X"], arrays["y"], ("X", "y"))
+    test = pool_of(arrays["X_test"], arrays["y_test"], ("X_test", "y_test")) if "X_test" in arrays else None
+    return task_of(train, test, description, fit, choice=choice, standardize=standardize)
+
+
+def task_of(
+    train: Examples,
+    test: Examples | None,
+    description: Description,
+    fit: str | None,
+    *,
+    choice: Choice | None = None,
+    standardize: bool = False,
+) -> LabelledTask:
+    """The task of examples, or of a ``choice`` among them.
+
+    Raises:
+        InputError: as :func:`labelled_task`.
+    """
+    numbers = _are_numbers(train.labels, fit)
+    if choice is not None:
+        train, test = choice.applied(train, test, numbers=numbers)
+        description = description | {"seed": choice.seed, "balanced": choice.balanced}
+    tests = None if test is None else (test.inputs, test.labels)
+    if not numbers:
+        task = classification(
+            train.inputs,
+            train.labels,
+            test=tests,
+            fit=fit or "errors",
+            classes=train.classes,
+            description=description,
+            independent=choice is None or not choice.balanced,
+        )
+    else:
         if fit not in (None, "squared"):
             fit_named(fit)
             raise InputError(f"y holds numbers with fractions, so this is a regression; --fit {fit} is for classes.")
-        task = regression(arrays["X"], labels, test=test, description=description)
-    else:
-        task = classification(arrays["X"], labels, test=test, fit=fit or "errors", description=description)
+        task = regression(train.inputs, train.labels, test=tests, description=description)
     return standardized(task) if standardize else task
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar
@@ -213,6 +213,7 @@ def classification(
     *,
     test: tuple[ArrayLike, ArrayLike] | None = None,
     fit: str = "errors",
+    classes: Sequence[str] | None = None,
     description: dict[str, int | float | str] | None = None,
     independent: bool = True,
 ) -> LabelledTask:
@@ -221,21 +222,27 @@ def classification(
     Args:
         X: training inputs (example, *features), used as they are.
         y: their labels (example): whole numbers, ±1, or text; each distinct one is a class, in sorted order.
-        test: inputs and labels to test on, of the same features and of classes that are among the training labels.
+        test: inputs and labels to test on, of the same features and of the same classes.
         fit: what a fit is: ``errors``, ``cross-entropy``, ``margin``, ``squared`` or a registered name.
+        classes: the names of all classes, in order, where they are known beforehand: then none needs an example. By
+            default each one needs a training and, if there is a test set, a test example.
         description: where the examples come from, for the record.
         independent: whether they are an independent sample, as a certificate asks.
 
     Raises:
-        InputError: for arrays that do not match, labels of one class, or test labels of a class without an example.
+        InputError: for arrays that do not match, labels of one class, or classes that lack an example.
     """
     inputs, labels = as_inputs("X", X), np.asarray(y)
     check_pairs("X", inputs, "y", labels)
-    classes, codes = as_classes(labels)
-    test_inputs, test_codes = _test_set(inputs, test, lambda found: as_classes(found, classes)[1])
-    domain = Inputs(inputs, test_inputs, len(classes))
+    names, codes = as_classes(labels, classes)
+    test_inputs, test_codes = _test_set(inputs, test, lambda found: as_classes(found, names, test=True)[1])
+    if classes is None and test_codes is not None and (lacking := sorted({*range(len(names))} - {*test_codes})):
+        raise InputError(
+            f"class {names[lacking[0]]} has no test example; every class among the training labels needs one."
+        )
+    domain = Inputs(inputs, test_inputs, len(names))
     facts = description or {}
-    return LabelledTask(domain, codes, test_codes, classes, fit_named(fit), facts, independent)
+    return LabelledTask(domain, codes, test_codes, names, fit_named(fit), facts, independent)
 
 
 def regression(

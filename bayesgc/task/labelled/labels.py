@@ -36,7 +36,7 @@ def as_inputs(name: str, values: ArrayLike) -> Float[np.ndarray, "example *featu
     return numbers
 
 
-def as_targets(name: str, values: ArrayLike) -> Float[np.ndarray, " example"]:
+def as_targets(name: str, values: ArrayLike) -> Float[np.ndarray, "*shape"]:
     """Finite numbers to be predicted.
 
     Raises:
@@ -65,16 +65,27 @@ def check_pairs(inputs_name: str, inputs: np.ndarray, labels_name: str, labels: 
         )
 
 
-def as_classes(
-    labels: Shaped[np.ndarray, " example"], known: Sequence[str] | None = None
-) -> tuple[tuple[str, ...], Int[np.ndarray, " example"]]:
-    """The names of the classes in sorted order, and the number of each label's class.
-
-    ``known`` are the classes of the training labels, where these are test labels.
+def class_names(labels: Shaped[np.ndarray, " example"]) -> Shaped[np.ndarray, " example"]:
+    """The name of each label's class, as text.
 
     Raises:
-        InputError: for labels that are no classes, fewer than two classes, or one that is not among ``known``.
+        InputError: for labels that are no classes.
     """
+    return np.array([str(each) for each in _whole(labels)], dtype=np.str_)
+
+
+def in_order(labels: Shaped[np.ndarray, " example"]) -> list[str]:
+    """The names of the classes among labels: numbers by size, text by the alphabet.
+
+    Raises:
+        InputError: for labels that are no classes.
+    """
+    labels = _whole(labels)
+    return sorted({str(each) for each in labels}) if labels.dtype.kind in "USO" else [str(x) for x in np.unique(labels)]
+
+
+def _whole(labels: Shaped[np.ndarray, " example"]) -> Shaped[np.ndarray, " example"]:
+    """Labels that can be classes, whole numbers as such."""
     if labels.dtype.kind == "f":
         if not np.isfinite(labels).all():
             place = int(np.flatnonzero(~np.isfinite(labels))[0])
@@ -86,18 +97,30 @@ def as_classes(
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "iubUSO":
         raise InputError(f"the labels are of type {labels.dtype}; classes are whole numbers or text.")
-    found = [
-        str(each) for each in (sorted({str(x) for x in labels}) if labels.dtype.kind in "USO" else np.unique(labels))
-    ]
+    return labels
+
+
+def as_classes(
+    labels: Shaped[np.ndarray, " example"], known: Sequence[str] | None = None, *, test: bool = False
+) -> tuple[tuple[str, ...], Int[np.ndarray, " example"]]:
+    """The names of the classes in sorted order, and the number of each label's class.
+
+    ``known`` are all classes there are, where that is known beforehand: for ``test`` labels, those of the training
+    labels.
+
+    Raises:
+        InputError: for labels that are no classes, fewer than two classes, or one that is not among ``known``.
+    """
+    found = in_order(labels)
     if known is None:
         if len(found) < 2:
             raise InputError(f"every label is {found[0]!r}; there must be at least two classes.")
         if len(found) > _MOST_CLASSES:
             raise InputError(f"there are {len(found)} classes among {len(labels)} labels; is it a regression?")
         known = found
-    strange = [each for each in found if each not in known]
-    if strange:
+    if strange := [each for each in found if each not in known]:
         shown = ", ".join(strange[:_SHOWN])
-        raise InputError(f"class {shown} is in the test labels and not in the training labels, so it cannot be learnt.")
+        where = "in the test labels and not in the training labels, so it cannot be learnt"
+        raise InputError(f"class {shown} is {where if test else 'none of ' + ', '.join(known[:_SHOWN])}.")
     places = {name: place for place, name in enumerate(known)}
-    return tuple(known), np.array([places[str(each)] for each in labels], dtype=np.int64)
+    return tuple(known), np.array([places[each] for each in class_names(labels)], dtype=np.int64)
