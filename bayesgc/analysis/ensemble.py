@@ -34,7 +34,8 @@ def ensemble(tree: xr.DataTree) -> Json | None:
     prediction = values(tree, "posterior", "prediction")
     unit = _units(tree, prediction.shape[:2])
     labels = values(tree, "constant_data", "y_test").astype(np.int64)
-    votes = _votes(prediction.reshape(-1, prediction.shape[-1]), np.zeros(unit.size, int) if unit is None else unit)
+    draws = prediction.reshape(-1, prediction.shape[-1])
+    votes = _votes(draws, np.zeros(len(draws), int) if unit is None else unit)
     return {"test_error": float(_errors(votes.sum(0), labels)), "mcse": None if unit is None else _error(votes, labels)}
 
 

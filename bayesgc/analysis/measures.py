@@ -180,7 +180,7 @@ def errors_in_words(count: float) -> str:
 
 def measures_of(result: Json) -> Measures:
     """Those of a result object, or of an entry of a comparison."""
-    return _measures(result.get("measures", OF_ARRAYS), labelled="examples" in result["task"])
+    return _measures(result.get("measures", OF_ARRAYS), labelled="examples" in result.get("task", {}))
 
 
 def measures_in(tree: xr.DataTree) -> Measures:
