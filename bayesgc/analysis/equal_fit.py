@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from bayesgc.analysis.measures import exact, measures_in
+from bayesgc.analysis.measures import exact, measures_in, measures_over
 
 Json = dict[str, Any]
 
@@ -40,8 +40,9 @@ def group_of(tree: xr.DataTree, law: str) -> str:
 
 def descent_variable(cells: xr.Dataset) -> str:
     """The loss of gradient descent to compare in a sweep: at ε, or at its end where ε is 0 or none was recorded."""
-    variable = f"{AT_EPS}_gen_loss"
-    return variable if variable in cells and bool(np.isfinite(cells[variable].values).any()) else "gd_gen_loss"
+    name = measures_over(cells).generalisation.name
+    variable = f"{AT_EPS}_{name}"
+    return variable if variable in cells and bool(np.isfinite(cells[variable].values).any()) else f"gd_{name}"
 
 
 def descent_curve(tree: xr.DataTree, low: float, high: float) -> Float[np.ndarray, "4 level"] | None:

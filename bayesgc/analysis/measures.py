@@ -41,6 +41,16 @@ class Measure:
         return self.axis.replace("$L_{gen}$", "L_gen").replace("$L_{train}$", "L_train")
 
     @property
+    def mean(self) -> str:
+        """What the mean is called where a sentence begins."""
+        return f"Mean {self.symbol}" if self.percent else self.average
+
+    @property
+    def mean_heading(self) -> str:
+        """What the mean is called within headings and captions."""
+        return self.heading if self.percent else self.average
+
+    @property
     def tip(self) -> str:
         """Beside a number where one points at it."""
         return self.heading if self.percent else self.name.replace("_", " ")
@@ -187,6 +197,12 @@ def measures_in(tree: xr.DataTree) -> Measures:
     """Those of a tree."""
     names = json.loads(tree.attrs.get("measures", json.dumps(OF_ARRAYS)))
     return _measures(names, labelled="prior" in tree.children and "train_output" in tree["prior"].data_vars)
+
+
+def measures_over(cells: xr.Dataset) -> Measures:
+    """Those of the cells of a sweep, which are all judged alike."""
+    names = json.loads(cells.attrs.get("measures", json.dumps(OF_ARRAYS)))
+    return _measures(names, labelled="measures" in cells.attrs)
 
 
 def _measures(names: dict[str, str], *, labelled: bool) -> Measures:

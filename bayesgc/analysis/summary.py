@@ -235,10 +235,10 @@ def _curve(tree: xr.DataTree, measures: dict[str, str]) -> list[Json] | None:
 def _reading(point: xr.Dataset, primary: str) -> Json:
     """One number of errors; a volume that was not seen has no estimate, and the bound that is known."""
     facts = {name: _number(point[name].item()) for name in point.data_vars}
-    volume = {"estimate": facts["log_volume"], "mcse": facts["log_volume_mcse"]}
+    volume: Json = {"estimate": facts["log_volume"], "mcse": facts["log_volume_mcse"]}
     volume["ci95"] = [facts["log_volume_low"], facts["log_volume_high"]]
     judged = None if facts[primary] is None else {"mean": facts[primary], "mcse": facts[f"{primary}_mcse"]}
-    return {"errors": int(facts["threshold"]), "log_volume": volume, primary: judged}
+    return {"errors": int(point["threshold"].item()), "log_volume": volume, primary: judged}
 
 
 def _unobserved(tree: xr.DataTree) -> list[Json] | None:

@@ -217,12 +217,13 @@ def _evidence_note(how_likely: Sequence[str]) -> str:
 
 def _paired(paired: Sequence[Json], measure: Measure) -> list[RenderableType]:
     how_likely = _how_likely(paired)
-    relative = ["gen_loss_relative"] if any(each["gen_loss_relative"] for each in paired) or not measure.percent else []
+    relative: list[str] = [] if measure.percent else ["gen_loss_relative"]
+    shown: list[Measure | str] = [measure, *relative]
     rows = [
         (
             f"{each['label']} − {each['against']}",
             str(each["tasks"]),
-            *(_change(each, name) for name in (measure, *relative)),
+            *(_change(each, name) for name in shown),
             *(_estimate(each[name], "difference") for name in how_likely),
         )
         for each in paired

@@ -184,7 +184,7 @@ class _Columns:
             return self._joined(("none found", "-"), ("none found",) + ("-",) * (len(self.measures.columns) - 1), "-")
         primary = self.measures.generalisation
         summary = law[primary.name]
-        beside = self._relative(law, lambda each: each and each[centre([each])])
+        beside = self._relative(law, _centre_of)
         fits = (_summary(law[each.name], 1, each) for each in self.measures.columns)
         return self._joined((_summary(summary, 2, primary), beside), fits, _summary(law.get("effective_rank"), 1))
 
@@ -197,7 +197,7 @@ class _Columns:
     def of_descent(self, gd: Json) -> tuple[str, ...]:
         """Medians, and the quartiles on a line below."""
         primary = self.measures.generalisation
-        beside = self._relative(gd, lambda each: each and each["median"])
+        beside = self._relative(gd, _median_of)
         fits = (_spread(gd[each.name], measure=each) for each in self.measures.columns)
         return self._joined(
             (_spread(gd[primary.name], measure=primary), beside), fits, _spread(gd.get("effective_rank"))
@@ -232,6 +232,16 @@ class _Columns:
 
     def _joined(self, primary: Iterable[str], fits: Iterable[str], rank: str) -> tuple[str, ...]:
         return (*(primary if self.judged else ()), *fits, *(() if self.measures.labelled else (rank,)))
+
+
+def _centre_of(summary: Json | None) -> float | None:
+    found: float | None = None if summary is None else summary[centre([summary])]
+    return found
+
+
+def _median_of(spread: Json | None) -> float | None:
+    found: float | None = None if spread is None else spread["median"]
+    return found
 
 
 def _summary(summary: Json | None, digits: int, measure: Measure | None = None) -> str:

@@ -5,6 +5,8 @@ Where fits are numbers of errors, the curve is over how many are allowed, at eac
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -131,7 +133,7 @@ def _levels_to_compare(axes: Axes, result: Json, lowest: float) -> None:
     """Horizontal lines at the prior's mean, who knows nothing and descent's end, in words where it is far below."""
     measures, prior, gd = measures_of(result), judged_by(result, "prior"), result["gd"]
     measure, ended = measures.generalisation, gd and gd[measures.generalisation.name]
-    lines = {
+    lines: dict[str, tuple[Any, str, Any]] = {
         "prior": (prior and prior["mean"], COLOURS["prior"], (0, (4, 2))),
         measures.ignorant.name: (measures.known_nothing(result), COLOURS["reference"], (0, (1, 1.2))),
         "GD, at its end": (ended and ended["median"], COLOURS["gd"], (0, (4, 2))),

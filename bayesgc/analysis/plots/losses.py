@@ -166,8 +166,10 @@ def _vote(axes: Axes, result: Json, loss: Measure) -> None:
     """A mark at the vote of the draws that fit."""
     vote = result["ensemble"]
     if vote is not None and loss.name in vote:
-        place, look = loss.scaled(vote[loss.name]), {"color": COLOURS["posterior"], "mec": "white", "mew": 0.6}
-        axes.plot(place, 0.5, "P", ms=7, label="G&C, by vote", clip_on=False, zorder=5, **look)
+        axes.plot(
+            loss.scaled(vote[loss.name]), 0.5, "P", ms=7, color=COLOURS["posterior"], mec="white", mew=0.6,
+            label="G&C, by vote", clip_on=False, zorder=5,
+        )  # fmt: skip
 
 
 def _mode(axes: Axes, mode: Json | None, loss: Measure) -> None:

@@ -121,8 +121,8 @@ def _model(model: Json) -> Json:
     if model["family"] == "program":
         return {"model": model["name"]}
     if model["family"] == "mlp":
-        names = {name: model[name] for name in ("family", "activation", "bias", "prior", "scaling")}
-        return names | {"width": ",".join(map(str, model["width"]))}
+        own = {name: model[name] for name in ("family", "activation", "bias", "prior", "scaling")}
+        return own | {"width": ",".join(map(str, model["width"]))}
     names = ("depth", "width", "activation", "prior", "normalize")
     # Priors that take no scale refuse a scaling that is named.
     scaling = None if model["scaling"] == "fan-out" else model["scaling"]

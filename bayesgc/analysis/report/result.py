@@ -58,6 +58,7 @@ def result_page(tree: xr.DataTree, origin: Path) -> Page:
         warning=_warning(diagnosis),
         sections=tuple(_sections(tree, result, diagnosis, origin)),
         made_by=f"bayesgc {result['version']}",
+        losses=not measures_of(result).classes,
     )
 
 
