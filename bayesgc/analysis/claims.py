@@ -25,6 +25,7 @@ from bayesgc.analysis.decisions import GENERALISES, LEVEL, MARGIN, Claim, Ratio,
 from bayesgc.analysis.equal_claims import equal_fit, fits
 from bayesgc.analysis.equal_fit import descent_variable
 from bayesgc.analysis.fitted import FittedTable
+from bayesgc.analysis.measures import measures_over
 from bayesgc.analysis.numerals import decimals, rounded
 from bayesgc.analysis.open_claims import infinite_width, measurements_needed, one_axis, small_thresholds
 from bayesgc.analysis.panels import axes_of, cut
@@ -75,7 +76,8 @@ def judge(stores: Sequence[Path | str]) -> Judgement:
     Raises:
         InputError: where there is no store, a damaged one, or none that bears on a claim.
     """
-    datasets = dict(_datasets(stores))
+    # The paper's claims are about arrays.
+    datasets = {name: found for name, found in _datasets(stores) if not measures_over(found).labelled}
     claims = [claim for name, dataset in datasets.items() for claim in _claims_of(name, dataset)]
     claims += [*_normalisation(datasets.values()), *one_axis(list(datasets.values()))]
     if not claims:

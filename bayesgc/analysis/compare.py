@@ -18,6 +18,7 @@ from bayesgc.analysis.dependence import loss_dependence
 from bayesgc.analysis.distance import distances
 from bayesgc.analysis.equal_fit import compared, compared_group
 from bayesgc.analysis.groups import fitted, values
+from bayesgc.analysis.measures import OF_ARRAYS, judged_by, measures_in, measures_of
 from bayesgc.analysis.spectra import spectrum
 from bayesgc.analysis.standing import standing
 from bayesgc.analysis.storage import load
@@ -30,6 +31,7 @@ Json = dict[str, Any]
 
 SCHEMA = 1
 _DELTA = "10%"
+_EVENT = "fit event"
 _SPEAK_FOR_THEMSELVES = ("kind", "shape", "method", "activation", "prior", "scaling", "family", "file", "name")
 
 
@@ -52,7 +54,8 @@ class Comparison:
     def to_dataset(self) -> xr.Dataset:
         """The numbers of each result along the dimension ``result``, NaN where there is none."""
         labels = [each["label"] for each in self.results]
-        columns = {name: [_reach(each, path) for each in self.results] for name, path in _COLUMNS.items()}
+        paths = {name: path for each in self.results for name, path in _columns(each).items()}
+        columns = {name: [_reach(each, path) for each in self.results] for name, path in paths.items()}
         return xr.Dataset({name: ("result", values) for name, values in columns.items()}, coords={"result": labels})
 
     def __rich__(self) -> Any:
@@ -69,23 +72,27 @@ class Comparison:
     __repr__ = __str__
 
 
-_COLUMNS = {
-    "prior_gen_loss": ("prior", "gen_loss", "mean"),
-    "prior_gen_loss_mcse": ("prior", "gen_loss", "mcse"),
-    "posterior_gen_loss": ("posterior", "gen_loss", "mean"),
-    "posterior_gen_loss_mcse": ("posterior", "gen_loss", "mcse"),
-    "gd_gen_loss": ("gd", "gen_loss", "median"),
-    "gd_train_loss": ("gd", "train_loss", "median"),
-    "gd_at_eps_gen_loss": ("gd", "at_eps", "gen_loss", "median"),
-    "gd_at_eps_train_loss": ("gd", "at_eps", "train_loss", "median"),
-    "gd_quantile": ("standing", "gd", "gen_loss", "quantile"),
-    "gd_quantile_mcse": ("standing", "gd", "gen_loss", "mcse"),
-    "prior_below": ("below", "prior", "estimate"),
-    "posterior_below": ("below", "posterior", "estimate"),
-    "posterior_below_mcse": ("below", "posterior", "mcse"),
-    "bits": ("rarity", "bits"),
-    "bits_mcse": ("rarity", "mcse"),
-}
+def _columns(entry: Json) -> dict[str, tuple[str, ...]]:
+    """Where the numbers of a result are, by the names of its measures."""
+    measures = measures_of(entry)
+    gen, train = measures.generalisation.name, measures.fit.name
+    return {
+        f"prior_{gen}": ("prior", gen, "mean"),
+        f"prior_{gen}_mcse": ("prior", gen, "mcse"),
+        f"posterior_{gen}": ("posterior", gen, "mean"),
+        f"posterior_{gen}_mcse": ("posterior", gen, "mcse"),
+        f"gd_{gen}": ("gd", gen, "median"),
+        f"gd_{train}": ("gd", train, "median"),
+        f"gd_at_eps_{gen}": ("gd", "at_eps", gen, "median"),
+        f"gd_at_eps_{train}": ("gd", "at_eps", train, "median"),
+        "gd_quantile": ("standing", "gd", gen, "quantile"),
+        "gd_quantile_mcse": ("standing", "gd", gen, "mcse"),
+        "prior_below": ("below", "prior", "estimate"),
+        "posterior_below": ("below", "posterior", "estimate"),
+        "posterior_below_mcse": ("below", "posterior", "mcse"),
+        "bits": ("rarity", "bits"),
+        "bits_mcse": ("rarity", "mcse"),
+    }
 
 
 def compare(
@@ -132,6 +139,10 @@ def distinguishing_labels(trees: Sequence[xr.DataTree]) -> list[str]:
 
 
 def _phrase(name: str, value: str) -> str:
+    if name == _EVENT:
+        return value
+    if name == "bias":
+        return "biases" if value == "True" else "no biases"
     if value in ("True", "False"):
         return whether(name, value == "True")
     return value if name in _SPEAK_FOR_THEMSELVES else f"{name} {value}"
@@ -141,7 +152,8 @@ def _settings(tree: xr.DataTree) -> dict[str, str]:
     """The settings that tell one result from another, by the names of the command's options."""
     configuration = json.loads(tree.attrs["configuration"])
     task = {f"task {name}" if name == "seed" else name: value for name, value in configuration["task"].items()}
-    chosen = {**configuration["model"], **task, "ε =": f"{tree.attrs['eps']:g}", "method": tree.attrs["method"]}
+    event = {_EVENT: measures_in(tree).event(float(tree.attrs["eps"]))}
+    chosen = {**configuration["model"], **task, **event, "method": tree.attrs["method"]}
     chosen["seed"] = json.loads(tree.attrs["seeds"])["seed"]
     return {name.replace("_", " "): _short(value) for name, value in chosen.items() if value is not None}
 
@@ -163,6 +175,8 @@ def _entry(label: str, tree: xr.DataTree, delta: float | str | None) -> Json:
     return {
         "label": label,
         **{name: result[name] for name in _KEPT},
+        # Without it they are those of an array.
+        **({} if result["measures"] == OF_ARRAYS else {"measures": result["measures"]}),
         "log_volume": result["log_volume"],
         "log_evidence": result["log_evidence"],
         "rarity": _rarity(result),
@@ -185,20 +199,21 @@ def _rarity(result: Json) -> Json | None:
 
 def _below(tree: xr.DataTree, result: Json, delta: float | str | None) -> Json | None:
     """P(L_gen < δ) under prior and posterior, and the share of the fitted restarts below δ, at equal fit."""
-    zero = (result["baselines"]["zero"] or {}).get("gen_loss")
-    if result["prior"]["gen_loss"] is None or (delta is None and not zero):
+    measures = measures_of(result)
+    zero, primary = measures.known_nothing(result), measures.generalisation.name
+    if judged_by(result, "prior") is None or (delta is None and not zero):
         return None
     bound = _bound(_DELTA if delta is None else delta, zero)
-    laws = {law: _share(tree, law, bound) for law in ("prior", "posterior") if law in tree.children}
+    laws = {law: _share(tree, law, primary, bound) for law in ("prior", "posterior") if law in tree.children}
     gd = None
     if compared(result) is not None:
         group = compared_group(tree)
-        gd = float((values(tree, group, "gen_loss")[fitted(tree, group)] < bound).mean())
+        gd = float((values(tree, group, primary)[fitted(tree, group)] < bound).mean())
     return {"delta": bound, "prior": laws["prior"], "posterior": laws.get("posterior"), "gd": gd}
 
 
-def _share(tree: xr.DataTree, law: str, bound: float) -> Json:
-    estimate, error = mean_and_error(tree, law, values(tree, law, "gen_loss") < bound)
+def _share(tree: xr.DataTree, law: str, primary: str, bound: float) -> Json:
+    estimate, error = mean_and_error(tree, law, values(tree, law, primary) < bound)
     return {"estimate": estimate, "mcse": error}
 
 
@@ -213,5 +228,5 @@ def _bound(delta: float | str, zero: float | None) -> float:
 def _reach(entry: Mapping[str, Any], path: Sequence[str]) -> float:
     value: Any = entry
     for step in path:
-        value = None if value is None else value[step]
+        value = None if value is None else value.get(step)
     return math.nan if value is None else float(np.float64(value))

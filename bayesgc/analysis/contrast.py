@@ -14,6 +14,7 @@ import xarray as xr
 
 from bayesgc.analysis.distance import distances
 from bayesgc.analysis.groups import values
+from bayesgc.analysis.measures import judged_by, measures_of
 from bayesgc.analysis.tails import centre, chance_of_less, log_centre
 from bayesgc.intervals import Number, Ratio
 
@@ -21,14 +22,20 @@ Json = dict[str, Any]
 Result = tuple[Json, xr.DataTree]
 
 CONTRASTED = ("gen_loss", "gen_loss_relative", "bits", "evidence_bits")
-_SIZES = ("family", "name", "depth", "width")
+_SIZES = ("family", "name", "depth", "width", "bias")
+
+
+def _contrasted(entries: Sequence[Json]) -> tuple[str, ...]:
+    """Of what differences are taken: beside what is named for every pair, the measure by which they are judged."""
+    judged = (measures_of(entry).generalisation.name for entry in entries)
+    return tuple(dict.fromkeys((*CONTRASTED, *judged)))
 
 
 def difference(result: Result, first: Result) -> Json:
     """``result`` minus ``first``; squared errors add where draws are independent, and no error is known where not."""
     (entry, tree), (base, base_tree) = result, first
     shared, same_task = _shares_draws(entry, base), _task_key(tree) == _task_key(base_tree)
-    gaps = {name: _minus(_value(entry, name), _value(base, name), shared=shared) for name in CONTRASTED}
+    gaps = {name: _minus(_value(entry, name), _value(base, name), shared=shared) for name in _contrasted([entry, base])}
     if not same_task:
         gaps["evidence_bits"] = None  # densities of other measurements, in units of their own
     return {
@@ -71,7 +78,7 @@ def _paired(name: str, group: dict[bytes, list[Json]], base_name: str, base: dic
     pairs = [(group[key], base[key]) for key in shared]
     sides = [list(chain.from_iterable(side)) for side in zip(*pairs, strict=True)]
     one_error = any(_shares_draws(*two) for side in sides for two in combinations(side, 2))
-    gaps = {each: _mean_difference(pairs, each, one_error=one_error) for each in CONTRASTED}
+    gaps = {each: _mean_difference(pairs, each, one_error=one_error) for each in _contrasted([*sides[0], *sides[1]])}
     factor = _factor(pairs, shared=one_error)
     return {"label": mine, "against": theirs, "tasks": len(shared), **gaps, "factor": factor}
 
@@ -98,7 +105,10 @@ def _factor(pairs: Sequence[tuple[list[Json], list[Json]]], *, shared: bool) -> 
     pair of runs both are that. ``standing`` and ``of_these_tasks`` are what they decide, as in `Number.judgement`.
     """
     sides = [[[run for run in side if _judged(run)] for side in pair] for pair in pairs]
-    which = centre(run["posterior"]["gen_loss"] for pair in sides for side in pair for run in side)
+    runs = [run for pair in sides for side in pair for run in side]
+    if len({(measures_of(run).generalisation, measures_of(run).labelled) for run in runs}) > 1:
+        return None  # losses of two kinds have no ratio
+    which = centre(judged_by(run, "posterior") for run in runs)  # type: ignore[misc]
     gaps = [_mean_log(ours, which) - _mean_log(theirs, which) if ours and theirs else None for ours, theirs in sides]
     known = [gap for gap in gaps if gap is not None]
     if not known:
@@ -134,7 +144,7 @@ def _listed(ends: tuple[float | None, float | None] | None) -> list[float | None
 
 
 def _judged(run: Json) -> bool:
-    return run["posterior"] is not None and run["posterior"]["gen_loss"] is not None
+    return judged_by(run, "posterior") is not None
 
 
 def _mean_log(runs: Sequence[Json], which: str) -> Number:
@@ -158,7 +168,9 @@ def _or_nan(error: float | None) -> float:
 
 def _shares_draws(entry: Json, base: Json) -> bool:
     """Whether both runs made weights of the same random numbers, which seed, method and sizes decide."""
-    sizes = [[each["task"]["shape"], *map(each["model"].get, _SIZES)] for each in (entry, base)]
+    sizes = [
+        [each["task"]["shape"], each["task"].get("features"), *map(each["model"].get, _SIZES)] for each in (entry, base)
+    ]
     return sizes[0] == sizes[1] and all(entry[name] == base[name] for name in ("seed", "method"))
 
 
@@ -167,7 +179,7 @@ def _value(entry: Json, name: str) -> tuple[float, float | None] | None:
         return None if entry["rarity"] is None else (entry["rarity"]["bits"], entry["rarity"]["mcse"])
     if name == "evidence_bits":
         return _evidence_bits(entry["log_evidence"])
-    summary = None if entry["posterior"] is None else entry["posterior"][name]
+    summary = None if entry["posterior"] is None else entry["posterior"].get(name)
     return None if summary is None or summary["mean"] is None else (summary["mean"], summary["mcse"])
 
 
@@ -189,12 +201,21 @@ def _minus(
 
 
 def _task_key(tree: xr.DataTree) -> bytes:
-    """The same for two results on the same measurements of the same numbers."""
+    """The same for two results on the same measurements of the same numbers, or on the same labelled examples.
+
+    Inputs are not kept; but with the same labels, and reference points that do as well, they are hardly others.
+    """
     constants = tree["constant_data"].to_dataset()
-    measured = constants["A"] if "A" in constants else constants.get("cells")
-    parts = [values(tree, "observed_data", "y")] + ([] if measured is None else [measured.values])
-    shape = json.loads(tree.attrs["configuration"])["task"]["shape"]
+    known = [constants[name] for name in _TASKS_OWN if name in constants]
+    measured = known[:1] if "A" in constants else known
+    parts = [values(tree, "observed_data", "y"), *(each.values for each in measured)]
+    task = json.loads(tree.attrs["configuration"])["task"]
+    shape = [task["shape"], task["features"], task["test_examples"]] if "features" in task else task["shape"]
     return repr(shape).encode() + b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+
+
+_TASKS_OWN = ("A", "cells", "y_test", "reference_test_error")
+"""The constants that tell tasks apart."""
 
 
 def _relative_eps(entries: Sequence[Json]) -> bool:
@@ -205,7 +226,7 @@ def _relative_eps(entries: Sequence[Json]) -> bool:
 
 
 def _eps(entry: Json, *, relative: bool) -> str:
-    zero = (entry["baselines"]["zero"] or {}).get("train_loss")
+    zero = (entry["baselines"].get("zero") or {}).get("train_loss")
     return f"{100 * entry['eps'] / zero:.4g}% of zero" if relative and zero else f"{entry['eps']:.6g}"
 
 

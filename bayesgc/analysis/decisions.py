@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float
 
+from bayesgc.analysis.measures import measures_over
 from bayesgc.intervals import LEVEL, MARGIN, Pair, Ratio, resolved
 
 __all__ = ["GENERALISES", "LEVEL", "MARGIN", "Claim", "Ratio", "decide", "over", "ratio_of"]
@@ -69,8 +70,9 @@ MEDIANS = "medians of L_gen, as some of the means cannot be believed"
 
 def doubtful(cells: xr.Dataset, law: str) -> Bool[np.ndarray, "*cell"]:
     """Where the mean of a law's L_gen cannot be believed; in older stores nothing is known against it."""
-    name = f"{law}_gen_loss_believable"
-    return np.asarray(cells[name].values < 1) if name in cells else np.zeros(cells["posterior_gen_loss"].shape, bool)
+    primary = measures_over(cells).generalisation.name
+    name = f"{law}_{primary}_believable"
+    return np.asarray(cells[name].values < 1) if name in cells else np.zeros(cells[f"posterior_{primary}"].shape, bool)
 
 
 def _losses(
@@ -80,15 +82,14 @@ def _losses(
 
     NaN where a median is asked for of a law that has none.
     """
-    exact = law == "zero"
-    name = f"{law}_gen_loss{'_q50' if medians and not exact else ''}"
-    unknown = np.full(cells["posterior_gen_loss"].shape, np.nan)
-    found, error, zero = (cells[each].values if each in cells else unknown for each in (name, f"{name}_mcse", _ZERO))
+    measures, exact = measures_over(cells), law == "zero"
+    primary = measures.generalisation.name
+    name = f"{law}_{primary}{'_q50' if medians and not exact else ''}"
+    unknown = np.full(cells[f"posterior_{primary}"].shape, np.nan)
+    nothing = f"{measures.ignorant.name}_{primary}"
+    found, error, zero = (cells[each].values if each in cells else unknown for each in (name, f"{name}_mcse", nothing))
     losses, blur = resolved(found, zero)
     return losses, 0.0 if exact else error, blur
-
-
-_ZERO = "zero_gen_loss"
 
 
 def over(first: Ratio, second: Ratio) -> Ratio:
@@ -107,11 +108,15 @@ def _share_draws(cells: xr.Dataset) -> bool:
     return len(np.unique(seeds)) < seeds.size
 
 
+def _posterior(cells: xr.Dataset) -> str:
+    return f"posterior_{measures_over(cells).generalisation.name}"
+
+
 def _care(cells: list[xr.Dataset], *, shared: bool) -> str:
     """What is to be said against cells that count in a claim."""
     if not all("outcome" in each for each in cells):
         return ""
-    there = np.concatenate([np.isfinite(each["posterior_gen_loss"].values) for each in cells])
+    there = np.concatenate([np.isfinite(each[_posterior(each)].values) for each in cells])
     outcomes = np.concatenate([each["outcome"].values for each in cells])[there]
     short = int(np.sum(outcomes != "converged"))
     said = [f"{short} of the {outcomes.size} cells behind it did not converge"] if short else []

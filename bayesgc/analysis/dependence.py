@@ -1,4 +1,4 @@
-"""Whether fitting says anything about what is held out: training and held-out loss under the prior.
+"""Whether fitting says anything about what is held out: fit and generalisation under the prior.
 
 At infinite width they are independent, which is the mechanism of Theorem 1 of Alexander et al. (2025): then the
 posterior of the held-out loss is its prior, however small the threshold.
@@ -14,6 +14,8 @@ import xarray as xr
 from jaxtyping import Float
 from scipy import stats
 
+from bayesgc.analysis.measures import measures_in
+
 _DRAWS_IN_A_CELL = 20
 """Expected draws in each cell of the table, were the losses independent."""
 _MOST_BINS = 12
@@ -23,12 +25,15 @@ def loss_dependence(tree: xr.DataTree) -> dict[str, Any] | None:
     """Spearman's ρ, a G-test of independence and the mutual information, from the independent draws of the prior.
 
     The test is on a table of equally filled classes of the two ranks, so it sees dependence of any form; the mutual
-    information of the classes, in bits, is corrected for its bias. None where L_gen is not known or does not vary.
+    information of the classes, in bits, is corrected for its bias. None where generalisation is not known or does not
+    vary.
     """
     prior = tree["prior"].to_dataset()
-    if "gen_loss" not in prior:
+    measures = measures_in(tree)
+    names = (measures.fit.name, measures.generalisation.name)
+    if names[1] not in prior:
         return None
-    pair = np.stack([prior[name].values.ravel().astype(np.float64) for name in ("train_loss", "gen_loss")])
+    pair = np.stack([prior[name].values.ravel().astype(np.float64) for name in names])
     bins = min(_MOST_BINS, math.isqrt(pair.shape[1] // _DRAWS_IN_A_CELL))
     if bins < 2 or (np.ptp(pair, axis=1) == 0).any():
         return None

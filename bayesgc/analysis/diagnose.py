@@ -19,6 +19,7 @@ import xarray as xr
 
 from bayesgc.analysis.checks import method_checks
 from bayesgc.analysis.equal_fit import compared
+from bayesgc.analysis.measures import judged_by, measures_of
 from bayesgc.analysis.storage import load
 from bayesgc.analysis.summary import result_object
 from bayesgc.analysis.verification import Check, at_least, at_most
@@ -100,21 +101,20 @@ _AGAIN = "Run it again and let it end."
 
 
 def _errors(tree: xr.DataTree, result: Json) -> Iterator[Check]:
-    """How well E[L_gen] and the volume or evidence are known; where no fit is possible there is nothing to know."""
+    """How well mean generalisation and volume or evidence are known; where no fit is possible, nothing."""
     if result["outcome"] == _INFEASIBLE:
         return
     interrupted = result["outcome"] == _INTERRUPTED
     if result["posterior"] is None:
         advice = "No draw fitted, so there is no posterior: raise --eps, or give it more time (--max-seconds)."
         yield at_least("draws that fit", 0, 1, _AGAIN if interrupted else advice)
-    posterior = result["posterior"]
-    loss = None if posterior is None else posterior["gen_loss"]
+    measure, loss = measures_of(result).generalisation, judged_by(result, "posterior")
     configuration = json.loads(tree.attrs["configuration"])
     asked = configuration.get("filled", configuration).get("precision")
     if loss is not None and asked is not None:
         share = math.inf if loss["mcse"] is None else loss["mcse"] / max(abs(loss["mean"]), 1e-300)
         advice = _AGAIN if interrupted else "Give it more time (--max-seconds) or --precision."
-        yield at_most("relative error of E[L_gen]", share, asked, advice)
+        yield at_most(f"relative error of {measure.average}", share, asked, advice)
     for name in ("log_volume", "log_evidence"):
         if result[name] is not None:
             error = result[name]["mcse"]
@@ -125,18 +125,19 @@ def _errors(tree: xr.DataTree, result: Json) -> Iterator[Check]:
 
 
 def _tails(result: Json) -> Iterator[Check]:
-    """Whether E[L_gen] and its error can be believed; where not of the posterior, the result is told by medians."""
+    """Whether mean generalisation and its error can be believed; else medians tell the result."""
+    symbol = measures_of(result).generalisation.symbol
     for law in ("prior", "posterior"):
-        loss = None if result[law] is None else result[law]["gen_loss"]
+        loss = judged_by(result, law)
         if loss is not None and (loss["tail"] is not None or not loss["believable"]):
             shape = math.inf if loss["tail"] is None else loss["tail"]
             advice = f"The {law}'s mean and its error cannot be believed: use medians, quartiles and probabilities."
-            yield at_most(f"Pareto k̂ of the {law}'s L_gen", shape, HEAVIEST, advice, caution=True)
+            yield at_most(f"Pareto k̂ of the {law}'s {symbol}", shape, HEAVIEST, advice, caution=True)
 
 
 def _question(result: Json) -> Iterator[Check]:
     """Whether the threshold asks for anything: no fault of the sampler, so a caution at most."""
-    zero = (result["baselines"]["zero"] or {}).get("train_loss")
+    zero = (result["baselines"].get("zero") or {}).get("train_loss")
     if zero is not None:
         advice = "The zero matrix passes, so fitting means little: lower --eps, for instance to 5% of its loss."
         yield at_most(

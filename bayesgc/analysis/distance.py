@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayesgc.analysis.standing import QUANTITIES
+from bayesgc.analysis.measures import measures_in
+from bayesgc.analysis.standing import quantities
 
 Json = dict[str, Any]
 
@@ -24,22 +25,24 @@ def distances(first: xr.DataTree, first_group: str, second: xr.DataTree, second_
     if first_group not in first.children or second_group not in second.children:
         return None
     ours, theirs = first[first_group].to_dataset(), second[second_group].to_dataset()
-    return {
-        name: _distance(ours[name].values, theirs[name].values) if name in ours and name in theirs else None
-        for name in QUANTITIES
-    }
+    shared = [name for name in quantities(first) if name in quantities(second)]
+    whole = measures_in(first).classes
+    known = [name for name in shared if name in ours and name in theirs]
+    found = {name: _distance(ours[name].values, theirs[name].values, whole=whole) for name in known}
+    return {name: found.get(name) for name in shared}
 
 
-def _distance(first: np.ndarray, second: np.ndarray) -> Json | None:
+def _distance(first: np.ndarray, second: np.ndarray, *, whole: bool = False) -> Json | None:
+    """Both distances; of shares of a test set, which are ``whole`` numbers of errors, Wasserstein's alone."""
     from arviz_stats.metrics import kl_divergence, wasserstein
 
     draws = [values[np.isfinite(values)].astype(np.float64) for values in (first, second)]
     distinct = [np.unique(values) for values in draws]
-    if min(map(len, distinct)) < _FEWEST:
+    if not whole and min(map(len, distinct)) < _FEWEST:
         return None
     return {
         "wasserstein": float(wasserstein(*_pair(draws), joint=False, **_all_draws(draws))),
-        "kl": float(kl_divergence(*_pair(distinct), **_all_draws(distinct))),
+        "kl": None if whole else float(kl_divergence(*_pair(distinct), **_all_draws(distinct))),
     }
 
 

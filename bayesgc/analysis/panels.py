@@ -12,6 +12,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from bayesgc.analysis.measures import measures_over
+
 REPLICATES = ("task_seed", "seed")
 """The axes that repeat a cell: on other tasks, and with other random numbers."""
 
@@ -72,7 +74,7 @@ def cut(cells: xr.Dataset, axes: Sequence[str]) -> Iterator[tuple[str, xr.Datase
 
 def axes_of(cells: xr.Dataset) -> list[str]:
     """The names of the axes in the order of the sweep."""
-    return [str(name) for name in cells["posterior_gen_loss"].dims]
+    return [str(name) for name in cells[f"posterior_{measures_over(cells).generalisation.name}"].dims]
 
 
 def main_axis(cells: xr.Dataset) -> str:

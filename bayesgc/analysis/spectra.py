@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from bayesgc.analysis.equal_fit import group_of
 from bayesgc.analysis.groups import fitted, has, values
+from bayesgc.analysis.measures import measures_in
 from bayesgc.analysis.theory import (
     expected_log_determinant,
     hidden_widths,
@@ -30,7 +31,7 @@ def spectrum(tree: xr.DataTree) -> Json:
     found: Json = {name: _law(tree, name) for name in LAWS}
     configuration = json.loads(tree.attrs["configuration"])
     model, shape = configuration["model"], configuration["task"]["shape"]
-    exact = linear_gaussian(model) and len(shape) == 2 and int(model["depth"]) > 1
+    exact = not measures_in(tree).labelled and linear_gaussian(model) and len(shape) == 2 and int(model["depth"]) > 1
     return found | {
         "lyapunov": _exponents(model, shape) if exact else None,
         "log_determinant": _log_determinant(tree, model, shape) if exact and not model["normalize"] else None,

@@ -7,12 +7,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayesgc.analysis.measures import measures_in
 from bayesgc.analysis.uncertainty import mean_and_error
 
 Json = dict[str, Any]
 
-QUANTITIES = ("gen_loss", "effective_rank", "nuclear_norm")
-"""Functions of the end-to-end matrix by which laws are compared."""
+_OF_MATRICES = ("effective_rank", "nuclear_norm")
+
+
+def quantities(tree: xr.DataTree) -> tuple[str, ...]:
+    """By which laws are compared: generalisation, and functions of the end-to-end matrix where there is one."""
+    measures = measures_in(tree)
+    return (measures.generalisation.name, *(() if measures.labelled else _OF_MATRICES))
 
 
 def standing(tree: xr.DataTree, group: str) -> Json | None:
@@ -31,7 +37,7 @@ def standing(tree: xr.DataTree, group: str) -> Json | None:
         name: _place(tree, posterior[name].values, found[name].values[fitted])
         if name in found and name in posterior
         else None
-        for name in QUANTITIES
+        for name in quantities(tree)
     }
 
 

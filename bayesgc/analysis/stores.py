@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayesgc.analysis.measures import measures_over
 from bayesgc.analysis.panels import Panel, axes_of, main_axis, panels
 from bayesgc.analysis.storage import DAMAGE
 from bayesgc.validate import InputError
 
 SCHEMA = 1
-_NEEDED = ("outcome", "posterior_gen_loss", "posterior_gen_loss_mcse", "prior_gen_loss", "gd_gen_loss")
+_NEEDED = ("posterior_{}", "posterior_{}_mcse", "prior_{}", "gd_{}")
+"""Beside the outcome, of the measure of generalisation."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ def load_cells(file: Path) -> xr.Dataset:
         raise InputError(
             f"{file} cannot be read: it is damaged or cut short; run the sweep again on that folder."
         ) from error
-    missing = [name for name in _NEEDED if name not in cells]
+    primary = measures_over(cells).generalisation.name
+    missing = [name for name in ("outcome", *(each.format(primary) for each in _NEEDED)) if name not in cells]
     if missing:
         raise InputError(f"{file} is no table of a sweep: the variable {missing[0]!r} is missing; run the sweep again.")
     return cells

@@ -10,7 +10,9 @@ import numpy as np
 import xarray as xr
 
 from bayesgc.analysis.certificate import certificate
+from bayesgc.analysis.ensemble import ensemble
 from bayesgc.analysis.groups import values
+from bayesgc.analysis.measures import OF_ARRAYS, measures_in
 from bayesgc.analysis.predictive import MEANINGS, cell_moments, cell_quantiles, interval_kind
 from bayesgc.analysis.storage import SCHEMA
 from bayesgc.analysis.tails import chance_of_less, quartiles, tail
@@ -39,7 +41,7 @@ def result_object(tree: xr.DataTree) -> Json:
     """The object that ``--json`` prints, described by ``schema.json``; what is absent or not finite is null."""
     attributes = tree.attrs
     configuration = json.loads(attributes["configuration"])
-    measures = json.loads(attributes.get("measures", '{"fit": "train_loss", "generalisation": "gen_loss"}'))
+    measures = json.loads(attributes.get("measures", json.dumps(OF_ARRAYS)))
     known = "ground_truth" in tree.children or "y_test" in tree["constant_data"]
     facts = {"held_out": int(attributes["held_out"]), "truth_known": known}
     result: Json = {
@@ -64,6 +66,7 @@ def result_object(tree: xr.DataTree) -> Json:
         "map": _mode(tree),
         "baselines": _baselines(tree["constant_data"].to_dataset(), measures, labelled="train_output" in tree["prior"]),
         "curve": _curve(tree, measures),
+        "ensemble": ensemble(tree),
         "certificate": None,
         "unobserved": _unobserved(tree),
         "unobserved_intervals": _intervals(tree),
@@ -148,10 +151,11 @@ def _gradient_descent(tree: xr.DataTree) -> Json | None:
     if ended is None:
         return None
     dataset = tree["gd"].to_dataset()
-    gone = dataset.get("diverged")
+    gone, configuration = dataset.get("diverged"), json.loads(dataset.attrs["configuration"])
     return {
         **ended,
-        "optimizer": json.loads(dataset.attrs["configuration"]).get("optimizer"),
+        "optimizer": configuration.get("optimizer"),
+        **({"batch": configuration["batch"]} if "batch" in configuration else {}),
         "diverged": None if gone is None else int(gone.values.astype(bool).sum()),
         "at_eps": passed if passed is not None and passed["converged"] else None,
     }
@@ -172,11 +176,12 @@ def _reasons(tree: xr.DataTree) -> dict[str, str]:
 
 
 def _why_not_at_eps(tree: xr.DataTree) -> str:
-    if not tree.attrs["eps"]:
+    measures = measures_in(tree)
+    if measures.exact(float(tree.attrs["eps"])):
         return "at ε = 0 a descent of finite length passes no threshold; its end is what is compared"
     if "gd_at_eps" not in tree.children:
         return "the bayesgc that made this result did not record where gradient descent passed ε"
-    return "no restart of gradient descent passed ε"
+    return f"no restart of gradient descent {'fitted' if measures.counted else 'passed ε'}"
 
 
 def _mode(tree: xr.DataTree) -> Json | None:
@@ -230,10 +235,10 @@ def _curve(tree: xr.DataTree, measures: dict[str, str]) -> list[Json] | None:
 def _reading(point: xr.Dataset, primary: str) -> Json:
     """One number of errors; a volume that was not seen has no estimate, and the bound that is known."""
     facts = {name: _number(point[name].item()) for name in point.data_vars}
-    volume = {"estimate": facts["log_volume"], "mcse": facts["log_volume_mcse"]}
+    volume: Json = {"estimate": facts["log_volume"], "mcse": facts["log_volume_mcse"]}
     volume["ci95"] = [facts["log_volume_low"], facts["log_volume_high"]]
     judged = None if facts[primary] is None else {"mean": facts[primary], "mcse": facts[f"{primary}_mcse"]}
-    return {"errors": int(facts["threshold"]), "log_volume": volume, primary: judged}
+    return {"errors": int(point["threshold"].item()), "log_volume": volume, primary: judged}
 
 
 def _unobserved(tree: xr.DataTree) -> list[Json] | None:

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.fitted import FittedTable
-from bayesgc.analysis.numerals import count_word, quartiles, rounded, with_error
+from bayesgc.analysis.measures import Measure, measures_of
+from bayesgc.analysis.numerals import count_word, rounded, with_error
 from bayesgc.analysis.tails import doubtless
 from bayesgc.intervals import MARGIN
 
@@ -38,10 +39,13 @@ def comparison_tables(comparison: Comparison) -> RenderableType:
     names = _names(comparison.results)
     results = comparison.results
     parts = [_losses(results, names)] + ([_fits(results, names)] if any(each["gd"] for each in results) else [])
-    parts += [_standings(results, names), _mechanisms(results, names)]
-    parts += [_differences(comparison.differences, names)] if comparison.differences else []
-    parts += [_paired(comparison.paired)] if comparison.paired else []
-    sentences = [Text(_sentence(each), style="bold") for each in comparison.paired or comparison.differences]
+    parts += [_standings(results, names)]
+    if any(each["dependence"] or each["spectrum"]["prior"] for each in results):
+        parts += [_mechanisms(results, names)]
+    measure = _shared(results)[0]
+    parts += [_differences(comparison.differences, names, measure)] if comparison.differences else []
+    parts += [_paired(comparison.paired, measure)] if comparison.paired else []
+    sentences = [Text(_sentence(each, measure), style="bold") for each in comparison.paired or comparison.differences]
     key = [] if names[0] == results[0]["label"] else [*_key(results, names), Text()]
     return Group(*key, *(each for part in parts for each in (*part, Text())), *sentences)
 
@@ -64,52 +68,81 @@ def _key(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
     return [Text(f"{name:>2}  {each['label']}") for name, each in zip(names, results, strict=True)]
 
 
+def _shared(results: Sequence[Json]) -> tuple[Measure, Measure]:
+    """The measures of generalisation and of fit by which the first result is told, and the others beside it."""
+    first = measures_of(results[0])
+    return first.generalisation, first.fit
+
+
+def _alike(each: Json, measure: Measure) -> bool:
+    """Whether a result is judged by that measure; of another one its cells stay empty."""
+    return measures_of(each).generalisation == measure
+
+
 def _losses(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
+    measure, _ = _shared(results)
     rows = [
-        (name, _loss(each["prior"]), _loss(each["posterior"]), _descent(compared(each)))
+        (name, _loss(each, "prior", measure), _loss(each, "posterior", measure), _descent(compared(each), measure))
         for name, each in zip(names, results, strict=True)
     ]
-    note = "E[L_gen] ± standard error; GD: median [quartiles] where restarts first passed ε, at ε = 0 at their end"
+    first = "fitted" if measures_of(results[0]).counted else "passed ε, at ε = 0 at their end"
+    note = f"{measure.average} ± standard error; GD: median [quartiles] where restarts first {first}"
     if any("*" in cell for row in rows for cell in row[1:3]):
         note += "; *: median, as the mean cannot be believed"
     if any(each["not_finite"] for each in results):
         shares = ", ".join(f"{rounded(100 * each['not_finite'])} %" for each in results)
         note += f"; prior: of its finite draws, the others fit nothing (not finite: {shares})"
-    return [simple_table(("L_gen", "prior", "G&C posterior", "GD, at equal fit"), rows), Text(note, style="dim")]
+    return [
+        simple_table((measure.heading, "prior", "G&C posterior", "GD, at equal fit"), rows),
+        Text(note, style="dim"),
+    ]
 
 
 def _fits(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
     """How well the posterior and gradient descent fit, and what descent gains beyond ε."""
-    rows = []
+    rows, (gen, fit) = [], _shared(results)
     for name, each in zip(names, results, strict=True):
-        ours, gd = (each["posterior"] or {}).get("train_loss"), each["gd"] or {"at_eps": None}
-        ends = (_median(gd["at_eps"], "train_loss"), _median(gd, "train_loss"), _median(gd, "gen_loss"))
-        rows.append((name, "-" if ours is None else rounded(ours["mean"], 2), *ends))
+        ours, gd = (each["posterior"] or {}).get(fit.name), each["gd"] or {"at_eps": None}
+        ends = (_median(gd["at_eps"], fit), _median(gd, fit), _median(gd, gen))
+        rows.append((name, "-" if ours is None else fit.number(ours["mean"], 2), *ends))
+    measures = measures_of(results[0])
     note = "At its end descent fits better than the posterior, so only at ε are their L_gen alike to compare."
-    headings = ("L_train", "G&C posterior", "GD, at ε", "GD, at its end", "its L_gen there")
+    if measures.counted:
+        note = "Training labels that are wrong. After its first fit descent goes on, though no error may be left."
+    headings = (fit.symbol, "G&C posterior", "GD, at ε", "GD, at its end", f"its {gen.heading} there")
+    if measures.counted:
+        headings = ("errors", "G&C posterior", "GD, first fit", "GD, at its end", f"its {gen.heading}")
     return [simple_table(headings, rows), Text(note, style="dim")]
 
 
-def _median(gd: Json | None, name: str) -> str:
-    spread = None if gd is None else gd.get(name)
-    return "-" if spread is None else rounded(spread["median"], 2)
+def _median(gd: Json | None, measure: Measure) -> str:
+    spread = None if gd is None else gd.get(measure.name)
+    return "-" if spread is None else measure.number(spread["median"], 2, bare=True)
 
 
 def _standings(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
+    measure, _ = _shared(results)
+    named = {measure.name: measure.symbol} | ({} if measures_of(results[0]).labelled else _OF_MATRICES)
     rows = [
         (
             name,
             _estimate(each["rarity"], "bits", 1),
-            _below(each["below"]),
-            *(_quantile(each["standing"]["gd"], which) for which in ("gen_loss", "effective_rank", "nuclear_norm")),
+            _below(each["below"]) if _alike(each, measure) else "-",
+            *(_quantile(each["standing"]["gd"], which) for which in named),
         )
         for name, each in zip(names, results, strict=True)
     ]
-    deltas = {rounded(each["below"]["delta"], 2) for each in results if each["below"]}
+    deltas = {measure.number(each["below"]["delta"], 2) for each in results if each["below"] and _alike(each, measure)}
     shown = f" Here δ = {' or '.join(sorted(deltas))}." if deltas else ""
-    note = f"bits: −log₂ P(fit). GD in L_gen …: the posterior's share below GD's median at ε; 0.5 is typical.{shown}"
-    headings = ("rarity", "bits", "P(L_gen<δ|fit)", "GD in L_gen", "in rank", "in nuc. norm")
+    first, *others = named.values()
+    at, dots = "its first fit" if measures_of(results[0]).counted else "ε", " …" if others else ""
+    share = f"the posterior's share below GD's median at {at}; 0.5 is typical."
+    note = f"bits: −log₂ P(fit). GD in {first}{dots}: {share}{shown}"
+    headings = ("rarity", "bits", f"P({first}<δ|fit)", f"GD in {first}", *(f"in {other}" for other in others))
     return [simple_table(headings, rows), Text(note, style="dim")]
+
+
+_OF_MATRICES = {"effective_rank": "rank", "nuclear_norm": "nuc. norm"}
 
 
 def _mechanisms(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
@@ -125,36 +158,49 @@ def _mechanisms(results: Sequence[Json], names: Sequence[str]) -> list[Renderabl
             "-" if gap is None else with_error(gap["mean"], gap["mcse"], 1),
             "-" if limit is None else rounded(limit["gap"]),
         ))  # fmt: skip
+    note = "ρ: Spearman of fit and generalisation under the prior; p: of their independence."
+    headings = ("mechanisms", "ρ", "p", "σ₂/σ₁ prior", "G&C", "gap", "limit")
+    if all(each["spectrum"]["prior"] is None for each in results):
+        return [simple_table(headings[:3], [row[:3] for row in rows]), Text(note, style="dim")]
     note = (
         "ρ: Spearman of training and held-out loss under the prior; p: of their independence. "
         "σ₂/σ₁: median. gap: prior mean of log(σ₁/σ₂) a layer; limit: as d → ∞, linear."
     )
-    headings = ("mechanisms", "ρ", "p", "σ₂/σ₁ prior", "G&C", "gap", "limit")
     return [simple_table(headings, rows), Text(note, style="dim")]
 
 
-def _differences(differences: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
+def _differences(differences: Sequence[Json], names: Sequence[str], measure: Measure) -> list[RenderableType]:
     rows, how_likely = [], _how_likely(differences)
     for name, each in zip(names[1:], differences, strict=True):
-        apart = (each["distance"] or {}).get("gen_loss") or {}
+        apart = (each["distance"] or {}).get(measure.name) or {}
         rows.append((
             name + ("" if each["same_task"] else " (another task)"),
-            _change(each, "gen_loss"),
+            _change(each, measure),
             *(_estimate(each[bits], "difference") for bits in how_likely),
-            rounded(apart.get("wasserstein"), 2),
-            rounded(apart.get("kl"), 2),
+            measure.number(apart.get("wasserstein"), 2),
+            *(() if measure.percent else (rounded(apart.get("kl"), 2),)),
         ))  # fmt: skip
-    note = f"W₁ and KL (nats): how far apart the posteriors of L_gen are.{_evidence_note(how_likely)}"
+    which, kl = ("W₁", ()) if measure.percent else ("W₁ and KL (nats)", ("KL",))
+    note = f"{which}: how far apart the posteriors of {measure.symbol} are.{_evidence_note(how_likely)}"
     if any(each["shared_draws"] for each in differences):
         note += " Without ±: the runs share their random numbers; give another --seed for an error."
-    headings = (f"minus {names[0]}", "ΔE[L_gen]", *(_BITS[bits] for bits in how_likely), "W₁", "KL")
+    headings = (f"minus {names[0]}", _delta(measure), *(_BITS[bits] for bits in how_likely), "W₁", *kl)
     return [simple_table(headings, rows), Text(note, style="dim")]
 
 
-def _change(each: Json, name: str) -> str:
+def _delta(measure: Measure) -> str:
+    return "Δ test error (%)" if measure.percent else f"Δ{measure.average}"
+
+
+def _change(each: Json, measure: Measure | str) -> str:
     """The difference of two means, where both can be believed."""
     medians = each["factor"] is not None and each["factor"]["statistic"] == "median"
-    return "-" if medians else _estimate(each[name], "difference")
+    if medians:
+        return "-"
+    if isinstance(measure, str):
+        return _estimate(each[measure], "difference")
+    found = each.get(measure.name)
+    return "-" if found is None else measure.estimate(found["difference"], found["mcse"], bare=True)
 
 
 _BITS = {"bits": "Δ bits", "evidence_bits": "log₂ Bayes f."}
@@ -169,29 +215,37 @@ def _evidence_note(how_likely: Sequence[str]) -> str:
     return " Bayes f.: the evidence over the first's." if "evidence_bits" in how_likely else ""
 
 
-def _paired(paired: Sequence[Json]) -> list[RenderableType]:
+def _paired(paired: Sequence[Json], measure: Measure) -> list[RenderableType]:
     how_likely = _how_likely(paired)
+    relative: list[str] = [] if measure.percent else ["gen_loss_relative"]
+    shown: list[Measure | str] = [measure, *relative]
     rows = [
         (
             f"{each['label']} − {each['against']}",
             str(each["tasks"]),
-            *(_change(each, name) for name in ("gen_loss", "gen_loss_relative")),
+            *(_change(each, name) for name in shown),
             *(_estimate(each[name], "difference") for name in how_likely),
         )
         for each in paired
     ]
-    headings = ("paired over tasks", "tasks", "ΔE[L_gen]", "× zero", *(_BITS[bits] for bits in how_likely))
+    headings = (
+        "paired over tasks",
+        "tasks",
+        _delta(measure),
+        *("× zero" for _ in relative),
+        *(_BITS[bits] for bits in how_likely),
+    )
     note = f"± standard error, from the spread over tasks.{_evidence_note(how_likely)}"
     return [simple_table(headings, rows), Text(note, style="dim")]
 
 
-def _sentence(each: Json) -> str:
+def _sentence(each: Json, measure: Measure) -> str:
     """Which of two generalises better, that they are alike, or that it cannot be told."""
     factor, pair = each["factor"], f"{each['label']} and {each['against']}"
     if factor is None:
         return f"Of {pair} the generalisation is not known for both."
     tasks = f" over {each['tasks']} tasks" if "tasks" in each else ""
-    numbers = f"{factor_words(factor)}{tasks}"
+    numbers = f"{factor_words(factor, measure)}{tasks}"
     if each.get("shared_draws"):
         return f"The runs share their random numbers, so no error is known: {pair} ({numbers})."
     standing = factor["standing"]
@@ -207,11 +261,11 @@ BETTER = {"lower": "better", "higher": "worse"}
 WITHIN = f"{MARGIN - 1:.0%}".replace("%", " %")
 
 
-def factor_words(factor: Json) -> str:
+def factor_words(factor: Json, measure: Measure) -> str:
     """The factor between two losses with its interval: ``L_gen × 0.230, 95 % 0.18 to 0.29``."""
     ends = "" if factor["ci95"] is None else f", 95 % {interval_words(factor['ci95'])}"
     which = "median " if factor["statistic"] == "median" else ""
-    return f"{which}L_gen × {rounded(factor['estimate'])}{ends}"
+    return f"{which}{measure.symbol} × {rounded(factor['estimate'])}{ends}"
 
 
 def interval_words(ends: Sequence[float | None]) -> str:
@@ -239,17 +293,22 @@ def _these_tasks(each: Json) -> str:
     return f" On these very tasks {each['label']} generalises {says} ({ends} by the error of sampling alone)."
 
 
-def _loss(law: Json | None) -> str:
-    if law is None or law["gen_loss"] is None:
+def _loss(each: Json, name: str, measure: Measure) -> str:
+    law = each[name]
+    if law is None or law.get(measure.name) is None:
         return "none found" if law is None else "-"
-    loss = law["gen_loss"]
-    return _estimate(loss, "mean") if doubtless(loss) else f"{with_error(loss['q50'], loss['q50_mcse'])} *"
+    loss = law[measure.name]
+    if doubtless(loss):
+        return measure.estimate(loss["mean"], loss["mcse"], bare=True)
+    return f"{measure.estimate(loss['q50'], loss['q50_mcse'], bare=True)} *"
 
 
-def _descent(gd: Json | None) -> str:
-    if gd is None or gd["gen_loss"] is None:
+def _descent(gd: Json | None, measure: Measure) -> str:
+    spread = None if gd is None else gd.get(measure.name)
+    if spread is None:
         return "-"
-    return f"{rounded(gd['gen_loss']['median'], 2)} {quartiles(gd['gen_loss']['q25'], gd['gen_loss']['q75'])}"
+    ends = measure.quartiles(spread["q25"], spread["q75"], bare=True)
+    return f"{measure.number(spread['median'], 2, bare=True)} {ends}"
 
 
 def _below(below: Json | None) -> str:
@@ -264,7 +323,7 @@ def _estimate(found: Json | None, name: str, digits: int = 2) -> str:
 
 
 def _quantile(place: Json | None, name: str) -> str:
-    if place is None or place[name] is None:
+    if place is None or place.get(name) is None:
         return "-"
     share = place[name]["quantile"]
     return {0.0: "below all", 1.0: "above all"}.get(share, with_error(share, place[name]["mcse"], 1))

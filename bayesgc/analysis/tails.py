@@ -14,6 +14,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from bayesgc.analysis.groups import has, values
+from bayesgc.analysis.measures import measures_in, measures_of
 from bayesgc.analysis.uncertainty import mean_and_error
 from bayesgc.intervals import Number, log_loss
 from bayesgc.moments import believable, tail_shape
@@ -55,15 +56,16 @@ def _quantile_error(
 
 
 def chance_of_less(
-    ours: tuple[xr.DataTree, str], theirs: tuple[xr.DataTree, str], name: str = "gen_loss", *, shared: bool = False
+    ours: tuple[xr.DataTree, str], theirs: tuple[xr.DataTree, str], *, shared: bool = False
 ) -> Json | None:
-    """P(a draw of one law < a draw of the other), ties counting half, with its standard error.
+    """P(a draw of one law generalises better than one of the other), ties counting half, with its standard error.
 
     The error has a part from each side, as the variance of Mann and Whitney's statistic has (DeLong et al. 1988): that
     of the mean over its draws of the share of the other's that are above, by the rule of its method. None for the error
     where one is not known, or where the two ``shared`` their random numbers.
     """
-    if not all(has(*side, name) for side in (ours, theirs)):
+    name, other_name = (measures_in(tree).generalisation.name for tree, _ in (ours, theirs))
+    if name != other_name or not all(has(*side, name) for side in (ours, theirs)):
         return None
     first, second = (values(*side, name).astype(np.float64) for side in (ours, theirs))
     estimate, error = mean_and_error(*ours, 1 - _below(second, first))
@@ -98,11 +100,12 @@ def error_of(summary: Json, which: str) -> float | None:
 
 
 def log_centre(result: Json, law: str, which: str) -> Number:
-    """The logarithm of the L_gen of a law of a result, as far as its precision resolves it.
+    """The logarithm of how a law of a result generalises, as far as its precision resolves it.
 
     An error from the spread over islands has one degree of freedom less than there are islands.
     """
-    summary, zero = result[law]["gen_loss"], (result["baselines"]["zero"] or {}).get("gen_loss")
+    measures = measures_of(result)
+    summary, zero = result[law][measures.generalisation.name], measures.known_nothing(result)
     islands = result["diagnostics"].get("islands", 0) if law == "posterior" else 0
     freedom = islands - 1 if islands > 1 else math.inf
     return log_loss(summary[which], error_of(summary, which), freedom=freedom, zero=zero, dtype=result["dtype"])

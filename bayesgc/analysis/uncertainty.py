@@ -16,7 +16,7 @@ from jaxtyping import Float, Shaped
 
 from bayesgc.correlated import mean_error
 
-_FEWEST_ISLANDS = 3
+FEWEST_ISLANDS = 3
 """With fewer islands than this carrying the weight, their spread says nothing about the error."""
 
 
@@ -68,7 +68,7 @@ def _over_islands(tree: xr.DataTree, values: Float[np.ndarray, "chain draw"]) ->
     alive = counts > 0
     means = np.bincount(island, weights=values.ravel())[alive] / counts[alive]
     share = island_shares(tree)
-    if 1 / np.sum(share**2) < _FEWEST_ISLANDS:
+    if 1 / np.sum(share**2) < FEWEST_ISLANDS:
         return math.inf
     number = int(diagnostics(tree).get("islands", len(share)))
     return float(np.sqrt(np.sum((share * (means - np.sum(share * means))) ** 2) * number / (number - 1)))

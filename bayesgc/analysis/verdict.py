@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from bayesgc.analysis.equal_fit import compared
-from bayesgc.analysis.numerals import one_in, quartiles, rounded, with_error
+from bayesgc.analysis.measures import errors_in_words, exact, fitted_by, judged_by, measures_of
+from bayesgc.analysis.numerals import one_in
 from bayesgc.analysis.tails import centre, doubtless, error_of, log_centre
 from bayesgc.intervals import Number, Standing, log_loss
 
@@ -22,7 +23,7 @@ def verdict(result: Json) -> str:
     """What the result object ``result`` means, in one sentence, for a reader who does not know the paper."""
     if result["posterior"] is None:
         return _nothing_accepted(result)
-    judged = result["posterior"]["gen_loss"] is not None
+    judged = judged_by(result, "posterior") is not None
     sentence = _comparison(result) if judged else _generalisation_unknown(result)
     if result["outcome"] == "converged":
         return sentence
@@ -30,32 +31,33 @@ def verdict(result: Json) -> str:
 
 
 def against_prior(result: Json) -> Standing:
-    """The posterior's L_gen against the prior's, by means or by medians; both must be there."""
+    """The posterior's generalisation against the prior's, by means or by medians; both must be there."""
     which = _centre(result)
     return (log_centre(result, "posterior", which) - log_centre(result, "prior", which)).standing
 
 
 def against_zero(result: Json) -> Standing:
-    """The posterior's L_gen against the zero predictor's loss."""
-    zero = result["baselines"]["zero"]["gen_loss"]
+    """The posterior's generalisation against that of the reference point that knows nothing, which must be there."""
+    zero: float = measures_of(result).known_nothing(result)  # type: ignore[assignment]
     predictor = log_loss(zero, 0.0, zero=zero, dtype=result["dtype"])
     return (log_centre(result, "posterior", _centre(result)) - predictor).standing
 
 
 def _centre(result: Json) -> str:
     """What stands for a law in the sentence: its mean, or its median where that of either law cannot be believed."""
-    return centre(result[law]["gen_loss"] for law in ("posterior", "prior"))
+    return centre(judged_by(result, law) for law in ("posterior", "prior"))  # type: ignore[misc]
 
 
-def descent_against_posterior(result: Json) -> Standing:
-    """Gradient descent's L_gen against the posterior's, at equal fit; both must be there.
+def descent_against_posterior(result: Json, restarts: Json | None = None) -> Standing:
+    """Gradient descent's generalisation against the posterior's, at equal fit or of other ``restarts``.
 
     Restarts are a spread and have no standard error, so laws are compared: descent is lower when three in four of its
     restarts are below the posterior's median and its median is clearly below the posterior's mean, or its median where
     the mean cannot be believed. With few restarts they must be outside the posterior's 90 % interval.
     """
-    restarts, ours = compared(result) or result["gd"], result["posterior"]["gen_loss"]
-    gd, enough = restarts["gen_loss"], restarts["converged"] >= ENOUGH_RESTARTS
+    found: Json = restarts or compared(result) or result["gd"]
+    primary = measures_of(result).generalisation.name
+    gd, ours, enough = found[primary], result["posterior"][primary], found["converged"] >= ENOUGH_RESTARTS
     which = centre([ours])
     margin = _half_width(result, _error(ours, which))
     if gd["q75"] < ours["q50" if enough else "q05"] and gd["median"] < ours[which] - margin:
@@ -89,28 +91,30 @@ def _comparison(result: Json) -> str:
 
 def _numbers(result: Json) -> str:
     """What both laws say, and, where not by their means, why."""
-    which, laws = _centre(result), {law: result[law]["gen_loss"] for law in ("posterior", "prior")}
-    ours, prior = (with_error(each[which], error_of(each, which)) for each in laws.values())
+    which, measure = _centre(result), measures_of(result).generalisation
+    laws = {law: result[law][measure.name] for law in ("posterior", "prior")}
+    ours, prior = (measure.estimate(each[which], error_of(each, which)) for each in laws.values())
     if which == "mean":
-        return f"L_gen {ours} against {prior}"
+        return f"{measure.symbol} {ours} against {prior}"
     heavy = [law for law, each in laws.items() if not doubtless(each)]
     whose = f"the {heavy[0]}'s mean" if len(heavy) == 1 else "both means"
-    return f"median L_gen {ours} against {prior}; {whose} cannot be believed, as the tail is too heavy"
+    return f"median {measure.symbol} {ours} against {prior}; {whose} cannot be believed, as the tail is too heavy"
 
 
 def _zero_clause(result: Json) -> str:
-    baseline = result["baselines"]["zero"]
-    if baseline is None or baseline["gen_loss"] is None:
+    measures = measures_of(result)
+    zero = measures.known_nothing(result)
+    if zero is None:
         return ""
-    zero = baseline["gen_loss"]
+    name = measures.ignorant.phrase
     standing = against_zero(result)
     improved = against_prior(result) is Standing.LOWER
     phrase = {
-        Standing.LOWER: "and better than predicting zero" if improved else "though better than predicting zero",
-        Standing.EQUAL: "and about as well as predicting zero",
-        Standing.HIGHER: "but worse than predicting zero" if improved else "and worse than predicting zero",
+        Standing.LOWER: f"and better than {name}" if improved else f"though better than {name}",
+        Standing.EQUAL: f"and about as well as {name}",
+        Standing.HIGHER: f"but worse than {name}" if improved else f"and worse than {name}",
     }[standing]
-    return f" {phrase} ({rounded(zero)})"
+    return f" {phrase} ({measures.generalisation.number(zero)})"
 
 
 def _descent_clause(result: Json) -> str:
@@ -119,10 +123,10 @@ def _descent_clause(result: Json) -> str:
         return ""
     at = compared(result)
     if at is None:
-        return f"; {_why_not_compared(gd)}"
+        return f"; {_why_not_compared(result, gd)}"
     standing, improved = descent_against_posterior(result), against_prior(result) is Standing.LOWER
     who = f"; gradient descent, {_where(result)}, does"
-    place = f", at {_descent_numbers(at)}"
+    place = f", at {_descent_numbers(result, at)}"
     after = _at_its_end(result)
     if standing is Standing.LOWER:
         meaning = _explained(result, "part of it") if improved else "fitting alone does not explain it"
@@ -133,68 +137,99 @@ def _descent_clause(result: Json) -> str:
     return f"{who} about as well{place}: {meaning}{after}"
 
 
-def _why_not_compared(gd: Json) -> str:
+def _why_not_compared(result: Json, gd: Json) -> str:
     if not gd["converged"]:
         return f"no restart of gradient descent fitted ({gd['restarts']} tried), so it cannot be compared"
-    ended = f"gradient descent ends at {_descent_numbers(gd)}, with a training loss of {_fit(gd)}"
+    ended = f"gradient descent ends at {_descent_numbers(result, gd)}, with {_fit_in_words(result, gd)}"
     return f"{ended}, and is not known where it first passed ε, so it cannot be compared at equal fit"
 
 
 def _where(result: Json) -> str:
-    """At what fit gradient descent is compared, with its own training loss and the posterior's."""
-    ours, fit = result["posterior"]["train_loss"], _fit(compared(result) or result["gd"])
-    beside = "" if ours is None or not result["eps"] else f", {rounded(ours['mean'], 2)} for the posterior"
-    opening = "at the same fit" if result["eps"] else "at its end"
-    return f"{opening} (training loss {fit}{beside})"
+    """At what fit gradient descent is compared, with its own measure of fit and the posterior's."""
+    measures, ours = measures_of(result), fitted_by(result, "posterior")
+    fit = _fit(result, compared(result) or result["gd"])
+    beside = "" if ours is None or exact(result) else f", {measures.fit.number(ours['mean'], 2)} for the posterior"
+    opening = "at its end" if exact(result) else "where it first fits" if measures.counted else "at the same fit"
+    if measures.counted and not result["eps"]:
+        return opening
+    return f"{opening} ({measures.fit.words} {fit}{beside})"
 
 
 def _at_its_end(result: Json) -> str:
-    """Where gradient descent goes from ε on."""
-    gd = result["gd"]
-    if not result["eps"]:
+    """Where gradient descent goes from its first fit on."""
+    gd, measures = result["gd"], measures_of(result)
+    if exact(result):
         return ""
     if not gd["converged"]:
-        return "; no restart is still below ε at its end"
-    return f"; at its end (training loss {_fit(gd)}) it has {_descent_numbers(gd)}"
+        return f"; no restart {'still fits' if measures.counted else 'is still below ε'} at its end"
+    if measures.counted and result["posterior"] is not None and not _better_at_first(result):
+        return f"; {_trained_on(result, gd)}"
+    ended = "trained on to its end," if measures.counted else f"at its end ({measures.fit.words} {_fit(result, gd)})"
+    return f"; {ended} it has {_descent_numbers(result, gd)}"
 
 
-def _fit(gd: Json) -> str:
-    """The median training loss of the restarts that fitted."""
-    return rounded(gd["train_loss"]["median"], 2)
+def _better_at_first(result: Json) -> bool:
+    """Whether descent betters the posterior where it first fits, so that fitting is known not to explain it all."""
+    return compared(result) is not None and descent_against_posterior(result) is Standing.LOWER
+
+
+def _trained_on(result: Json, gd: Json) -> str:
+    """What descent gains between its first fit and its end, both of which are fits by their number of errors."""
+    does, more = {
+        Standing.LOWER: ("does better than weights that merely fit", ", which fitting alone does not explain"),
+        Standing.EQUAL: ("does about as well as weights that merely fit", ""),
+        Standing.HIGHER: ("does worse than weights that merely fit", ""),
+    }[descent_against_posterior(result, gd)]
+    return f"trained on to its end, it {does}, at {_descent_numbers(result, gd)}{more}"
+
+
+def _fit(result: Json, gd: Json) -> str:
+    """The median measure of fit of the restarts that fitted."""
+    measure = measures_of(result).fit
+    return measure.number(gd[measure.name]["median"], 2)
+
+
+def _fit_in_words(result: Json, gd: Json) -> str:
+    """``a training loss of 0.02``, ``3 errors``."""
+    measures = measures_of(result)
+    if measures.counted:
+        return errors_in_words(gd[measures.fit.name]["median"])
+    return f"a {measures.fit.words} of {_fit(result, gd)}"
 
 
 def _explained(result: Json, share: str) -> str:
     """What fitting alone gives where it betters the prior: nothing that generalises, where zero is better still."""
-    baseline = result["baselines"]["zero"]
-    known = baseline is not None and baseline["gen_loss"] is not None
-    if known and against_zero(result) is Standing.HIGHER:
-        return "fitting alone leads away from the prior, but not as far as predicting zero"
+    measures = measures_of(result)
+    if measures.known_nothing(result) is not None and against_zero(result) is Standing.HIGHER:
+        return f"fitting alone leads away from the prior, but not as far as {measures.ignorant.phrase}"
     return f"fitting alone explains {share}"
 
 
-def _descent_numbers(gd: Json) -> str:
-    spread = gd["gen_loss"]
-    return f"{rounded(spread['median'])} {quartiles(spread['q25'], spread['q75'])}"
+def _descent_numbers(result: Json, gd: Json) -> str:
+    measure = measures_of(result).generalisation
+    return measure.spread(gd[measure.name])
 
 
 def _nothing_accepted(result: Json) -> str:
-    eps = f"{result['eps']:g}"
+    measures = measures_of(result)
+    fit = f"{'with' if measures.counted else 'to'} {measures.event(result['eps'])}"
     if result["outcome"] == "infeasible":
-        opening = f"No matrix that this model can produce fits to ε = {eps}, so there is no posterior"
+        what = "network" if measures.labelled else "matrix"
+        opening = f"No {what} that this model can produce fits {fit}, so there is no posterior"
     elif nothing_drawn(result):
-        opening = f"Nothing was drawn, so nothing is known of weights that fit to ε = {eps}"
+        opening = f"Nothing was drawn, so nothing is known of weights that fit {fit}"
     else:
-        opening = f"No draw fitted to ε = {eps}{_bound(result)}, so nothing is known of weights that merely fit"
+        opening = f"No draw fitted {fit}{_bound(result)}, so nothing is known of weights that merely fit"
     gd = result["gd"]
     if gd is None:
         return f"{opening}."
     at = compared(result) or (gd if gd["converged"] else None)
     if at is None:
         return f"{opening}; no restart of gradient descent fitted either."
-    if at["gen_loss"] is None:
+    if at[measures.generalisation.name] is None:
         return f"{opening}; gradient descent fits."
     ended = _at_its_end(result) if at is not gd else ""
-    found = f"with L_gen {_descent_numbers(at)} at a training loss of {_fit(at)}"
+    found = f"with {measures.generalisation.symbol} {_descent_numbers(result, at)} at {_fit_in_words(result, at)}"
     return f"{opening}; gradient descent fits, {found}{ended}."
 
 
@@ -212,6 +247,8 @@ def _bound(result: Json) -> str:
 
 
 def _generalisation_unknown(result: Json) -> str:
+    if measures_of(result).labelled:
+        return "There is no test set, so generalisation cannot be judged: only the fit can."
     if not result["task"]["held_out"]:
         return "The measurements determine every entry, so nothing is held out and generalisation cannot be judged."
     cells = result["unobserved"]

@@ -5,6 +5,7 @@ Made from the result object alone, so that ``infer`` and ``show`` print the same
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -17,11 +18,12 @@ from bayesgc.analysis.fitted import FittedTable
 from bayesgc.analysis.numerals import rounded
 from bayesgc.analysis.summary import cell_labels
 from bayesgc.analysis.wording import (
-    HEADINGS,
     absent_lines,
     better_lines,
+    certificate_lines,
     cut_lines,
-    judged,
+    ensemble_lines,
+    headings,
     law_rows,
     legend_line,
     model_line,
@@ -32,6 +34,7 @@ from bayesgc.analysis.wording import (
 
 Json = dict[str, Any]
 
+_FACTS = (volume_lines, better_lines, ensemble_lines, certificate_lines)
 STYLES = {"law": "", "posterior": "bold", "reference": "dim"}
 CELLS_SHOWN = 10
 
@@ -47,7 +50,7 @@ def rendered(result: Json, *, saved: str | None = None) -> RenderableType:
     parts += [Text(line, style="dim") for line in (legend_line(result), *absent_lines(result))]
     if result["unobserved"]:
         parts += [Text(), _cells(result["unobserved"], result["unobserved_intervals"]["meaning"])]
-    if lines := [*map(Text, (*volume_lines(result), *better_lines(result)))]:
+    if lines := [*map(Text, chain.from_iterable(lines(result) for lines in _FACTS))]:
         parts += [Text(), *lines]
     parts += [Text(), Text(result["verdict"], style="bold")]
     if result["outcome"] != "converged":
@@ -69,13 +72,12 @@ def _heading(result: Json) -> Table:
 
 
 def _laws(result: Json) -> FittedTable:
-    """One row a law or reference point; the columns of L_gen only where it is known."""
-    shown = slice(None) if judged(result) else slice(2, None)
-    table = FittedTable(("", *HEADINGS[shown]))
+    """One row a law or reference point; the columns of generalisation only where it is known."""
+    table = FittedTable(("", *headings(result)))
     rows = list(law_rows(result))
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         ends = following is not None and following.kind == "reference" != row.kind
-        table.add_row(row.name, *row.cells[shown], style=STYLES[row.kind], end_section=ends)
+        table.add_row(row.name, *row.cells, style=STYLES[row.kind], end_section=ends)
     return table
 
 

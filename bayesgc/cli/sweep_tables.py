@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from bayesgc.analysis.equal_fit import descent_variable
 from bayesgc.analysis.fitted import FittedTable
+from bayesgc.analysis.measures import measures_over
 from bayesgc.analysis.numerals import decimals, duration
 from bayesgc.analysis.panels import REPLICATES, axes_of
 from bayesgc.experiments.cell import Cell
@@ -48,6 +49,7 @@ def print_summary(console: Console, sweep: Sweep, dataset: xr.Dataset, result: d
         console.print("Cells with the same law of the weights share their draws: their errors are not independent.")
     for note in sweep.notes:
         console.print(f"[dim]• {escape(note)}[/dim]", highlight=False)
+    judged = judged and not measures_over(dataset).labelled  # the claims are about arrays
     print_place(console, Path(result["store"]), result["files"], judged=judged)
 
 
@@ -65,11 +67,15 @@ def _tables(dataset: xr.Dataset) -> list[FittedTable]:
 
 
 def _table(dataset: xr.Dataset, panel: str | None) -> FittedTable:
+    title = panel
     axes = [name for name in axes_of(dataset) if name not in REPLICATES]
     descent = descent_variable(dataset)
-    gd = "GD end" if descent == "gd_gen_loss" else "GD at ε"
-    headings = (*axes, "prior", "G&C", "quartiles", gd, "zero", "log P(fit)", "± MC")
-    table = FittedTable(headings, labels=len(axes), aligned="right", title=panel)
+    measures = measures_over(dataset)
+    at_fit = "GD 1st fit" if measures.counted else "GD at ε"
+    gd = "GD end" if descent == f"gd_{measures.generalisation.name}" else at_fit
+    headings = (*axes, "prior", "G&C", "quartiles", gd, measures.ignorant.name, "log P(fit)", "± MC")
+    title = f"{title or ''} {measures.generalisation.heading}".strip() if measures.generalisation.percent else panel
+    table = FittedTable(headings, labels=len(axes), aligned="right", title=title)
     stacked = dataset.stack(row=axes) if axes else dataset.expand_dims("row")
     for i in range(stacked.sizes["row"]):
         cell = stacked.isel(row=i)
@@ -79,21 +85,25 @@ def _table(dataset: xr.Dataset, panel: str | None) -> FittedTable:
 
 
 def _medians(cell: xr.Dataset, descent: str) -> list[str]:
-    def median(name: str, digits: int = 4) -> str:
-        values = _known(cell[name])
+    measures = measures_over(cell)
+    measure = measures.generalisation
+    places = 1 if measure.percent else 4
+
+    def median(name: str, digits: int = places) -> str:
+        values = _known(cell[name] if name == "log_volume" else measure.scaled(cell[name]))
         fewer = f" ({values.size}/{tasks})" if values.size < tasks else ""
         return f"{decimals(float(np.median(values)), digits)}{fewer}" if values.size else "-"
 
-    losses = cell["posterior_gen_loss"]
+    losses = cell[f"posterior_{measure.name}"]
     tasks = cell.sizes.get("task_seed", 1)
-    known, errors = _known(losses), _known(cell["posterior_gen_loss_mcse"] / losses)
+    known, errors = _known(measure.scaled(losses)), _known(cell[f"posterior_{measure.name}_mcse"] / losses)
     low, high = np.quantile(known, [0.25, 0.75]) if known.size else (0.0, 0.0)
     return [
-        median("prior_gen_loss"),
-        median("posterior_gen_loss"),
-        f"{decimals(float(low), 4)}–{decimals(float(high), 4)}" if known.size else "-",
+        median(f"prior_{measure.name}"),
+        median(f"posterior_{measure.name}"),
+        f"{decimals(float(low), places)}–{decimals(float(high), places)}" if known.size else "-",
         median(descent),
-        median("zero_gen_loss"),
+        median(f"{measures.ignorant.name}_{measure.name}"),
         median("log_volume", 1),
         f"{decimals(100 * float(np.median(errors)), 1)}%" if errors.size else "-",
     ]

@@ -42,12 +42,23 @@ class Cell:
     @cached_property
     def key(self) -> str:
         """Under which the conditioning is stored."""
-        return _digest({"algorithm": ALGORITHM, "cell": self._conditioning})
+        own = {"gd": self._training} if self.labelled else {}
+        return _digest({"algorithm": ALGORITHM, "cell": self._conditioning, **own})
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it is a perceptron on labelled examples: then gradient descent runs with the conditioning."""
+        return self.options.family == "mlp"
+
+    @property
+    def _training(self) -> dict[str, Any]:
+        """What gradient descent with the conditioning depends on."""
+        return {name: value for name, value in _chosen(self.options, without=()).items() if name in _DESCENT | {"gd"}}
 
     @cached_property
     def descent_key(self) -> str | None:
         """Under which gradient descent is stored; None where it is turned off."""
-        if not self.options.gd:
+        if not self.options.gd or self.labelled:
             return None
         chosen = _chosen(self.options, without=_CONDITIONING | _NEITHER | {"task_seed"} | self._unused_in_descent)
         return _digest({"algorithm": ALGORITHM, "gd": chosen, "tasks": self.task_seeds})
@@ -75,7 +86,7 @@ class Cell:
     @property
     def draws_key(self) -> str | None:
         """What cells have in common that one set of draws can serve; None where each has draws of its own."""
-        if self.options.method != "rejection" or self.options.map:
+        if self.options.method != "rejection" or self.options.map or self.labelled:
             return None
         common = {name: self._conditioning.get(name) for name in _OF_THE_BUDGET}
         return _digest({"seed": self.seed, "device": self.options.device, **common})

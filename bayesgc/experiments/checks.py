@@ -8,7 +8,7 @@ from bayesgc.api import check_inference
 from bayesgc.experiments.cell import Cell
 from bayesgc.experiments.jobs import conditioning_settings
 from bayesgc.options import TASK, Options
-from bayesgc.task import ArrayTask
+from bayesgc.task import ArrayTask, Task
 from bayesgc.validate import InputError
 
 
@@ -23,18 +23,19 @@ def check_cells(cells: list[Cell]) -> None:
         try:
             of_task = cell.options.given & Options.names(TASK)
             task = make(frozenset((name, getattr(cell.options, name)) for name in of_task))
-            settings = conditioning_settings(cell.options, cell.seed)
+            settings = conditioning_settings(cell.options, cell.seed, task)
             budget = ("max_seconds", "max_evaluations")
             check_inference(
                 cell.options.make_model(task),
                 task,
                 **{name: value for name, value in settings.items() if name not in budget},
             )
-            cell.options.make_descent()
+            if isinstance(task, ArrayTask):
+                cell.options.make_descent()
         except InputError as error:
             where = ", ".join(f"{name} = {value}" for name, value in cell.place.items())
             raise InputError(f"cell {where}: {error}") from None
 
 
-def _task(given: frozenset[tuple[str, object]]) -> ArrayTask:
+def _task(given: frozenset[tuple[str, object]]) -> Task:
     return Options.checked(dict(given)).make_task()

@@ -7,7 +7,7 @@ import importlib.util
 import json
 import math
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from bayesgc.analysis import whole
+from bayesgc.analysis.measures import MEASURES, measures_of
 from bayesgc.analysis.numerals import decimals
 from bayesgc.analysis.storage import CREATOR, DAMAGE, as_bytes, load
 from bayesgc.analysis.summary import BASELINES, result_object
@@ -88,10 +89,12 @@ Content = TypeVar("Content")
 
 def collect(sweep: Sweep, cells: list[Cell], store: Store) -> xr.Dataset:
     """The dataset of a store: NaN and empty text where a cell is not there."""
-    rows = [_row(cell, store) for cell in cells]
+    read = [_row(cell, store) for cell in cells]
+    rows, measures = [row for row, _ in read], next((found for _, found in read if found), None)
     shape = [len(values) for values in sweep.dimensions.values()]
     dims = list(sweep.dimensions)
-    numbers = {name: np.array([row.get(name, math.nan) for row in rows], dtype=float) for name in NUMBERS}
+    wanted = NUMBERS if measures is None else _labelled_numbers(rows, measures)
+    numbers = {name: np.array([row.get(name, math.nan) for row in rows], dtype=float) for name in wanted}
     texts = {name: np.array([str(row.get(name, "")) for row in rows], dtype=object) for name in TEXTS}
     # An axis may be one of the variables, such as eps: then its values are there as coordinates.
     variables = {name: values for name, values in (numbers | texts).items() if name not in dims}
@@ -107,8 +110,21 @@ def collect(sweep: Sweep, cells: list[Cell], store: Store) -> xr.Dataset:
         },
     )
     for name, text in LONG_NAMES.items():
-        dataset[name].attrs["long_name"] = text
+        if name in dataset:
+            dataset[name].attrs["long_name"] = text
+    if measures is not None:
+        dataset.attrs["measures"] = json.dumps(measures)
     return dataset
+
+
+def _labelled_numbers(rows: list[Row], measures: Mapping[str, str]) -> tuple[str, ...]:
+    """The numbers of cells of labelled examples: their own measures in place of those of arrays, and what all have."""
+    primary = measures["generalisation"]
+    needed = [f"{law}_{primary}{end}" for law in ("prior", "posterior") for end in ("", "_mcse")]
+    needed += [f"{law}_{primary}" for law in ("gd", "gd_at_eps", "majority", "mean")]
+    own = [name for row in rows for name, value in row.items() if not isinstance(value, str)]
+    common = [name for name in NUMBERS if not name.endswith("_loss") and "_loss_" not in name and "rank" not in name]
+    return tuple(dict.fromkeys((*needed, *common, *own)))
 
 
 def write_dataset(dataset: xr.Dataset, store: Store) -> Path:
@@ -152,12 +168,15 @@ def _labels(values: list[Any]) -> np.ndarray:
     return np.array([str(value) for value in values], dtype=object)
 
 
-def _row(cell: Cell, store: Store) -> Row:
-    """What is known of one cell."""
+def _row(cell: Cell, store: Store) -> tuple[Row, Mapping[str, str] | None]:
+    """What is known of one cell, and by which measures where it is of labelled examples."""
     row: Row = {"key": cell.key}
+    measures = None
     tree = _read(store, CELLS, cell.key, load)
     if tree is not None:
-        row |= _conditioned(result_object(tree))
+        result = result_object(tree)
+        measures = result["measures"] if measures_of(result).labelled else None
+        row |= _conditioned(result)
         row |= limits.limit_of(cell, float(row["eps"]))
     elif (reason := store.failure(cell.key)) is not None:
         row |= {"outcome": "failed", "failure": reason}
@@ -166,7 +185,7 @@ def _row(cell: Cell, store: Store) -> Row:
         row |= _descended(descents, cell, row)
     if row.get("outcome"):
         row["flag"] = BETWEEN_FLAGS.join(_flags(cell, row, store.failure(str(cell.descent_key))))
-    return row
+    return row, measures
 
 
 def _read(store: Store, kind: str, key: str, read: Callable[[Path], Content]) -> Content | None:
@@ -194,8 +213,11 @@ def _conditioned(result: Mapping[str, Any]) -> Row:
         "eps": result["eps"],
         "seed_used": result["seed"],
     }
+    measures = measures_of(result)  # type: ignore[arg-type]
+    own = {"gen_loss": measures.generalisation.name, "train_loss": measures.fit.name}
     for law, wanted in _LAWS.items():
-        for quantity, name in wanted:
+        for array_name, name in wanted:
+            quantity = own.get(array_name, array_name)
             summary = (result[law] or {}).get(quantity)
             if summary is not None and summary[name] is not None:
                 row[f"{law}_{quantity}{'' if name == 'mean' else f'_{name}'}"] = summary[name]
@@ -206,11 +228,26 @@ def _conditioned(result: Mapping[str, Any]) -> Row:
             for key, part in ((name, "estimate"), (f"{name}_mcse", "mcse"))
             if estimate.get(part) is not None
         }
-    for name in BASELINES:
-        losses = result["baselines"][name] or {}
-        row |= {f"{name}_{loss}": losses[loss] for loss in ("gen_loss", "train_loss") if losses.get(loss) is not None}
+    for name, point in result["baselines"].items():
+        losses = point or {}
+        row |= {f"{name}_{loss}": losses[loss] for loss in own.values() if losses.get(loss) is not None}
+    if measures.labelled and result["gd"] is not None:
+        row |= _trained(result["gd"], own.values())
     row["evaluations"] = result["diagnostics"]["evaluations"]
     row["seconds"] = result["seconds"]["total"]
+    return row
+
+
+def _trained(gd: Mapping[str, Any], names: Iterable[str]) -> Row:
+    """Gradient descent that ran with its cell: medians and quartiles over the restarts that fitted."""
+    row: Row = {"gd_restarts": gd["restarts"], "gd_converged": gd["converged"], "gd_diverged": gd["diverged"] or 0}
+    row["gd_at_eps_converged"] = (gd["at_eps"] or {"converged": 0})["converged"]
+    for law, found in (("gd", gd), ("gd_at_eps", gd["at_eps"] or {})):
+        for name in names:
+            spread = found.get(name)
+            if spread is not None:
+                row |= {f"{law}_{name}": spread["median"]}
+                row |= {f"{law}_{name}_{end}": spread[end] for end in ("q25", "q75")}
     return row
 
 
@@ -250,9 +287,10 @@ def _flags(cell: Cell, row: Row, descent_failure: str | None) -> list[str]:
     flags = []
     if row["outcome"] not in ("converged", "failed"):
         flags.append(str(row["outcome"]))
-    mean, error = (float(row.get(f"posterior_gen_loss{end}", math.nan)) for end in ("", "_mcse"))
-    if error > PRECISION * mean:
-        flags.append(f"the standard error of E[L_gen] is {decimals(100 * error / mean, 0)}% of it")
+    measure = MEASURES["test_error" if "posterior_test_error" in row else "gen_loss"]
+    mean, error = (float(row.get(f"posterior_{measure.name}{end}", math.nan)) for end in ("", "_mcse"))
+    if error > PRECISION * mean > 0:
+        flags.append(f"the standard error of {measure.average} is {decimals(100 * error / mean, 0)}% of it")
     if float(row.get("zero_train_loss", math.nan)) < float(row.get("eps", math.nan)):
         flags.append("the zero matrix fits")
     if row.get("gd_converged") == 0:

@@ -31,7 +31,7 @@ from bayesgc.inference import (
 from bayesgc.inference.control import one_thread_each
 from bayesgc.models import Factorization, Model, WhitenedProgram
 from bayesgc.options import Options
-from bayesgc.task import ArrayTask
+from bayesgc.task import ArrayTask, Task
 from bayesgc.validate import InputError
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -92,7 +92,7 @@ class CellJob:
         """Infer, without gradient descent: that is another job's."""
         options = Options.checked(self.given)
         task = options.make_task()
-        tree = infer(options.make_model(task), task, **conditioning_settings(options, self.seed))
+        tree = infer(options.make_model(task), task, **conditioning_settings(options, self.seed, task))
         if tree.attrs["outcome"] == Outcome.INTERRUPTED:
             raise KeyboardInterrupt
         return [Part(CELLS, self.key, _netcdf(tree))]
@@ -173,9 +173,15 @@ class DescentJob:
         return [Part(DESCENTS, self.key, _netcdf(xr.DataTree(dataset)))]
 
 
-def conditioning_settings(options: Options, seed: int) -> dict[str, Any]:
-    """The arguments of `infer` for a cell; descent is another job's, and no mode is sought unless that is said."""
-    return options.settings() | {"seed": seed, "gd": False, "map": options.map or False}
+def conditioning_settings(options: Options, seed: int, task: Task | None = None) -> dict[str, Any]:
+    """The arguments of `infer` for a cell; no mode is sought unless that is said.
+
+    Gradient descent is another job's, but for labelled examples, of which no cells share one.
+    """
+    settings = options.settings(task)
+    if task is None or isinstance(task, ArrayTask):
+        settings["gd"] = False
+    return settings | {"seed": seed, "map": options.map or False}
 
 
 def execute(job: Job) -> list[Part]:

@@ -262,7 +262,9 @@ def test_hovering_over_the_losses_shows_those_of_the_draws() -> None:
 
 def test_hovering_over_curve_and_levels_shows_those_of_the_run() -> None:
     known = levels(sensing_task(), 0.0035)
-    known = {name: values[1:] for name, values in vars(known).items()}  # the first level is the prior
+    known = {
+        name.replace("primary", "gen_loss"): values[1:] for name, values in vars(known).items()
+    }  # without the prior
     expected = [
         {"eps": known["threshold"], "found": known[name], "error": known[f"{name}_mcse"]}
         for name in ("gen_loss", "log_volume")

@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 from bayesgc.analysis.diagnose import diagnose
 from bayesgc.analysis.plots.forest import LABELS
 from bayesgc.analysis.plots.look import PAGE, in_the_look
+from bayesgc.analysis.standing import quantities
 from bayesgc.validate import InputError
-
-_QUANTITIES = ("gen_loss", "effective_rank", "nuclear_norm")
 
 
 @in_the_look
@@ -27,7 +26,7 @@ def plot_ranks(tree: xr.DataTree) -> Figure:
     from arviz_base.labels import MapLabeller
     from arviz_plots import plot_rank
 
-    names = [name for name in _QUANTITIES if name in tree["posterior"].data_vars]
+    names = [name for name in quantities(tree) if name in tree["posterior"].data_vars]
     shown = MapLabeller(var_name_map={name: LABELS[name] for name in names})
     options: dict[str, Any] = {"figure_kwargs": {"figsize": (PAGE, 2.8), "figsize_units": "inches"}, "labeller": shown}
     collection = plot_rank(tree, var_names=names, backend="matplotlib", **options)

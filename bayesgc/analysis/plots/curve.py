@@ -1,14 +1,21 @@
-"""The ε-curve: how generalisation and volume change as the fit is made tighter."""
+"""The ε-curve: how generalisation and volume change as the fit is made tighter.
+
+Where fits are numbers of errors, the curve is over how many are allowed, at each of which the run has told both.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
+from matplotlib.ticker import MaxNLocator
 
-from bayesgc.analysis.equal_fit import AT_EPS, descent_curve
+from bayesgc.analysis.equal_fit import AT_EPS, compared, descent_curve
+from bayesgc.analysis.measures import Measure, Measures, judged_by, measures_in, measures_of
 from bayesgc.analysis.numerals import NORMAL_95, rounded
 from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, plain_numbers, say_absent, title_and_legend
 from bayesgc.analysis.summary import Json, result_object
@@ -20,7 +27,7 @@ _FAR = 30.0
 
 @in_the_look
 def plot_curve(tree: xr.DataTree) -> Figure:
-    """E[L_gen | L_train < ε] and the log volume of the fits against ε, with 95 % bands, and the curve of descent."""
+    """Mean generalisation and the log volume of the fits against ε, with 95 % bands, and the curve of descent."""
     figure = column()
     draw_curve(figure, figure.add_gridspec(1, 1)[0], tree, result_object(tree))
     return figure
@@ -28,34 +35,81 @@ def plot_curve(tree: xr.DataTree) -> Figure:
 
 def draw_curve(figure: Figure, place: SubplotSpec, tree: xr.DataTree, result: Json) -> None:
     """The same in one place of a larger figure."""
-    if "levels" not in tree.children:
-        say_absent(figure.add_subplot(place), "this method visits no other ε")
+    levels, measures = curve_of(tree), measures_in(tree)
+    if levels is None:
+        say_absent(figure.add_subplot(place), why_no_curve(tree))
         return
-    levels = tree["levels"].to_dataset()
-    finite = np.isfinite(levels["threshold"].values) & (levels["threshold"].values > 0)
-    eps = levels["threshold"].values[finite]
-    judged = bool(np.isfinite(levels["gen_loss"].values[finite]).any())
+    shown = levels.isel(level=drawn_levels(levels, measures))
+    eps, judged = shown["threshold"].values, bool(np.isfinite(shown["generalisation"].values).any())
     grid = place.subgridspec(2 if judged else 1, 1, hspace=0.08)
     volume = figure.add_subplot(grid[-1])
-    _band(volume, eps, levels["log_volume"].values[finite], levels["log_volume_mcse"].values[finite])
-    volume.set_ylabel("log volume")
-    volume.set_xlabel("threshold ε on the training loss")
-    volume.set_xscale("log")
-    plain_numbers(volume.xaxis)
+    _band(volume, eps, shown["log_volume"].values, shown["log_volume_mcse"].values)
+    volume.set_ylabel("log P(fit)" if measures.counted else "log volume")
+    volume.set_xlabel(threshold_axis(measures))
+    if measures.counted:
+        volume.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    else:
+        volume.set_xscale("log")
+        plain_numbers(volume.xaxis)
     if judged:
         top = figure.add_subplot(grid[0], sharex=volume)
-        _band(top, eps, levels["gen_loss"].values[finite], levels["gen_loss_mcse"].values[finite])
-        _descent(top, tree, eps)
-        _levels_to_compare(top, result, float(np.nanmin(levels["gen_loss"].values[finite])))
-        _limit(top, levels)
-        top.set_ylabel("E[$L_{gen}$ | $L_{train}$ < ε]")
-        top.set_yscale("log")
-        top.margins(y=0.08)
-        plain_numbers(top.yaxis)
+        _draw_generalisation(top, tree, result, levels, shown)
         top.tick_params(labelbottom=False)
-        title_and_legend(top, curve_title(levels))
+        title_and_legend(top, curve_title(tree))
     else:
-        volume.set_title("The tighter the fit,\nthe rarer it is")
+        volume.set_title(_RARER[measures.counted])
+
+
+def _draw_generalisation(top: Axes, tree: xr.DataTree, result: Json, levels: xr.Dataset, shown: xr.Dataset) -> None:
+    """The upper half: the mean of those that fit so well, beside gradient descent and what there is to compare with."""
+    measure, eps = measures_in(tree).generalisation, shown["threshold"].values
+    found, error = (
+        np.asarray(measure.scaled(shown[name].values)) for name in ("generalisation", "generalisation_mcse")
+    )
+    _band(top, eps, found, error)
+    _descent(top, tree, eps)
+    _levels_to_compare(top, result, float(np.nanmin(found)))
+    if not measures_in(tree).counted:
+        _limit(top, levels, measure)
+    top.set_ylabel(measure.axis if measure.percent else "E[$L_{gen}$ | $L_{train}$ < ε]")
+    top.margins(y=0.08)
+    if measure.percent:
+        top.set_ylim(bottom=0)
+    else:
+        top.set_yscale("log")
+        plain_numbers(top.yaxis)
+
+
+_RARER = {False: "The tighter the fit,\nthe rarer it is", True: "The fewer errors are allowed,\nthe rarer a fit is"}
+
+
+def threshold_axis(measures: Measures) -> str:
+    """What the thresholds are called on an axis."""
+    return "training errors allowed" if measures.counted else "threshold ε on the training loss"
+
+
+def curve_of(tree: xr.DataTree) -> xr.Dataset | None:
+    """``threshold``, ``log_volume`` and ``generalisation`` with their errors along ``level``, from loose to tight."""
+    measures = measures_in(tree)
+    group, dim = ("curve", "reading") if measures.counted else ("levels", "level")
+    if group not in tree.children:
+        return None
+    name = measures.generalisation.name
+    found = tree[group].to_dataset().rename({name: "generalisation", f"{name}_mcse": "generalisation_mcse"})
+    return found.rename({dim: "level"} if dim != "level" else {})
+
+
+def why_no_curve(tree: xr.DataTree) -> str:
+    """Why there is no curve to draw."""
+    if measures_in(tree).counted:
+        return "this run told no other number of errors"
+    return "this method visits no other ε"
+
+
+def drawn_levels(levels: xr.Dataset, measures: Measures) -> np.ndarray:
+    """Which thresholds have a place on the axis: all numbers of errors, and losses above zero."""
+    threshold = levels["threshold"].values
+    return np.isfinite(threshold) & (measures.counted | (threshold > 0))
 
 
 def _band(axes: Axes, eps: np.ndarray, value: np.ndarray, error: np.ndarray) -> None:
@@ -76,24 +130,32 @@ def _descent(axes: Axes, tree: xr.DataTree, eps: np.ndarray) -> None:
 
 
 def _levels_to_compare(axes: Axes, result: Json, lowest: float) -> None:
-    """Horizontal lines at the prior's mean, the zero matrix and descent's end, in words where it is far below."""
-    zero, prior, gd = result["baselines"]["zero"], result["prior"]["gen_loss"], result["gd"]
-    lines = {
+    """Horizontal lines at the prior's mean, who knows nothing and descent's end, in words where it is far below."""
+    measures, prior, gd = measures_of(result), judged_by(result, "prior"), result["gd"]
+    measure, ended = measures.generalisation, gd and gd[measures.generalisation.name]
+    lines: dict[str, tuple[Any, str, Any]] = {
         "prior": (prior and prior["mean"], COLOURS["prior"], (0, (4, 2))),
-        "zero": (zero and zero["gen_loss"], COLOURS["reference"], (0, (1, 1.2))),
-        "GD, at its end": (gd and gd["gen_loss"] and gd["gen_loss"]["median"], COLOURS["gd"], (0, (4, 2))),
+        measures.ignorant.name: (measures.known_nothing(result), COLOURS["reference"], (0, (1, 1.2))),
+        "GD, at its end": (ended and ended["median"], COLOURS["gd"], (0, (4, 2))),
     }
-    for name, (value, colour, dashes) in lines.items():
-        if value and value < lowest / _FAR:
+    if measures.counted:
+        del lines["prior"]  # at its loose end the curve is there
+    if measures.counted and (first := compared(result)) is not None:
+        passed = first[measure.name]
+        lines[f"GD, {measures.first_fit}"] = (passed and passed["median"], COLOURS[AT_EPS], "-")
+    for name, (found, colour, dashes) in lines.items():
+        value = measure.scaled(found)
+        if value and value < lowest / _FAR and not measure.percent:
             axes.plot([], [], color=colour, lw=1, ls=dashes, label=f"{name}: {rounded(value, 2)}")
-        elif value:
+        elif value or (measure.percent and value is not None):
             axes.axhline(value, color=colour, lw=1, ls=dashes, zorder=1, label=name)
 
 
-def _limit(axes: Axes, levels: xr.Dataset) -> None:
+def _limit(axes: Axes, levels: xr.Dataset, measure: Measure) -> None:
     """A line at the loss of exact fits, with its 95 % band, where the run found this limit of the curve."""
     exact = levels.isel(level=levels["threshold"].values == 0)
-    for value, error in zip(exact["gen_loss"].values, exact["gen_loss_mcse"].values, strict=True):
+    ends = (measure.scaled(exact[name].values) for name in ("generalisation", "generalisation_mcse"))
+    for value, error in zip(*ends, strict=True):
         reach = NORMAL_95 * error
         axes.axhspan(value - reach, value + reach, color=COLOURS["posterior"], alpha=0.18, lw=0)
         axes.axhline(value, color=COLOURS["posterior"], lw=1, ls=(0, (1, 1.5)), zorder=1)
@@ -103,20 +165,36 @@ def _limit(axes: Axes, levels: xr.Dataset) -> None:
         )  # fmt: skip
 
 
-def curve_title(levels: xr.Dataset) -> str:
+def curve_title(tree: xr.DataTree) -> str:
     """Whether the loss at the last threshold is clearly below that at the first, above it, the same, or neither."""
-    words = {
-        "lower": "The tighter the fit,\nthe better it generalises",
-        "higher": "The tighter the fit,\nthe worse it generalises",
-        "alike": "A tighter fit changes nothing",
-        "undecided": "Whether a tighter fit helps\nis within error",
-    }
-    return words[curve_change(levels).judgement]
+    counted, judgement = measures_in(tree).counted, curve_change(tree).judgement
+    words = (
+        _OF_ERRORS
+        if counted
+        else {
+            "lower": "The tighter the fit,\nthe better it generalises",
+            "higher": "The tighter the fit,\nthe worse it generalises",
+            "alike": "A tighter fit changes nothing",
+            "undecided": "Whether a tighter fit helps\nis within error",
+        }
+    )
+    return words[judgement]
 
 
-def curve_change(levels: xr.Dataset) -> Number:
-    """The change of log E[L_gen] from the first threshold at which it is known to the last one."""
-    known = np.flatnonzero(np.isfinite(levels["gen_loss"].values))[[0, -1]]
-    values, errors = (levels[name].values[known] for name in ("gen_loss", "gen_loss_mcse"))
+_OF_ERRORS = {
+    "lower": "The fewer training errors,\nthe better it generalises",
+    "higher": "The fewer training errors,\nthe worse it generalises",
+    "alike": "Fewer training errors change nothing",
+    "undecided": "Whether fewer training errors help\nis within error",
+}
+
+
+def curve_change(tree: xr.DataTree) -> Number:
+    """The change of the log of mean generalisation from the first threshold at which it is known to the last one."""
+    levels = curve_of(tree)
+    if levels is None:
+        raise ValueError("a result without a curve has no change along it")
+    known = np.flatnonzero(np.isfinite(levels["generalisation"].values))[[0, -1]]
+    values, errors = (levels[name].values[known] for name in ("generalisation", "generalisation_mcse"))
     first, last = (log_loss(float(value), float(error)) for value, error in zip(values, errors, strict=True))
     return last - first

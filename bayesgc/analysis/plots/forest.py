@@ -15,14 +15,24 @@ from matplotlib.figure import Figure
 from bayesgc.analysis.compare import distinguishing_labels
 from bayesgc.analysis.equal_fit import compared_group
 from bayesgc.analysis.groups import fitted, has, values
+from bayesgc.analysis.measures import MEASURES, measures_in
 from bayesgc.analysis.numerals import NORMAL_95
-from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, inches, positive, title_and_legend
+from bayesgc.analysis.plots.look import (
+    COLOURS,
+    NAMES,
+    column,
+    in_the_look,
+    inches,
+    names_in,
+    positive,
+    title_and_legend,
+)
 from bayesgc.analysis.storage import load
 from bayesgc.analysis.summary import result_object
 from bayesgc.validate import InputError
 
 LABELS = {
-    "gen_loss": "generalisation loss $L_{gen}$",
+    **{name: measure.axis for name, measure in MEASURES.items()},
     "effective_rank": "effective rank",
     "nuclear_norm": "nuclear norm",
 }
@@ -32,18 +42,19 @@ _LINE = 20
 
 @in_the_look
 def plot_forest(
-    *results: xr.DataTree | str | os.PathLike[str], labels: Sequence[str] | None = None, quantity: str = "gen_loss"
+    *results: xr.DataTree | str | os.PathLike[str], labels: Sequence[str] | None = None, quantity: str | None = None
 ) -> Figure:
     """50 and 90 % intervals and the median of each result's prior and posterior, and the restarts at equal fit.
 
     Args:
         results: DataTrees or files, from top to bottom.
         labels: a name for each; by default what the results differ in.
-        quantity: ``gen_loss``, ``effective_rank`` or ``nuclear_norm``.
+        quantity: the measure of generalisation, which it is by default, ``effective_rank`` or ``nuclear_norm``.
     """
     trees = [each if isinstance(each, xr.DataTree) else load(each) for each in results]
     if not trees:
         raise InputError("plot_forest got no result; give at least one DataTree or file.")
+    quantity = measures_in(trees[0]).generalisation.name if quantity is None else quantity
     names = distinguishing_labels(trees) if labels is None else list(labels)
     marks = [_in_lines(name) for name in names]
     lines = max(mark.count("\n") + 1 for mark in marks)
@@ -52,20 +63,29 @@ def plot_forest(
     for row, tree in enumerate(trees):
         for law, offset in (("prior", 0.2), ("posterior", 0.0)):
             if has(tree, law, quantity):
-                _interval(axes, positive(values(tree, law, quantity)), -row + offset, law, first=row == 0)
+                _interval(axes, _shown(values(tree, law, quantity), quantity), -row + offset, law, first=row == 0)
         descent = compared_group(tree)
         if has(tree, descent, quantity) and fitted(tree, descent).any():
-            found = positive(values(tree, descent, quantity)[fitted(tree, descent)])
+            found = _shown(values(tree, descent, quantity)[fitted(tree, descent)], quantity)
             axes.plot(
                 found, np.full(found.size, -row - 0.2), "|", ms=6, color=COLOURS["gd"],
-                label=NAMES[descent] if row == 0 else "_",
+                label=names_in(tree)[descent] if row == 0 else "_",
             )  # fmt: skip
     axes.set_yticks(-np.arange(len(trees)), marks)
     axes.set_ylim(-len(trees) + 0.5, 0.5)
-    axes.set(xscale="log" if quantity == "gen_loss" else "linear", xlabel=LABELS.get(quantity, quantity))
+    logarithmic = quantity in MEASURES and not MEASURES[quantity].whole
+    axes.set(xscale="log" if logarithmic else "linear", xlabel=LABELS.get(quantity, quantity))
     widest = max(inches(line) for mark in marks for line in mark.splitlines())
     title_and_legend(axes, forest_title(trees, names, quantity), labels=0.2 + widest)
     return figure
+
+
+def _shown(found: np.ndarray, quantity: str) -> np.ndarray:
+    """Draws in the unit that people read, above zero where the axis is logarithmic."""
+    measure = MEASURES.get(quantity)
+    if measure is None or not measure.whole:
+        return positive(found)
+    return np.asarray(measure.scaled(found[np.isfinite(found)].astype(np.float64)))
 
 
 def _in_lines(name: str) -> str:
@@ -79,12 +99,12 @@ def forest_title(trees: Sequence[xr.DataTree], names: Sequence[str], quantity: s
     if len(trees) < 2 or found[0] is None or found[-1] is None:
         return "What draws of the prior and of the posterior have"
     change, known = found[-1]["mean"] - found[0]["mean"], [each["mcse"] for each in (found[0], found[-1])]
-    what = {"gen_loss": "generalise", "effective_rank": "effective rank", "nuclear_norm": "nuclear norm"}[quantity]
+    what = quantity.replace("_", " ")
     last, first = (f"at {name}" if len(name) <= _SHORT else place for name, place in _ends(names))
     if None in known or abs(change) <= NORMAL_95 * float(np.hypot(*known)):
         return f"No clear change: {last} as {first}"
-    if quantity == "gen_loss":
-        return f"Weights that fit {what} {'better' if change < 0 else 'worse'}\n{last} than {first}"
+    if quantity in MEASURES:
+        return f"Weights that fit generalise {'better' if change < 0 else 'worse'}\n{last} than {first}"
     return f"Weights that fit have a {'lower' if change < 0 else 'higher'} {what}\n{last} than {first}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -9,8 +11,9 @@ from matplotlib.figure import Figure
 
 from bayesgc.analysis.dependence import loss_dependence
 from bayesgc.analysis.groups import fitted, has, values
-from bayesgc.analysis.plots.curve import curve_change
-from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, say_absent, title_and_legend
+from bayesgc.analysis.measures import Measure, measures_in
+from bayesgc.analysis.plots.curve import curve_change, curve_of
+from bayesgc.analysis.plots.look import COLOURS, column, in_the_look, names_in, say_absent, title_and_legend
 from bayesgc.intervals import Standing
 
 _POINTS = 1500
@@ -26,38 +29,66 @@ def plot_joint(tree: xr.DataTree) -> Figure:
     """Each draw of prior and posterior and each restart of descent at ε and at its end, by both losses."""
     figure = column()
     axes = figure.add_subplot()
-    if not has(tree, "prior", "gen_loss"):
+    measures = measures_in(tree)
+    if not has(tree, "prior", measures.generalisation.name):
         say_absent(axes, "the held-out loss is not known here")
         return figure
     for law, size in (("prior", 3), ("posterior", 3), ("gd_at_eps", 14), ("gd", 14), ("map", 14)):
         if law in tree.children:
             _scatter(axes, tree, law, size)
     eps = float(tree.attrs["eps"])
-    if eps > 0:
+    if not measures.exact(eps):
+        eps = eps + 0.5 if measures.counted else eps
         axes.axvline(eps, color=COLOURS["reference"], lw=0.8, ls=(0, (4, 3)), zorder=1)
-        axes.annotate("ε", (eps, 1), xycoords=("data", "axes fraction"), xytext=(2, -8), textcoords="offset points")
-    axes.set(xscale="log", yscale="log", xlabel="training loss $L_{train}$", ylabel="generalisation loss $L_{gen}$")
-    _mark_least(axes)
+        axes.annotate(
+            "fit" if measures.counted else "ε",
+            (eps, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(2, -8),
+            textcoords="offset points",
+        )
+    axes.set(xlabel=measures.fit.axis, ylabel=measures.generalisation.axis)
+    for scale, ticks, limits, measure in (
+        (axes.set_xscale, axes.set_xticks, axes.get_xlim, measures.fit),
+        (axes.set_yscale, axes.set_yticks, axes.get_ylim, measures.generalisation),
+    ):
+        if not measure.whole:
+            scale("log")
+            _mark_least(ticks, *limits())
     title_and_legend(axes, joint_title(tree))
     return figure
 
 
-def _mark_least(axes: Axes) -> None:
-    """Say on the axes where what is drawn at the least may be less."""
-    for ticks, (low, high) in ((axes.set_xticks, axes.get_xlim()), (axes.set_yticks, axes.get_ylim())):
-        if low < LEAST:
-            powers = range(-8, int(np.floor(np.log10(high))) + 1, 2)
-            ticks([10.0**power for power in powers], [f"$10^{{{p}}}$" if p > -8 else "≤$10^{-8}$" for p in powers])
+def _mark_least(ticks: Callable[..., object], low: float, high: float) -> None:
+    """Say on an axis where what is drawn at the least may be less."""
+    if low < LEAST:
+        powers = range(-8, int(np.floor(np.log10(high))) + 1, 2)
+        ticks([10.0**power for power in powers], [f"$10^{{{p}}}$" if p > -8 else "≤$10^{-8}$" for p in powers])
 
 
 def joint_points(tree: xr.DataTree, law: str) -> tuple[np.ndarray, np.ndarray]:
-    """The losses of at most some hundreds of draws, spread evenly, or of the restarts that fitted."""
-    found = [values(tree, law, name).astype(np.float64) for name in ("train_loss", "gen_loss")]
+    """Fit and generalisation of at most some hundreds of draws, spread evenly, or of the restarts that fitted.
+
+    Whole numbers are drawn a little apart, so that equal ones are seen to be many.
+    """
+    measures = measures_in(tree)
+    pair = (measures.fit, measures.generalisation)
+    found = [np.asarray(each.scaled(values(tree, law, each.name).astype(np.float64))) for each in pair]
     if law in ("gd_at_eps", "gd", "map"):
         found = [each[fitted(tree, law)] for each in found]
     train, gen = (each.ravel() for each in found)
     shown = np.linspace(0, len(train) - 1, min(len(train), _POINTS)).astype(int)
-    return np.maximum(train[shown], LEAST), np.maximum(gen[shown], LEAST)
+    first, second = (
+        each[shown] + _apart(len(shown), place, of) if of.whole else np.maximum(each[shown], LEAST)
+        for place, (each, of) in enumerate(zip((train, gen), pair, strict=True))
+    )
+    return first, second
+
+
+def _apart(count: int, place: int, measure: Measure) -> np.ndarray:
+    """Less than the distance of whole numbers, by two irrational ratios, so that no random stream is touched."""
+    width = 0.7 if measure.counts else 0.6
+    return np.asarray(width * ((np.arange(count) * (0.618034, 0.754878)[place]) % 1.0 - 0.5))
 
 
 def joint_title(tree: xr.DataTree) -> str:
@@ -81,9 +112,10 @@ def close_fits(tree: xr.DataTree) -> str:
 
     Ranks are of all draws of the prior, most of which fit badly, and may go the other way.
     """
-    if not has(tree, "levels", "gen_loss") or np.isfinite(values(tree, "levels", "gen_loss")).sum() < 2:
+    levels = curve_of(tree)
+    if levels is None or np.isfinite(levels["generalisation"].values).sum() < 2:
         return ""
-    standing = curve_change(tree["levels"].to_dataset()).standing
+    standing = curve_change(tree).standing
     return {Standing.LOWER: "better", Standing.HIGHER: "worse"}.get(standing, "")
 
 
@@ -92,5 +124,6 @@ def _scatter(axes: Axes, tree: xr.DataTree, law: str, size: float) -> None:
     if train.size:
         axes.scatter(
             train, gen, s=size, color=COLOURS[law], alpha=0.35 if law in ("prior", "posterior") else 0.9, lw=0,
-            label=NAMES[law], marker={"map": "*", "gd": "D"}.get(law, "o"), rasterized=law in ("prior", "posterior"),
+            label=names_in(tree)[law], marker={"map": "*", "gd": "D"}.get(law, "o"),
+            rasterized=law in ("prior", "posterior"),
         )  # fmt: skip

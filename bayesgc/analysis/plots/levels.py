@@ -7,6 +7,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bayesgc.analysis.checks import FEWEST_ANCESTORS, LEAST_ACCEPTANCE
+from bayesgc.analysis.measures import measures_in
 from bayesgc.analysis.plots.look import COLOURS, column, in_the_look, plain_numbers, say_absent
 
 _SHOWN = {"acceptance": ("accepted moves", LEAST_ACCEPTANCE), "ancestors": ("ancestors of an island", FEWEST_ANCESTORS)}
@@ -34,10 +35,21 @@ def plot_levels(tree: xr.DataTree) -> Figure:
         )  # fmt: skip
         axes.set_ylabel(label)
         axes.set_ylim(0, 1.12 * max(found.max(), least))
-    panels[-1].set(xscale="log", xlabel="threshold ε on the training loss")
-    plain_numbers(panels[-1].xaxis)
+    panels[-1].set_xlabel(levels_axis(tree))
+    if not measures_in(tree).counted:
+        panels[-1].set_xscale("log")
+        plain_numbers(panels[-1].xaxis)
     panels[0].set_title(levels_title(levels.isel(level=known)))
     return figure
+
+
+def levels_axis(tree: xr.DataTree) -> str:
+    """What falls from level to level: with errors also how far they are violated, since counts alone have ties."""
+    return (
+        "threshold on errors less one, and violation"
+        if measures_in(tree).counted
+        else "threshold ε on the training loss"
+    )
 
 
 def levels_title(levels: xr.Dataset) -> str:

@@ -16,6 +16,7 @@ from typing import ParamSpec
 
 import matplotlib as mpl
 import numpy as np
+import xarray as xr
 from cycler import cycler
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -26,6 +27,7 @@ from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from bayesgc.analysis import whole
+from bayesgc.analysis.measures import measures_in
 from bayesgc.analysis.storage import CREATOR
 from bayesgc.analysis.summary import Json
 from bayesgc.validate import InputError
@@ -50,6 +52,13 @@ NAMES = {
     "map": "MAP",
     "truth": "truth",
 }
+
+
+def names_in(tree: xr.DataTree) -> dict[str, str]:
+    """What the laws of a result are called."""
+    return NAMES | {"gd_at_eps": f"GD, {measures_in(tree).first_fit}"}
+
+
 LOOK = {
     "figure.dpi": 200,
     "savefig.dpi": 200,

@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
-from bayesgc.analysis.equal_fit import AT_EPS, compared
+from bayesgc.analysis.equal_fit import AT_EPS, compared, compared_group
 from bayesgc.analysis.groups import fitted, has, values
+from bayesgc.analysis.measures import Measure, exact, judged_by, measures_in, measures_of
 from bayesgc.analysis.numerals import NORMAL_95
 from bayesgc.analysis.plots.cells import draw_cells
 from bayesgc.analysis.plots.look import (
@@ -18,6 +19,7 @@ from bayesgc.analysis.plots.look import (
     NAMES,
     column,
     in_the_look,
+    names_in,
     positive,
     title_and_legend,
     with_outcome,
@@ -30,6 +32,11 @@ REFERENCE_NAMES = {
     "least_squares": "least squares",
     "nuclear_norm": "min. nuclear norm",
     "chance": "chance",
+    "majority": "most common label",
+    "mean": "mean label",
+    "nearest_neighbour": "nearest neighbour",
+    "logistic": "logistic regression",
+    "ridge": "ridge regression",
 }
 EXACT = 1e-9
 """A mode's fit is exact to about this, and drawn at it."""
@@ -37,9 +44,9 @@ EXACT = 1e-9
 
 @in_the_look
 def plot_losses(tree: xr.DataTree) -> Figure:
-    """L_gen under prior and posterior, each restart of gradient descent at ε and at its end, and reference points.
+    """Generalisation under prior and posterior, of each restart at its first fit and at its end, and reference points.
 
-    Where the truth is unknown: the intervals of the missing cells, or the training loss.
+    Where it is not known: the intervals of the missing cells, or the measure of fit.
     """
     figure = column()
     draw_losses(figure, figure.add_gridspec(1, 1)[0], tree, result_object(tree))
@@ -48,21 +55,22 @@ def plot_losses(tree: xr.DataTree) -> Figure:
 
 def draw_losses(figure: Figure, place: SubplotSpec, tree: xr.DataTree, result: Json) -> None:
     """The same in one place of a larger figure."""
-    if result["unobserved"] and result["posterior"]["gen_loss"] is None:
+    if result["unobserved"] and judged_by(result, "posterior") is None:
         draw_cells(figure.add_subplot(place), tree, result["unobserved"])
         return
-    loss = "gen_loss" if has(tree, "prior", "gen_loss") else "train_loss"
+    loss = shown_measure(tree)
     marks = reference_marks(result["baselines"], loss)
     grid = place.subgridspec(2, 1, height_ratios=[4.0, 1.0 + 0.42 * len(marks)], hspace=0.03)
     density = figure.add_subplot(grid[0])
     strip = figure.add_subplot(grid[1], sharex=density)
     for law in ("prior", "posterior"):
         if law in tree.children:
-            _histogram(density, law, positive(values(tree, law, loss)))
-            _mean(density, law, result[law][loss])
+            _histogram(density, law, *density_of(tree, law, loss))
+            _mean(density, law, result[law][loss.name], loss)
     _at_eps(strip, tree, loss)
     _restarts(strip, tree, loss)
     _mode(strip, result["map"], loss)
+    _vote(strip, result, loss)
     _loss_axes(density, strip, len(marks), loss)
     _references(density, strip, marks)
     handles = [each.get_legend_handles_labels() for each in (density, strip)]
@@ -70,21 +78,49 @@ def draw_losses(figure: Figure, place: SubplotSpec, tree: xr.DataTree, result: J
     title_and_legend(density, with_outcome(losses_title(result), result), both)
 
 
-def _histogram(axes: Axes, law: str, losses: np.ndarray) -> None:
-    """The density over log₁₀ of the loss, as a step histogram of about √N bins."""
-    logs = np.log10(losses)
-    heights, edges = np.histogram(logs, bins=int(np.clip(np.sqrt(logs.size), 8, 45)), density=True)
-    axes.stairs(heights, 10**edges, fill=True, alpha=0.28, color=COLOURS[law], lw=0)
-    axes.stairs(heights, 10**edges, color=COLOURS[law], lw=1.2, label=NAMES[law])
+def shown_measure(tree: xr.DataTree) -> Measure:
+    """That of generalisation, or of fit where the former is not known."""
+    measures = measures_in(tree)
+    return measures.generalisation if has(tree, "prior", measures.generalisation.name) else measures.fit
 
 
-def _mean(axes: Axes, law: str, summary: Json | None) -> None:
+def density_of(tree: xr.DataTree, law: str, measure: Measure) -> tuple[np.ndarray, np.ndarray]:
+    """Heights and edges of a histogram in the unit that people read.
+
+    Of a loss the density over its log₁₀, in about √N bins; of what is counted, over the numbers themselves, in bins
+    that each hold as many whole numbers.
+    """
+    if not measure.whole:
+        logs = np.log10(positive(values(tree, law, measure.name)))
+        heights, edges = np.histogram(logs, bins=int(np.clip(np.sqrt(logs.size), 8, 45)), density=True)
+        return heights, 10**edges
+    found = values(tree, law, measure.name).ravel().astype(np.float64)
+    most = int(tree.attrs["held_out"]) if measure.percent else int(tree["observed_data"].sizes["example"])
+    counts = np.rint(found[np.isfinite(found)] * (most if measure.percent else 1))
+    step = -(-most // _BINS)
+    edges = np.arange(0, most + step + 1, step) - 0.5
+    heights, _ = np.histogram(counts, bins=edges, density=True)
+    scale = 100 / most if measure.percent else 1.0
+    return heights / scale, edges * scale
+
+
+_BINS = 50
+"""At most so many bins of what is counted."""
+
+
+def _histogram(axes: Axes, law: str, heights: np.ndarray, edges: np.ndarray) -> None:
+    axes.stairs(heights, edges, fill=True, alpha=0.28, color=COLOURS[law], lw=0)
+    axes.stairs(heights, edges, color=COLOURS[law], lw=1.2, label=NAMES[law])
+
+
+def _mean(axes: Axes, law: str, summary: Json | None, measure: Measure) -> None:
     """A mark at the law's mean, on the axis, with its 95 % error."""
-    if summary is None or not summary["mean"]:
+    if summary is None or (not summary["mean"] and not measure.whole):
         return
-    error = None if summary["mcse"] is None else min(NORMAL_95 * summary["mcse"], 0.99 * summary["mean"])
+    mean, found = measure.scaled(summary["mean"]), measure.scaled(summary["mcse"])
+    error = None if found is None else min(NORMAL_95 * found, 0.99 * mean)
     axes.errorbar(
-        summary["mean"], 0, xerr=error, fmt="^", ms=5.5, color=COLOURS[law], mec="white", mew=0.6, capsize=2,
+        mean, 0, xerr=error, fmt="^", ms=5.5, color=COLOURS[law], mec="white", mew=0.6, capsize=2,
         elinewidth=1, clip_on=False, zorder=5,
     )  # fmt: skip
 
@@ -94,47 +130,65 @@ def _heights(count: int) -> np.ndarray:
     return np.asarray(0.15 + 0.7 * (np.arange(count) * 0.618034 % 1.0))
 
 
-def _at_eps(axes: Axes, tree: xr.DataTree, loss: str) -> None:
+def _places(found: np.ndarray, measure: Measure) -> np.ndarray:
+    """Where values are drawn: none below what a logarithmic axis shows."""
+    scaled = np.asarray(measure.scaled(found.astype(np.float64)))
+    return scaled if measure.whole else np.maximum(scaled, FLOOR)
+
+
+def _at_eps(axes: Axes, tree: xr.DataTree, loss: Measure) -> None:
     """One point a restart where it first passed ε, and a bar at the median: what the posterior compares with."""
     if AT_EPS not in tree.children or not fitted(tree, AT_EPS).any():
         return
-    places = np.maximum(values(tree, AT_EPS, loss).astype(np.float64), FLOOR)
-    good, colour = fitted(tree, AT_EPS), COLOURS[AT_EPS]
-    axes.scatter(places[good], _heights(places.size)[good], s=11, color=colour, lw=0.7, alpha=0.8, label=NAMES[AT_EPS])
+    places = _places(values(tree, AT_EPS, loss.name), loss)
+    good, colour, name = fitted(tree, AT_EPS), COLOURS[AT_EPS], names_in(tree)[AT_EPS]
+    axes.scatter(places[good], _heights(places.size)[good], s=11, color=colour, lw=0.7, alpha=0.8, label=name)
     axes.plot([np.median(places[good])] * 2, [0.0, 1.0], color=colour, lw=1.8)
 
 
-def _restarts(axes: Axes, tree: xr.DataTree, loss: str) -> None:
-    """One small cross a restart at its end, a hollow point where it did not fit; at ε = 0 a bar at the median."""
+def _restarts(axes: Axes, tree: xr.DataTree, loss: Measure) -> None:
+    """One small cross a restart at its end, a hollow point where it did not fit; of exact fits a bar at the median."""
     if "gd" not in tree.children:
         return
-    reached = np.nan_to_num(values(tree, "gd", loss).astype(np.float64), nan=np.inf, posinf=np.inf)
-    places, good, finite = np.maximum(reached, FLOOR), fitted(tree, "gd"), np.isfinite(reached)
+    reached = np.nan_to_num(values(tree, "gd", loss.name).astype(np.float64), nan=np.inf, posinf=np.inf)
+    places, good, finite = _places(reached, loss), fitted(tree, "gd"), np.isfinite(reached)
     heights = _heights(places.size)
     for name, chosen, marker in ((NAMES["gd"], good & finite, "x"), ("did not fit", ~good & finite, "$\u25cb$")):
         if chosen.any():
             axes.scatter(
                 places[chosen], heights[chosen], s=11, c=COLOURS["gd"], marker=marker, lw=0.7, alpha=0.8, label=name
             )
-    if good.any() and not float(tree.attrs["eps"]):
+    if good.any() and compared_group(tree) == "gd":
         axes.plot([np.median(places[good])] * 2, [0.0, 1.0], color=COLOURS["gd"], lw=1.8)
 
 
-def _mode(axes: Axes, mode: Json | None, loss: str) -> None:
+def _vote(axes: Axes, result: Json, loss: Measure) -> None:
+    """A mark at the vote of the draws that fit."""
+    vote = result["ensemble"]
+    if vote is not None and loss.name in vote:
+        axes.plot(
+            loss.scaled(vote[loss.name]), 0.5, "P", ms=7, color=COLOURS["posterior"], mec="white", mew=0.6,
+            label="G&C, by vote", clip_on=False, zorder=5,
+        )  # fmt: skip
+
+
+def _mode(axes: Axes, mode: Json | None, loss: Measure) -> None:
     """A star at the most probable weights that fit exactly."""
     # What rounding leaves of a loss must not stretch the axis.
-    value = mode["best"][loss] if mode is not None and mode["best"] is not None else None
+    value = mode["best"][loss.name] if mode is not None and mode["best"] is not None else None
     if value is not None:
         name = NAMES["map"] if value > EXACT else f"{NAMES['map']} (≈ 0)"
         axes.plot(max(value, EXACT), 0.5, "*", ms=9, color=COLOURS["map"], mec="white", label=name)
 
 
-def reference_marks(baselines: Json, loss: str) -> list[tuple[float, str]]:
-    """(loss, name) of the reference points; those within a few percent of one another share one entry."""
-    known = {name: point[loss] for name, point in baselines.items() if point and point[loss] and point[loss] > FLOOR}
+def reference_marks(baselines: Json, measure: Measure) -> list[tuple[float, str]]:
+    """(place, name) of the reference points; those within a few percent of one another share one entry."""
+    known = {name: measure.scaled(point[measure.name]) for name, point in baselines.items() if point}
+    least = -1.0 if measure.whole else FLOOR
+    known = {name: value for name, value in known.items() if value is not None and value > least}
     groups: list[tuple[float, list[str]]] = []
     for name, value in sorted(known.items(), key=lambda item: item[1]):
-        if groups and value < 1.04 * groups[-1][0]:
+        if groups and (value < 1.04 * groups[-1][0] or value == groups[-1][0]):
             groups[-1][1].append(name)
         else:
             groups.append((value, [name]))
@@ -152,32 +206,34 @@ def _references(density: Axes, strip: Axes, marks: list[tuple[float, str]]) -> N
         density.axvline(value, color=COLOURS["reference"], lw=0.7, ls=(0, (4, 3)), zorder=1)
         strip.plot([value, value], [height, 1.3], color=COLOURS["reference"], lw=0.7, ls=(0, (4, 3)), zorder=1)
         strip.plot(value, height, "D", ms=3, color=COLOURS["reference"])
-        side = -1 if value**2 > low * high else 1
+        middle = (low + high) / 2 if density.get_xscale() == "linear" else np.sqrt(low * high)
+        side = -1 if value > middle else 1
         strip.annotate(
             name, (value, height), xytext=(5 * side, 0), textcoords="offset points", va="center", fontsize=6.5,
             ha="right" if side < 0 else "left",
         )  # fmt: skip
 
 
-def _loss_axes(density: Axes, strip: Axes, rows: int, loss: str) -> None:
-    density.set_xscale("log")
+def _loss_axes(density: Axes, strip: Axes, rows: int, loss: Measure) -> None:
+    density.set_xscale("linear" if loss.whole else "log")
     for axes in (density, strip):
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
-    density.set_ylabel("density of log$_{10}$ loss")
+    density.set_ylabel("density" if loss.whole else "density of log$_{10}$ loss")
     density.set_ylim(0, density.get_ylim()[1])
     density.tick_params(which="both", labelbottom=False, length=0)
     density.spines["bottom"].set_color("#BBBBBB")
     strip.set_ylim(-0.5 * rows - 0.35, 1.3)
-    name = "generalisation loss $L_{gen}$" if loss == "gen_loss" else "training loss $L_{train}$"
-    strip.set_xlabel(f"{name} (▲: mean)")
+    strip.set_xlabel(f"{loss.axis} (▲: mean)")
 
 
 def losses_title(result: Json) -> str:
     """What the picture shows, in a few words."""
     if result["posterior"] is None:
-        return "Nothing was drawn" if nothing_drawn(result) else f"No draw fitted to ε = {result['eps']:g}"
-    if result["posterior"]["gen_loss"] is None:
+        measures = measures_of(result)
+        to = "with" if measures.counted else "to"
+        return "Nothing was drawn" if nothing_drawn(result) else f"No draw fitted {to} {measures.event(result['eps'])}"
+    if judged_by(result, "posterior") is None:
         return "How well the draws fit"
     title = {
         Standing.LOWER: "Weights that fit generalise better than the prior",
@@ -187,5 +243,5 @@ def losses_title(result: Json) -> str:
     if compared(result) is None:
         return title
     descent = {Standing.LOWER: "better", Standing.EQUAL: "about as well", Standing.HIGHER: "worse"}
-    fit = " at the same fit" if result["eps"] else ""
+    fit = "" if exact(result) else " at its first fit" if measures_of(result).counted else " at the same fit"
     return f"{title},\nand gradient descent does {descent[descent_against_posterior(result)]}{fit}"

@@ -7,6 +7,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bayesgc.analysis.equal_fit import group_of
+from bayesgc.analysis.measures import measures_in
 from bayesgc.analysis.numerals import rounded
 from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, say_absent, title_and_legend
 from bayesgc.analysis.spectra import LAWS, singular_values, spectrum
@@ -22,7 +23,8 @@ def plot_spectrum(tree: xr.DataTree) -> Figure:
     axes = figure.add_subplot()
     bands = {law: band for law in LAWS if (band := spectrum_band(tree, law)) is not None}
     if not bands:
-        say_absent(axes, "a tensor has no singular values")
+        what = "labelled examples have" if measures_in(tree).labelled else "a tensor has"
+        say_absent(axes, f"{what} no singular values")
         return figure
     for place, (law, (low, middle, high)) in enumerate(bands.items()):
         index = np.arange(1, len(middle) + 1) + 0.08 * (place - (len(bands) - 1) / 2)

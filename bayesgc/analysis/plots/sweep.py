@@ -19,19 +19,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayesgc.analysis.equal_fit import descent_variable
+from bayesgc.analysis.measures import measures_over
 from bayesgc.analysis.panels import Panel, axes_of, main_axis, panels
 from bayesgc.analysis.plots.look import COLOURS, COLUMN, NAMES, in_the_look, save_figure
 from bayesgc.validate import one_of
 
-LAWS = {
-    "prior_gen_loss": (NAMES["prior"], COLOURS["prior"], "s"),
-    "posterior_gen_loss": (NAMES["posterior"], COLOURS["posterior"], "o"),
-    "gd_at_eps_gen_loss": (NAMES["gd_at_eps"], COLOURS["gd_at_eps"], "^"),
-    "gd_gen_loss": (NAMES["gd"], COLOURS["gd"], None),
-    "zero_gen_loss": ("zero", COLOURS["reference"], None),
-    "wide_gen_loss": ("G&C, width → ∞", COLOURS["posterior"], None),
+_LAWS = {
+    "prior": (NAMES["prior"], COLOURS["prior"], "s"),
+    "posterior": (NAMES["posterior"], COLOURS["posterior"], "o"),
+    "gd_at_eps": (NAMES["gd_at_eps"], COLOURS["gd_at_eps"], "^"),
+    "gd": (NAMES["gd"], COLOURS["gd"], None),
+    "zero": ("zero", COLOURS["reference"], None),
+    "wide": ("G&C, width → ∞", COLOURS["posterior"], None),
 }
+LAWS = {f"{law}_gen_loss": look for law, look in _LAWS.items()}
+"""The looks of the losses of an array, by their variables."""
 ROWS = ("$L_{gen}$", "MC error\nof $E[L_{gen}]$", "log P(fit)", "GD restarts\nwithout a fit")
+_ROWS_IN_PER_CENT = ("test error (%)", "MC error\nof its mean", *ROWS[2:])
 _MOST_PANELS = 6
 _MOST_MARKS = 12
 _LETTERS = 14
@@ -59,9 +63,11 @@ def plot_sweep(dataset: xr.Dataset, axis: str | None = None) -> Figure:
     for column, panel in enumerate(shown):
         _draw_panel(axes[:, column], panel)
     top = _room(shown)
+    if top is not None:
+        top = float(measures_over(dataset).generalisation.scaled(top))
     axes[0, 0].set_ylim(0, top)  # after all panels, since limits that are set no longer follow the data
     axes[1, 0].set_ylim(bottom=0)
-    for row, label in enumerate(ROWS):
+    for row, label in enumerate(_ROWS_IN_PER_CENT if measures_over(dataset).generalisation.percent else ROWS):
         axes[row, 0].set_ylabel(label)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels) if len(shown) > 1 else 2)
@@ -81,13 +87,31 @@ def save_sweep_plots(dataset: xr.Dataset, files: Sequence[Path]) -> list[Path]:
 
 def _room(shown: list[Panel]) -> float | None:
     """The height of the losses where the prior's would dwarf all others; None where all fit into one picture."""
+    drawn = list(_looks(shown[0].cells))
     highest = {
         law: max((np.nanmax(panel.over_tasks(law), initial=0.0) for panel in shown), default=0.0)
-        for law in ("prior_gen_loss", "posterior_gen_loss", "gd_at_eps_gen_loss", "gd_gen_loss", "zero_gen_loss")
+        for law in drawn[:_COMPARED]
         if all(law in panel.cells for panel in shown)
     }
-    others = max(value for law, value in highest.items() if law != "prior_gen_loss")
-    return _OF_OTHERS * others if highest["prior_gen_loss"] > 2 * _OF_OTHERS * others > 0 else None
+    prior = highest[drawn[0]]
+    others = max(value for law, value in highest.items() if law != drawn[0])
+    return _OF_OTHERS * others if prior > 2 * _OF_OTHERS * others > 0 else None
+
+
+def _looks(cells: xr.Dataset) -> dict[str, tuple[str, str, str | None]]:
+    """The variables of a sweep that are drawn above, the prior's first, with their names and looks."""
+    measures = measures_over(cells)
+    if not measures.labelled:
+        return LAWS
+    primary, nothing = measures.generalisation.name, measures.ignorant.name
+    looks = {law: look for law, look in _LAWS.items() if law not in ("zero", "wide")}
+    looks["gd_at_eps"] = (f"GD, {measures.first_fit}", *_LAWS["gd_at_eps"][1:])
+    looks[nothing] = (measures.ignorant.relative, *_LAWS["zero"][1:])
+    return {f"{law}_{primary}": look for law, look in looks.items()}
+
+
+_COMPARED = 5
+"""How many of the laws, beside limits, decide how high the picture is."""
 
 
 _OF_OTHERS = 2.5
@@ -98,17 +122,18 @@ def _draw_panel(axes: np.ndarray[Any, np.dtype[Any]], panel: Panel) -> None:
     """One column of the figure."""
     mark_places(axes, panel)
     places, colour = panel.positions, COLOURS["posterior"]
-    for variable, look in LAWS.items():
+    measure = measures_over(panel.cells).generalisation
+    for variable, look in _looks(panel.cells).items():
         if variable in panel.cells:  # stores of older versions know no limit
             _draw_law(axes[0], panel, variable, *look)
     axes[0].set_title(panel.name)
-    mean, error = (panel.over_tasks(f"posterior_gen_loss{end}") for end in ("", "_mcse"))
+    mean, error = (panel.over_tasks(f"posterior_{measure.name}{end}") for end in ("", "_mcse"))
     axes[1].plot(places, error / mean, ".", color=colour, markersize=3, alpha=0.6)
     axes[1].axhline(_FLAGGED, color=COLOURS["prior"], linewidth=0.7, linestyle=":")
     axes[1].yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
     for volume, spread in zip(*(panel.over_tasks(f"log_volume{end}").T for end in ("", "_mcse")), strict=True):
         axes[2].errorbar(places, volume, spread, fmt=".", color=colour, markersize=3, alpha=0.6)
-    fitted = descent_variable(panel.cells).replace("gen_loss", "converged")
+    fitted = descent_variable(panel.cells).replace(measure.name, "converged")
     missed = 1 - panel.over_tasks(fitted) / panel.over_tasks("gd_restarts")
     axes[3].plot(places, np.ma.masked_invalid(missed).mean(axis=1), "^-", color=COLOURS["gd"], markersize=3)
     axes[3].yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
@@ -118,7 +143,8 @@ def _draw_panel(axes: np.ndarray[Any, np.dtype[Any]], panel: Panel) -> None:
 
 def _draw_law(ax: Axes, panel: Panel, variable: str, label: str, colour: str, marker: str | None) -> None:
     """Median and quartiles over tasks, and each task's dot; a dashed line for what is there to compare with."""
-    places, (low, middle, high) = panel.positions, panel.band(variable)
+    measure = measures_over(panel.cells).generalisation
+    places, (low, middle, high) = panel.positions, measure.scaled(panel.band(variable))
     if np.isnan(middle).all():
         return
     if marker is None:
@@ -126,7 +152,7 @@ def _draw_law(ax: Axes, panel: Panel, variable: str, label: str, colour: str, ma
         return
     ax.fill_between(places, low, high, color=colour, alpha=0.18, linewidth=0)
     ax.plot(places, middle, f"{marker}-", color=colour, markersize=4, linewidth=1.3, label=label)
-    ax.plot(places, panel.over_tasks(variable), ".", color=colour, markersize=2.5, alpha=0.45)
+    ax.plot(places, measure.scaled(panel.over_tasks(variable)), ".", color=colour, markersize=2.5, alpha=0.45)
 
 
 def mark_places(axes: Iterable[Axes], panel: Panel) -> None:

@@ -13,12 +13,15 @@ from bokeh.models.annotations import Span
 from bokeh.plotting import figure
 
 from bayesgc.analysis.equal_fit import AT_EPS, descent_curve, group_of
-from bayesgc.analysis.groups import fitted, has, values
+from bayesgc.analysis.groups import fitted, values
+from bayesgc.analysis.measures import Measure, Measures, measures_in
 from bayesgc.analysis.numerals import NORMAL_95, rounded
 from bayesgc.analysis.plots.cells import cell_name, cell_units
+from bayesgc.analysis.plots.curve import curve_of, drawn_levels, threshold_axis, why_no_curve
 from bayesgc.analysis.plots.joint import joint_points
-from bayesgc.analysis.plots.look import COLOURS, FLOOR, NAMES, positive
-from bayesgc.analysis.plots.losses import EXACT, reference_marks
+from bayesgc.analysis.plots.levels import levels_axis
+from bayesgc.analysis.plots.look import COLOURS, FLOOR, NAMES, names_in
+from bayesgc.analysis.plots.losses import EXACT, density_of, reference_marks, shown_measure
 from bayesgc.analysis.plots.spectrum import spectrum_band
 from bayesgc.analysis.spectra import LAWS
 from bayesgc.analysis.summary import Json
@@ -72,8 +75,9 @@ def hover(plot: Any, renderer: Any, tips: list[tuple[str, str]]) -> None:
 
 def losses_chart(tree: xr.DataTree, result: Json) -> Any:
     """Densities of the loss under prior and posterior, the restarts below them, and the reference points."""
-    loss = "gen_loss" if has(tree, "prior", "gen_loss") else "train_loss"
-    plot = empty_chart(x_axis_type="log", x_axis_label=_axis(loss), y_axis_label="density of log₁₀ loss")
+    loss = shown_measure(tree)
+    scale, label = ("linear", "density") if loss.whole else ("log", "density of log₁₀ loss")
+    plot = empty_chart(x_axis_type=scale, x_axis_label=loss.plain_axis, y_axis_label=label)
     top = max(_histogram(plot, tree, law, loss) for law in ("prior", "posterior") if law in tree.children)
     for group in (AT_EPS, "gd", "map"):
         if group in tree.children:
@@ -88,15 +92,10 @@ def losses_chart(tree: xr.DataTree, result: Json) -> Any:
     return plot
 
 
-def _axis(loss: str) -> str:
-    return {"gen_loss": "generalisation loss L_gen", "train_loss": "training loss L_train"}[loss]
-
-
-def _histogram(plot: Any, tree: xr.DataTree, law: str, loss: str) -> float:
-    logs = np.log10(positive(values(tree, law, loss)))
-    heights, edges = np.histogram(logs, bins=int(np.clip(np.sqrt(logs.size), 8, 45)), density=True)
-    share = 100 * heights * np.diff(edges)
-    data = ColumnDataSource({"left": 10 ** edges[:-1], "right": 10 ** edges[1:], "top": heights, "share": share})
+def _histogram(plot: Any, tree: xr.DataTree, law: str, loss: Measure) -> float:
+    heights, edges = density_of(tree, law, loss)
+    share = 100 * heights * np.diff(edges if loss.whole else np.log10(edges))
+    data = ColumnDataSource({"left": edges[:-1], "right": edges[1:], "top": heights, "share": share})
     bars = plot.quad(
         left="left", right="right", top="top", bottom=0, source=data, fill_alpha=0.35, line_alpha=0.7,
         color=COLOURS[law], legend_label=NAMES[law],
@@ -105,20 +104,21 @@ def _histogram(plot: Any, tree: xr.DataTree, law: str, loss: str) -> float:
     return float(heights.max())
 
 
-def _restarts(plot: Any, tree: xr.DataTree, group: str, loss: str, top: float) -> None:
-    found, good = values(tree, group, loss).astype(np.float64), fitted(tree, group)
+def _restarts(plot: Any, tree: xr.DataTree, group: str, loss: Measure, top: float) -> None:
+    found, good = np.asarray(loss.scaled(values(tree, group, loss.name).astype(np.float64))), fitted(tree, group)
+    name, least = names_in(tree)[group], 0.0 if loss.whole else EXACT if group == "map" else FLOOR
     # Those that fitted first, of which the legend takes its sign.
     known = np.argsort(~good, kind="stable")
     known = known[np.isfinite(found[known])]
     height = -top * (0.05 + 0.1 * (np.arange(found.size) * 0.618034 % 1.0))
     data = ColumnDataSource({
-        "x": np.maximum(found[known], EXACT if group == "map" else FLOOR), "y": height[known],
+        "x": np.maximum(found[known], least), "y": height[known],
         "restart": known + 1,
         "loss": found[known], "fill": np.where(good[known], 0.8, 0.0), "fitted": np.where(good[known], "yes", "no"),
     })  # fmt: skip
     points = plot.scatter(
         "x", "y", source=data, size=11 if group == "map" else 7, marker=_MARKS[group],
-        fill_alpha="fill", color=COLOURS[group], legend_label=NAMES[group],
+        fill_alpha="fill", color=COLOURS[group], legend_label=name,
     )  # fmt: skip
     hover(plot, points, [("restart", "@restart"), ("loss", "@loss{%.3g}"), ("fitted", "@fitted")])
 
@@ -139,34 +139,38 @@ def _descent(plot: Any, tree: xr.DataTree, eps: np.ndarray) -> None:
 
 
 def curve_chart(tree: xr.DataTree) -> Any:
-    """E[L_gen | L_train < ε] and the log volume against ε, with 95 % bands; dotted, its limit; the curve of descent."""
-    levels = tree["levels"].to_dataset()
-    limit = levels["gen_loss"].values[levels["threshold"].values == 0]
-    known = np.isfinite(levels["threshold"].values) & (levels["threshold"].values > 0)
-    levels = levels.isel(level=known)
-    names = {"gen_loss": "E[L_gen | L_train < ε]", "log_volume": "log volume"}
+    """Mean generalisation and log volume against ε, with 95 % bands; dotted, its limit; the curve of descent."""
+    found, measures = curve_of(tree), measures_in(tree)
+    if found is None:
+        raise ValueError(why_no_curve(tree))
+    measure, percent = measures.generalisation, measures.generalisation.percent
+    scaled = {name: measure.scaled(found[name]) for name in ("generalisation", "generalisation_mcse")}
+    levels = found.assign(scaled)
+    limit = levels["generalisation"].values[(levels["threshold"].values == 0) & (not measures.counted)]
+    levels = levels.isel(level=drawn_levels(levels, measures))
+    names = {"generalisation": measure.axis if percent else "E[L_gen | L_train < ε]", "log_volume": "log volume"}
     shown = {name: label for name, label in names.items() if np.isfinite(levels[name].values).any()}
     plots: list[Any] = []
     for name, label in shown.items():
         options = {"x_range": plots[0].x_range} if plots else {}
-        scale = "log" if name == "gen_loss" else "linear"
+        scale, along = "log" if name in scaled and not percent else "linear", "linear" if measures.counted else "log"
         plot = empty_chart(
-            height=HEIGHT // len(shown) + 20, x_axis_type="log", y_axis_type=scale, y_axis_label=label, **options
+            height=HEIGHT // len(shown) + 20, x_axis_type=along, y_axis_type=scale, y_axis_label=label, **options
         )
-        _band(plot, levels, name)
-        if name == "gen_loss":
+        _band(plot, levels, name, measures)
+        if name in scaled:
             _descent(plot, tree, levels["threshold"].values)
-        if name == "gen_loss" and limit.size and np.isfinite(limit).all():
+        if name in scaled and limit.size and np.isfinite(limit).all():
             plot.add_layout(Span(location=float(limit[0]), dimension="width", line_dash="dotted", line_width=2))
         plots.append(plot)
-    return _over_thresholds(plots, levels["threshold"].values)
+    return _over_thresholds(plots, levels["threshold"].values, threshold_axis(measures), linear=measures.counted)
 
 
-def _over_thresholds(plots: list[Any], eps: np.ndarray) -> Any:
+def _over_thresholds(plots: list[Any], eps: np.ndarray, label: str, *, linear: bool) -> Any:
     """Charts under one another over the same thresholds, with one toolbar for all."""
-    plots[-1].xaxis.axis_label = "threshold ε on the training loss"
+    plots[-1].xaxis.axis_label = label
     low, high = float(eps.min()), float(eps.max())
-    if high / low < _WIDE:  # where a logarithmic ticker marks one end alone
+    if not linear and high / low < _WIDE:  # where a logarithmic ticker marks one end alone
         powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)))
         marks = np.outer(powers, (1, 2, 5) if high / low > 10 else (1, 2, 3, 5, 7)).ravel()
         for plot in plots:
@@ -177,24 +181,28 @@ def _over_thresholds(plots: list[Any], eps: np.ndarray) -> Any:
 _WIDE = 100
 
 
-def _band(plot: Any, levels: xr.Dataset, name: str) -> None:
+def _band(plot: Any, levels: xr.Dataset, name: str, measures: Measures) -> None:
     found = levels[name].values.astype(np.float64)
     error = np.nan_to_num(levels[f"{name}_mcse"].values, nan=0.0, posinf=0.0)
     reach = NORMAL_95 * error
-    low = np.maximum(found - reach, FLOOR) if name == "gen_loss" else found - reach
+    logarithmic = name == "generalisation" and not measures.generalisation.percent
+    low = np.maximum(found - reach, FLOOR) if logarithmic else found - reach
     eps = levels["threshold"].values
     data = ColumnDataSource({"eps": eps, "found": found, "error": error, "low": low, "high": found + reach})
     plot.varea("eps", "low", "high", source=data, color=COLOURS["posterior"], alpha=0.2)
     plot.line("eps", "found", source=data, color=COLOURS["posterior"], line_width=2)
     points = plot.scatter("eps", "found", source=data, color=COLOURS["posterior"], size=6)
-    hover(plot, points, [("ε", "@eps{%.3g}"), (name.replace("_", " "), "@found{%.3g}"), ("error", "@error{%.3g}")])
+    place = "errors allowed" if measures.counted else "ε"
+    what = measures.generalisation.tip if name == "generalisation" else name.replace("_", " ")
+    hover(plot, points, [(place, "@eps{%.3g}"), (what, "@found{%.3g}"), ("error", "@error{%.3g}")])
 
 
 def joint_chart(tree: xr.DataTree) -> Any:
     """Each draw and each restart by training and held-out loss."""
-    plot = empty_chart(
-        x_axis_type="log", y_axis_type="log", x_axis_label="training loss L_train", y_axis_label=_axis("gen_loss")
-    )
+    measures, names = measures_in(tree), names_in(tree)
+    fit, gen_of = measures.fit, measures.generalisation
+    along, up = ("linear" if each.whole else "log" for each in (fit, gen_of))
+    plot = empty_chart(x_axis_type=along, y_axis_type=up, x_axis_label=fit.plain_axis, y_axis_label=gen_of.plain_axis)
     for law in ("prior", "posterior", AT_EPS, "gd", "map"):
         if law not in tree.children:
             continue
@@ -202,11 +210,12 @@ def joint_chart(tree: xr.DataTree) -> Any:
         single = law in _MARKS
         points = plot.scatter(
             "x", "y", source=ColumnDataSource({"x": train, "y": gen}), size=8 if single else 3,
-            color=COLOURS[law], alpha=0.9 if single else 0.4, legend_label=NAMES[law],
+            color=COLOURS[law], alpha=0.9 if single else 0.4, legend_label=names[law],
         )  # fmt: skip
-        hover(plot, points, [("law", NAMES[law]), ("L_train", "@x{%.3g}"), ("L_gen", "@y{%.3g}")])
-    if float(tree.attrs["eps"]) > 0:
-        plot.add_layout(Span(location=float(tree.attrs["eps"]), dimension="height", line_dash="dashed"))
+        hover(plot, points, [("law", names[law]), (fit.symbol, "@x{%.3g}"), (gen_of.symbol, "@y{%.3g}")])
+    if not measures.exact(eps := float(tree.attrs["eps"])):
+        place = eps + 0.5 if measures.counted else eps
+        plot.add_layout(Span(location=place, dimension="height", line_dash="dashed"))
     add_legend(plot)
     return plot
 
@@ -240,12 +249,14 @@ def levels_chart(tree: xr.DataTree) -> Any:
     plots: list[Any] = []
     for name, label in (("acceptance", "accepted moves"), ("ancestors", "ancestors of an island")):
         options = {"x_range": plots[0].x_range} if plots else {}
-        plot = empty_chart(height=HEIGHT // 2 + 20, x_axis_type="log", y_axis_label=label, **options)
+        along = "linear" if measures_in(tree).counted else "log"
+        plot = empty_chart(height=HEIGHT // 2 + 20, x_axis_type=along, y_axis_label=label, **options)
         plot.line("threshold", name, source=data, color=COLOURS["posterior"], line_width=2)
         points = plot.scatter("threshold", name, source=data, color=COLOURS["posterior"], size=6)
         hover(plot, points, [("ε", "@threshold{%.3g}"), (label, f"@{name}{{%.3g}}")])
         plots.append(plot)
-    return _over_thresholds(plots, levels["threshold"].values)
+    linear = measures_in(tree).counted
+    return _over_thresholds(plots, levels["threshold"].values, levels_axis(tree), linear=linear)
 
 
 def cells_chart(tree: xr.DataTree, cells: list[Json]) -> Any:

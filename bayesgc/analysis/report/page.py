@@ -76,6 +76,8 @@ class Page:
     warning: str
     sections: tuple[Section, ...]
     made_by: str
+    losses: bool = True
+    """Whether what is told are losses, and not shares of errors."""
 
 
 def write_report(source: str | os.PathLike[str], target: str | os.PathLike[str], *, force: bool = False) -> Path:

@@ -13,12 +13,14 @@ from bayesgc.analysis.strict import to_json
 
 Json = dict[str, Any]
 
-_FAMILIES = {"matrix-factorization": "matrix", "cp-factorization": "cp", "tensor-train": "tensor-train"}
+_FAMILIES = {"matrix-factorization": "matrix", "cp-factorization": "cp", "tensor-train": "tensor-train", "mlp": "mlp"}
 _DESCENT = {
     "optimizer": "gd-optimizer",
     "lr": "gd-lr",
     "momentum": "gd-momentum",
     "steps": "gd-steps",
+    "batch": "gd-batch",
+    "epochs": "gd-epochs",
     "init": "gd-init",
     "init_scale": "gd-init-scale",
     "tol": "gd-tol",
@@ -50,6 +52,8 @@ def why_no_command(tree: xr.DataTree) -> str | None:
         return "the task was given in Python"
     if reason := _why_no_model(configuration["model"]):
         return reason
+    if (gd := configuration.get("gd")) and gd.get("batch", 1) is None:
+        return "gradient descent on all examples at once was asked for in Python"
     if not _has_defaults(configuration["method"]):
         return f"the method {configuration['method']['name']} was given settings of its own in Python"
     if isinstance(mode, dict) and mode != asdict(MaximumAPosteriori()):
@@ -66,7 +70,7 @@ def _why_no_model(model: Json) -> str | None:
         return "the model was given in Python"
     if "prior_given" in model or not _is_named(model["prior"]):
         return "a prior was given as a function in Python"
-    if not isinstance(model["width"], int):
+    if not isinstance(model["width"], int) and model["family"] != "mlp":
         return "the widths differ between layers"
     for name, known in (("activation", ACTIVATIONS), ("scaling", SCALINGS)):
         if model[name] not in known:
@@ -101,6 +105,8 @@ def _option(name: str, value: Any) -> str:
 
 
 def _task(task: Json) -> Json:
+    if "features" in task:
+        return {"data": task["file"], "fit": task["fit"]}
     if "file" in task:
         return {"data": task["file"]} | {name: task.get(name) for name in ("standardize", "index", "header")}
     sides = task["shape"]
@@ -114,6 +120,9 @@ def _task(task: Json) -> Json:
 def _model(model: Json) -> Json:
     if model["family"] == "program":
         return {"model": model["name"]}
+    if model["family"] == "mlp":
+        own = {name: model[name] for name in ("family", "activation", "bias", "prior", "scaling")}
+        return own | {"width": ",".join(map(str, model["width"]))}
     names = ("depth", "width", "activation", "prior", "normalize")
     # Priors that take no scale refuse a scaling that is named.
     scaling = None if model["scaling"] == "fan-out" else model["scaling"]

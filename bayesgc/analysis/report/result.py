@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 from bayesgc.analysis import plots
 from bayesgc.analysis.compare import compare
 from bayesgc.analysis.diagnose import Diagnosis, diagnose
-from bayesgc.analysis.groups import has, values
+from bayesgc.analysis.groups import has
+from bayesgc.analysis.measures import MEASURES, measures_of
 from bayesgc.analysis.numerals import rounded, with_error
 from bayesgc.analysis.plots.chains import ranks_title
-from bayesgc.analysis.plots.curve import curve_title
+from bayesgc.analysis.plots.curve import curve_of, curve_title
 from bayesgc.analysis.plots.joint import joint_title
 from bayesgc.analysis.plots.levels import levels_title
 from bayesgc.analysis.plots.losses import losses_title
@@ -28,9 +29,11 @@ from bayesgc.analysis.report.rerun import rerun_command, why_no_command
 from bayesgc.analysis.report.stills import data_uri
 from bayesgc.analysis.summary import Json, cell_labels, result_object
 from bayesgc.analysis.wording import (
-    HEADINGS,
     absent_lines,
     better_lines,
+    certificate_lines,
+    ensemble_lines,
+    headings,
     judged,
     law_rows,
     legend_line,
@@ -55,6 +58,7 @@ def result_page(tree: xr.DataTree, origin: Path) -> Page:
         warning=_warning(diagnosis),
         sections=tuple(_sections(tree, result, diagnosis, origin)),
         made_by=f"bayesgc {result['version']}",
+        losses=not measures_of(result).classes,
     )
 
 
@@ -92,17 +96,19 @@ def _facts(result: Json, origin: Path) -> tuple[tuple[str, str], ...]:
     lines = {"Task": task_line(result["task"]), "Model": model_line(result["model"]), "Run": run_line(result)}
     facts = [("File", origin.name), *lines.items()]
     facts += [("How rare a fit is", line) for line in volume_sentences(result)]
-    return (*facts, *(("How often it is better", line) for line in better_lines(result)))
+    facts += [("How often it is better", line) for line in better_lines(result)]
+    facts += [("The Bayes ensemble", line) for line in ensemble_lines(result)]
+    return (*facts, *(("Certificate", line) for line in certificate_lines(result)))
 
 
 def _laws(result: Json) -> Table:
     rows = list(law_rows(result))
-    shown = slice(None) if judged(result) else slice(2, None)
     notes = (legend_line(result), *absent_lines(result))
+    what = "Errors" if measures_of(result).classes else "Losses"
     return Table(
-        caption=f"Losses under each law and of the reference points. {'. '.join(notes)}.",
-        headings=("Law", *HEADINGS[shown]),
-        rows=[(row.name, *row.cells[shown]) for row in rows],
+        caption=f"{what} under each law and of the reference points. {'. '.join(notes)}.",
+        headings=("Law", *headings(result)),
+        rows=[(row.name, *row.cells) for row in rows],
         marks={place: row.kind for place, row in enumerate(rows)},
     )
 
@@ -118,17 +124,23 @@ def _mechanisms(tree: xr.DataTree, known: bool) -> Iterator[Table]:
 
 
 def _standing_rows(entry: Json) -> Iterator[tuple[str, str, str]]:
-    names = {"gen_loss": "generalisation loss", "effective_rank": "effective rank", "nuclear_norm": "nuclear norm"}
+    names = {name: measure.words for name, measure in MEASURES.items()}
     for name, place in (entry["standing"]["gd"] or {}).items():
         if place is not None:
             value = {0.0: "below all", 1.0: "above all"}.get(
                 place["quantile"], with_error(place["quantile"], place["mcse"], 1)
             )
-            yield f"GD's {names[name]}", value, "share of the posterior below; 0.5 is typical"
+            yield (
+                f"GD's {names.get(name, name.replace('_', ' '))}",
+                value,
+                "share of the posterior below; 0.5 is typical",
+            )
     if entry["below"] is not None and entry["below"]["posterior"] is not None:
-        share, bound = entry["below"]["posterior"], rounded(entry["below"]["delta"], 2)
+        measures = measures_of(entry)
+        share, bound = entry["below"]["posterior"], measures.generalisation.number(entry["below"]["delta"], 2)
         value = {0.0: "none seen", 1.0: "all"}.get(share["estimate"], with_error(share["estimate"], share["mcse"], 1))
-        yield f"P(L_gen < {bound} | fit)", value, "δ is a tenth of the zero matrix's loss"
+        of_zero = "the zero matrix's loss" if not measures.labelled else f"that of {measures.ignorant.relative}"
+        yield f"P({measures.generalisation.symbol} < {bound} | fit)", value, f"δ is a tenth of {of_zero}"
 
 
 def _dependence_rows(entry: Json) -> Iterator[tuple[str, str, str]]:
@@ -136,7 +148,8 @@ def _dependence_rows(entry: Json) -> Iterator[tuple[str, str, str]]:
     if found is not None:
         value = with_error(found["spearman"], found["spearman_mcse"], 1)
         p_value = rounded(found["p_value"], 2)
-        yield "Spearman's ρ under the prior", value, "of training and held-out loss; 0 where fitting teaches nothing"
+        both = "errors in training and test" if measures_of(entry).classes else "training and held-out loss"
+        yield "Spearman's ρ under the prior", value, f"of {both}; 0 where fitting teaches nothing"
         yield "p of their independence", p_value, "a G-test on classes of the ranks"
 
 
@@ -185,24 +198,29 @@ def _picture(key: str, title: str, words: str, still: Figure, live: Callable[[],
 
 
 def _pictures(tree: xr.DataTree, result: Json) -> Iterator[Picture]:
+    measures = measures_of(result)
+    first = "fitted" if measures.counted else "passed ε"
     if not result["unobserved"]:
         words = (
-            "Histograms of the draws, restarts where they first passed ε and at their end, dashed lines at the "
+            f"Histograms of the draws, restarts where they first {first} and at their end, dashed lines at the "
             "reference points."
         )
         live = lambda: charts.losses_chart(tree, result)  # noqa: E731
         yield _picture("losses", losses_title(result), words, plots.plot_losses(tree), live)
-    if _climbs(tree, "log_volume"):
+    curve = curve_of(tree)
+    if curve is not None and _known(curve, "log_volume") > 1:
         words = (
             "The ε-curve, with 95 % bands: the estimate at every threshold on the way. Beside it gradient descent "
             "where it first was at or below each threshold, median and quartiles over restarts."
         )
-        levels = tree["levels"].to_dataset()
-        known = bool(np.isfinite(levels["gen_loss"].values).any())
-        title = curve_title(levels) if known else "The tighter the fit, the rarer it is"
+        if measures.counted:
+            words = "How the two change with the number of training errors that are allowed, with 95 % bands."
+        known = _known(curve, "generalisation") > 0
+        title = curve_title(tree) if known else "The tighter the fit, the rarer it is"
         yield _picture("curve", title, words, plots.plot_curve(tree), lambda: charts.curve_chart(tree))
-    if has(tree, "prior", "gen_loss"):
-        words = "Each draw by both losses; if they were independent, fitting would teach nothing."
+    if has(tree, "prior", measures.generalisation.name):
+        both = "errors in training and test" if measures.classes else "both losses"
+        words = f"Each draw by {both}; if they were independent, fitting would teach nothing."
         if "close fits" in (title := joint_title(tree)):
             words += (
                 " ρ is of all draws of the prior, most of which fit badly; the ε-curve is about the few close fits."
@@ -224,9 +242,12 @@ def _pictures(tree: xr.DataTree, result: Json) -> Iterator[Picture]:
 
 def _climbs(tree: xr.DataTree, name: str) -> bool:
     """Whether a quantity is known at more thresholds than one."""
-    if "levels" not in tree.children:
-        return False
-    return int(np.isfinite(values(tree, "levels", "threshold") + values(tree, "levels", name)).sum()) > 1
+    return "levels" in tree.children and _known(tree["levels"].to_dataset(), name) > 1
+
+
+def _known(levels: xr.Dataset, name: str) -> int:
+    """At how many thresholds a quantity is known."""
+    return int(np.isfinite(levels["threshold"].values + levels[name].values).sum())
 
 
 def _checks(diagnosis: Diagnosis) -> Table:

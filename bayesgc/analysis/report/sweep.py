@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from bokeh.models import ColumnDataSource, DataRange1d
 from matplotlib.figure import Figure
 
 from bayesgc import __version__
+from bayesgc.analysis.measures import measures_over
 from bayesgc.analysis.numerals import duration, quartiles, rounded, with_error
 from bayesgc.analysis.panels import Panel
 from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, title_and_legend
@@ -24,7 +26,6 @@ from bayesgc.analysis.report.stills import data_uri
 from bayesgc.analysis.report.trends import answer, change, factor, headline, laws
 from bayesgc.analysis.stores import Store, load_store
 
-_DESCENT = {"gd_at_eps_gen_loss": NAMES["gd_at_eps"], "gd_gen_loss": NAMES["gd"]}
 _BAND = 0.18
 _MOST_PICTURES = 24
 
@@ -41,6 +42,7 @@ def sweep_page(folder: Path) -> Page:
         warning=_warning(store, outcomes),
         sections=tuple(_sections(store)),
         made_by=f"bayesgc {__version__}",
+        losses=not measures_over(store.cells).classes,
     )
 
 
@@ -81,12 +83,25 @@ def _sections(store: Store) -> Iterator[Section]:
     yield _again(store)
 
 
+def _names(cells: xr.Dataset) -> dict[str, str]:
+    """What the laws of a sweep are called."""
+    return NAMES | {"gd_at_eps": f"GD, {measures_over(cells).first_fit}"}
+
+
+def _descents(cells: xr.Dataset) -> dict[str, str]:
+    """The variables of gradient descent at its first fit and at its end, and what they are called."""
+    primary, names = measures_over(cells).generalisation.name, _names(cells)
+    return {f"{law}_{primary}": names[law] for law in ("gd_at_eps", "gd")}
+
+
 def _picture(key: str, panel: Panel) -> Picture:
     title = _picture_title(panel)
     words = (
         "Median and quartiles over tasks of each task's E[L_gen]; gradient descent's are medians over restarts, where "
         "they first passed ε."
     )
+    if (measures := measures_over(panel.cells)).labelled:
+        words = f"Median and quartiles over tasks; gradient descent's are medians over restarts, {measures.first_fit}."
     return Picture(key, f"{title}.", words, f"{title}. {words}", data_uri(_still(panel)), _chart(panel))
 
 
@@ -102,12 +117,17 @@ def _still(panel: Panel) -> Figure:
     figure = column()
     axes = figure.add_subplot()
     places = panel.positions
+    measures = measures_over(panel.cells)
+    measure = measures.generalisation
     for law, variable in laws(panel.cells).items():
-        low, middle, high = panel.band(variable)
+        low, middle, high = measure.scaled(panel.band(variable))
         axes.fill_between(places, low, high, color=COLOURS[law], alpha=_BAND, lw=0)
-        axes.plot(places, middle, color=COLOURS[law], marker="o", ms=3, label=NAMES[law])
-    _zero(panel, lambda zero: axes.plot(places, zero, "--", color=COLOURS["reference"], lw=1, label="zero"))
-    axes.set(xlabel=panel.axis.replace("_", " "), ylabel="generalisation loss $L_{gen}$")
+        axes.plot(places, middle, color=COLOURS[law], marker="o", ms=3, label=_names(panel.cells)[law])
+    _zero(
+        panel,
+        lambda zero: axes.plot(places, zero, "--", color=COLOURS["reference"], lw=1, label=measures.ignorant.name),
+    )
+    axes.set(xlabel=panel.axis.replace("_", " "), ylabel=measure.axis)
     axes.set_ylim(bottom=0)
     mark_places([axes], panel)
     title_and_legend(axes, "")  # the caption has the title
@@ -115,29 +135,32 @@ def _still(panel: Panel) -> Figure:
 
 
 def _zero(panel: Panel, draw: Callable[[np.ndarray], Any]) -> None:
-    """Draw the zero matrix's loss, where the sweep has it."""
-    if "zero_gen_loss" in panel.cells and np.isfinite(zero := panel.band("zero_gen_loss")[1]).any():
-        draw(zero)
+    """Draw what a reference point that knows nothing has, where the sweep has it."""
+    measures = measures_over(panel.cells)
+    name = f"{measures.ignorant.name}_{measures.generalisation.name}"
+    if name in panel.cells and np.isfinite(zero := panel.band(name)[1]).any():
+        draw(measures.generalisation.scaled(zero))
 
 
 def _chart(panel: Panel) -> object:
-    names = [str(place) for place in panel.places]
+    names, measures = [str(place) for place in panel.places], measures_over(panel.cells)
+    measure, called = measures.generalisation, _names(panel.cells)
     plot = charts.empty_chart(
         y_range=DataRange1d(start=0.0), x_range=names, x_axis_label=panel.axis.replace("_", " "),
-        y_axis_label="generalisation loss L_gen",
+        y_axis_label=measure.plain_axis,
     )  # fmt: skip
     for law, variable in laws(panel.cells).items():
-        low, middle, high = panel.band(variable)
+        low, middle, high = measure.scaled(panel.band(variable))
         known = np.isfinite(middle)
         count = np.isfinite(panel.over_tasks(variable)).sum(axis=1)
         parts = {"place": np.array(names)[known], "low": low[known], "middle": middle[known], "high": high[known]}
         data = ColumnDataSource(parts | {"tasks": count[known]})
-        plot.varea("place", "low", "high", source=data, color=COLOURS[law], alpha=_BAND, legend_label=NAMES[law])
-        plot.line("place", "middle", source=data, color=COLOURS[law], line_width=2, legend_label=NAMES[law])
-        points = plot.scatter("place", "middle", source=data, color=COLOURS[law], size=7, legend_label=NAMES[law])
-        tips = [("law", NAMES[law]), (panel.axis, "@place"), ("median", "@middle{%.3g}")]
+        plot.varea("place", "low", "high", source=data, color=COLOURS[law], alpha=_BAND, legend_label=called[law])
+        plot.line("place", "middle", source=data, color=COLOURS[law], line_width=2, legend_label=called[law])
+        points = plot.scatter("place", "middle", source=data, color=COLOURS[law], size=7, legend_label=called[law])
+        tips = [("law", called[law]), (panel.axis, "@place"), ("median", "@middle{%.3g}")]
         charts.hover(plot, points, [*tips, ("quartiles", "@low{%.3g} to @high{%.3g}"), ("tasks", "@tasks")])
-    dashes = {"color": COLOURS["reference"], "line_dash": "dashed", "legend_label": "zero"}
+    dashes = {"color": COLOURS["reference"], "line_dash": "dashed", "legend_label": measures.ignorant.name}
     _zero(panel, lambda zero: plot.line(names, zero, **dashes))
     charts.add_legend(plot)
     return plot
@@ -145,32 +168,40 @@ def _chart(panel: Panel) -> object:
 
 def _changes(found: list[Panel]) -> Table:
     rows: list[tuple[str, ...]] = []
+    measure = measures_over(found[0].cells).generalisation
     for panel in found:
         gap = change(panel)
         if gap is None:
             rows.append((panel.name, "-", "-", "-"))
         else:
             rows.append(
-                (panel.name, with_error(gap.difference, gap.mcse), factor(gap).partition(", over")[0], str(gap.tasks))
+                (
+                    panel.name,
+                    measure.estimate(gap.difference, gap.mcse, bare=True),
+                    factor(gap).partition(", over")[0],
+                    str(gap.tasks),
+                )
             )
     caption = (
-        "E[L_gen] at the last value minus that at the first, and L_gen over it, paired over tasks; ± and 95 % from the "
-        "spread over tasks."
+        f"{measure.mean} at the last value minus that at the first, and {measure.symbol} over it, paired over tasks; "
+        "± and 95 % from the spread over tasks."
     )
-    return Table(caption, ("Panel", "ΔE[L_gen]", "factor", "tasks"), rows)
+    return Table(caption, ("Panel", f"Δ{measure.mean_heading}", "factor", "tasks"), rows)
 
 
 def _summary(panel: Panel) -> Table:
     """Medians and quartiles over tasks along the swept axis."""
-    shown = laws(panel.cells)
+    shown, measure = laws(panel.cells), measures_over(panel.cells).generalisation
     bands = {law: panel.band(variable) for law, variable in shown.items()}
     volume = panel.band("log_volume") if "log_volume" in panel.cells else None
     rows: list[tuple[str, ...]] = []
     for place, name in enumerate(panel.places):
-        losses = (_spread(band[:, place]) for band in bands.values())
+        losses = (_spread(measure.scaled(band[:, place])) for band in bands.values())
         rows.append((str(name), *losses, "-" if volume is None else rounded(volume[1, place])))
-    caption = f"{panel.name}: median [quartiles] over tasks of E[L_gen], and the median log volume."
-    return Table(caption, (panel.axis.replace("_", " "), *map(NAMES.__getitem__, shown), "log volume"), rows)
+    caption = f"{panel.name}: median [quartiles] over tasks of {measure.mean_heading}, and the median log volume."
+    return Table(
+        caption, (panel.axis.replace("_", " "), *map(_names(panel.cells).__getitem__, shown), "log volume"), rows
+    )
 
 
 def _spread(band: np.ndarray) -> str:
@@ -180,8 +211,11 @@ def _spread(band: np.ndarray) -> str:
 def _cells(store: Store) -> Table:
     """One row a cell, with its outcome and what is to be read with care."""
     table = {name: store.strings(name) for name in ("outcome", "flag", "failure", "method")}
+    descents, measure = _descents(store.cells), measures_over(store.cells).generalisation
+    primary, given = measure.name, f"{measure.heading} | fit" if measure.percent else "E[L_gen | fit]"
     numbers = {name: store.cells[name].transpose(*store.axes).values for name in store.cells.data_vars
                if store.cells[name].dtype.kind == "f" and set(store.cells[name].dims) == set(store.axes)}  # fmt: skip
+    numbers = {name: measure.scaled(found) if primary in str(name) else found for name, found in numbers.items()}
     rows: list[tuple[str, ...]] = []
     marks: dict[int, str] = {}
     for index in product(*(range(store.cells.sizes[name]) for name in store.axes)):
@@ -189,12 +223,20 @@ def _cells(store: Store) -> Table:
         outcome, note = str(table["outcome"][index]) or "not run", str(table["failure"][index] or table["flag"][index])
         if outcome != "converged" or note:
             marks[len(rows)] = "caution"
-        pairs = (("posterior_gen_loss", "posterior_gen_loss_mcse"), ("log_volume", "log_volume_mcse"))
+        pairs = ((f"posterior_{primary}", f"posterior_{primary}_mcse"), ("log_volume", "log_volume_mcse"))
         found = [_number(numbers, *pair, index) for pair in pairs]
-        gd = [_number(numbers, name, None, index) for name in _DESCENT]
+        gd = [_number(numbers, name, None, index) for name in descents]
         rows.append((*labels, found[0], *gd, found[1], str(table["method"][index]), outcome, note or "-"))
     axes = (name.replace("_", " ") for name in store.axes)
-    headings = (*axes, "E[L_gen | fit]", *_DESCENT.values(), "log volume", "method", "outcome", "note")
+    headings = (
+        *axes,
+        given,
+        *descents.values(),
+        "log volume",
+        "method",
+        "outcome",
+        "note",
+    )
     first = len(store.axes)
     return Table("Every cell of the sweep; ± one standard error.", headings, rows, marks, first, first + 3)
 

@@ -11,6 +11,7 @@ import xarray as xr
 
 from bayesgc.analysis.decisions import MEDIANS, ratio_of
 from bayesgc.analysis.equal_fit import descent_variable
+from bayesgc.analysis.measures import measures_over
 from bayesgc.analysis.numerals import count_word, rounded
 from bayesgc.analysis.panels import Panel
 from bayesgc.analysis.stores import Store
@@ -20,11 +21,11 @@ from bayesgc.intervals import Ratio
 
 def laws(cells: xr.Dataset) -> dict[str, str]:
     """The variable of each law's loss, of gradient descent that at equal fit where it is known."""
-    descent = descent_variable(cells)
+    descent, primary = descent_variable(cells), measures_over(cells).generalisation.name
     return {
-        "prior": "prior_gen_loss",
-        "posterior": "posterior_gen_loss",
-        descent.removesuffix("_gen_loss"): descent,
+        "prior": f"prior_{primary}",
+        "posterior": f"posterior_{primary}",
+        descent.removesuffix(f"_{primary}"): descent,
     }
 
 
@@ -52,7 +53,7 @@ class Change:
 
 def change(panel: Panel) -> Change | None:
     """Between the first and the last value at which anything is known, paired over the tasks that both have."""
-    table = panel.over_tasks("posterior_gen_loss")
+    table = panel.over_tasks(f"posterior_{measures_over(panel.cells).generalisation.name}")
     known = np.flatnonzero(np.isfinite(table).any(axis=1))
     if known.size < 2:
         return None
@@ -69,15 +70,12 @@ def change(panel: Panel) -> Change | None:
 
 def _cells(panel: Panel, place: int) -> xr.Dataset:
     """The cells at one place of the axis, one a task: runs of a task with several seeds count once, by their mean."""
-    tables = {name: panel.over_tasks(name)[place] for name in _NUMBERS if name in panel.cells}
-    return xr.Dataset({name: ("task", values) for name, values in tables.items()})
-
-
-_NUMBERS = (
-    *(f"posterior_gen_loss{end}" for end in ("", "_mcse", "_q50", "_q50_mcse", "_believable")),
-    "zero_gen_loss",
-    "seed_used",
-)
+    measures = measures_over(panel.cells)
+    primary = measures.generalisation.name
+    ends = ("", "_mcse", "_q50", "_q50_mcse", "_believable")
+    wanted = (*(f"posterior_{primary}{end}" for end in ends), f"{measures.ignorant.name}_{primary}", "seed_used")
+    tables = {name: panel.over_tasks(name)[place] for name in wanted if name in panel.cells}
+    return xr.Dataset({name: ("task", values) for name, values in tables.items()}, attrs=panel.cells.attrs)
 
 
 def answer(store: Store) -> str:
@@ -96,7 +94,8 @@ def answer(store: Store) -> str:
         clauses = "; ".join(f"{words} ({', '.join(each)})" for words, each in ways.items())
         parts.append(f"from {axis} {first} to {last}, weights that fit generalise: {clauses}")
     sentence = "; ".join(parts)
-    return f"{sentence[0].upper()}{sentence[1:]}. The numbers are the factor by which L_gen of a fit changes."
+    symbol = measures_over(store.cells).generalisation.symbol
+    return f"{sentence[0].upper()}{sentence[1:]}. The numbers are the factor by which {symbol} of a fit changes."
 
 
 def factor(gap: Change) -> str:
@@ -111,7 +110,7 @@ def factor(gap: Change) -> str:
 
 def _why_nothing(store: Store) -> str:
     done = store.strings("outcome") == "converged"
-    if done.any() and not np.isfinite(store.cells["posterior_gen_loss"].values[done]).any():
+    if done.any() and not np.isfinite(store.cells[laws(store.cells)["posterior"]].values[done]).any():
         return "How well the weights generalise is not known here: nothing is held out, or the truth is not known."
     return "Too few cells have run to say anything yet."
 

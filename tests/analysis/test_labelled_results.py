@@ -1,0 +1,291 @@
+"""What is told of labelled examples: as of arrays, by the same sentences, tables and pictures."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+import xarray as xr
+from labelled_for_tests import ISLANDS, TESTS, classes_task, descent, labelled, numbers_task
+from labelled_for_tests import configuration as configuration_of
+from rich.console import Console
+
+from bayesgc.analysis import plots
+from bayesgc.analysis.compare import compare
+from bayesgc.analysis.datatree import load, save
+from bayesgc.analysis.diagnose import diagnose
+from bayesgc.analysis.ensemble import ensemble
+from bayesgc.analysis.equal_fit import compared, compared_group
+from bayesgc.analysis.measures import measures_in, measures_of
+from bayesgc.analysis.report.rerun import rerun_command
+from bayesgc.analysis.report.result import result_page
+from bayesgc.analysis.schema import schema
+from bayesgc.analysis.summary import result_object
+from bayesgc.analysis.wording import headings, law_rows
+from bayesgc.cli.render import print_result
+from bayesgc.inference.records import Outcome
+
+KINDS: dict[str, Any] = {
+    "errors": labelled,
+    "some errors": lambda: labelled(eps=2.0),
+    "cross-entropy": lambda: labelled(classes_task(fit="cross-entropy"), eps=0.3),
+    "numbers": lambda: labelled(numbers_task(), eps=0.1),
+    "no test set": lambda: labelled(classes_task(tested=False)),
+    "nothing fitted": lambda: labelled(accepted=False, outcome=Outcome.EXHAUSTED),
+    "no descent": lambda: labelled(with_gd=False),
+    "descent fails": lambda: labelled(gd=descent(classes_task(), converged=0)),
+}
+
+
+@pytest.fixture(scope="module")
+def trees() -> dict[str, xr.DataTree]:
+    return {name: make() for name, make in KINDS.items()}
+
+
+def text_of(result: dict[str, Any]) -> str:
+    stream = io.StringIO()
+    print_result(Console(file=stream, width=80), result)
+    return stream.getvalue()
+
+
+def words_of(result: dict[str, Any]) -> str:
+    return " ".join(text_of(result).split())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_prints_compares_and_is_checked_by_its_schema(trees, kind):
+    result = result_object(trees[kind])
+    jsonschema.validate(json.loads(json.dumps(result, allow_nan=False)), schema("result"))
+    text = text_of(result)
+    assert all(len(line) <= 80 for line in text.splitlines())
+    for row in law_rows(result):
+        assert len(row.cells) == len(headings(result))
+    found = compare(trees[kind], trees["errors"])
+    jsonschema.validate(json.loads(json.dumps(found.to_dict(), allow_nan=False)), schema("comparison"))
+    assert found.to_dataset().sizes["result"] == 2
+    assert str(found)
+    jsonschema.validate(diagnose(trees[kind]).to_dict(), schema("diagnosis"))
+
+
+def test_the_table_has_the_test_error_in_per_cent_beside_the_most_common_label(trees):
+    result = result_object(trees["errors"])
+    assert headings(result) == ("test error (%)", "× majority", "training errors")
+    rows = {row.name.split("\n")[0]: row.cells for row in law_rows(result)}
+    mean = result["posterior"]["test_error"]["mean"]
+    assert float(rows["G&C posterior"][0].split(" ± ")[0]) == pytest.approx(100 * mean, abs=0.5)
+    majority = result["baselines"]["majority"]["test_error"]
+    assert rows["most common label"][:2] == (f"{100 * majority:.1f}", "1.0")
+    assert float(rows["G&C posterior"][1]) == pytest.approx(mean / majority, abs=0.005)
+    # A number of errors that never varies has no error of its own, and no quartiles worth a line.
+    assert rows["G&C posterior"][2] == rows["GD, at its first fit"][2] == "0"
+    assert {"nearest neighbour", "logistic regression", "GD, at its end", "G&C, by vote"} <= set(rows)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("errors", "classification, 10 examples of 4 features, classes 0 and 1, 50 test examples, fit errors"),
+        ("errors", "mlp, width 16-8, relu, no biases"),
+        ("errors", "splitting, at most 0 errors, seed 3"),
+        ("some errors", "at most 2 errors"),
+        ("cross-entropy", "ε = 0.3"),
+        ("no test set", "no test set"),
+        ("no test set", "There is no test set, so generalisation cannot be judged"),
+        ("errors", "With probability 95 % the mean test error of weights that fit is at most"),
+        ("cross-entropy", "No certificate: it is for the fit 'errors'"),
+        ("nothing fitted", "No draw fitted with at most 0 errors"),
+        ("nothing fitted", "No certificate: nothing fitted"),
+        ("errors", "GD: plain gradient descent, in batches of 2"),
+        ("errors", "The vote of the draws that fit has a test error of"),
+        ("descent fails", "no restart of gradient descent fitted (12 tried)"),
+        ("numbers", "predicting the mean label"),
+    ],
+)
+def test_what_is_said_of_each_kind(trees, kind, words):
+    assert words in words_of(result_object(trees[kind]))
+
+
+def test_the_sentence_compares_at_the_first_fit_and_says_what_training_on_adds():
+    sentence = result_object(labelled())["verdict"]
+    for words in (
+        "better than the prior (test error",
+        "better than guessing the most common label (46.0 %)",
+        "gradient descent, where it first fits, does about as well",
+        "fitting alone explains it; trained on to its end, it does better than weights that merely fit",
+        "which fitting alone does not explain",
+    ):
+        assert words in sentence
+    # The control: a descent that is better from its first fit on, and one that gains nothing.
+    task = classes_task()
+    better = result_object(labelled(gd=descent(task, first=0.2)))["verdict"]
+    assert "does better still" in better
+    assert "fitting alone explains part of it" in better
+    still = result_object(labelled(gd=descent(task, first=1.0, end=1.0)))["verdict"]
+    assert "trained on to its end, it does about as well as weights that merely fit" in still
+
+
+def test_no_error_has_volume_and_so_descent_is_compared_where_it_first_fits(trees):
+    result = result_object(trees["errors"])
+    assert not measures_of(result).exact(0.0)
+    assert measures_in(trees["errors"]).counted
+    assert compared(result) == result["gd"]["at_eps"]
+    assert compared_group(trees["errors"]) == "gd_at_eps"
+    assert "gd_at_eps" not in result["reasons"]
+
+
+def test_the_probability_to_be_better_than_the_prior_counts_ties_half(trees):
+    tree = trees["errors"]
+    ours, theirs = (tree[law]["test_error"].values.ravel() for law in ("posterior", "prior"))
+    exact = np.mean((ours[:, None] < theirs) + 0.5 * (ours[:, None] == theirs))
+    assert result_object(tree)["better_than_prior"]["estimate"] == pytest.approx(exact)
+
+
+def voters(
+    right: float, *, shared: float, seed: int = 0, method: str = "splitting", particles: int = 40
+) -> xr.DataTree:
+    """Draws of which each test example gets its label with a chance about ``right``, alike on each island."""
+    particles, source = 40, np.random.default_rng(seed)
+    common = shared * source.normal(size=(ISLANDS, 1, TESTS))
+    chance = np.clip(right + common, 0, 1)
+    labels = source.integers(0, 2, TESTS)
+    says = source.uniform(size=(ISLANDS, particles, TESTS)) < chance
+    dims = ("chain", "draw", "test_example")
+    index = np.repeat(np.arange(ISLANDS), particles).reshape(ISLANDS, particles)
+    groups = {
+        "posterior": xr.Dataset({"prediction": (dims, np.where(says, labels, 1 - labels).astype(np.float32))}),
+        "constant_data": xr.Dataset({"y_test": ("test_example", labels)}),
+        "sample_stats": xr.Dataset({
+            "island": (dims[:2], index), "island_log_volume": (dims[:2], np.zeros(index.shape)),
+        }),
+    }  # fmt: skip
+    if method != "splitting":
+        del groups["sample_stats"]
+    tree = xr.DataTree.from_dict(groups)
+    tree.attrs = {"method": method, "diagnostics": json.dumps({"islands": ISLANDS})}
+    return tree
+
+
+def test_the_vote_is_that_of_most_draws():
+    tree = voters(0.55, shared=0.0)
+    prediction, labels = tree["posterior"]["prediction"].values, tree["constant_data"]["y_test"].values
+    wrong = [
+        np.bincount(prediction[..., place].ravel().astype(int), minlength=2).argmax() != labels[place]
+        for place in range(TESTS)
+    ]
+    assert ensemble(tree)["test_error"] == pytest.approx(np.mean(wrong))
+    assert ensemble(tree)["test_error"] < np.mean(prediction != labels)
+
+
+def test_the_error_of_the_vote_is_the_spread_that_is_seen_over_islands():
+    """Over 60 seeds, with a spread known to 9 %; a bootstrap over eight islands is itself rough, so a half is allowed.
+
+    The control: the same draws taken as independent have an error far too small.
+    """
+    trees = [voters(0.5, shared=0.15, seed=seed) for seed in range(60)]
+    found = [ensemble(tree) for tree in trees]
+    spread = np.std([each["test_error"] for each in found], ddof=1)
+    assert np.median([each["mcse"] for each in found]) == pytest.approx(spread, rel=0.5)
+    alone = [ensemble(voters(0.5, shared=0.15, seed=seed, method="rejection")) for seed in range(10)]
+    assert all(math.isfinite(each["mcse"]) for each in alone)
+
+
+def test_a_vote_without_islands_enough_has_no_error_and_of_numbers_there_is_none(trees):
+    tree = voters(0.6, shared=0.0)
+    tree["sample_stats"]["island_log_volume"].values[1:] = -50.0
+    assert ensemble(tree)["mcse"] is None
+    assert result_object(trees["numbers"])["ensemble"] is None
+    assert result_object(trees["no test set"])["ensemble"] is None
+    assert result_object(trees["nothing fitted"])["ensemble"] is None
+
+
+def test_comparison_is_by_the_test_error_and_leaves_out_what_matrices_have(trees):
+    found = compare(trees["errors"], labelled(seed=5))
+    entry = found.results[0]
+    assert set(entry["standing"]["gd"]) == {"test_error"}
+    assert entry["measures"]["generalisation"] == "test_error"
+    assert found.differences[0]["test_error"]["difference"] == pytest.approx(0.0)
+    assert found.differences[0]["factor"]["estimate"] == pytest.approx(1.0)
+    assert found.differences[0]["distance"]["test_error"]["kl"] is None
+    assert found.differences[0]["same_task"]
+    text = str(found)
+    assert "test error (%)" in text
+    assert "σ₂/σ₁" not in text
+    assert "nuc. norm" not in text
+    # The control: other labels to test on make another task, and losses of two kinds have no ratio.
+    other = compare(trees["errors"], trees["no test set"], trees["numbers"]).differences
+    assert not other[0]["same_task"]
+    assert other[1]["factor"] is None
+
+
+def test_fit_and_test_error_depend_where_they_do():
+    (independent,) = compare(labelled()).results
+    assert abs(independent["dependence"]["spearman"]) < 4 * independent["dependence"]["spearman_mcse"]
+    tree = labelled()
+    tree["prior"]["test_error"].values[:] = tree["prior"]["train_errors"].values / 10
+    (dependent,) = compare(tree).results
+    assert dependent["dependence"]["spearman"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_picture_of_every_kind_is_drawn(trees, kind, tmp_path):
+    for draw in (plots.plot_result, plots.plot_joint, plots.plot_levels, plots.plot_forest):
+        plots.save_figure(draw(trees[kind]), tmp_path / f"{draw.__name__}.png")
+    assert "no singular values" in plots.plot_spectrum(trees[kind]).axes[0].texts[0].get_text()
+
+
+def test_the_picture_of_errors_has_linear_axes_in_per_cent_and_the_curve_over_errors(trees):
+    left, strip, volume, top = plots.plot_result(trees["errors"]).axes
+    assert left.get_xscale() == "linear"
+    assert "test error (%)" in strip.get_xlabel()
+    assert volume.get_xlabel() == "training errors allowed"
+    (line, *_) = [each for each in top.lines if each.get_label() == "G&C posterior"]
+    np.testing.assert_allclose(line.get_ydata()[::-1], 100 * (0.2 + 0.03 * np.arange(10)))
+    assert top.get_title(loc="left") == "The fewer training errors,\nthe better it generalises"
+    # The control: a curve turned over.
+    turned = plots.plot_curve(labelled(better=False)).axes[1]
+    assert turned.get_title(loc="left") == "The fewer training errors,\nthe worse it generalises"
+
+
+def test_histograms_hold_all_draws_in_bins_of_whole_numbers(trees):
+    from bayesgc.analysis.measures import MEASURES
+    from bayesgc.analysis.plots.losses import density_of
+
+    for name, spacing in (("test_error", 100 / TESTS), ("train_errors", 1.0)):
+        heights, edges = density_of(trees["errors"], "prior", MEASURES[name])
+        assert np.sum(heights * np.diff(edges)) == pytest.approx(1.0)
+        assert np.allclose(np.diff(edges) % spacing, 0) or np.allclose(np.diff(edges), spacing)
+
+
+def test_the_report_tells_all_of_it_and_how_to_run_it_again(trees, tmp_path):
+    file = save(labelled(classes_task(description={"file": "digits.npz"})), tmp_path / "run.nc")
+    page = result_page(load(file), file)
+    titles = [picture.title for section in page.sections for picture in section.pictures]
+    assert any("The fewer training errors, the better it generalises" in title for title in titles)
+    assert {"Certificate", "The Bayes ensemble"} <= set(dict(page.facts))
+    for kind in ("cross-entropy", "numbers", "no test set", "nothing fitted"):
+        assert result_page(trees[kind], tmp_path / "run.nc").sections
+
+
+def test_the_command_that_runs_it_again_names_what_labelled_examples_have():
+    task = classes_task(description={"file": "digits.npz"})
+    changed = {"gd": {"optimizer": "gd", "batch": 2, "epochs": 60}, "eps": 0.0, "method": json.loads(_splitting())}
+    configuration = configuration_of(task) | changed
+    command = rerun_command(labelled(task, configuration=configuration))
+    assert command is not None
+    for words in ("--data digits.npz", "--fit errors", "--family mlp", "--width 16,8", "--no-bias", "--gd-epochs 60"):
+        assert words in command
+    alone = configuration | {"gd": {"batch": None}}
+    assert rerun_command(labelled(task, configuration=alone)) is None
+
+
+def _splitting() -> str:
+    from bayesgc.analysis.strict import to_json
+    from bayesgc.inference import method_named
+    from bayesgc.inference.methods import hyperparameters
+
+    return to_json(hyperparameters(method_named("splitting")))

@@ -1,0 +1,66 @@
+"""A sweep over labelled examples: its dataset, table, picture, report, and what the paper's claims say of it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import bayesgc as gc
+from bayesgc.analysis.claims import judge
+from bayesgc.analysis.measures import measures_over
+from bayesgc.analysis.plots import plot_sweep
+from bayesgc.analysis.report.sweep import sweep_page
+from bayesgc.analysis.stores import load_store
+from bayesgc.validate import InputError
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """Two widths on six examples of two features, whose label is the sign of the first: fits are one draw in dozens."""
+    folder = tmp_path_factory.mktemp("labelled")
+    source = np.random.default_rng(0)
+    inputs, tests = source.normal(size=(6, 2)), source.normal(size=(40, 2))
+    inputs[:, 0] = np.abs(inputs[:, 0]) * [1, 1, 1, -1, -1, -1]
+    labels, wanted = ((each[:, 0] > 0).astype(int) for each in (inputs, tests))
+    np.savez(folder / "signs.npz", X=inputs, y=labels, X_test=tests, y_test=wanted)
+    options = {
+        "data": str(folder / "signs.npz"), "family": "mlp", "eps": 0, "method": "rejection", "max_evaluations": 20_000,
+        "restarts": 4, "gd_epochs": 50,
+    }  # fmt: skip
+    sweep = gc.Sweep(title="Signs", question="Does width help?", options=options, axes={"width": ["3", "6"]})
+    return gc.run_sweep(sweep, folder / "store", workers=1), folder / "store"
+
+
+def test_its_cells_have_test_errors_of_all_laws(swept):
+    cells, _ = swept
+    assert measures_over(cells).generalisation.name == "test_error"
+    for name in ("prior", "posterior", "gd", "gd_at_eps", "majority", "nearest_neighbour"):
+        found = cells[f"{name}_test_error"].values
+        assert found.shape == (2,)
+        assert ((found >= 0) & (found <= 1)).all()
+    assert (cells["posterior_test_error"] < cells["prior_test_error"]).all()
+    assert not [name for name in cells.data_vars if str(name).endswith("gen_loss")]
+    assert (cells["gd_restarts"] == 4).all()
+
+
+def test_its_table_and_picture_are_in_per_cent(swept):
+    cells, store = swept
+    top = plot_sweep(cells).axes[0]
+    assert top.get_ylabel() == "test error (%)"
+    assert "the most common label" in top.get_legend_handles_labels()[1]
+    middle = 100 * float(cells["posterior_test_error"].values[0])
+    (line,) = [each for each in top.lines if each.get_label() == "G&C posterior"]
+    assert line.get_ydata()[0] == pytest.approx(middle)
+    plan = json.loads((store / "sweep.json").read_text())
+    assert plan["options"]["family"] == "mlp"
+
+
+def test_its_report_is_by_the_test_error_and_no_claim_is_about_it(swept):
+    _, store = swept
+    page = sweep_page(store)
+    assert "the factor by which test error of a fit changes" in page.answer
+    assert load_store(store).axes == ["width"]
+    with pytest.raises(InputError, match="no claim can be judged"):
+        judge([store])
