@@ -233,7 +233,7 @@ def conditioned(model: Model | Program, task: Task, *, eps: float | str, complet
     return conditioned_program(as_model(model), array, eps=array.threshold(eps), complete=complete)
 
 
-def _at_evidence(settings: Settings, eps: float | str, control: Control) -> Settings:
+def _at_evidence(settings: Settings, eps: float | str | None, control: Control) -> Settings:
     """The threshold that the data suggest, where that was asked for."""
     if eps != EVIDENCE:
         return settings

@@ -203,10 +203,10 @@ def _attempt(job: Job) -> list[Part]:
         return failed(job, f"{type(error).__name__}: {str(error) or 'no message'}", traceback.format_exc())
 
 
-def _descend(model: Model, tasks: list[ArrayTask], method: GradientDescent, options: Options) -> list[Descent]:
+def _descend(model: Model, tasks: list[Task], method: GradientDescent, options: Options) -> list[Descent]:
     """Gradient descent on every task, in one batch where the model has a gradient for that."""
     place = device_named(options.device)
-    dtype, whitened = dtype_named(options.dtype, place), model.whiten(tasks[0].shape)
+    dtype, whitened = dtype_named(options.dtype, place), model.whiten(tasks[0].domain)
     criteria = [Criterion(task, whitened, 0.0, place, dtype) for task in tasks]
     if isinstance(whitened, WhitenedProgram):
         if reason := why_no_descent(whitened):

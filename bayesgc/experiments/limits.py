@@ -9,6 +9,7 @@ from bayesgc.experiments.cell import Cell
 from bayesgc.inference.wide import wide_limit
 from bayesgc.models.wide import wide_gram
 from bayesgc.options import MODEL, TASK, Options
+from bayesgc.task import linear_view
 
 NAMES = ("wide_gen_loss", "wide_gen_loss_mcse", "wide_prior_gen_loss")
 
@@ -28,9 +29,9 @@ def limit_of(cell: Cell, eps: float) -> dict[str, float | str]:
 @functools.lru_cache(maxsize=1024)
 def _limit(given: str, eps: float) -> dict[str, float | str]:
     options = Options.checked(json.loads(given))
-    task = options.make_task()
-    gram = wide_gram(options.make_model(task), task.shape)
-    found = None if gram is None else wide_limit(task, gram, eps)
+    task = linear_view(options.make_task())
+    gram = None if task is None else wide_gram(options.make_model(task), task.shape)
+    found = None if task is None or gram is None else wide_limit(task, gram, eps)
     if found is None or found.gen_loss is None or found.gen_loss.value is None:
         return {}
     values = (found.gen_loss.value, found.gen_loss.mcse, found.prior_gen_loss)

@@ -209,7 +209,7 @@ class GradientDescent:
         """What is to be noted on the way: levels of the curve, and the states where a start fits and at its goal."""
         tasks = [criterion.array for criterion in criteria]
         levels = [self.levels(criterion, thresholds) for criterion in criteria]
-        ends = [(self._followed(each), self.tol * each.task.zero_train_loss) for each in criteria]
+        ends = [(self._followed(each), self.tol * each.array.zero_train_loss) for each in criteria]
         return Way(tasks, np.stack(levels), np.array(ends), like)
 
     def levels(self, criterion: Criterion, thresholds: Sequence[float] = ()) -> Float[np.ndarray, " level"]:

@@ -36,6 +36,7 @@ from bayesgc.models.products import live
 from bayesgc.models.transports import find_transport, transport_of
 from bayesgc.models.triangular import triangular_factors
 from bayesgc.models.whitening import Whitened, WhitenedProgram
+from bayesgc.task.domain import Domain, array_shape
 from bayesgc.validate import InputError, one_of, positive_integer
 
 Size = tuple[int, int]
@@ -97,8 +98,9 @@ class Factorization(ABC):
     def program(self, shape: tuple[int, ...]) -> Program:
         """The generative model as a Pyro program without arguments; a leading batch dimension passes through it."""
 
-    def whiten(self, shape: tuple[int, ...], *, weights: bool = False) -> Whitened:
+    def whiten(self, domain: Domain, *, weights: bool = False) -> Whitened:
         """The same law as a fast function of standard normals, where every layer has a transport."""
+        shape = array_shape(domain, f"a {self.family}")
         if any(find_transport(law) is None for law in self.laws(shape).values()):
             return WhitenedProgram(self.program(shape), shape, batched=True)
         return WhitenedFactors(self, shape)
@@ -178,14 +180,14 @@ class MatrixFactorization(Factorization):
 
         return factorization
 
-    def whiten(self, shape: tuple[int, ...], *, weights: bool = False) -> Whitened:
+    def whiten(self, domain: Domain, *, weights: bool = False) -> Whitened:
         """The same law as a fast function of standard normals.
 
         Linear with centred Gaussian layers, and wide: the width-free form of `TriangularFactors`, which has no weights
         to give, wherever it takes at most half as many normals. Otherwise, and with ``weights``, every weight has its
         own normal. So for such a model the bits of the draws of one seed, not their law, change with ``weights``.
         """
-        short = None
+        short, shape = None, array_shape(domain, f"a {self.family}")
         if not weights and self.activation == "linear":
             short = triangular_factors(
                 self.layer_shapes(shape), list(self.laws(shape).values()), normalize=self.normalize

@@ -12,13 +12,13 @@ from bayesgc.models.layout import Program
 from bayesgc.models.plugins import load
 from bayesgc.models.promotion import promoting
 from bayesgc.models.whitening import Whitened, WhitenedProgram
-from bayesgc.task import Domain
+from bayesgc.task.domain import Domain, array_shape
 from bayesgc.validate import InputError
 
 
 @runtime_checkable
 class Model(Protocol):
-    """A prior over end-to-end matrices of any shape."""
+    """A prior over end-to-end arrays of any shape, or over the outputs of a network at any inputs."""
 
     @property
     def normalize(self) -> bool:
@@ -29,8 +29,14 @@ class Model(Protocol):
         """The generative Pyro program for matrices of ``shape``."""
         ...
 
-    def whiten(self, shape: tuple[int, ...], *, weights: bool = False) -> Whitened:
-        """The same law as a function of standard normals; ``weights`` says that those will be asked for."""
+    def whiten(self, domain: Domain, *, weights: bool = False) -> Whitened:
+        """The same law as a function of standard normals, for an array of a shape, or for the inputs of a network.
+
+        ``weights`` says that those will be asked for.
+
+        Raises:
+            InputError: where the model is for the other.
+        """
         ...
 
 
@@ -88,12 +94,13 @@ class ProgramModel:
         """The user's program, in which numbers of several precisions may meet."""
         return promoting(self.source)
 
-    def whiten(self, shape: tuple[int, ...], *, weights: bool = False) -> Whitened:
+    def whiten(self, domain: Domain, *, weights: bool = False) -> Whitened:
         """The program under the whitening handler, which has its weights at hand either way.
 
         Raises:
             InputError: when one plain run shows that it breaks the contract.
         """
+        shape = array_shape(domain, f"model {self.label!r}")
         return WhitenedProgram(self.source, shape, batched=self.batched, who=f"model {self.label!r}")
 
 

@@ -50,7 +50,7 @@ class WhitenedMLP(Whitened):
         self.size = sum(math.prod(normals) for normals in self._normals)
 
     @cached_property
-    def blocks(self) -> tuple[slice, ...]:  # type: ignore[override]
+    def blocks(self) -> tuple[slice, ...]:
         """The normals of each layer."""
         ends = np.cumsum([0, *(math.prod(normals) for normals in self._normals)])
         return tuple(slice(int(start), int(end)) for start, end in pairwise(ends))
@@ -140,7 +140,8 @@ class LayerSweep(OutputSweep):
 
     def __init__(self, whitened: WhitenedMLP, normals: Float[Tensor, "latent draw"]) -> None:
         self.whitened, self.normals = whitened, normals
-        self._index, self._below = 0, None
+        self._index = 0
+        self._below: Tensor | None = None
 
     def vectors(self, proposal: Float[Tensor, "row draw"]) -> Float[Tensor, "entry draw"]:
         """The outputs with other weights in the layer at hand."""
@@ -150,7 +151,7 @@ class LayerSweep(OutputSweep):
     def advance(self) -> None:
         """Go on to the next layer."""
         own = self.normals[self.whitened.blocks[self._index]]
-        self._below: Tensor | None = self.whitened.through(self._index, self._below, own)
+        self._below = self.whitened.through(self._index, self._below, own)
         self._index += 1
 
 

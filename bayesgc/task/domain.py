@@ -9,6 +9,8 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
+from bayesgc.validate import InputError
+
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
@@ -44,3 +46,14 @@ class Inputs:
 
 Domain = tuple[int, ...] | Inputs
 """The shape of an array; or the inputs of a network."""
+
+
+def array_shape(domain: Domain, who: str) -> tuple[int, ...]:
+    """The shape, for a model of arrays, which ``who`` is.
+
+    Raises:
+        InputError: where the domain is the inputs of labelled examples.
+    """
+    if isinstance(domain, Inputs):
+        raise InputError(f"{who} is a model of arrays, and the task is labelled examples; give an MLP (--family mlp).")
+    return domain
