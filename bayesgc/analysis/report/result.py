@@ -15,7 +15,7 @@ from bayesgc.analysis import plots
 from bayesgc.analysis.compare import compare
 from bayesgc.analysis.diagnose import Diagnosis, diagnose
 from bayesgc.analysis.groups import has
-from bayesgc.analysis.measures import MEASURES, measures_of
+from bayesgc.analysis.measures import MEASURES, measures_in, measures_of
 from bayesgc.analysis.numerals import rounded, with_error
 from bayesgc.analysis.plots.chains import ranks_title
 from bayesgc.analysis.plots.curve import curve_of, curve_title
@@ -207,17 +207,7 @@ def _pictures(tree: xr.DataTree, result: Json) -> Iterator[Picture]:
         )
         live = lambda: charts.losses_chart(tree, result)  # noqa: E731
         yield _picture("losses", losses_title(result), words, plots.plot_losses(tree), live)
-    curve = curve_of(tree)
-    if curve is not None and _known(curve, "log_volume") > 1:
-        words = (
-            "The ε-curve, with 95 % bands: the estimate at every threshold on the way. Beside it gradient descent "
-            "where it first was at or below each threshold, median and quartiles over restarts."
-        )
-        if measures.counted:
-            words = "How the two change with the number of training errors that are allowed, with 95 % bands."
-        known = _known(curve, "generalisation") > 0
-        title = curve_title(tree) if known else "The tighter the fit, the rarer it is"
-        yield _picture("curve", title, words, plots.plot_curve(tree), lambda: charts.curve_chart(tree))
+    yield from _curve_picture(tree)
     if has(tree, "prior", measures.generalisation.name):
         both = "errors in training and test" if measures.classes else "both losses"
         words = f"Each draw by {both}; if they were independent, fitting would teach nothing."
@@ -238,6 +228,21 @@ def _pictures(tree: xr.DataTree, result: Json) -> Iterator[Picture]:
     if result["method"] == "nuts" and result["posterior"] is not None:
         words = "Ranks of each chain's draws among all, as ECDFs less that of a uniform law."
         yield _picture("ranks", ranks_title(tree), words, plots.plot_ranks(tree), None)
+
+
+def _curve_picture(tree: xr.DataTree) -> Iterator[Picture]:
+    """How generalisation and volume change with the fit, where more than one is known."""
+    curve = curve_of(tree)
+    if curve is not None and _known(curve, "log_volume") > 1:
+        words = (
+            "The ε-curve, with 95 % bands: the estimate at every threshold on the way. Beside it gradient descent "
+            "where it first was at or below each threshold, median and quartiles over restarts."
+        )
+        if measures_in(tree).counted:
+            words = "How the two change with the number of training errors that are allowed, with 95 % bands."
+        known = _known(curve, "generalisation") > 0
+        title = curve_title(tree) if known else "The tighter the fit, the rarer it is"
+        yield _picture("curve", title, words, plots.plot_curve(tree), lambda: charts.curve_chart(tree))
 
 
 def _climbs(tree: xr.DataTree, name: str) -> bool:
