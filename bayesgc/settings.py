@@ -83,8 +83,8 @@ class Settings:
             _check_exact(chosen, model, array)
         elif array is None and chosen.name in (Importance.name, NUTS.name):
             raise InputError(
-                f"method is {chosen.name!r}, which integrates out a last layer that is Gaussian given linear measurements "
-                "with squared error, and labels are not measured so; choose auto, splitting or rejection."
+                f"method is {chosen.name!r}, which integrates out a last layer that is Gaussian given linear "
+                "measurements with squared error, and labels are not measured so; choose auto, splitting or rejection."
             )
         elif request.chains is not None:
             integer_in("chains", request.chains, getattr(chosen, "fewest_chains", 1))

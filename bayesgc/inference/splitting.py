@@ -37,8 +37,8 @@ _SURVEYED = 5
 """Rungs that a survey of the prior may take: each further one leaves fewer survivors for a larger share of the cost."""
 _MOVES, _MOVES_OF_LAYERS, _FEWEST_MOVES = 10, 16, 3
 """On a rung: of whole particles, of all layers together, and of each at least."""
-_MOST_PARTICLES, _FEWEST_PARTICLES = 1000, 200
-"""Of an island that says nothing itself."""
+_MOST_PARTICLES, _LAYERED_PARTICLES, _FEWEST_PARTICLES = 1000, 400, 200
+"""Of an island that says nothing itself: as a rule, where layers move one at a time and so mix better, and at least."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Splitting:
     """Multilevel splitting with frozen thresholds over independent islands, which are the chains.
 
     Args:
-        particles: particles in an island, at least 2; left open, 1000, and fewer where a coarser precision than that of
-            ``defaults`` is asked for.
+        particles: particles in an island, at least 2; left open, 1000, or 400 where layers move one at a time, and
+            fewer where a coarser precision than that of ``defaults`` is asked for.
         moves: moves of every layer of every particle below each threshold, or of a particle as a whole where layers do
             not move one at a time; left open, 10 of a whole, and about 16 in all, at least 3 of each, of layers.
         survival: the share of particles that a threshold of the pilot lets through.
@@ -75,8 +75,9 @@ class Splitting:
         criterion.check_resolved()
         request = request.filled(self.defaults)
         ladder = ThresholdLadder(criterion.eps, self.survival, criterion.task.nats)
-        particles = self.particles or _particles(request.relative_error)
         blocks = len(criterion.blocks)
+        most = _MOST_PARTICLES if blocks == 1 else _LAYERED_PARTICLES
+        particles = self.particles or _particles(request.relative_error, most)
         moves = self.moves or (_MOVES if blocks == 1 else max(_FEWEST_MOVES, round(_MOVES_OF_LAYERS / blocks)))
         survey = Survey.plan(particles, moves * blocks, self.survival, _SURVEYED)
         climb = Climb(particles, moves, self.acceptance, survey, blocks)
@@ -124,9 +125,9 @@ def _visible(passage: Passage, islands: int) -> dict[str, float | int | str]:
     return {"prior_draws": draws, "least_visible_mode": -math.expm1(math.log(0.05) / draws)}
 
 
-def _particles(precision: float) -> int:
+def _particles(precision: float, most: int) -> int:
     """Enough for a precision: errors fall with the square root of the particles, and too few lose the way down."""
-    return min(max(round(_MOST_PARTICLES * (_FINE / precision) ** 2), _FEWEST_PARTICLES), _MOST_PARTICLES)
+    return min(max(round(most * (_FINE / precision) ** 2), _FEWEST_PARTICLES), most)
 
 
 def _volume(islands: list[IslandRecord]) -> Estimate:
