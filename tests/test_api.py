@@ -78,7 +78,7 @@ def test_wrong_arguments_are_named(options, message):
         ),
         ({"method": None}, "method is None; give one of"),
         ({"seed": 1.5}, "seed is 1.5; it must be a whole number"),
-        ({"eps": []}, "eps is []; it must be a"),
+        ({"eps": ()}, r"eps is \(\); it must be a"),
         ({"eps": True}, "eps is True; it must be a"),
     ],
     ids=str,

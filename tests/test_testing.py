@@ -105,7 +105,7 @@ def test_a_wrong_transport_is_caught(stretched):
 
 
 def test_moves_that_change_the_prior_are_caught(monkeypatch):
-    monkeypatch.setattr("bayesgc.inference.criterion.crank_nicolson", lambda target, z, *_: 1.1 * z)
+    monkeypatch.setattr("bayesgc.inference.criterion.crank_nicolson", lambda z, *_: 1.1 * z)
     with pytest.raises(CheckFailed, match="of moved draws from normals has another law"):
         check_prior("gaussian")
 

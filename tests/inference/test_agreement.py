@@ -48,20 +48,20 @@ def test_splitting_agrees_with_rejection(reference):
     assert max(found.values()) < 4.5, found
 
 
-def forgets_cosine(self, rung, angle):
+def forgets_cosine(self, rung, angles):
     """Like the true move, but z + ξ sin θ in place of z cos θ + ξ sin θ: a random walk without the prior."""
     noise = torch.cat([self.target.draw(each, self.particles) for each in self.generators], dim=1)
-    proposal = self.normals + math.sin(angle) * noise
+    proposal = self.normals + math.sin(angles[0]) * noise
     score = self.target.score(proposal)
     accept = rung.accept(score, self.score, self._column_uniforms)
     self.normals = torch.where(accept, proposal, self.normals)
     self.score = torch.where(accept, score, self.score)
-    return accept.float().mean()
+    return accept.float().mean()[None]
 
 
-def prefers_low_losses(self, rung, angle, move=Islands.move):
+def prefers_low_losses(self, rung, angles, move=Islands.move):
     """The true move below a threshold that is too low."""
-    return move(self, Threshold(0.7 * rung.height), angle)
+    return move(self, Threshold(0.7 * rung.height), angles)
 
 
 @pytest.mark.parametrize("wrong_move", [forgets_cosine, prefers_low_losses])

@@ -25,7 +25,6 @@ from bayesgc.inference import (
     Request,
     Splitting,
     draw_prior,
-    reference_points,
 )
 from bayesgc.inference.control import OutOfTime
 from bayesgc.inference.noise import likeliest_threshold
@@ -33,6 +32,7 @@ from bayesgc.models import MatrixFactorization
 from bayesgc.models.collapse import collapse
 from bayesgc.settings import Settings
 from bayesgc.task import sensing
+from bayesgc.task.array.references import reference_points
 
 TASK = sensing(3, 3, 1, 4, seed=1)
 MODEL = MatrixFactorization(depth=2, width=4, normalize=False)

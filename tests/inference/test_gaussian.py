@@ -83,7 +83,7 @@ def test_score_and_expected_loss_of_a_draw(name, task, eps):
     target = collapsed_target(MODELS[name], task, eps)
     normals = target.draw(source(), 5)
     score, loss = target.evaluate(normals)
-    assert torch.equal(target.gen_loss(normals), loss)
+    assert torch.equal(target.generalisation(normals), loss)
     targets = target.targets(normals).numpy()
     twins = [Twin(task, matrix) for matrix in gram(target, normals)]
     expected = [twin.log_density(y) + target.log_ball for twin, y in zip(twins, targets, strict=True)]

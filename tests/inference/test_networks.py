@@ -55,7 +55,7 @@ def test_orthonormal_inputs_fit_with_probability_two_to_the_minus_n(method):
 
 @pytest.mark.parametrize("method", [Rejection(), Splitting(particles=300)], ids=lambda each: each.name)
 def test_the_curve_over_errors_is_binomial(method):
-    task = two_classes(np.eye(8), [0, 1, 1, 0, 1, 0, 0, 1], (np.eye(8), [1] * 8))
+    task = two_classes(np.eye(8), [0, 1, 1, 0, 1, 0, 0, 1], (np.eye(8), [0, 1] * 4))
     curve = condition(method, criterion(task, LINEAR), precision=0.1).curve
     assert curve.threshold.tolist() == list(range(7, -1, -1))
     for threshold, volume in zip(curve.threshold, curve.log_volume, strict=True):

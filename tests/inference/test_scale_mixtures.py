@@ -124,7 +124,7 @@ def test_moves_at_fixed_values_leave_the_conditioned_law_alone(name):
     moved, other = fitting[:, ::2], fitting[:, 1::2]
     for step in range(6):
         moved = refresh_at_fixed_values(problem.task, problem.collapsed, moved, source(step + 1))
-    for functional in (problem.gen_loss, lambda z: problem.collapsed.split(z)[0].norm(dim=0)):
+    for functional in (problem.generalisation, lambda z: problem.collapsed.split(z)[0].norm(dim=0)):
         assert stats.ks_2samp(functional(moved).numpy(), functional(other).numpy()).pvalue > 1e-4
 
 

@@ -20,7 +20,7 @@ from bayesgc.validate import InputError
         ({"depth": 3, "width": (4,)}, r"width is \(4,\); a depth of 3 has 2 hidden layers"),
         ({"activation": "gelu"}, "activation is 'gelu'; choose one of linear, tanh, leaky-relu, relu"),
         ({"prior": "cauchy"}, "prior is 'cauchy'; choose one of gaussian, uniform"),
-        ({"scaling": "xavier"}, "scaling is 'xavier'; choose one of fan-out, fan-in, unit"),
+        ({"scaling": "xavier"}, "scaling is 'xavier'; choose one of fan-out, fan-in, kaiming, unit"),
     ],
 )
 def test_wrong_options_are_named(options, message):

@@ -12,7 +12,7 @@ from bayesgc.models import PRIORS, SCALINGS, register_prior
 from bayesgc.models.priors import prior_named
 from bayesgc.validate import InputError
 
-SCALES = {"fan-out": 3**-0.5, "fan-in": 7**-0.5, "unit": 1.0}
+SCALES = {"fan-out": 3**-0.5, "fan-in": 7**-0.5, "kaiming": (2 / 7) ** 0.5, "unit": 1.0}
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
@@ -45,7 +45,7 @@ def test_a_wrong_specification_is_named(spec, message):
 
 
 def test_an_unknown_scaling_is_named():
-    with pytest.raises(InputError, match="scaling is 'xavier'; choose one of fan-out, fan-in, unit"):
+    with pytest.raises(InputError, match="scaling is 'xavier'; choose one of fan-out, fan-in, kaiming, unit"):
         prior_named("gaussian", "xavier")
 
 
