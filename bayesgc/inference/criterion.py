@@ -27,6 +27,8 @@ _CHUNK_ENTRIES = {"cpu": 2**18, "cuda": 2**28, "mps": 2**26}
 _ON_THE_WAY, _AT_THE_END = (10**9, 24), (10**10, 200)
 """Multiplications that may go into testing the particles of an island on a level, and at the end, and how many of them
 are tested at least: the spread over islands, not over particles, is the error of what is tested."""
+_MOST_ON_THE_WAY = 100
+"""Of an island on a level, where only the curve is made of them."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +145,10 @@ class Criterion:
             return self.task.generalisation(self.vectors(normals))
         if not self.task.judged:
             return None
-        columns = self._spread(normals.shape[1] // max(len(generators), 1), len(generators), *_ON_THE_WAY)
-        found = [self.task.generalisation(*each) for each in self._tested(taken(normals, columns), generators)]
+        shares = max(len(generators), 1)
+        columns = self._spread(normals.shape[1] // shares, shares)
+        tested = self._held_out(taken(normals, columns), generators)
+        found = [self.task.generalisation(each, each) for each in tested if each is not None]
         known = torch.cat([each for each in found if each is not None])
         return known.new_full((normals.shape[1],), torch.nan).index_copy(0, columns, known)
 
@@ -153,10 +157,10 @@ class Criterion:
         work = self.whitened.work_held_out if self.whitened.tests_apart and self.task.judged else 0
         return _affordable(particles, work, *_AT_THE_END)
 
-    def _spread(self, share: int, shares: int, budget: int, least: int) -> Int[Tensor, " column"]:
-        """Columns at even distances in each of some equal shares, as many as a budget of multiplications affords."""
-        count = _affordable(share, self.whitened.work_held_out, budget, least)
-        own = torch.arange(count, device=self.device) * share // count
+    def _spread(self, share: int, shares: int) -> Int[Tensor, " column"]:
+        """Columns at even distances in each of some equal shares, as many as are tested on the way."""
+        count = min(_affordable(share, self.whitened.work_held_out, *_ON_THE_WAY), _MOST_ON_THE_WAY)
+        own = torch.arange(count, device=self.device) * share // max(count, 1)
         return (torch.arange(shares, device=self.device)[:, None] * share + own).flatten()
 
     def measures(
@@ -171,21 +175,24 @@ class Criterion:
             return self.task.measures(vectors, score=score)
         scores = self.task.score(vectors) if score is None else score
         found, start = [], 0
-        for outputs, held_out in self._tested(normals, generators):
-            end = start + outputs.shape[1]
+        for held_out in self._held_out(normals, generators):
+            end = vectors.shape[1] if held_out is None else start + held_out.shape[1]
             found.append(self.task.measures(vectors[:, start:end], held_out, scores[start:end]))
             start = end
         return {name: torch.cat([each[name] for each in found]) for name in found[0]} if found else {}
 
-    def _tested(
+    def _held_out(
         self, normals: Float[Tensor, "latent draw"], generators: Sequence[torch.Generator]
-    ) -> Iterator[tuple[Float[Tensor, "entry draw"], Float[Tensor, "held_out draw"] | None]]:
-        """Outputs where the task trains and where it tests, a few draws at once."""
+    ) -> Iterator[Float[Tensor, "held_out draw"] | None]:
+        """The outputs where the task tests, a few draws at once; one None where it tests nowhere."""
+        if not self.task.judged:
+            yield None
+            return
         chunk = self._chunk(self.whitened.working_held_out)
         for part, source in zip(normals.chunk(max(len(generators), 1), dim=1), generators, strict=True):
             for piece in part.split(chunk, dim=1):
                 self.check()
-                yield self.whitened.vectors(piece), self.whitened.held_out(piece, source)
+                yield self.whitened.held_out(piece, source)
 
     def refresh(
         self, normals: Float[Tensor, "latent draw"], generator: torch.Generator
