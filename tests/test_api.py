@@ -164,7 +164,7 @@ def hierarchical():
 
 
 def test_a_program_of_ones_own():
-    found = infer(hierarchical, gd=gc.GradientDescent(steps=20), weights=True)
+    found = infer(hierarchical, gd=True, weights=True)
     assert found.attrs["outcome"] == "converged"
     assert found["gd"].sizes["restart"] > 1
     assert "gd" not in json.loads(found.attrs["reasons"])

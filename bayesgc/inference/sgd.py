@@ -7,7 +7,6 @@ rate is chosen by anything else. Starts that do not come to fit are counted.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import ClassVar
 
@@ -87,18 +86,11 @@ class SGD:
         momentum = OPTIMIZERS[self.optimizer].momentum if self.momentum is None else self.momentum
         return replace(self, batch=batch, epochs=epochs, momentum=momentum)
 
-    def run(
-        self,
-        model: Trainable,
-        criterion: Criterion,
-        seed: int,
-        control: Control,
-        thresholds: Sequence[float] = (),
-    ) -> Descent:
+    def run(self, model: Trainable, criterion: Criterion, seed: int, control: Control) -> Descent:
         """Train from every start; a start is converged where it ends within the fit.
 
         Its end is where it fits at its tolerance, or after all epochs; what is known at equal fit is its state at the
-        first look at which it fitted. It is looked at after each epoch. ``thresholds`` are not looked at.
+        first look at which it fitted. It is looked at after each epoch.
 
         Raises:
             InputError: where the weights of all starts would not fit into memory.

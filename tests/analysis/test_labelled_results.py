@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 from typing import Any
 
 import jsonschema
@@ -182,16 +181,19 @@ def test_the_vote_is_that_of_most_draws():
 
 
 def test_the_error_of_the_vote_is_the_spread_that_is_seen_over_islands():
-    """Over 60 seeds, with a spread known to 9 %; a bootstrap over eight islands is itself rough, so a half is allowed.
+    """Over 60 seeds, with a spread known to 9 %; a bootstrap over eight islands is rough, so a quarter is allowed.
 
-    The control: the same draws taken as independent have an error far too small.
+    The control: the same draws taken as independent have too small an error, once they are shuffled.
     """
     trees = [voters(0.5, shared=0.15, seed=seed) for seed in range(60)]
     found = [ensemble(tree) for tree in trees]
     spread = np.std([each["test_error"] for each in found], ddof=1)
-    assert np.median([each["mcse"] for each in found]) == pytest.approx(spread, rel=0.5)
-    alone = [ensemble(voters(0.5, shared=0.15, seed=seed, method="rejection")) for seed in range(10)]
-    assert all(math.isfinite(each["mcse"]) for each in alone)
+    assert np.median([each["mcse"] for each in found]) == pytest.approx(spread, rel=0.25)
+    alone = [voters(0.5, shared=0.15, seed=seed, method="rejection") for seed in range(10)]
+    for tree in alone:
+        draws = tree["posterior"]["prediction"].values
+        np.random.default_rng(0).shuffle(draws.reshape(-1, draws.shape[-1]))
+    assert np.median([ensemble(tree)["mcse"] for tree in alone]) < 0.7 * spread
 
 
 def test_a_vote_without_islands_enough_has_no_error_and_of_numbers_there_is_none(trees):
