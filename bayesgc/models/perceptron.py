@@ -15,10 +15,12 @@ from torch import Tensor
 from bayesgc.copies import DeviceCopies
 from bayesgc.models.activations import activation_named
 from bayesgc.models.layout import Program
-from bayesgc.models.priors import SCALINGS, Prior, each_layer, hyperparameters, layer_prior, listed_priors
+from bayesgc.models.normalized import NormalizedNetwork, check_normalization
+from bayesgc.models.priors import SCALINGS, Prior, each_layer, given_priors, hyperparameters, layer_prior
+from bayesgc.models.trainable import Parameter, Weights, scale_of
 from bayesgc.models.whitened_mlp import WhitenedMLP
 from bayesgc.models.whitening import Whitened
-from bayesgc.task import Domain, Inputs
+from bayesgc.task.domain import Domain, network_inputs
 from bayesgc.validate import InputError, one_of, positive_integer
 
 Size = tuple[int, int]
@@ -37,6 +39,9 @@ class MLP:
             for `MatrixFactorization`.
         scaling: how shipped priors scale a layer: ``fan-in`` divides by the root of its inputs (the constant one not
             counted), ``fan-out`` by that of its outputs, ``kaiming`` by that of half its inputs, ``unit`` not at all.
+        normalize_weights: divide the outputs by the size of the weights: ``frobenius`` by the product over layers of
+            ‖W‖_F/3 (Chiang et al. 2023), ``lipschitz`` by that of the spectral norms (Peleg and Hein 2024), both
+            without biases. It changes no label.
 
     Raises:
         InputError: for a value outside of these.
@@ -47,6 +52,7 @@ class MLP:
     bias: bool = False
     prior: str | Prior | tuple[Any, ...] = "gaussian"
     scaling: str = "fan-in"
+    normalize_weights: str | None = None
     family: ClassVar[str] = "mlp"
     normalize: ClassVar[bool] = False
 
@@ -57,9 +63,9 @@ class MLP:
         one_of("scaling", self.scaling, SCALINGS)
         if not isinstance(self.bias, bool):
             raise InputError(f"bias is {self.bias!r}; it must be True or False.")
-        for prior in listed_priors(self.prior):
-            if prior is not ...:
-                layer_prior(prior, self.scaling)
+        check_normalization(self.normalize_weights)
+        for prior in given_priors(self.prior):
+            layer_prior(prior, self.scaling)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -77,7 +83,7 @@ class MLP:
         Raises:
             InputError: where there are no inputs.
         """
-        inputs = _inputs_of(domain)
+        inputs = network_inputs(domain, "an mlp")
         sides = (math.prod(inputs.features), *self.hidden, inputs.outputs)
         return [(after, before + self.bias) for before, after in pairwise(sides)]
 
@@ -91,20 +97,13 @@ class MLP:
     def _scale(self, rows: int, cols: int) -> float:
         return SCALINGS[self.scaling](rows, cols - self.bias)
 
-    def raw(
-        self, layers: list[Float[Tensor, "start _ _"]], inputs: Float[Tensor, "start example feature"]
-    ) -> Float[Tensor, "start example output"]:
-        """The outputs of every start, differentiably."""
-        activation, value = activation_named(self.activation), inputs
-        for index, layer in enumerate(layers):
-            value = activation(value) if index else value
-            linear = value @ layer[:, :, : layer.shape[2] - self.bias].mT
-            value = linear + layer[:, None, :, -1] if self.bias else linear
-        return value
+    def network(self, domain: Domain) -> MLPNetwork:
+        """The network for these inputs, as gradient descent takes it."""
+        return MLPNetwork(self, dict(zip(self.laws(domain), self.layer_shapes(domain), strict=True)))
 
     def program(self, domain: Domain) -> Program:
         """The generative model of the outputs (example, output) as a Pyro program; a batch dimension passes through."""
-        inputs, laws, activation = _inputs_of(domain), self.laws(domain), activation_named(self.activation)
+        inputs, laws, activation = network_inputs(domain, "an mlp"), self.laws(domain), activation_named(self.activation)
         columns = DeviceCopies(inputs.flat_train)
 
         def perceptron() -> Tensor:
@@ -124,14 +123,36 @@ class MLP:
         Without ``weights``, and with a Gaussian first layer, that layer is drawn in the span of the training inputs
         alone, where this takes fewer normals.
         """
-        inputs = _inputs_of(domain)
-        return WhitenedMLP(self.laws(inputs), self.activation, inputs, bias=self.bias, reduce=not weights)
+        inputs, whole = network_inputs(domain, "an mlp"), weights or self.normalize_weights is not None
+        whitened = WhitenedMLP(self.laws(inputs), self.activation, inputs, bias=self.bias, reduce=not whole)
+        return whitened if self.normalize_weights is None else NormalizedNetwork(whitened, self.normalize_weights)
 
 
-def _inputs_of(domain: Domain) -> Inputs:
-    if not isinstance(domain, Inputs):
-        raise InputError(
-            f"the task asks for an array of shape {domain}; an mlp is for labelled examples, and "
-            "--family matrix, cp or tensor-train for arrays."
-        )
-    return domain
+@dataclass(frozen=True)
+class MLPNetwork:
+    """A multilayer perceptron for some inputs, as a function of its weight matrices."""
+
+    model: MLP
+    shapes: dict[str, Size]
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """The weight matrices by name."""
+        bias = self.model.bias
+        return {name: Parameter(shape, shape[1] - bias, biased=bias) for name, shape in self.shapes.items()}
+
+    def raw(
+        self, weights: Weights, inputs: Float[Tensor, "start example *features"]
+    ) -> Float[Tensor, "start example output"]:
+        """The outputs of every start, differentiably, before any normalisation."""
+        activation, bias, value = activation_named(self.model.activation), self.model.bias, inputs.flatten(2)
+        for index, layer in enumerate(weights.values()):
+            value = activation(value) if index else value
+            linear = value @ layer[:, :, : layer.shape[2] - bias].mT
+            value = linear + layer[:, None, :, -1] if bias else linear
+        return value
+
+    def scale(self, weights: Weights) -> Float[Tensor, " start"] | None:
+        """What the outputs are divided by."""
+        bias = self.model.bias
+        return scale_of([each[:, :, : each.shape[2] - bias] for each in weights.values()], self.model.normalize_weights)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib.metadata import EntryPoint, entry_points
 from types import EllipsisType
@@ -184,12 +184,14 @@ def layer_prior(prior: Any, scaling: str | Scaling) -> LayerPrior:
     return prior if isinstance(prior, LayerPrior) else LayerPrior(label(prior), prior)
 
 
-def hyperparameters(model: Any) -> dict[str, Any]:
+def hyperparameters(model: Any, but: Sequence[str] = ()) -> dict[str, Any]:
     """The fields of a model of weight matrices as plain values: a prior by its label, widths as a list."""
-    values = {each.name: getattr(model, each.name) for each in fields(model)}
+    values = {each.name: getattr(model, each.name) for each in fields(model) if each.name not in but}
     values["prior"] = label(model.prior)
-    if any(callable(each) for each in listed_priors(model.prior)):
+    if any(callable(each) for each in given_priors(model.prior)):
         values["prior_given"] = "in Python"  # and may be called as one that is registered
+    if values.get("normalize_weights", "") is None:
+        del values["normalize_weights"]
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
@@ -197,6 +199,8 @@ def label(prior: Any) -> str:
     """What to call a prior that may be a function, or a list for the layers."""
     if isinstance(prior, tuple):
         return ",".join("..." if each is ... else label(each) for each in prior)
+    if isinstance(prior, Mapping):
+        return ";".join(f"{pattern}={label(each)}" for pattern, each in prior.items())
     return prior if isinstance(prior, str) else getattr(prior, "__name__", type(prior).__name__)
 
 
@@ -219,6 +223,26 @@ def each_layer(prior: Any, names: Sequence[str]) -> list[Any]:
             f"prior is {prior!r}, which lists {len(listed)} layers; the model has {len(names)}: {', '.join(names)}."
         )
     return listed
+
+
+def by_pattern(prior: Any) -> dict[str, str] | None:
+    """The priors in a text such as ``conv*.weight=uniform;*=student-t:df=4`` by pattern; None for another text."""
+    if not isinstance(prior, str) or "=" not in prior.partition(":")[0]:
+        return None
+    found: dict[str, str] = {}
+    for part in filter(None, (each.strip() for each in prior.split(";"))):
+        pattern, equals, spec = (each.strip() for each in part.partition("="))
+        if not equals or not spec or ":" in pattern:
+            raise InputError(f"prior is {prior!r}; write pattern=prior for names of weights, separated by semicolons.")
+        found.setdefault(pattern, spec)
+    return found
+
+
+def given_priors(prior: Any) -> list[Any]:
+    """All priors in one for all layers, a list by layer, or a mapping by pattern."""
+    patterns = prior if isinstance(prior, Mapping) else by_pattern(prior)
+    listed = listed_priors(prior) if patterns is None else list(patterns.values())
+    return [each for each in listed if each is not ...]
 
 
 def listed_priors(prior: Any) -> list[Any]:

@@ -55,5 +55,19 @@ def array_shape(domain: Domain, who: str) -> tuple[int, ...]:
         InputError: where the domain is the inputs of labelled examples.
     """
     if isinstance(domain, Inputs):
-        raise InputError(f"{who} is a model of arrays, and the task is labelled examples; give an MLP (--family mlp).")
+        raise InputError(f"{who} is a model of arrays, and the task is labelled examples; give a network, as --family mlp.")
+    return domain
+
+
+def network_inputs(domain: Domain, who: str) -> Inputs:
+    """The inputs, for a network, which ``who`` is.
+
+    Raises:
+        InputError: where the domain is the shape of an array.
+    """
+    if not isinstance(domain, Inputs):
+        raise InputError(
+            f"the task asks for an array of shape {domain}; {who} is for labelled examples, and --family matrix, cp or "
+            "tensor-train for arrays."
+        )
     return domain
