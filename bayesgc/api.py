@@ -36,7 +36,7 @@ from bayesgc.inference.control import one_thread_each
 from bayesgc.inference.noise import likeliest_threshold
 from bayesgc.models import Factorization, Model, WhitenedProgram, as_model
 from bayesgc.models.layout import Program
-from bayesgc.models.program import Trainable
+from bayesgc.models.trainable import Trainable
 from bayesgc.settings import EVIDENCE, Settings, check_task, request_of
 from bayesgc.task import Task, linear_view
 from bayesgc.task.array.feasibility import infeasible, least_train_loss
@@ -326,9 +326,11 @@ def _descend(settings: Settings, run: Run, control: Control, kept_back: float) -
 
 def _train(settings: Settings, sgd: SGD, control: Control, kept_back: float) -> tuple[Descent | None, str | None]:
     """The same for a network on labelled examples."""
-    model, seed = settings.model, settings.request.seed
-    if not isinstance(model, Trainable):
-        return None, "gradient descent on labelled examples needs an mlp"
+    model, seed, whitened = settings.model, settings.request.seed, settings.criterion.whitened
+    if isinstance(whitened, WhitenedProgram) and (reason := why_no_descent(whitened)):
+        return None, reason
+    if not isinstance(model, Trainable) and not isinstance(whitened, WhitenedProgram):
+        return None, "gradient descent on labelled examples needs a network of weights"
     return _in_time(control, lambda own: sgd.run(model, settings.criterion, seed, own), kept_back)
 
 

@@ -24,10 +24,10 @@ from bayesgc.inference import (
 )
 from bayesgc.inference.methods import hyperparameters
 from bayesgc.inference.noise import Likeliest
-from bayesgc.models import Model, as_model, describe
+from bayesgc.models import Model, WhitenedProgram, as_model, describe
 from bayesgc.models.collapse import collapse, why_not_collapsible
 from bayesgc.models.layout import Program
-from bayesgc.task import ArrayTask, DenseMeasurements, Task, linear_view
+from bayesgc.task import ArrayTask, DenseMeasurements, LabelledTask, Task, linear_view
 from bayesgc.task.array.feasibility import resolution
 from bayesgc.validate import InputError, check_range, integer_in, positive_integer, real_in
 
@@ -89,6 +89,9 @@ class Settings:
         elif request.chains is not None:
             integer_in("chains", request.chains, getattr(chosen, "fewest_chains", 1))
         descent = _descent_of(gd, array)
+        if isinstance(descent, SGD) and isinstance(whitened, WhitenedProgram):
+            descent = replace(descent, init="prior")  # a program knows no fan-in
+        _check_normalization(model, task)
         if not isinstance(mode, MaximumAPosteriori | bool | None):
             raise InputError(f"map is {mode!r}; give True, False, None or a MaximumAPosteriori.")
         resolved = None
@@ -161,6 +164,16 @@ def _check_range(task: ArrayTask, dtype: torch.dtype) -> None:
         if numbers is not None:
             largest = float(np.abs(numbers).max(initial=0.0))
             check_range(name, largest, 1e-15, 1e15, ", or compute in double precision (--dtype float64)")
+
+
+def _check_normalization(model: Model, task: Task) -> None:
+    """Refuse to divide outputs by the size of the weights where a fit counts labels alone."""
+    name = getattr(model, "normalize_weights", None)
+    if name is not None and isinstance(task, LabelledTask) and task.criterion.name == "errors":
+        raise InputError(
+            f"normalize_weights is {name!r}, which divides a network's outputs by a positive number and so changes no "
+            "label; the fit is 'errors', which sees labels alone: leave it out, or take another fit."
+        )
 
 
 def _check_exact(method: Method, model: Model, task: ArrayTask) -> None:

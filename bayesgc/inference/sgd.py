@@ -19,8 +19,11 @@ from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.optimizers import OPTIMIZERS
 from bayesgc.inference.records import Descent, Passage
 from bayesgc.inference.streams import Stream, generator
-from bayesgc.models.program import Trainable
-from bayesgc.task import Inputs, LabelledTask
+from bayesgc.inference.unconstrained import UnconstrainedNetwork
+from bayesgc.models import Model
+from bayesgc.models.trainable import Network, Parameter, Trainable
+from bayesgc.models.whitened_program import WhitenedNetworkProgram
+from bayesgc.task import LabelledTask
 from bayesgc.validate import InputError, one_of, positive_integer, real_in
 
 STARTS = {
@@ -86,7 +89,7 @@ class SGD:
         momentum = OPTIMIZERS[self.optimizer].momentum if self.momentum is None else self.momentum
         return replace(self, batch=batch, epochs=epochs, momentum=momentum)
 
-    def run(self, model: Trainable, criterion: Criterion, seed: int, control: Control) -> Descent:
+    def run(self, model: Model, criterion: Criterion, seed: int, control: Control) -> Descent:
         """Train from every start; a start is converged where it ends within the fit.
 
         Its end is where it fits at its tolerance, or after all epochs; what is known at equal fit is its state at the
@@ -100,14 +103,16 @@ class SGD:
             raise InputError(
                 "stochastic gradient descent is for labelled examples; for arrays give GradientDescent(…)."
             )
-        weights = self.restarts * sum(math.prod(size) for size in model.layer_shapes(task.inputs))
+        network = network_of(model, criterion)
+        weights = self.restarts * sum(math.prod(each.shape) for each in network.parameters.values())
         if weights > MOST_WEIGHTS:
             fewer = max(1, MOST_WEIGHTS * self.restarts // weights)
             raise InputError(
                 f"{weights:.3g} weights of {self.restarts} restarts would not fit into memory; --restarts {fewer}."
             )
         with torch.no_grad(), one_thread_each():
-            training = _Training.of(self.resolved(task.inputs.count), model, task, criterion, seed)
+            starts = _starts(self, model, network, criterion, seed)
+            training = _Training.of(self.resolved(task.inputs.count), network, task, criterion, *starts)
             training.run(control)
             return training.record(control)
 
@@ -117,12 +122,12 @@ class _Training:
     """All starts: their weights, and where each first fitted and where it ended."""
 
     method: SGD
-    model: Trainable
+    network: Network
     task: LabelledTask
     eps: float
     sources: list[torch.Generator]
     flat: Float[Tensor, "start weight"]
-    x: Float[Tensor, "example feature"]
+    x: Float[Tensor, "example *features"]
     y: Tensor
     first: Float[Tensor, "start weight"]
     reached: Bool[Tensor, " start"]
@@ -133,18 +138,24 @@ class _Training:
     trace: dict[int, Float[Tensor, " start"]]
 
     @classmethod
-    def of(cls, method: SGD, model: Trainable, task: LabelledTask, criterion: Criterion, seed: int) -> _Training:
+    def of(
+        cls,
+        method: SGD,
+        network: Network,
+        task: LabelledTask,
+        criterion: Criterion,
+        sources: list[torch.Generator],
+        flat: Float[Tensor, "start weight"],
+    ) -> _Training:
         """At the start."""
         device, dtype, starts = criterion.device, criterion.dtype, method.restarts
-        sources = [generator(seed, Stream.DESCENT, start, device) for start in range(starts)]
-        flat = torch.stack([_start(method, model, task.inputs, each, device, dtype) for each in sources])
-        x = torch.as_tensor(task.inputs.flat_train.T, dtype=dtype, device=device)
+        x = torch.as_tensor(task.inputs.train, dtype=dtype, device=device)
         y = torch.as_tensor(task.labels, device=device)
         none = torch.full((starts,), -1, device=device)
         no = torch.zeros(starts, dtype=torch.bool, device=device)
         unknown = torch.full((starts,), torch.nan, dtype=dtype, device=device)
         return cls(
-            method, model, task, criterion.eps, sources, flat, x, y, torch.full_like(flat, torch.nan), no, none.clone(),
+            method, network, task, criterion.eps, sources, flat, x, y, torch.full_like(flat, torch.nan), no, none.clone(),
             none.clone(), ~no, unknown, {},
         )  # fmt: skip
 
@@ -170,14 +181,14 @@ class _Training:
     def _gradient(self, chosen: Int[Tensor, "start batch"]) -> Float[Tensor, "start weight"]:
         with torch.enable_grad():
             flat = self.flat.detach().requires_grad_()
-            outputs = self.model.raw(self._layers(flat), self.x[chosen])
+            outputs = self.network.raw(self._weights(flat), self.x[chosen])
             loss = self.task.criterion.surrogate(outputs, self.y[chosen]).sum()
         return torch.autograd.grad(loss, flat)[0]
 
     def _look(self, step: int) -> None:
         """Note which starts fit for the first time, and which are at their end."""
         outputs = self._outputs(self.flat, self.x)
-        score = self.task.score(outputs.flatten(1).T)
+        score = self.task.score(self._judged_as(self.flat, outputs))
         fits = score < self.eps
         fresh = fits & ~self.reached & self.going
         self.first = torch.where(fresh[:, None], self.flat, self.first)
@@ -222,45 +233,77 @@ class _Training:
 
     def _judged(self, flat: Float[Tensor, "start weight"]) -> tuple[Float[Tensor, "start entry"], dict[str, Tensor]]:
         """Outputs at the training inputs, and all that is reported of these weights; NaN where they are."""
-        vectors = self._outputs(flat, self.x).flatten(1)
-        tested = self.task.inputs.flat_test
-        held_out = None
+        vectors = self._judged_as(flat, self._outputs(flat, self.x)).T
+        tested, held_out = self.task.inputs.test, None
         if tested is not None:
-            inputs = torch.as_tensor(tested.T, dtype=flat.dtype, device=flat.device)
-            held_out = self._outputs(flat, inputs).flatten(1).T
+            inputs = torch.as_tensor(tested, dtype=flat.dtype, device=flat.device)
+            held_out = self._judged_as(flat, self._outputs(flat, inputs))
         known = self.task.measures(vectors.T, held_out)
         sound = vectors.isfinite().all(1)
         masked = {name: torch.where(_beside(sound, values), values, torch.nan).cpu() for name, values in known.items()}
         return vectors, masked
 
     def _outputs(
-        self, flat: Float[Tensor, "start weight"], inputs: Float[Tensor, "example feature"]
+        self, flat: Float[Tensor, "start weight"], inputs: Float[Tensor, "example *features"]
     ) -> Float[Tensor, "start example output"]:
-        return self.model.raw(self._layers(flat), inputs.expand(len(flat), -1, -1))
+        return self.network.raw(self._weights(flat), inputs.expand(len(flat), *inputs.shape))
 
-    def _layers(self, flat: Float[Tensor, "start weight"]) -> list[Float[Tensor, "start row col"]]:
-        shapes = self.model.layer_shapes(self.task.inputs)
-        parts = flat.split([math.prod(shape) for shape in shapes], dim=1)
-        return [part.unflatten(1, shape) for part, shape in zip(parts, shapes, strict=True)]
+    def _judged_as(
+        self, flat: Float[Tensor, "start weight"], outputs: Float[Tensor, "start example output"]
+    ) -> Float[Tensor, "entry start"]:
+        """The outputs as the fit sees them: divided by the size of the weights where the network is normalised."""
+        scale = self.network.scale(self._weights(flat))
+        return outputs.flatten(1).T if scale is None else outputs.flatten(1).T / scale
+
+    def _weights(self, flat: Float[Tensor, "start weight"]) -> dict[str, Float[Tensor, "start ..."]]:
+        shapes = {name: each.shape for name, each in self.network.parameters.items()}
+        parts = flat.split([math.prod(shape) for shape in shapes.values()], dim=1)
+        return {name: part.reshape(-1, *shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
 
 
 def _beside(mask: Bool[Tensor, " start"], values: Float[Tensor, "start *rest"]) -> Bool[Tensor, "start *one"]:
     return mask.reshape(-1, *(1,) * (values.ndim - 1))
 
 
-def _start(
-    method: SGD, model: Trainable, inputs: Inputs, source: torch.Generator, device: torch.device, dtype: torch.dtype
+def network_of(model: Model, criterion: Criterion) -> Network:
+    """What is trained of a model: the network that it has, or a program of inputs in unconstrained coordinates."""
+    if isinstance(model, Trainable):
+        return model.network(criterion.task.domain)
+    if not isinstance(criterion.whitened, WhitenedNetworkProgram):
+        raise InputError("stochastic gradient descent needs a network; this model has no weights to train.")
+    return UnconstrainedNetwork.of(criterion.whitened)
+
+
+def _starts(
+    method: SGD, model: Model, network: Network, criterion: Criterion, seed: int
+) -> tuple[list[torch.Generator], Float[Tensor, "start weight"]]:
+    """The generator of each start, and the weights that it begins with."""
+    device, dtype = criterion.device, criterion.dtype
+    if isinstance(network, UnconstrainedNetwork) and method.init != "prior":
+        raise InputError(f"gd init is {method.init!r}; a program knows no fan-in, so it starts at draws of its prior.")
+    sources = [generator(seed, Stream.DESCENT, start, device) for start in range(method.restarts)]
+    whitened = model.whiten(criterion.task.domain, weights=True) if method.init == "prior" else None
+
+    def begin(source: torch.Generator) -> Float[Tensor, " weight"]:
+        if whitened is not None:
+            drawn = whitened.weights(whitened.draw(source, 1, device=device, dtype=dtype))
+            if isinstance(network, UnconstrainedNetwork):
+                return network.coordinates.inverse({name: value[0] for name, value in drawn.items()})
+            return torch.cat([drawn[name][0].flatten() for name in network.parameters])
+        return torch.cat([_kaiming(each, source, device, dtype) for each in network.parameters.values()])
+
+    return sources, torch.stack([begin(each) for each in sources])
+
+
+def _kaiming(
+    parameter: Parameter, source: torch.Generator, device: torch.device, dtype: torch.dtype
 ) -> Float[Tensor, " weight"]:
-    """The weights that one start begins with."""
-    if method.init == "prior":
-        whitened = model.whiten(inputs, weights=True)
-        normals = whitened.draw(source, 1, device=device, dtype=dtype)
-        return torch.cat([each[0].flatten() for each in whitened.weights(normals).values()])
-    parts = []
-    for rows, cols in model.layer_shapes(inputs):
-        bound = math.sqrt(6 / (cols - model.bias))
-        layer = torch.empty(rows, cols, device=device, dtype=dtype).uniform_(-bound, bound, generator=source)
-        if model.bias:
-            layer[:, -1] = 0
-        parts.append(layer.flatten())
-    return torch.cat(parts)
+    start = torch.zeros(parameter.shape, device=device, dtype=dtype)
+    if parameter.start is not None:
+        start += parameter.start.to(start)
+    if parameter.fan_in is not None:
+        bound = math.sqrt(6 / parameter.fan_in)
+        start.uniform_(-bound, bound, generator=source)
+    if parameter.biased:
+        start[..., -1] = 0
+    return start.flatten()

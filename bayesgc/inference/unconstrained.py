@@ -24,7 +24,9 @@ from bayesgc.models.laws import has_atoms
 from bayesgc.models.layout import Program
 from bayesgc.models.placement import making_on, support_beside
 from bayesgc.models.promotion import promoting
+from bayesgc.models.trainable import Parameter, Weights
 from bayesgc.models.transports import family_name
+from bayesgc.models.whitened_program import WhitenedNetworkProgram
 
 
 def why_no_descent(whitened: WhitenedProgram) -> str | None:
@@ -101,3 +103,37 @@ class UnconstrainedProgram:
                 return torch.func.vmap(once)(layers[0][:, 0])
 
         return assemble
+
+
+@dataclass(frozen=True)
+class UnconstrainedNetwork:
+    """A whitened program of inputs in unconstrained coordinates, as stochastic gradient descent takes a network."""
+
+    whitened: WhitenedNetworkProgram
+    coordinates: UnconstrainedProgram
+
+    @classmethod
+    def of(cls, whitened: WhitenedNetworkProgram) -> UnconstrainedNetwork:
+        """Its coordinates, one after the other."""
+        return cls(whitened, UnconstrainedProgram.of(whitened))
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """All of them as one array."""
+        return {"coordinates": Parameter((self.coordinates.size,), None)}
+
+    def raw(
+        self, weights: Weights, inputs: Float[Tensor, "start example *features"]
+    ) -> Float[Tensor, "start example output"]:
+        """The outputs of every start, differentiably."""
+        places, fixed = self.coordinates.places, self.coordinates.subsamples
+
+        def once(free: Float[Tensor, " weight"], given: Float[Tensor, "example *features"]) -> Tensor:
+            with making_on(free.device), _Constraining(free, places, fixed):
+                return self.whitened.at(given).to(free.dtype)
+
+        with pyro.validation_enabled(False):
+            return torch.func.vmap(once)(weights["coordinates"], inputs)
+
+    def scale(self, weights: Weights) -> None:
+        """Nothing: what a program returns is its output."""

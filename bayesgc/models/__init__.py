@@ -7,6 +7,9 @@ from bayesgc.models import univariate, multivariate, shipped  # noqa: F401 - the
 from bayesgc.models.activations import ACTIVATIONS, Activation, register_activation
 from bayesgc.models.factorization import Factorization, MatrixFactorization, WhitenedFactors
 from bayesgc.models.laws import Haar, LowRankGaussian, ScaleMixture
+from bayesgc.models.lenet import LeNet
+from bayesgc.models.module import Module
+from bayesgc.models.normalized import NORMALIZATION_SUMMARIES, NORMALIZATIONS
 from bayesgc.models.perceptron import MLP
 from bayesgc.models.priors import PRIORS, SCALING_SUMMARIES, SCALINGS, available, register_prior
 from bayesgc.models.program import Model, ProgramModel, as_model, describe, model_named
@@ -22,10 +25,16 @@ FAMILIES: dict[str, type[Factorization]] = {
 }
 """The factorisations by the names they have on the command line."""
 
+NETWORKS: dict[str, type[MLP] | type[LeNet]] = {"mlp": MLP, "lenet": LeNet}
+"""The networks, for labelled examples, likewise."""
+
 __all__ = [
     "ACTIVATIONS",
     "FAMILIES",
     "MLP",
+    "NETWORKS",
+    "NORMALIZATIONS",
+    "NORMALIZATION_SUMMARIES",
     "PRIORS",
     "SCALINGS",
     "SCALING_SUMMARIES",
@@ -33,9 +42,11 @@ __all__ = [
     "CPFactorization",
     "Factorization",
     "Haar",
+    "LeNet",
     "LowRankGaussian",
     "MatrixFactorization",
     "Model",
+    "Module",
     "ProgramModel",
     "ScaleMixture",
     "TensorTrain",

@@ -9,8 +9,6 @@ the outputs are divided whole, those of biases too. A label depends on none of i
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
@@ -61,15 +59,7 @@ def check_normalization(name: str | None) -> None:
         one_of("normalize_weights", name, NORMALIZATIONS)
 
 
-class Layered(Protocol):
-    """A whitened network of which the weight matrices of each block are known."""
-
-    def matrices(self, index: int, own: Float[Tensor, "own draw"]) -> list[Float[Tensor, "draw row col"]]:
-        """The weight matrices of a block from its normals, biases left out."""
-        ...
-
-
-def log_size(matrices: list[Float[Tensor, "draw row col"]], name: str) -> Float[Tensor, " draw"] | float:
+def log_size(matrices: list[Float[Tensor, "draw _ _"]], name: str) -> Float[Tensor, " draw"] | float:
     """log of the product of the sizes of some weight matrices."""
     measure = NORMALIZATIONS[name]
     return sum((measure(each).clamp_min(_TINY).log() for each in matrices), start=0.0)

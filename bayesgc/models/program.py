@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
-from jaxtyping import Float
+import torch
 from torch import Tensor
 
 from bayesgc.models.layout import Program
+from bayesgc.models.module import Module
 from bayesgc.models.plugins import load
 from bayesgc.models.promotion import promoting
+from bayesgc.models.whitened_program import WhitenedNetworkProgram
 from bayesgc.models.whitening import Whitened, WhitenedProgram
-from bayesgc.task.domain import Domain, array_shape
+from bayesgc.task.domain import Domain, Inputs
 from bayesgc.validate import InputError
 
 
@@ -40,33 +45,13 @@ class Model(Protocol):
         ...
 
 
-@runtime_checkable
-class Trainable(Protocol):
-    """A network of weight matrices that gradient descent can train from any start."""
-
-    @property
-    def bias(self) -> bool:
-        """Whether the last column of each weight matrix is a bias."""
-        ...
-
-    def layer_shapes(self, domain: Domain) -> list[tuple[int, int]]:
-        """(rows, cols) of every weight matrix, in the order in which they act."""
-        ...
-
-    def raw(
-        self, layers: list[Float[Tensor, "start _ _"]], inputs: Float[Tensor, "start example feature"]
-    ) -> Float[Tensor, "start example output"]:
-        """The outputs of every start, differentiably."""
-        ...
-
-    def whiten(self, domain: Domain, *, weights: bool = False) -> Whitened:
-        """The prior of the weights as a function of standard normals."""
-        ...
-
-
 @dataclass(frozen=True)
 class ProgramModel:
-    """Any Pyro program without arguments that returns one matrix of the task's shape.
+    """Any Pyro program that returns one array of the task's shape; or of one argument, inputs, that returns outputs.
+
+    A program without arguments is for arrays. One with an argument is for labelled examples: it is given inputs
+    (example, *features), those of training or of test, and returns (example, output). Its latent sites are the same
+    whatever the inputs, and one draw of them is looked at on both.
 
     Args:
         source: the program; hierarchical priors and mixtures are welcome.
@@ -75,7 +60,7 @@ class ProgramModel:
         name: what messages and results call it; None for the program's own name.
     """
 
-    source: Program
+    source: Callable[..., Tensor]
     batched: bool = False
     normalize: bool = False
     name: str | None = None
@@ -90,8 +75,10 @@ class ProgramModel:
         """What it is called."""
         return {"family": "program", "name": self.label, "normalize": self.normalize}
 
-    def program(self, shape: tuple[int, ...]) -> Program:
-        """The user's program, in which numbers of several precisions may meet."""
+    def program(self, domain: Domain) -> Program:
+        """The user's program, in which numbers of several precisions may meet; of inputs, at those of training."""
+        if isinstance(domain, Inputs):
+            return promoting(partial(self.source, torch.from_numpy(domain.train).float()))
         return promoting(self.source)
 
     def whiten(self, domain: Domain, *, weights: bool = False) -> Whitened:
@@ -100,8 +87,29 @@ class ProgramModel:
         Raises:
             InputError: when one plain run shows that it breaks the contract.
         """
-        shape = array_shape(domain, f"model {self.label!r}")
-        return WhitenedProgram(self.source, shape, batched=self.batched, who=f"model {self.label!r}")
+        who = f"model {self.label!r}"
+        if not isinstance(domain, Inputs):
+            if _arguments(self.source) > 0:
+                raise InputError(f"{who} takes an argument, the inputs of labelled examples; the task is an array.")
+            return WhitenedProgram(self.source, domain, batched=self.batched, who=who)
+        if _arguments(self.source) != 1:
+            raise InputError(
+                f"{who} takes {_arguments(self.source)} arguments; for labelled examples it must take one, the inputs "
+                "(example, *features), and return (example, output)."
+            )
+        return WhitenedNetworkProgram(self.source, domain, batched=self.batched, who=who)
+
+
+def _arguments(program: Callable[..., Tensor]) -> int:
+    """How many arguments a program must be given."""
+    try:
+        asked = inspect.signature(program).parameters.values()
+    except (TypeError, ValueError):
+        return 0
+    return sum(each.default is each.empty and each.kind in (each.POSITIONAL_ONLY, _BY_NAME) for each in asked)
+
+
+_BY_NAME = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 def describe(model: Model) -> dict[str, Any]:
@@ -115,17 +123,25 @@ def describe(model: Model) -> dict[str, Any]:
 
 
 def model_named(spec: str) -> Model:
-    """The model that ``file.py:program`` or ``package.module:program`` names: a Pyro program, or a model object."""
+    """The model that ``file.py:name`` or ``package.module:name`` names: a program, a torch module or a model object."""
     found = load("model", spec)
-    if isinstance(found, type) or not (callable(found) or isinstance(found, Model)):
-        raise InputError(f"model {spec!r} is {found!r}; it must be a Pyro program without arguments.")
-    return found if isinstance(found, Model) else ProgramModel(found, name=spec)
+    model = _model(found, spec)
+    if model is None:
+        raise InputError(f"model {spec!r} is {found!r}; it must be a Pyro program or a torch.nn.Module.")
+    return model
 
 
 def as_model(value: Any) -> Model:
-    """``value`` itself when it is a model, or a `ProgramModel` around a Pyro program."""
-    if not isinstance(value, type) and isinstance(value, Model):
-        return value
-    if callable(value) and not isinstance(value, type):
-        return ProgramModel(value)
-    raise InputError(f"model is {value!r}; give a bayesgc model or a Pyro program without arguments.")
+    """``value`` itself when it is a model, or a model around a Pyro program or a torch module."""
+    model = _model(value, None)
+    if model is None:
+        raise InputError(f"model is {value!r}; give a bayesgc model, a Pyro program or a torch.nn.Module.")
+    return model
+
+
+def _model(value: Any, name: str | None) -> Model | None:
+    if isinstance(value, torch.nn.Module) or (isinstance(value, type) and issubclass(value, torch.nn.Module)):
+        return Module(value, name=name)
+    if isinstance(value, type) or not (callable(value) or isinstance(value, Model)):
+        return None
+    return value if isinstance(value, Model) else ProgramModel(value, name=name)

@@ -83,7 +83,7 @@ class Chain:
     def through(
         self,
         stages: slice,
-        parameters: Mapping[str, Float[Tensor, "draw *shape"]],
+        parameters: Mapping[str, Float[Tensor, "draw ..."]],
         value: Tensor,
         *,
         shared: bool = False,
@@ -109,7 +109,7 @@ class Chain:
             return torch.func.vmap(call, in_dims=(0, None if shared else 0))(parameters, value)
 
     def outputs(
-        self, parameters: Mapping[str, Float[Tensor, "draw *shape"]], inputs: Float[Tensor, "example *features"]
+        self, parameters: Mapping[str, Float[Tensor, "draw ..."]], inputs: Float[Tensor, "example *features"]
     ) -> Float[Tensor, "draw example output"]:
         """The outputs at inputs that all draws have in common, a bounded number of them at once."""
         parts = inputs.split(self.at_once)

@@ -12,7 +12,7 @@ from torch import Tensor
 from bayesgc.models.whitening import Whitened
 from bayesgc.task.domain import Domain
 
-Weights = Mapping[str, Float[Tensor, "start *shape"]]
+Weights = Mapping[str, Float[Tensor, "start ..."]]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Parameter:
     start: Tensor | None = None
 
 
+@runtime_checkable
 class Network(Protocol):
     """A network as a function of its weights, for many starts at once."""
 
@@ -64,7 +65,7 @@ class Trainable(Protocol):
         ...
 
 
-def scale_of(matrices: list[Shaped[Tensor, "start row col"]], name: str | None) -> Float[Tensor, " start"] | None:
+def scale_of(matrices: list[Float[Tensor, "start _ _"]], name: str | None) -> Float[Tensor, " start"] | None:
     """What the outputs of networks with these weight matrices are divided by."""
     from bayesgc.models.normalized import log_size  # which knows whitened networks
 

@@ -166,7 +166,7 @@ def _check_function(module: nn.Module, given: Tensor, found: Tensor, who: str) -
         raise InputError(f"{who} gives an example other outputs beside others than alone: {_WHY}.")
 
 
-def work_of(module: nn.Module, examples: Float[Tensor, "example *features"]) -> tuple[int, int]:
+def work_of(module: Callable[[Tensor], Any], examples: Float[Tensor, "example *features"]) -> tuple[int, int]:
     """Of one example: the numbers of the largest result on the way, and multiplications."""
     with torch.no_grad(), _Largest() as largest, FlopCounterMode(display=False) as counter:
         module(examples)

@@ -91,7 +91,7 @@ class WhitenedMLP(Whitened):
         law, transport = self._laws[index], self._transports[index]
         return push_beside(transport.push, law, piece).to(own.dtype)
 
-    def matrices(self, index: int, own: Float[Tensor, "own draw"]) -> list[Float[Tensor, "draw row col"]]:
+    def matrices(self, index: int, own: Float[Tensor, "own draw"]) -> list[Float[Tensor, "draw _ _"]]:
         """The weight matrix of one layer without its bias."""
         weight = self.layer(index, own)
         return [weight[:, :, : weight.shape[2] - self.bias]]

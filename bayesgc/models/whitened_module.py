@@ -38,7 +38,7 @@ class WhitenedModule(Whitened):
         layers: list[list[str]],
         shapes: dict[str, tuple[int, ...]],
         laws: dict[str, dist.Distribution],
-        train: Float[DeviceCopies, "example *features"],
+        train: DeviceCopies,
         test: DeviceCopies | None,
         work: int,
     ) -> None:
@@ -83,22 +83,22 @@ class WhitenedModule(Whitened):
         """Those of all test inputs."""
         return 0 if self.test is None else self.work * len(self.test.array)
 
-    def layer(self, index: int, own: Float[Tensor, "own draw"]) -> dict[str, Float[Tensor, "draw *shape"]]:
+    def layer(self, index: int, own: Float[Tensor, "own draw"]) -> dict[str, Float[Tensor, "draw ..."]]:
         """The parameters of one layer, from its own normals."""
         names = self.layers[index]
         pieces = own.split([math.prod(self._normals[name]) for name in names])
         return {name: self._parameter(name, piece) for name, piece in zip(names, pieces, strict=True)}
 
-    def _parameter(self, name: str, own: Float[Tensor, "own draw"]) -> Float[Tensor, "draw *shape"]:
+    def _parameter(self, name: str, own: Float[Tensor, "own draw"]) -> Float[Tensor, "draw ..."]:
         piece = own.T.reshape(own.shape[1], *self._normals[name])
         value = push_beside(self._transports[name].push, self.laws[name], piece).to(own.dtype)
         return value.reshape(own.shape[1], *self.shapes[name])
 
-    def matrices(self, index: int, own: Float[Tensor, "own draw"]) -> list[Float[Tensor, "draw row col"]]:
+    def matrices(self, index: int, own: Float[Tensor, "own draw"]) -> list[Float[Tensor, "draw _ _"]]:
         """The weight matrices of one layer, biases and other vectors left out."""
         return matrices(self.layer(index, own))
 
-    def weights(self, normals: Float[Tensor, "latent draw"]) -> dict[str, Float[Tensor, "draw *shape"]]:
+    def weights(self, normals: Float[Tensor, "latent draw"]) -> dict[str, Float[Tensor, "draw ..."]]:
         """The parameters of each draw, by name."""
         layers = (self.layer(index, normals[rows]) for index, rows in enumerate(self.blocks))
         return {name: value for layer in layers for name, value in layer.items()}
@@ -116,7 +116,7 @@ class WhitenedModule(Whitened):
         return _vectorised(self.chain.outputs(self.weights(normals), self.test.like(normals)))
 
 
-def matrices(parameters: dict[str, Float[Tensor, "draw *shape"]]) -> list[Float[Tensor, "draw row col"]]:
+def matrices(parameters: dict[str, Float[Tensor, "draw ..."]]) -> list[Float[Tensor, "draw _ _"]]:
     """Those of some parameters that are matrices, or more, as matrices: of a convolution with a row for each channel."""
     return [each.flatten(2) for each in parameters.values() if each.ndim > 2]
 

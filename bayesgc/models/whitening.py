@@ -288,10 +288,14 @@ class WhitenedProgram(Whitened):
         self, column: Float[Tensor, "*draw latent"], redraw: Bool[Tensor, "*draw latent"] | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         with making_on(column.device), pyro.poutine.trace() as tracer, WhiteningMessenger(column, self.layout, redraw):
-            value = self.program()
+            value = self._returned(column)
         if missing := [name for name in self.layout.sites if name not in tracer.trace.nodes]:
             raise InputError(f"site {missing[0]!r} is there in some runs of the program and not in others.")
         return value, {name: tracer.trace.nodes[name]["value"] for name in self.layout.sites}
+
+    def _returned(self, column: Float[Tensor, "*draw latent"]) -> Tensor:
+        """What the program gives within the handlers."""
+        return self.program()
 
     def _try(self, who: str) -> None:
         """A few draws together and alone, to see how the program can be run and whether it gives the same then."""

@@ -86,10 +86,10 @@ def test_a_start_depends_on_the_seed_and_its_number_alone():
 
 
 def test_a_kaiming_start_has_its_spread_and_no_biases():
-    from bayesgc.inference.sgd import _start
+    from bayesgc.inference.sgd import _starts
 
     wide = MLP((400,), bias=True)
-    flat = _start(SGD(), wide, TASK.inputs, torch.Generator().manual_seed(0), CPU, torch.float64)
+    _, [flat] = _starts(SGD(restarts=1), wide, wide.network(TASK.inputs), criterion(model=wide), 0)
     first = flat[: 400 * 5].view(400, 5)
     assert (first[:, -1] == 0).all()
     # Of a uniform law on ±√(6/4): variance ½, whose estimate from 1600 numbers has an error of 1.4 %... times 0.9.

@@ -56,8 +56,7 @@ def test_descent_sees_the_same_outputs(name):
     model, domain = MODELS[name], inputs()
     whitened = model.whiten(domain, weights=True)
     column = normals(whitened, 1)
-    layers = list(whitened.weights(column).values())
-    found = model.raw(layers, torch.from_numpy(domain.train).expand(DRAWS, -1, -1))
+    found = model.network(domain).raw(whitened.weights(column), torch.from_numpy(domain.train).expand(DRAWS, -1, -1))
     torch.testing.assert_close(found.flatten(1).T, whitened.vectors(column))
 
 
