@@ -19,7 +19,7 @@ from bayesgc.validate import InputError, integer_in, one_of, positive_integer, r
 
 if TYPE_CHECKING:  # torch is imported when the objects are made, so that help need not wait for it
     from bayesgc.inference import SGD, GradientDescent
-    from bayesgc.models import MLP, Model
+    from bayesgc.models import MLP, LeNet, Model
     from bayesgc.task import Task
 
 MODEL, TASK, RUN, DESCENT = "Model", "Task", "Conditioning", "Gradient descent"
@@ -27,9 +27,10 @@ MODEL, TASK, RUN, DESCENT = "Model", "Task", "Conditioning", "Gradient descent"
 _OF_SYNTHETIC_TASKS = ("task", "rows", "cols", "shape", "rank", "measurements", "features", "teacher_width")
 _OF_ARRAYS = ("rows", "cols", "shape", "rank", "measurements", "gd_steps", "gd_init_scale")
 _OF_CHOICES = ("train", "test", "classes", "balanced")
-_OF_LABELS = ("fit", "target", *_OF_CHOICES, "features", "teacher_width", "bias", "gd_batch", "gd_epochs")
+_OF_LABELS = ("fit", "target", *_OF_CHOICES, "features", "teacher_width", "bias", "normalize_weights", "gd_batch", "gd_epochs")
 _OF_TEACHERS = ("features", "teacher_width")
-_OF_FACTORISATIONS = ("family", "depth", "width", "activation", "prior", "scaling", "normalize")
+_OF_FAMILIES = ("family", "depth", "width", "activation", "bias", "normalize")
+_OF_PRIORS = ("prior", "scaling", "normalize_weights")
 _OF_TABLES = ("index", "header")
 _OF_DESCENT = (
     "gd_optimizer",
@@ -44,8 +45,6 @@ _OF_DESCENT = (
     "restarts",
 )
 
-
-_PERCEPTRON = "mlp"
 _NEED_LINEAR = ("importance", "nuts")
 
 
@@ -68,35 +67,44 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     model: Annotated[
-        str | None, About("A Pyro program of your own, file.py:program or package.module:program.", MODEL, "none")
+        str | None, About("A Pyro program or torch.nn.Module of your own, file.py:name or package.module:name.", MODEL, "none")
     ] = None
     family: Annotated[
         str | None,
         About(
-            "matrix, cp, tensor-train, or mlp for labelled examples.", MODEL, "matrix; cp for tensors; mlp for labels"
+            "matrix, cp, tensor-train; mlp or lenet for labels.", MODEL, "matrix; cp for tensors; mlp for labels"
         ),
     ] = None
     depth: Annotated[int, About("Weight matrices.", MODEL)] = 2
     width: Annotated[
         int | str | None,
         About(
-            "Hidden width, of cp the number of outer products; of each hidden layer of an mlp, as 20,10,5.",
+            "Hidden width, of cp the number of outer products; of each hidden layer of an mlp, as 20,10,5; of a lenet "
+            "the share of the full one.",
             MODEL,
-            "max(5, entries / longest side); 20,10,5",
+            "max(5, entries / longest side); 20,10,5; 0.5",
             typed=str,
         ),
     ] = None
     activation: Annotated[str, About("linear, tanh, leaky-relu or relu.", MODEL)] = "linear"
-    bias: Annotated[bool, About("Give each layer of an mlp a bias.", MODEL)] = False
+    bias: Annotated[bool, About("Give each layer of a network a bias.", MODEL)] = False
     prior: Annotated[
         str,
-        About("A name as in `bayesgc list`, student-t:df=3 with options; file.py:function; a list by layer.", MODEL),
+        About(
+            "A name as in `bayesgc list`, student-t:df=3 with options; file.py:function; a list by layer; by names of a "
+            "module's weights, as 'conv*=uniform;*=gaussian'.",
+            MODEL,
+        ),
     ] = "gaussian"
     scaling: Annotated[
-        str, About("Scale of a layer: fan-out, fan-in, kaiming or unit.", MODEL, "fan-out; fan-in for an mlp")
+        str, About("Scale of a layer: fan-out, fan-in, kaiming or unit.", MODEL, "fan-out; fan-in for labels")
     ] = "fan-out"
     normalize: Annotated[
         bool | None, About("Divide the end-to-end matrix by its norm.", MODEL, "yes; no for --data")
+    ] = None
+
+    normalize_weights: Annotated[
+        str | None, About("Divide a network's outputs by its weights: frobenius or lipschitz.", MODEL, "no")
     ] = None
 
     task: Annotated[
@@ -242,7 +250,7 @@ class Options(BaseModel):
         if self.shape is not None:
             self._refuse(("rows", "cols"), f"is for a matrix; --shape is {self.shape!r}")
         if self.model is not None:
-            self._refuse(_OF_FACTORISATIONS, f"describes a factorisation; --model {self.model} is a program of its own")
+            self._refuse(_OF_FAMILIES, f"describes a family; --model {self.model} is a model of its own")
         if not self._is_table:
             held = "there is no --data" if self.data is None else f"--data is {str(self.data)!r}"
             self._refuse(_OF_TABLES, f"is for a .csv table; {held}")
@@ -272,20 +280,21 @@ class Options(BaseModel):
 
     def _check_kind(self, *, labelled: bool, named: str) -> None:
         """Refuse options that are for another kind of task than ``named``."""
-        from bayesgc.models import FAMILIES
+        from bayesgc.models import FAMILIES, NETWORKS
 
         if not labelled:
             self._refuse(_OF_LABELS, f"is for labelled examples; {named}")
-            if self.family == _PERCEPTRON:
-                raise InputError(f"--family {_PERCEPTRON} is for labelled examples; {named}.")
+            if self.family in NETWORKS:
+                raise InputError(f"--family {self.family} is for labelled examples; {named}.")
             return
         self._refuse(_OF_ARRAYS, f"is for an array; {named}, labelled examples")
         self._refuse(("depth",), "is for a factorisation; an mlp has a --width for each hidden layer, as 20,10,5")
         if self.normalize:
             self._refuse(("normalize",), "is for a factorisation, not an mlp")
-        if self.family not in (None, _PERCEPTRON):
-            one_of("family", self.family, [*FAMILIES, _PERCEPTRON])
-            raise InputError(f"--family {self.family} is for an array; {named}, labelled examples: {_PERCEPTRON}.")
+        if self.family not in (None, *NETWORKS):
+            one_of("family", self.family, [*FAMILIES, *NETWORKS])
+            known = " or ".join(NETWORKS)
+            raise InputError(f"--family {self.family} is for an array; {named}, labelled examples: {known}.")
         if self.method in _NEED_LINEAR:
             raise InputError(
                 f"--method {self.method} integrates out a last layer that is Gaussian given linear measurements with "
@@ -307,7 +316,7 @@ class Options(BaseModel):
         return self.data is not None and self.data.suffix.lower() == ".csv"
 
     @property
-    def _is_labelled(self) -> bool:
+    def names_labels(self) -> bool:
         """Whether the task is labelled examples by name."""
         from bayesgc.task import DATASETS
 
@@ -316,8 +325,10 @@ class Options(BaseModel):
     def files(self) -> list[Path]:
         """The user's files that these options name: data, the program, the priors."""
         from bayesgc.models.plugins import is_file, split
+        from bayesgc.models.priors import given_priors
 
-        specs = [*([] if self.model is None else [self.model]), *self.prior.split(",")]
+        priors = [each for each in given_priors(self.prior) if isinstance(each, str)]
+        specs = [*([] if self.model is None else [self.model]), *priors]
         sources = [split(spec.strip())[0] for spec in specs]
         return [*([] if self.data is None else [self.data]), *(Path(each) for each in sources if is_file(each))]
 
@@ -365,15 +376,12 @@ class Options(BaseModel):
 
     def make_model(self, task: Task) -> Model:
         """The user's program, or the model that the options describe, with defaults that fit the task."""
-        from bayesgc.models import FAMILIES, Factorization, model_named
+        from bayesgc.models import FAMILIES, model_named
         from bayesgc.models.priors import is_scaled
         from bayesgc.task import Inputs
 
         if self.model is not None:
-            model = model_named(self.model)
-            if not isinstance(model, Factorization):
-                self._check_start()
-            return model
+            return self._named(model_named(self.model))
         if isinstance(task.domain, Inputs):
             return self._make_network()
         if "scaling" in self.given and not is_scaled(self.prior):
@@ -394,8 +402,19 @@ class Options(BaseModel):
             normalize=self.data is None if self.normalize is None else self.normalize,
         )
 
-    def _make_teacher(self) -> MLP:
-        """The perceptron that a teacher is drawn from: the model's own, unless it has widths of its own."""
+    def _named(self, model: Model) -> Model:
+        """The user's model; a module with the prior that the options give it."""
+        from bayesgc.models import Factorization, Module, ProgramModel
+
+        if isinstance(model, Module):
+            return replace(model, prior=self.prior, scaling=self._scaling, normalize_weights=self.normalize_weights)
+        self._refuse(_OF_PRIORS, f"is for a family or a torch module; --model {self.model} brings its own")
+        if isinstance(model, ProgramModel) or not isinstance(model, Factorization):
+            self._check_start()
+        return model
+
+    def _make_teacher(self) -> Model:
+        """The network that a teacher is drawn from: the model's own, unless it has widths of its own."""
         network = self._make_network()
         return (
             network
@@ -403,14 +422,20 @@ class Options(BaseModel):
             else replace(network, width=_widths(self.teacher_width, "--teacher-width"))
         )
 
-    def _make_network(self) -> MLP:
-        """The perceptron that the options describe."""
-        from bayesgc.models import MLP
+    @property
+    def _scaling(self) -> str:
+        """That of a network."""
+        return self.scaling if "scaling" in self.given else "fan-in"
 
-        scaling = self.scaling if "scaling" in self.given else "fan-in"
-        activation = self.activation if "activation" in self.given else "relu"
-        width = (20, 10, 5) if self.width is None else _widths(self.width)
-        return MLP(width, activation, self.bias, self.prior, scaling)
+    def _make_network(self) -> MLP | LeNet:
+        """The network that the options describe."""
+        from bayesgc.models import NETWORKS
+
+        described = {"activation": self.activation if "activation" in self.given else "relu", "bias": self.bias}
+        described |= {"prior": self.prior, "scaling": self._scaling, "normalize_weights": self.normalize_weights}
+        if self.width is not None:
+            described["width"] = _share(self.width) if self.family == "lenet" else _widths(self.width)
+        return NETWORKS[self.family or "mlp"](**described)
 
     def _one_width(self) -> int:
         """The width of a factorisation, which is the same for all hidden layers."""
@@ -453,7 +478,7 @@ class Options(BaseModel):
         Without the ``task``, a file of arrays is taken to hold no labelled examples.
         """
         names = ("method", "map", "seed", "chains", "draws", "precision", "max_seconds", "max_evaluations")
-        labelled = self._is_labelled if task is None else not isinstance(task.domain, tuple)
+        labelled = self.names_labels if task is None else not isinstance(task.domain, tuple)
         descent = self.make_training() if labelled else self.make_descent()
         eps = None if labelled and "eps" not in self.given else self.eps
         return {"eps": eps, "gd": descent or False} | {
@@ -467,6 +492,11 @@ def _widths(width: object, name: str = "--width") -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
         raise InputError(f"{name} is {width!r}; write whole numbers, each at least 1, as 5, or 20,10,5 for an mlp.")
     return tuple(map(int, parts))
+
+
+def _share(width: object) -> float | tuple[int, ...]:
+    """The share in a text such as ``0.5``, or the four widths in one with commas."""
+    return _widths(width) if "," in str(width) else real_in("--width", str(width), 0, 100, open_low=True)
 
 
 def _sides(shape: str) -> tuple[int, ...]:

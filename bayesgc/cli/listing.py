@@ -12,7 +12,7 @@ from bayesgc.experiments.figures import FIGURES, figure
 from bayesgc.experiments.studies import STUDIES
 from bayesgc.inference import INITIALIZATIONS, METHODS, OPTIMIZERS, available_devices
 from bayesgc.inference.sgd import STARTS
-from bayesgc.models import ACTIVATIONS, FAMILIES, MLP, SCALING_SUMMARIES, available
+from bayesgc.models import ACTIVATIONS, FAMILIES, NETWORKS, NORMALIZATION_SUMMARIES, SCALING_SUMMARIES, available
 from bayesgc.models.priors import RegisteredPrior
 from bayesgc.task import DATASETS, FITS, SYNTHETIC
 
@@ -23,10 +23,11 @@ def names() -> dict[str, dict[str, str]]:
         "task": {name: _first_line(make) for name, make in (SYNTHETIC | DATASETS).items()},
         "fit": {name: fit.summary for name, fit in FITS.items()},
         "method": {name: _first_line(method) for name, method in METHODS.items()},
-        "family": {name: _first_line(family) for name, family in (FAMILIES | {MLP.family: MLP}).items()},
+        "family": {name: _first_line(family) for name, family in (FAMILIES | NETWORKS).items()},
         "activation": {name: each.summary for name, each in ACTIVATIONS.items()},
         "prior": {name: _prior(each) for name, each in available().items()},
         "scaling": dict(SCALING_SUMMARIES),
+        "normalize-weights": dict(NORMALIZATION_SUMMARIES),
         "gd-optimizer": {name: each.summary for name, each in OPTIMIZERS.items()},
         "gd-init": STARTS | INITIALIZATIONS,
         "figure": {name: figure(name).title.partition(": ")[2] for name in FIGURES},

@@ -81,7 +81,7 @@ class Session:
         size = "x".join(map(str, task.shape)) if layered else task.shape[0]
         source = data.stem if data else f"{self.options.task}-{size}"
         program = self.options.model
-        own = f"depth{self.options.depth}" if layered else "mlp"
+        own = f"depth{self.options.depth}" if layered else self.options.family or "mlp"
         model = own if program is None else split(program)[1]
         stem = f"{source}-{model}-seed{self.options.seed}"
         names = itertools.chain([f"{stem}.nc"], (f"{stem}-{i}.nc" for i in itertools.count(2)))

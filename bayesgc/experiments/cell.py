@@ -47,8 +47,9 @@ class Cell:
 
     @property
     def labelled(self) -> bool:
-        """Whether it is a perceptron on labelled examples: then gradient descent runs with the conditioning."""
-        return self.options.family == "mlp"
+        """Whether it is a network on labelled examples: then gradient descent runs with the conditioning."""
+        options = self.options
+        return options.family in ("mlp", "lenet") or (options.model is not None and options.names_labels)
 
     @property
     def _training(self) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from bayesgc.analysis.strict import to_json
 
 Json = dict[str, Any]
 
-_FAMILIES = {"matrix-factorization": "matrix", "cp-factorization": "cp", "tensor-train": "tensor-train", "mlp": "mlp"}
+_FAMILIES = {"matrix-factorization": "matrix", "cp-factorization": "cp", "tensor-train": "tensor-train"}
+_NETWORKS = ("mlp", "lenet")
 _DESCENT = {
     "optimizer": "gd-optimizer",
     "lr": "gd-lr",
@@ -66,14 +67,15 @@ def _why_no_model(model: Json) -> str | None:
 
     if model.get("family") == "program":
         return None if ":" in model["name"] else "the model was given in Python"
-    if model.get("family") not in _FAMILIES:
+    own = model.get("family") == "module" and ":" in model["name"]
+    if not own and model.get("family") not in (*_FAMILIES, *_NETWORKS):
         return "the model was given in Python"
     if "prior_given" in model or not _is_named(model["prior"]):
         return "a prior was given as a function in Python"
-    if not isinstance(model["width"], int) and model["family"] != "mlp":
+    if model["family"] in _FAMILIES and not isinstance(model["width"], int):
         return "the widths differ between layers"
     for name, known in (("activation", ACTIVATIONS), ("scaling", SCALINGS)):
-        if model[name] not in known:
+        if name in model and model[name] not in known:
             return f"the {name} was given in Python"
     return None
 
@@ -82,11 +84,10 @@ def _is_named(prior: str) -> bool:
     """Whether options can name a prior, or each in a list: by its name, or by where it lies."""
     from bayesgc.models import available
     from bayesgc.models.plugins import split
-    from bayesgc.models.priors import listed_priors
+    from bayesgc.models.priors import given_priors
 
     known = available()
-    names = [each for each in listed_priors(prior) if each is not ...]
-    return all(each.partition(":")[0] in known or split(each)[1] for each in names)
+    return all(each.partition(":")[0] in known or split(each)[1] for each in given_priors(prior))
 
 
 def _has_defaults(method: Json) -> bool:
@@ -120,9 +121,14 @@ def _task(task: Json) -> Json:
 def _model(model: Json) -> Json:
     if model["family"] == "program":
         return {"model": model["name"]}
-    if model["family"] == "mlp":
-        own = {name: model[name] for name in ("family", "activation", "bias", "prior", "scaling")}
-        return own | {"width": ",".join(map(str, model["width"]))}
+    weights = {name.replace("_", "-"): model.get(name) for name in ("prior", "scaling", "normalize_weights")}
+    if model["family"] == "module":
+        return {"model": model["name"], **weights}
+    if model["family"] in _NETWORKS:
+        width = model["width"] if isinstance(model["width"], list) else [model["width"]]
+        return {name: model[name] for name in ("family", "activation", "bias")} | weights | {
+            "width": ",".join(map(str, width))
+        }
     names = ("depth", "width", "activation", "prior", "normalize")
     # Priors that take no scale refuse a scaling that is named.
     scaling = None if model["scaling"] == "fan-out" else model["scaling"]
