@@ -159,7 +159,7 @@ def _check_function(module: nn.Module, given: Tensor, found: Tensor, who: str) -
         alone = torch.cat([module(given[i : i + 1]) for i in range(len(given))])
     if not torch.equal(again.nan_to_num(), found.nan_to_num()):
         raise InputError(f"{who} gave other outputs when it ran again with the same weights: {_WHY}.")
-    changed = [name for name, each in module.named_buffers() if not torch.equal(each, before.get(name, each[:0]))]
+    changed = [name for name, each in module.named_buffers() if name not in before or not torch.equal(each, before[name])]
     if changed:
         raise InputError(f"{who} changes its buffer {changed[0]!r} when it runs: {_WHY}.")
     if not torch.allclose(alone.nan_to_num(), found.nan_to_num(), rtol=1e-3, atol=1e-5):
