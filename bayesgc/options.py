@@ -27,7 +27,17 @@ MODEL, TASK, RUN, DESCENT = "Model", "Task", "Conditioning", "Gradient descent"
 _OF_SYNTHETIC_TASKS = ("task", "rows", "cols", "shape", "rank", "measurements", "features", "teacher_width")
 _OF_ARRAYS = ("rows", "cols", "shape", "rank", "measurements", "gd_steps", "gd_init_scale")
 _OF_CHOICES = ("train", "test", "classes", "balanced")
-_OF_LABELS = ("fit", "target", *_OF_CHOICES, "features", "teacher_width", "bias", "normalize_weights", "gd_batch", "gd_epochs")
+_OF_LABELS = (
+    "fit",
+    "target",
+    *_OF_CHOICES,
+    "features",
+    "teacher_width",
+    "bias",
+    "normalize_weights",
+    "gd_batch",
+    "gd_epochs",
+)
 _OF_TEACHERS = ("features", "teacher_width")
 _OF_FAMILIES = ("family", "depth", "width", "activation", "bias", "normalize")
 _OF_PRIORS = ("prior", "scaling", "normalize_weights")
@@ -67,13 +77,12 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     model: Annotated[
-        str | None, About("A Pyro program or torch.nn.Module of your own, file.py:name or package.module:name.", MODEL, "none")
+        str | None,
+        About("A Pyro program or torch.nn.Module of your own, file.py:name or package.module:name.", MODEL, "none"),
     ] = None
     family: Annotated[
         str | None,
-        About(
-            "matrix, cp, tensor-train; mlp or lenet for labels.", MODEL, "matrix; cp for tensors; mlp for labels"
-        ),
+        About("matrix, cp, tensor-train; mlp or lenet for labels.", MODEL, "matrix; cp for tensors; mlp for labels"),
     ] = None
     depth: Annotated[int, About("Weight matrices.", MODEL)] = 2
     width: Annotated[

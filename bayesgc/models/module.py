@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -21,7 +21,13 @@ from bayesgc.models.layout import Program
 from bayesgc.models.normalized import NormalizedNetwork, check_normalization
 from bayesgc.models.plugins import blame
 from bayesgc.models.priors import (
-    SCALINGS, Prior, by_pattern, each_layer, given_priors, hyperparameters, layer_prior,
+    SCALINGS,
+    Prior,
+    by_pattern,
+    each_layer,
+    given_priors,
+    hyperparameters,
+    layer_prior,
 )  # fmt: skip
 from bayesgc.models.stages import Chain, stages_of
 from bayesgc.models.trainable import Parameter, Weights, scale_of
@@ -159,7 +165,9 @@ class ModuleNetwork:
         largest, work = work_of(module, list(presented(module, some))[form])
         chain = Chain(module, stages_of(module), largest=largest)
         test = None if inputs.test is None else DeviceCopies(cls._presented(module, inputs.test, form))
-        return cls(chain, DeviceCopies(cls._presented(module, inputs.train, form)), test, work, who, normalization, form)
+        return cls(
+            chain, DeviceCopies(cls._presented(module, inputs.train, form)), test, work, who, normalization, form
+        )
 
     @staticmethod
     def _presented(module: nn.Module, examples: np.ndarray, form: int) -> np.ndarray:
@@ -266,5 +274,3 @@ def _precision(module: nn.Module) -> torch.dtype:
 
 def _some_finite(outputs: Float[Tensor, "draw example output"]) -> bool:
     return bool(outputs.flatten(1).isfinite().all(1).any())
-
-

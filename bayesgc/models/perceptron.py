@@ -103,7 +103,11 @@ class MLP:
 
     def program(self, domain: Domain) -> Program:
         """The generative model of the outputs (example, output) as a Pyro program; a batch dimension passes through."""
-        inputs, laws, activation = network_inputs(domain, "an mlp"), self.laws(domain), activation_named(self.activation)
+        inputs, laws, activation = (
+            network_inputs(domain, "an mlp"),
+            self.laws(domain),
+            activation_named(self.activation),
+        )
         columns = DeviceCopies(inputs.flat_train)
 
         def perceptron() -> Tensor:

@@ -133,7 +133,7 @@ def try_module(module: nn.Module, examples: Float[Tensor, "example *features"], 
             _check_outputs(found, len(given), outputs, who)
             _check_function(module, given, found, who)
         except InputError as error:
-            reason = error if place == 0 else reason  # noqa: F821 - of the form that suits the first layer
+            reason = error if place == 0 else reason
             continue
         return place
     raise reason
@@ -159,7 +159,9 @@ def _check_function(module: nn.Module, given: Tensor, found: Tensor, who: str) -
         alone = torch.cat([module(given[i : i + 1]) for i in range(len(given))])
     if not torch.equal(again.nan_to_num(), found.nan_to_num()):
         raise InputError(f"{who} gave other outputs when it ran again with the same weights: {_WHY}.")
-    changed = [name for name, each in module.named_buffers() if name not in before or not torch.equal(each, before[name])]
+    changed = [
+        name for name, each in module.named_buffers() if name not in before or not torch.equal(each, before[name])
+    ]
     if changed:
         raise InputError(f"{who} changes its buffer {changed[0]!r} when it runs: {_WHY}.")
     if not torch.allclose(alone.nan_to_num(), found.nan_to_num(), rtol=1e-3, atol=1e-5):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-
 FILE = """
 import pyro, torch
 import pyro.distributions as dist

@@ -26,9 +26,7 @@ def bars(examples: int, side: int = 4, seed: int = 0, test: int = 60) -> Labelle
     for image, label in zip(images, labels, strict=True):
         place = source.integers(side)
         image[(place, slice(None)) if label else (slice(None), place)] += 2
-    return classification(
-        images[:examples], labels[:examples], test=(images[examples:], labels[examples:])
-    )
+    return classification(images[:examples], labels[:examples], test=(images[examples:], labels[examples:]))
 
 
 class Residual(nn.Module):
@@ -191,7 +189,9 @@ def test_a_module_takes_the_steps_of_torch():
 
 def test_a_normalised_network_is_trained_as_it_is_and_judged_divided():
     task = bars(6).with_fit("cross-entropy")
-    plain, divided = (train(MLP((6,), normalize_weights=name), SGD(restarts=2), task, 0.5) for name in (None, "lipschitz"))
+    plain, divided = (
+        train(MLP((6,), normalize_weights=name), SGD(restarts=2), task, 0.5) for name in (None, "lipschitz")
+    )
     labels = [each.end_to_end.argmax(2) for each in (plain, divided)]
     assert torch.equal(*labels)
     assert not torch.allclose(plain.end_to_end, divided.end_to_end)

@@ -77,7 +77,10 @@ def test_the_fast_form_is_the_module(name):
     whitened, network = model.whiten(domain), model.network(domain)
     column = drawn(whitened, 0)
     weights, module = whitened.weights(column), network.chain.module.double()
-    for inputs, found in ((network.train, whitened.vectors(column)), (network.test, whitened.held_out(column, torch.Generator()))):
+    for inputs, found in (
+        (network.train, whitened.vectors(column)),
+        (network.test, whitened.held_out(column, torch.Generator())),
+    ):
         for place in range(DRAWS):
             own = {key: value[place] for key, value in weights.items()}
             expected = torch.func.functional_call(module, own, (inputs.like(column),))
@@ -137,7 +140,9 @@ def test_convolutions_of_many_draws_are_those_of_torch(shared, padding):
         found = mapped(weight, value)
     torch.testing.assert_close(found, mapped(weight, value))
     with ManyConvolutions():  # what it does not know is torch's
-        strided = torch.func.vmap(lambda own: nn.functional.conv2d(value if shared else value[0], own, stride=2))(weight)
+        strided = torch.func.vmap(lambda own: nn.functional.conv2d(value if shared else value[0], own, stride=2))(
+            weight
+        )
     assert strided.shape[3:] == (3, 2)
 
 
@@ -289,7 +294,10 @@ def flat(*layers: nn.Module) -> nn.Module:
 
 REFUSED = {
     "fails": (lambda: flat(nn.Linear(35, 2)), "failed with RuntimeError: mat1 and mat2 shapes cannot be multiplied"),
-    "wrong outputs": (lambda: flat(nn.Linear(36, 10)), r"gave the shape \(3, 10\) for 3 examples; it must give \(3, 2\)"),
+    "wrong outputs": (
+        lambda: flat(nn.Linear(36, 10)),
+        r"gave the shape \(3, 10\) for 3 examples; it must give \(3, 2\)",
+    ),
     "no tensor": (lambda: nn.GRU(6, 2, batch_first=True), "gave tuple"),
     "dropout": (lambda: flat(nn.Linear(36, 2), nn.Dropout()), r"has dropout \(2, Dropout\): .* not of chance"),
     "batch norm": (lambda: flat(nn.Linear(36, 2), nn.BatchNorm1d(2)), "has batch statistics .* LayerNorm"),

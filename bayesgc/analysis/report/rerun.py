@@ -126,9 +126,11 @@ def _model(model: Json) -> Json:
         return {"model": model["name"], **weights}
     if model["family"] in _NETWORKS:
         width = model["width"] if isinstance(model["width"], list) else [model["width"]]
-        return {name: model[name] for name in ("family", "activation", "bias")} | weights | {
-            "width": ",".join(map(str, width))
-        }
+        return (
+            {name: model[name] for name in ("family", "activation", "bias")}
+            | weights
+            | {"width": ",".join(map(str, width))}
+        )
     names = ("depth", "width", "activation", "prior", "normalize")
     # Priors that take no scale refuse a scaling that is named.
     scaling = None if model["scaling"] == "fan-out" else model["scaling"]
