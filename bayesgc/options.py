@@ -440,7 +440,10 @@ class Options(BaseModel):
         """The network that the options describe."""
         from bayesgc.models import NETWORKS
 
-        described = {"activation": self.activation if "activation" in self.given else "relu", "bias": self.bias}
+        described: dict[str, Any] = {
+            "activation": self.activation if "activation" in self.given else "relu",
+            "bias": self.bias,
+        }
         described |= {"prior": self.prior, "scaling": self._scaling, "normalize_weights": self.normalize_weights}
         if self.width is not None:
             described["width"] = _share(self.width) if self.family == "lenet" else _widths(self.width)

@@ -154,9 +154,9 @@ class _Training:
         none = torch.full((starts,), -1, device=device)
         no = torch.zeros(starts, dtype=torch.bool, device=device)
         unknown = torch.full((starts,), torch.nan, dtype=dtype, device=device)
+        lost = torch.full_like(flat, torch.nan)
         return cls(
-            method, network, task, criterion.eps, sources, flat, x, y, torch.full_like(flat, torch.nan), no, none.clone(),
-            none.clone(), ~no, unknown, {},
+            method, network, task, criterion.eps, sources, flat, x, y, lost, no, none.clone(), none.clone(), ~no, unknown, {}
         )  # fmt: skip
 
     def run(self, control: Control) -> None:

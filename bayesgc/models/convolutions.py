@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 
@@ -46,7 +46,9 @@ def _convolved(
     if not plain or value.ndim != 4:
         return None
     rows, cols = _pair(padding)
-    found: Tensor = _Convolution.apply(F.pad(value, (cols, cols, rows, rows)) if rows or cols else value, weight)
+    found: Tensor = _Convolution.apply(
+        functional.pad(value, (cols, cols, rows, rows)) if rows or cols else value, weight
+    )
     return found if bias is None else found + bias[:, None, None]
 
 
@@ -54,7 +56,7 @@ class _Convolution(torch.autograd.Function):
     """A convolution that says itself how it is mapped over draws."""
 
     @staticmethod
-    def forward(value: Tensor, weight: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(value: Tensor, weight: Tensor) -> Tensor:
         return torch.conv2d(value, weight)
 
     @staticmethod
@@ -80,7 +82,7 @@ def _of_shared(
     count, _, height, width = value.shape
     tall, wide = weight.shape[3:]
     size = (height - tall + 1, width - wide + 1)
-    windows = F.unfold(value, (tall, wide)).unflatten(2, size).permute(1, 2, 0, 3)
+    windows = functional.unfold(value, (tall, wide)).unflatten(2, size).permute(1, 2, 0, 3)
     found = weight.flatten(2) @ windows.flatten(1)
     return found.unflatten(2, (size[0], count, size[1])).permute(0, 3, 1, 2, 4)
 
@@ -126,4 +128,4 @@ def _pair(value: Any) -> tuple[int, int]:
     return (sizes[0], sizes[-1])
 
 
-_FASTER = {torch.conv2d: _convolved, F.max_pool2d: _pooled}
+_FASTER = {torch.conv2d: _convolved, functional.max_pool2d: _pooled}

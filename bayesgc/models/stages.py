@@ -1,4 +1,4 @@
-"""A torch module as a function of its parameters, for many draws of them at once, and cut into stages where it is a chain."""
+"""A torch module as a function of its parameters, for many draws at once, in stages where it is a chain."""
 
 from __future__ import annotations
 

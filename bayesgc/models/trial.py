@@ -111,7 +111,8 @@ def presented(module: nn.Module, examples: Float[Tensor, "example *features"]) -
     Then, where that is something else, as they are.
     """
     first = next((each for each in module.modules() if list(each.parameters(recurse=False))), module)
-    axes = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}.get(type(first))
+    kinds: dict[type[nn.Module], int] = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
+    axes = kinds.get(type(first))
     if axes is not None and examples.ndim == 1 + axes:
         yield examples[:, None]
     elif isinstance(first, nn.Linear) and first.in_features == math.prod(examples.shape[1:]) and examples.ndim != 2:
@@ -125,18 +126,18 @@ def try_module(module: nn.Module, examples: Float[Tensor, "example *features"], 
     Raises:
         InputError: where it fails on all of them, or breaks the contract.
     """
-    forms = list(presented(module, examples))
-    for place, given in enumerate(forms):
+    faults: list[InputError] = []
+    for place, given in enumerate(presented(module, examples)):
         try:
             with blame(who), torch.no_grad():
                 found = module(given)
             _check_outputs(found, len(given), outputs, who)
             _check_function(module, given, found, who)
         except InputError as error:
-            reason = error if place == 0 else reason
+            faults.append(error)
             continue
         return place
-    raise reason
+    raise faults[0]  # of the form that suits the first layer
 
 
 def _check_outputs(found: Any, examples: int, outputs: int, who: str) -> None:
