@@ -156,7 +156,8 @@ class _Training:
         unknown = torch.full((starts,), torch.nan, dtype=dtype, device=device)
         lost = torch.full_like(flat, torch.nan)
         return cls(
-            method, network, task, criterion.eps, sources, flat, x, y, lost, no, none.clone(), none.clone(), ~no, unknown, {}
+            method, network, task, criterion.eps, sources, flat, x, y, lost, no, none.clone(), none.clone(),
+            ~no, unknown, {},
         )  # fmt: skip
 
     def run(self, control: Control) -> None:

@@ -27,7 +27,8 @@ class LeNet:
 
     A convolution, maxima over 2 × 2 and the activation, all again, and three linear layers; an activation that does not
     decrease may as well come before the maxima. Kernels are 5 × 5 without padding, or 3 × 3 padded by one where a side
-    of the image is below 16. At width 0.5 there are 3 and 8 channels and 60 and 42 units, with biases 11 074 weights for two classes of 28 × 28 pixels, as Chiang et al. 2023 have it.
+    of the image is below 16. At width 0.5 there are 3 and 8 channels and 60 and 42 units, with
+    biases 11 074 weights for two classes of 28 × 28 pixels, as in Chiang et al. 2023.
 
     Args:
         width: the share of 6 and 16 channels and of 120 and 84 units, rounded half up; or a tuple of those four.

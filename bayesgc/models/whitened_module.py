@@ -117,7 +117,7 @@ class WhitenedModule(Whitened):
 
 
 def matrices(parameters: dict[str, Float[Tensor, "draw ..."]]) -> list[Float[Tensor, "draw _ _"]]:
-    """Those of some parameters that are matrices, or more, as matrices: of a convolution with a row for each channel."""
+    """Those of some parameters with two axes or more, as matrices: of a convolution with a row for each channel."""
     return [each.flatten(2) for each in parameters.values() if each.ndim > 2]
 
 
