@@ -100,8 +100,8 @@ class Options(BaseModel):
     prior: Annotated[
         str,
         About(
-            "A name as in `bayesgc list`, student-t:df=3 with options; file.py:function; a list by layer; by names of a "
-            "module's weights, as 'conv*=uniform;*=gaussian'.",
+            "A name as in `bayesgc list`, student-t:df=3 with options; file.py:function; a list by layer; by names of "
+            "a module's weights, as 'conv*=uniform;*=gaussian'.",
             MODEL,
         ),
     ] = "gaussian"
