@@ -1,4 +1,4 @@
-"""Networks beyond the perceptron: agreement of splitting with rejection, of a module with the same MLP, and training."""
+"""Networks beyond the perceptron: splitting against rejection, a module against the same MLP, and training."""
 
 from __future__ import annotations
 

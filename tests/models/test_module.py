@@ -44,15 +44,6 @@ def chain() -> nn.Module:
     )
 
 
-MODELS = {
-    "a residual one": Module(Residual, scaling="kaiming"),
-    "a chain": Module(chain, prior="uniform"),
-    "a module that is there": Module(chain(), prior="rademacher"),
-    "a recurrent one, one draw at a time": Module(lambda: Recurrent()),
-    "lenet": LeNet(0.3, bias=True, prior=("student-t:df=4", ..., "uniform")),
-}
-
-
 class Recurrent(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -60,6 +51,15 @@ class Recurrent(nn.Module):
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
         return self.last(self.cell(value)[0][:, -1])
+
+
+MODELS = {
+    "a residual one": Module(Residual, scaling="kaiming"),
+    "a chain": Module(chain, prior="uniform"),
+    "a module that is there": Module(chain(), prior="rademacher"),
+    "a recurrent one, one draw at a time": Module(Recurrent),
+    "lenet": LeNet(0.3, bias=True, prior=("student-t:df=4", ..., "uniform")),
+}
 
 
 def images(train: int = 4, test: int = 6, outputs: int = 2, side: int = 6) -> Inputs:
@@ -305,7 +305,7 @@ REFUSED = {
     "state": (Counting, "changes its buffer 'seen'"),
     "other examples": (lambda: Centred(36, 2), "other outputs beside others than alone"),
     "nan": (lambda: Lost(36, 2), "not finite in each of 1000 draws"),
-    "no parameters": (lambda: nn.Flatten(), "no parameters that require gradients"),
+    "no parameters": (nn.Flatten, "no parameters that require gradients"),
     "many weights": (lambda: flat(nn.Linear(36, 300_000, bias=False)), "10800000 weights, and .* takes 44.2 GB"),
     "an argument": (lambda size: nn.Linear(36, size), "asks for 'size'"),
     "no module": (lambda: 3, "made int; it must be or make a torch.nn.Module"),
