@@ -27,7 +27,7 @@ MODEL, TASK, RUN, DESCENT = "Model", "Task", "Conditioning", "Gradient descent"
 _OF_SYNTHETIC_TASKS = ("task", "rows", "cols", "shape", "rank", "measurements", "features", "teacher_width")
 _OF_ARRAYS = ("rows", "cols", "shape", "rank", "measurements", "gd_steps", "gd_init_scale")
 _OF_CHOICES = ("train", "test", "classes", "balanced")
-_OF_LABELS = ("fit", "target", *_OF_CHOICES, "features", "teacher_width", "bias", "gd_batch", "gd_epochs")
+_OF_LABELS = ("fit", "eps_low", "right", "target", *_OF_CHOICES, "features", "teacher_width", "bias", "gd_batch", "gd_epochs")
 _OF_TEACHERS = ("features", "teacher_width")
 _OF_FACTORISATIONS = ("family", "depth", "width", "activation", "prior", "scaling", "normalize")
 _OF_TABLES = ("index", "header")
@@ -157,6 +157,10 @@ class Options(BaseModel):
             typed=str,
         ),
     ] = 0.0035
+    eps_low: Annotated[
+        float | None, About("A lower end beside eps: a fit has a loss from here to eps. For labels.", RUN, "none")
+    ] = None
+    right: Annotated[bool, About("A fit by a loss has every training label right too.", RUN)] = False
     method: Annotated[str, About("auto, splitting, importance, nuts or rejection.", RUN)] = "auto"
     chains: Annotated[int | None, About("Independent islands or chains.", RUN, "the method's")] = None
     draws: Annotated[int | None, About("Draws kept in each chain.", RUN, "1000, within 20 MB")] = None
@@ -323,12 +327,14 @@ class Options(BaseModel):
 
     def make_task(self) -> Task:
         """The synthetic task, or the one in the user's file."""
-        from bayesgc.task import DATASETS, SYNTHETIC
+        from bayesgc.task import DATASETS, SYNTHETIC, LabelledTask
 
-        if self.data is not None:
-            return self._load(self.data)
-        if self.task in DATASETS:
-            return self._make_examples()
+        if self.data is not None or self.task in DATASETS:
+            task = self._make_examples() if self.data is None else self._load(self.data)
+            within = self.eps_low is not None or self.right
+            if not within or not isinstance(task, LabelledTask):
+                return task
+            return task.with_fit(task.criterion.name, low=self.eps_low, right=self.right)
         make = SYNTHETIC[one_of("task", self.task, [*SYNTHETIC, *DATASETS])]
         if self.shape is None:
             return make(self.rows, self.cols, self.rank, self.measurements, self.task_seed)

@@ -181,7 +181,7 @@ def _why_not_at_eps(tree: xr.DataTree) -> str:
         return "at ε = 0 a descent of finite length passes no threshold; its end is what is compared"
     if "gd_at_eps" not in tree.children:
         return "the bayesgc that made this result did not record where gradient descent passed ε"
-    return f"no restart of gradient descent {'fitted' if measures.counted else 'passed ε'}"
+    return f"no restart of gradient descent {'fitted' if measures.more_than_loss else 'passed ε'}"
 
 
 def _mode(tree: xr.DataTree) -> Json | None:

@@ -66,11 +66,12 @@ def _examples_line(task: Json) -> str:
         parts.append(f"classes {_listed(task['classes'])}")
     parts += [
         f"{task['test_examples']} test examples" if task["test_examples"] else "no test set",
-        f"fit {task['fit']}",
+        f"fit {task['fit']}{', all labels right' if task.get('right') else ''}",
     ]
     parts += ["no independent sample"] if not task["independent"] else []
     parts += [one_line(task["preparation"])] if "preparation" in task else []
     told = {"kind", "shape", "examples", "features", "classes", "test_examples", "fit", "independent", "preparation"}
+    told |= {"eps_low", "right"}
     parts += [_said(name, value) for name, value in task.items() if name not in told | {"held_out", "truth_known"}]
     return ", ".join(parts)
 
@@ -302,7 +303,7 @@ def legend_line(result: Json) -> str:
         batches = f", in batches of {gd['batch']}" if gd.get("batch") else ""
         parts.append(f"GD: {OPTIMIZERS.get(gd['optimizer'], 'gradient descent')}{batches}")
         if gd["at_eps"] is not None:
-            reached = "fitted" if measures.counted else "passed it"
+            reached = "fitted" if measures.more_than_loss else "passed it"
             parts.append(f"{measures.first_fit}: where a restart first {reached}")
         parts += [reason] if (reason := result["reasons"].get("gd_diverged")) else []
     return "; ".join(parts)
