@@ -27,7 +27,7 @@ MODEL, TASK, RUN, DESCENT = "Model", "Task", "Conditioning", "Gradient descent"
 _OF_SYNTHETIC_TASKS = ("task", "rows", "cols", "shape", "rank", "measurements", "features", "teacher_width")
 _OF_ARRAYS = ("rows", "cols", "shape", "rank", "measurements", "gd_steps", "gd_init_scale")
 _OF_CHOICES = ("train", "test", "classes", "balanced")
-_OF_LABELS = ("fit", "eps_low", "right", "target", *_OF_CHOICES, "features", "teacher_width", "bias", "gd_batch", "gd_epochs")
+_OF_LABELS = ("fit", "eps_low", "right", "target", *_OF_CHOICES, "features", "teacher_width", "bias", "gd_batch", "gd_epochs", "gd_protocol")
 _OF_TEACHERS = ("features", "teacher_width")
 _OF_FACTORISATIONS = ("family", "depth", "width", "activation", "prior", "scaling", "normalize")
 _OF_TABLES = ("index", "header")
@@ -41,6 +41,7 @@ _OF_DESCENT = (
     "gd_tol",
     "gd_batch",
     "gd_epochs",
+    "gd_protocol",
     "restarts",
 )
 
@@ -189,6 +190,9 @@ class Options(BaseModel):
     ] = 1e-6
     gd_batch: Annotated[int | None, About("Labelled examples in a batch.", DESCENT, "2")] = None
     gd_epochs: Annotated[int | None, About("Most passes over labelled examples.", DESCENT, "1000")] = None
+    gd_protocol: Annotated[
+        str | None, About("peleg-hein or chiang; other options change it. For labels.", DESCENT, "none")
+    ] = None
     restarts: Annotated[int, About("Independent starts.", DESCENT)] = 32
     map: Annotated[bool | None, About("Find the mode at an exact fit beside.", DESCENT, "where it is quick")] = None
 
@@ -431,7 +435,7 @@ class Options(BaseModel):
 
         if not self.gd:
             return None
-        self._refuse(("gd_batch", "gd_epochs"), "is for labelled examples; an array is fitted whole, for --gd-steps")
+        self._refuse(("gd_batch", "gd_epochs", "gd_protocol"), "is for labelled examples; an array is fitted whole, for --gd-steps")
         return GradientDescent(
             optimizer=self.gd_optimizer,
             lr=self.gd_lr,
@@ -451,7 +455,8 @@ class Options(BaseModel):
             return None
         self._refuse(("gd_steps", "gd_init_scale"), "is for arrays; labelled examples have --gd-epochs")
         names = {"gd_optimizer", "gd_lr", "gd_momentum", "gd_batch", "gd_epochs", "gd_init", "gd_tol", "restarts"}
-        return SGD(**{name.removeprefix("gd_"): getattr(self, name) for name in names & self.given})
+        given = {name.removeprefix("gd_"): getattr(self, name) for name in names & self.given}
+        return SGD(**given) if self.gd_protocol is None else SGD.preset(self.gd_protocol, **given)
 
     def settings(self, task: Task | None = None) -> dict[str, Any]:
         """The arguments of `bayesgc.infer` beside model and task; for labelled examples those that suit them.

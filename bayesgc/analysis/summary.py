@@ -155,7 +155,7 @@ def _gradient_descent(tree: xr.DataTree) -> Json | None:
     return {
         **ended,
         "optimizer": configuration.get("optimizer"),
-        **({"batch": configuration["batch"]} if "batch" in configuration else {}),
+        **{name: configuration[name] for name in ("batch", "protocol") if name in configuration},
         "diverged": None if gone is None else int(gone.values.astype(bool).sum()),
         "at_eps": passed if passed is not None and passed["converged"] else None,
     }

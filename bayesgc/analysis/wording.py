@@ -301,6 +301,7 @@ def legend_line(result: Json) -> str:
     gd = result["gd"]
     if gd is not None:
         batches = f", in batches of {gd['batch']}" if gd.get("batch") else ""
+        batches += f", after {gd['protocol']}" if gd.get("protocol") else ""
         parts.append(f"GD: {OPTIMIZERS.get(gd['optimizer'], 'gradient descent')}{batches}")
         if gd["at_eps"] is not None:
             reached = "fitted" if measures.more_than_loss else "passed it"
