@@ -27,7 +27,19 @@ MODEL, TASK, RUN, DESCENT = "Model", "Task", "Conditioning", "Gradient descent"
 _OF_SYNTHETIC_TASKS = ("task", "rows", "cols", "shape", "rank", "measurements", "features", "teacher_width")
 _OF_ARRAYS = ("rows", "cols", "shape", "rank", "measurements", "gd_steps", "gd_init_scale")
 _OF_CHOICES = ("train", "test", "classes", "balanced")
-_OF_LABELS = ("fit", "eps_low", "right", "target", *_OF_CHOICES, "features", "teacher_width", "bias", "gd_batch", "gd_epochs", "gd_protocol")
+_OF_LABELS = (
+    "fit",
+    "eps_low",
+    "right",
+    "target",
+    *_OF_CHOICES,
+    "features",
+    "teacher_width",
+    "bias",
+    "gd_batch",
+    "gd_epochs",
+    "gd_protocol",
+)
 _OF_TEACHERS = ("features", "teacher_width")
 _OF_FACTORISATIONS = ("family", "depth", "width", "activation", "prior", "scaling", "normalize")
 _OF_TABLES = ("index", "header")
@@ -147,6 +159,10 @@ class Options(BaseModel):
     fit: Annotated[
         str | None, About("What fits labels: errors, cross-entropy, squared or margin.", TASK, "errors; squared")
     ] = None
+    eps_low: Annotated[
+        float | None, About("A lower end beside eps: a fit has a loss from here to eps. For labels.", TASK, "none")
+    ] = None
+    right: Annotated[bool, About("A fit by a loss has every training label right too.", TASK)] = False
 
     eps: Annotated[
         float | str,
@@ -158,10 +174,6 @@ class Options(BaseModel):
             typed=str,
         ),
     ] = 0.0035
-    eps_low: Annotated[
-        float | None, About("A lower end beside eps: a fit has a loss from here to eps. For labels.", RUN, "none")
-    ] = None
-    right: Annotated[bool, About("A fit by a loss has every training label right too.", RUN)] = False
     method: Annotated[str, About("auto, splitting, importance, nuts or rejection.", RUN)] = "auto"
     chains: Annotated[int | None, About("Independent islands or chains.", RUN, "the method's")] = None
     draws: Annotated[int | None, About("Draws kept in each chain.", RUN, "1000, within 20 MB")] = None
@@ -189,7 +201,7 @@ class Options(BaseModel):
         float, About("Stop at this share of the zero predictor's loss.", DESCENT, "1e-06; 0.01 for labels")
     ] = 1e-6
     gd_batch: Annotated[int | None, About("Labelled examples in a batch.", DESCENT, "2")] = None
-    gd_epochs: Annotated[int | None, About("Most passes over labelled examples.", DESCENT, "1000")] = None
+    gd_epochs: Annotated[int | None, About("Most passes over labelled examples.", DESCENT, "60, or 2000 steps")] = None
     gd_protocol: Annotated[
         str | None, About("peleg-hein or chiang; other options change it. For labels.", DESCENT, "none")
     ] = None
@@ -315,11 +327,14 @@ class Options(BaseModel):
         return self.data is not None and self.data.suffix.lower() == ".csv"
 
     @property
-    def _is_labelled(self) -> bool:
-        """Whether the task is labelled examples by name."""
+    def labelled(self) -> bool:
+        """Whether the task is labelled examples."""
         from bayesgc.task import DATASETS
+        from bayesgc.task.files import holds_examples
 
-        return self.task in DATASETS if self.data is None else self.target is not None
+        if self.data is None:
+            return self.task in DATASETS
+        return self.target is not None or holds_examples(self.data)
 
     def files(self) -> list[Path]:
         """The user's files that these options name: data, the program, the priors."""
@@ -435,7 +450,10 @@ class Options(BaseModel):
 
         if not self.gd:
             return None
-        self._refuse(("gd_batch", "gd_epochs", "gd_protocol"), "is for labelled examples; an array is fitted whole, for --gd-steps")
+        self._refuse(
+            ("gd_batch", "gd_epochs", "gd_protocol"),
+            "is for labelled examples; an array is fitted whole, for --gd-steps",
+        )
         return GradientDescent(
             optimizer=self.gd_optimizer,
             lr=self.gd_lr,
@@ -459,12 +477,9 @@ class Options(BaseModel):
         return SGD(**given) if self.gd_protocol is None else SGD.preset(self.gd_protocol, **given)
 
     def settings(self, task: Task | None = None) -> dict[str, Any]:
-        """The arguments of `bayesgc.infer` beside model and task; for labelled examples those that suit them.
-
-        Without the ``task``, a file of arrays is taken to hold no labelled examples.
-        """
+        """The arguments of `bayesgc.infer` beside model and task; for labelled examples those that suit them."""
         names = ("method", "map", "seed", "chains", "draws", "precision", "max_seconds", "max_evaluations")
-        labelled = self._is_labelled if task is None else not isinstance(task.domain, tuple)
+        labelled = self.labelled if task is None else not isinstance(task.domain, tuple)
         descent = self.make_training() if labelled else self.make_descent()
         eps = None if labelled and "eps" not in self.given else self.eps
         return {"eps": eps, "gd": descent or False} | {

@@ -178,7 +178,7 @@ class Measures:
         return eps == 0 and not self.counted
 
     def event(self, eps: float) -> str:
-        """What a draw must be to fit: ``ε = 0.01``, ``at most 3 errors``, ``L_train in [0.4, 0.5), all labels right``."""
+        """What a draw must be to fit: ``ε = 0.01``, ``at most 3 errors``, ``L_train in [0.4, 0.5)``."""
         if self.counted:
             return f"at most {errors_in_words(eps)}"
         loss = f"ε = {eps:g}" if self.low is None else f"{self.fit.symbol} in [{self.low:g}, {eps:g})"

@@ -45,10 +45,10 @@ class Cell:
         own = {"gd": self._training} if self.labelled else {}
         return _digest({"algorithm": ALGORITHM, "cell": self._conditioning, **own})
 
-    @property
+    @cached_property
     def labelled(self) -> bool:
-        """Whether it is a perceptron on labelled examples: then gradient descent runs with the conditioning."""
-        return self.options.family == "mlp"
+        """Whether it is about labelled examples: then gradient descent runs with the conditioning."""
+        return self.options.labelled
 
     @property
     def _training(self) -> dict[str, Any]:

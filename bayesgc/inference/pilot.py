@@ -147,7 +147,9 @@ class Pilot:
 
         rungs = survey.find(islands, self.ladder, stop) or []
         if rungs:
-            self.control.report(Progress("pilot", self.ladder.way(rungs[:1]), 1.0, self.target.task.shown(rungs[0].height)))
+            self.control.report(
+                Progress("pilot", self.ladder.way(rungs[:1]), 1.0, self.target.task.shown(rungs[0].height))
+            )
         survey = survey.shortened(len(rungs), self.climb.particles, self.climb.steps)
         if survey is not None and survey.climb(islands, rungs, stop) is not None:
             self.survey, self.rungs = survey, rungs

@@ -1,9 +1,9 @@
 """A loss within a bin, or with every label right too: what Chiang et al. 2023 condition on.
 
 The event is that the loss is below ε, at or above the lower end of the bin where there is one, and every label right
-where that is asked for. Splitting climbs to it by a score whose events nest: first the errors with their violation, then
-the losses below the bin, by how far below they are, and last the loss itself. What is outside the event whatever ε is
-scores beyond all losses, so that inside the score is the loss, to the last bit.
+where that is asked for. Splitting climbs to it by a score whose events nest: first the errors with their violation,
+then the losses below the bin, by how far below they are, and last the loss itself. What is outside the event whatever ε
+is scores beyond all losses, so that inside the score is the loss, to the last bit.
 """
 
 from __future__ import annotations
