@@ -76,15 +76,16 @@ def _places(shares: Float[np.ndarray, "test output"]) -> Int[np.ndarray, "test o
 def _bin(shares: Float[np.ndarray, " pair"], right: np.ndarray, error: float | None) -> Json:
     """How many examples and classes have such a share, their mean share, and how many of them are right.
 
-    The error of the share is that of the draws; that of the frequency is binomial, over test examples.
+    The error of the share is that of the draws; that of the frequency is binomial, over test examples, with four more
+    of which two are right, so that all or none of a few are not taken for certain (Agresti and Coull 1998).
     """
     count, hits = int(shares.size), int(right.sum())
-    likely = (hits + 0.5) / (count + 1)  # so that none or all of a few are not taken for certain
+    likely = (hits + 2) / (count + 4)
     return {
         "share": float(shares.mean()),
         "share_mcse": error,
         "frequency": hits / count,
-        "frequency_se": float(np.sqrt(likely * (1 - likely) / count)),
+        "frequency_se": float(np.sqrt(likely * (1 - likely) / (count + 4))),
         "count": count,
     }
 

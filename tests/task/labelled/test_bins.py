@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -45,7 +46,8 @@ def test_the_event_is_a_loss_in_the_bin_and_every_label_right(name: str, right: 
 def test_the_loss_is_reported_wherever_a_draw_is() -> None:
     values, fit = outputs(), fit_of("cross-entropy", LOW, right=True)
     score, loss = fit.score(values, LABELS), fit_named("cross-entropy").score(values, LABELS)
-    assert (score < BEYOND).any() and (score >= BEYOND).any()
+    assert (score < BEYOND).any()
+    assert (score >= BEYOND).any()
     assert torch.equal(fit.reported(score, values, LABELS), loss)
     assert fit.shown(HIGH) == HIGH
     assert fit.shown(float(score.max())) == math.inf
@@ -76,7 +78,7 @@ def test_what_is_no_number_is_in_no_bin(bad: float) -> None:
 def test_the_way_down_is_told_in_nats_that_fall() -> None:
     fit = fit_of("cross-entropy", LOW, right=True)
     way = [BEYOND * 8, BEYOND * 3.5, BEYOND * 1.5, 0.9, HIGH]
-    assert all(fit.nats(high, low, 6) > 0 for high, low in zip(way[:-1], way[1:], strict=True))
+    assert all(fit.nats(high, low, 6) > 0 for high, low in pairwise(way))
     assert fit.nats(BEYOND * 8, BEYOND * 3.5, 6) == pytest.approx(4.5)
 
 
