@@ -97,7 +97,6 @@ def test_the_table_has_the_test_error_in_per_cent_beside_the_most_common_label(t
         ("bin", "splitting, L_train in [0.1, 0.3), all labels right, seed 3"),
         ("bin", "fit cross-entropy, all labels right"),
         ("bin", "With probability 95 % the mean test error of weights that fit is at most"),
-        ("bin", "GD, at its first fit"),
         (
             "errors",
             "of the draws that fit have a lower test error than the median of gradient descent at its first",
@@ -303,7 +302,7 @@ def test_the_command_that_runs_it_again_names_what_labelled_examples_have():
 
 @pytest.mark.parametrize("choice", [
     {"classes": "0,7", "train": 12, "test": 40, "task_seed": 3}, {"balanced": True, "train": 20, "standardize": True},
-    {"train": 9, "test": 20, "fit": "margin", "eps_low": 0.1, "right": True, "eps": 0.3},
+    {"classes": "0,7", "train": 9, "test": 20, "fit": "margin", "eps_low": 0.1, "right": True, "eps": 0.3},
 ])  # fmt: skip
 def test_the_command_of_a_named_set_makes_the_same_task_again(choice):
     import shlex
