@@ -125,7 +125,7 @@ def _mechanisms(tree: xr.DataTree, known: bool) -> Iterator[Table]:
 
 def _margins(tree: xr.DataTree, result: Json) -> Iterator[Table]:
     """How safely the training labels are right under each law."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (names_in(tree)[law], *_margin_cells(found["margin"]), *_margin_cells(found["scale"]))
         for law, found in (result["margins"] or {}).items()
         if found is not None
