@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bayesgc.analysis.compare import Comparison, compare
     from bayesgc.analysis.diagnose import Diagnosis, diagnose
+    from bayesgc.analysis.functions import functions
     from bayesgc.analysis.plots import (
+        plot_calibration,
         plot_cells,
         plot_curve,
         plot_forest,
+        plot_functions,
         plot_joint,
         plot_levels,
         plot_losses,
@@ -84,10 +87,13 @@ __version__ = importlib.metadata.version("bayesgc")
 _HOMES = {
     "bayesgc.analysis.compare": ["Comparison", "compare"],
     "bayesgc.analysis.diagnose": ["Diagnosis", "diagnose"],
+    "bayesgc.analysis.functions": ["functions"],
     "bayesgc.analysis.plots": [
+        "plot_calibration",
         "plot_cells",
         "plot_curve",
         "plot_forest",
+        "plot_functions",
         "plot_joint",
         "plot_levels",
         "plot_losses",
@@ -188,14 +194,17 @@ __all__ = [
     "conditioned",
     "diagnose",
     "digits",
+    "functions",
     "infer",
     "load",
     "load_result",
     "mnist",
     "mnist1d",
+    "plot_calibration",
     "plot_cells",
     "plot_curve",
     "plot_forest",
+    "plot_functions",
     "plot_joint",
     "plot_levels",
     "plot_losses",

@@ -29,6 +29,8 @@ _OF_ARRAYS = ("rows", "cols", "shape", "rank", "measurements", "gd_steps", "gd_i
 _OF_CHOICES = ("train", "test", "classes", "balanced")
 _OF_LABELS = (
     "fit",
+    "eps_low",
+    "right",
     "target",
     *_OF_CHOICES,
     "features",
@@ -37,6 +39,7 @@ _OF_LABELS = (
     "normalize_weights",
     "gd_batch",
     "gd_epochs",
+    "gd_protocol",
 )
 _OF_TEACHERS = ("features", "teacher_width")
 _OF_FAMILIES = ("family", "depth", "width", "activation", "bias", "normalize")
@@ -52,6 +55,7 @@ _OF_DESCENT = (
     "gd_tol",
     "gd_batch",
     "gd_epochs",
+    "gd_protocol",
     "restarts",
 )
 
@@ -163,6 +167,10 @@ class Options(BaseModel):
     fit: Annotated[
         str | None, About("What fits labels: errors, cross-entropy, squared or margin.", TASK, "errors; squared")
     ] = None
+    eps_low: Annotated[
+        float | None, About("A lower end beside eps: a fit has a loss from here to eps. For labels.", TASK, "none")
+    ] = None
+    right: Annotated[bool, About("A fit by a loss has every training label right too.", TASK)] = False
 
     eps: Annotated[
         float | str,
@@ -201,7 +209,10 @@ class Options(BaseModel):
         float, About("Stop at this share of the zero predictor's loss.", DESCENT, "1e-06; 0.01 for labels")
     ] = 1e-6
     gd_batch: Annotated[int | None, About("Labelled examples in a batch.", DESCENT, "2")] = None
-    gd_epochs: Annotated[int | None, About("Most passes over labelled examples.", DESCENT, "1000")] = None
+    gd_epochs: Annotated[int | None, About("Most passes over labelled examples.", DESCENT, "60, or 2000 steps")] = None
+    gd_protocol: Annotated[
+        str | None, About("peleg-hein or chiang; other options change it. For labels.", DESCENT, "none")
+    ] = None
     restarts: Annotated[int, About("Independent starts.", DESCENT)] = 32
     map: Annotated[bool | None, About("Find the mode at an exact fit beside.", DESCENT, "where it is quick")] = None
 
@@ -325,11 +336,14 @@ class Options(BaseModel):
         return self.data is not None and self.data.suffix.lower() == ".csv"
 
     @property
-    def names_labels(self) -> bool:
-        """Whether the task is labelled examples by name."""
+    def labelled(self) -> bool:
+        """Whether the task is labelled examples."""
         from bayesgc.task import DATASETS
+        from bayesgc.task.files import holds_examples
 
-        return self.task in DATASETS if self.data is None else self.target is not None
+        if self.data is None:
+            return self.task in DATASETS
+        return self.target is not None or holds_examples(self.data)
 
     def files(self) -> list[Path]:
         """The user's files that these options name: data, the program, the priors."""
@@ -343,12 +357,14 @@ class Options(BaseModel):
 
     def make_task(self) -> Task:
         """The synthetic task, or the one in the user's file."""
-        from bayesgc.task import DATASETS, SYNTHETIC
+        from bayesgc.task import DATASETS, SYNTHETIC, LabelledTask
 
-        if self.data is not None:
-            return self._load(self.data)
-        if self.task in DATASETS:
-            return self._make_examples()
+        if self.data is not None or self.task in DATASETS:
+            task = self._make_examples() if self.data is None else self._load(self.data)
+            within = self.eps_low is not None or self.right
+            if not within or not isinstance(task, LabelledTask):
+                return task
+            return task.with_fit(task.criterion.name, low=self.eps_low, right=self.right)
         make = SYNTHETIC[one_of("task", self.task, [*SYNTHETIC, *DATASETS])]
         if self.shape is None:
             return make(self.rows, self.cols, self.rank, self.measurements, self.task_seed)
@@ -462,7 +478,10 @@ class Options(BaseModel):
 
         if not self.gd:
             return None
-        self._refuse(("gd_batch", "gd_epochs"), "is for labelled examples; an array is fitted whole, for --gd-steps")
+        self._refuse(
+            ("gd_batch", "gd_epochs", "gd_protocol"),
+            "is for labelled examples; an array is fitted whole, for --gd-steps",
+        )
         return GradientDescent(
             optimizer=self.gd_optimizer,
             lr=self.gd_lr,
@@ -482,15 +501,13 @@ class Options(BaseModel):
             return None
         self._refuse(("gd_steps", "gd_init_scale"), "is for arrays; labelled examples have --gd-epochs")
         names = {"gd_optimizer", "gd_lr", "gd_momentum", "gd_batch", "gd_epochs", "gd_init", "gd_tol", "restarts"}
-        return SGD(**{name.removeprefix("gd_"): getattr(self, name) for name in names & self.given})
+        given = {name.removeprefix("gd_"): getattr(self, name) for name in names & self.given}
+        return SGD(**given) if self.gd_protocol is None else SGD.preset(self.gd_protocol, **given)
 
     def settings(self, task: Task | None = None) -> dict[str, Any]:
-        """The arguments of `bayesgc.infer` beside model and task; for labelled examples those that suit them.
-
-        Without the ``task``, a file of arrays is taken to hold no labelled examples.
-        """
+        """The arguments of `bayesgc.infer` beside model and task; for labelled examples those that suit them."""
         names = ("method", "map", "seed", "chains", "draws", "precision", "max_seconds", "max_evaluations")
-        labelled = self.names_labels if task is None else not isinstance(task.domain, tuple)
+        labelled = self.labelled if task is None else not isinstance(task.domain, tuple)
         descent = self.make_training() if labelled else self.make_descent()
         eps = None if labelled and "eps" not in self.given else self.eps
         return {"eps": eps, "gd": descent or False} | {

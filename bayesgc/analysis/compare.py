@@ -152,6 +152,7 @@ def _settings(tree: xr.DataTree) -> dict[str, str]:
     """The settings that tell one result from another, by the names of the command's options."""
     configuration = json.loads(tree.attrs["configuration"])
     task = {f"task {name}" if name == "seed" else name: value for name, value in configuration["task"].items()}
+    task = {name: value for name, value in task.items() if name not in ("eps_low", "right")}  # the event says it
     event = {_EVENT: measures_in(tree).event(float(tree.attrs["eps"]))}
     chosen = {**configuration["model"], **task, **event, "method": tree.attrs["method"]}
     chosen["seed"] = json.loads(tree.attrs["seeds"])["seed"]

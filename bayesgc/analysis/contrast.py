@@ -42,13 +42,19 @@ def difference(result: Result, first: Result) -> Json:
         "label": entry["label"],
         "against": base["label"],
         "same_task": same_task,
-        "same_eps": entry["eps"] == base["eps"],
+        "same_eps": _event(entry) == _event(base),
         "shared_draws": shared,
         **gaps,
         "factor": _factor([([entry], [base])], shared=shared),
         "better": chance_of_less((tree, "posterior"), (base_tree, "posterior"), shared=shared),
         "distance": distances(tree, "posterior", base_tree, "posterior"),
     }
+
+
+def _event(entry: Json) -> tuple[float, float | None, bool]:
+    """ε, and what else a fit is."""
+    measures = measures_of(entry)
+    return entry["eps"], measures.low, measures.right
 
 
 def paired_differences(entries: Sequence[Json], trees: Sequence[xr.DataTree]) -> list[Json]:

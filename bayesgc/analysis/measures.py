@@ -137,13 +137,21 @@ _MEAN = Ignorant("mean", "predicting the mean label", "the mean label")
 class Measures:
     """How a task is judged and fitted, and the reference point of who knows nothing.
 
-    Where fits are ``counted`` they are at most so many errors, which has volume at none of them too.
+    Where fits are ``counted`` they are at most so many errors, which has volume at none of them too. Losses may have a
+    lower end, ``low``, beside ε, and labels may have to be ``right`` too.
     """
 
     generalisation: Measure
     fit: Measure
     ignorant: Ignorant
     labelled: bool
+    low: float | None = None
+    right: bool = False
+
+    @property
+    def more_than_loss(self) -> bool:
+        """Whether a fit is more than a loss below ε, so that descent fits at a look and not on passing a threshold."""
+        return self.counted or self.low is not None or self.right
 
     @property
     def counted(self) -> bool:
@@ -163,19 +171,22 @@ class Measures:
     @property
     def first_fit(self) -> str:
         """What the place is called where gradient descent is at equal fit."""
-        return "at its first fit" if self.counted else "at ε"
+        return "at its first fit" if self.more_than_loss else "at ε"
 
     def exact(self, eps: float) -> bool:
         """Whether the fit at ``eps`` is exact and so has no volume, as that of an array at ε = 0."""
         return eps == 0 and not self.counted
 
     def event(self, eps: float) -> str:
-        """What a draw must be to fit: ``ε = 0.01``, ``at most 3 errors``."""
-        return f"at most {errors_in_words(eps)}" if self.counted else f"ε = {eps:g}"
+        """What a draw must be to fit: ``ε = 0.01``, ``at most 3 errors``, ``L_train in [0.4, 0.5)``."""
+        if self.counted:
+            return f"at most {errors_in_words(eps)}"
+        loss = f"ε = {eps:g}" if self.low is None else f"{self.fit.symbol} in [{self.low:g}, {eps:g})"
+        return f"{loss}, all labels right" if self.right else loss
 
     def formula(self, eps: float) -> str:
         """The same as an event: ``L_train < 0.01``, ``at most 3 errors``."""
-        return self.event(eps) if self.counted else f"{self.fit.symbol} < {eps:.3g}"
+        return self.event(eps) if self.more_than_loss else f"{self.fit.symbol} < {eps:.3g}"
 
     def known_nothing(self, result: Json) -> float | None:
         """The generalisation of the reference point that knows nothing."""
@@ -190,13 +201,15 @@ def errors_in_words(count: float) -> str:
 
 def measures_of(result: Json) -> Measures:
     """Those of a result object, or of an entry of a comparison."""
-    return _measures(result.get("measures", OF_ARRAYS), labelled="examples" in result.get("task", {}))
+    task = result.get("task", {})
+    return _measures(result.get("measures", OF_ARRAYS), labelled="examples" in task, task=task)
 
 
 def measures_in(tree: xr.DataTree) -> Measures:
     """Those of a tree."""
     names = json.loads(tree.attrs.get("measures", json.dumps(OF_ARRAYS)))
-    return _measures(names, labelled="prior" in tree.children and "train_output" in tree["prior"].data_vars)
+    task = json.loads(tree.attrs.get("configuration", "{}")).get("task", {})
+    return _measures(names, labelled="prior" in tree.children and "train_output" in tree["prior"].data_vars, task=task)
 
 
 def measures_over(cells: xr.Dataset) -> Measures:
@@ -205,10 +218,11 @@ def measures_over(cells: xr.Dataset) -> Measures:
     return _measures(names, labelled="measures" in cells.attrs)
 
 
-def _measures(names: dict[str, str], *, labelled: bool) -> Measures:
+def _measures(names: dict[str, str], *, labelled: bool, task: Json | None = None) -> Measures:
     generalisation, fit = MEASURES[names["generalisation"]], MEASURES[names["fit"]]
     ignorant = ZERO if not labelled else _MAJORITY if generalisation.name == _OF_CLASSES else _MEAN
-    return Measures(generalisation, fit, ignorant, labelled)
+    task = task or {}
+    return Measures(generalisation, fit, ignorant, labelled, task.get("eps_low"), task.get("right", False))
 
 
 def judged_by(result: Json, law: str) -> Json | None:

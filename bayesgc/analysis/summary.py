@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayesgc.analysis.calibration import calibration
 from bayesgc.analysis.certificate import certificate
 from bayesgc.analysis.ensemble import ensemble
 from bayesgc.analysis.groups import values
+from bayesgc.analysis.margins import margins
 from bayesgc.analysis.measures import OF_ARRAYS, measures_in
 from bayesgc.analysis.predictive import MEANINGS, cell_moments, cell_quantiles, interval_kind
+from bayesgc.analysis.standing import standing
 from bayesgc.analysis.storage import SCHEMA
 from bayesgc.analysis.tails import chance_of_less, quartiles, tail
 from bayesgc.analysis.verdict import verdict
@@ -67,6 +70,9 @@ def result_object(tree: xr.DataTree) -> Json:
         "baselines": _baselines(tree["constant_data"].to_dataset(), measures, labelled="train_output" in tree["prior"]),
         "curve": _curve(tree, measures),
         "ensemble": ensemble(tree),
+        "calibration": calibration(tree),
+        "margins": margins(tree),
+        "standing": _standing(tree, measures),
         "certificate": None,
         "unobserved": _unobserved(tree),
         "unobserved_intervals": _intervals(tree),
@@ -155,10 +161,19 @@ def _gradient_descent(tree: xr.DataTree) -> Json | None:
     return {
         **ended,
         "optimizer": configuration.get("optimizer"),
-        **({"batch": configuration["batch"]} if "batch" in configuration else {}),
+        **{name: configuration[name] for name in ("batch", "protocol") if name in configuration},
         "diverged": None if gone is None else int(gone.values.astype(bool).sum()),
         "at_eps": passed if passed is not None and passed["converged"] else None,
     }
+
+
+def _standing(tree: xr.DataTree, measures: dict[str, str]) -> Json | None:
+    """Of labelled examples, the share of the draws that fit which generalise better than the median of descent."""
+    if "train_output" not in tree["prior"]:
+        return None
+    places = {name: standing(tree, group) for name, group in (("at_eps", "gd_at_eps"), ("end", "gd"))}
+    found = {name: None if place is None else place[measures["generalisation"]] for name, place in places.items()}
+    return found if any(place is not None for place in found.values()) else None
 
 
 def _reasons(tree: xr.DataTree) -> dict[str, str]:
@@ -181,7 +196,7 @@ def _why_not_at_eps(tree: xr.DataTree) -> str:
         return "at ε = 0 a descent of finite length passes no threshold; its end is what is compared"
     if "gd_at_eps" not in tree.children:
         return "the bayesgc that made this result did not record where gradient descent passed ε"
-    return f"no restart of gradient descent {'fitted' if measures.counted else 'passed ε'}"
+    return f"no restart of gradient descent {'fitted' if measures.more_than_loss else 'passed ε'}"
 
 
 def _mode(tree: xr.DataTree) -> Json | None:

@@ -161,7 +161,7 @@ def _at_its_end(result: Json) -> str:
     if exact(result):
         return ""
     if not gd["converged"]:
-        return f"; no restart {'still fits' if measures.counted else 'is still below ε'} at its end"
+        return f"; no restart {'still fits' if measures.more_than_loss else 'is still below ε'} at its end"
     if measures.counted and result["posterior"] is not None and not _better_at_first(result):
         return f"; {_trained_on(result, gd)}"
     ended = "trained on to its end," if measures.counted else f"at its end ({measures.fit.words} {_fit(result, gd)})"

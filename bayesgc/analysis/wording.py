@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from bayesgc.analysis.measures import Measure, Measures, measures_of
-from bayesgc.analysis.numerals import one_in, quartiles, rounded, with_error
+from bayesgc.analysis.numerals import quartiles, rounded, with_error
 from bayesgc.analysis.summary import Json, one_line
 from bayesgc.analysis.tails import centre, doubtless
 
@@ -66,11 +66,12 @@ def _examples_line(task: Json) -> str:
         parts.append(f"classes {_listed(task['classes'])}")
     parts += [
         f"{task['test_examples']} test examples" if task["test_examples"] else "no test set",
-        f"fit {task['fit']}",
+        f"fit {task['fit']}{', all labels right' if task.get('right') else ''}",
     ]
     parts += ["no independent sample"] if not task["independent"] else []
     parts += [one_line(task["preparation"])] if "preparation" in task else []
     told = {"kind", "shape", "examples", "features", "classes", "test_examples", "fit", "independent", "preparation"}
+    told |= {"eps_low", "right"}
     parts += [_said(name, value) for name, value in task.items() if name not in told | {"held_out", "truth_known"}]
     return ", ".join(parts)
 
@@ -300,9 +301,10 @@ def legend_line(result: Json) -> str:
     gd = result["gd"]
     if gd is not None:
         batches = f", in batches of {gd['batch']}" if gd.get("batch") else ""
+        batches += f", by the protocol {gd['protocol']}" if gd.get("protocol") else ""
         parts.append(f"GD: {OPTIMIZERS.get(gd['optimizer'], 'gradient descent')}{batches}")
         if gd["at_eps"] is not None:
-            reached = "fitted" if measures.counted else "passed it"
+            reached = "fitted" if measures.more_than_loss else "passed it"
             parts.append(f"{measures.first_fit}: where a restart first {reached}")
         parts += [reason] if (reason := result["reasons"].get("gd_diverged")) else []
     return "; ".join(parts)
@@ -329,63 +331,3 @@ def _doubted(result: Json, name: str) -> bool:
         law.get("effective_rank"),
     ]
     return any(each is not None and not doubtless(each) for each in shown)
-
-
-def better_lines(result: Json) -> Iterator[str]:
-    """How often a draw that fits generalises better than one of the prior."""
-    chance = result["better_than_prior"]
-    if chance is not None:
-        yield f"P(a draw that fits generalises better than one of the prior) = {probability(chance)}"
-
-
-def probability(chance: Json) -> str:
-    """An estimated probability with its error; of 0 and 1 it is not known how far they are from being so."""
-    if chance["estimate"] in (0.0, 1.0) and chance["mcse"] is None:
-        return f"{chance['estimate']:.0f} of all pairs"
-    return with_error(chance["estimate"], chance["mcse"], 1)
-
-
-def volume_lines(result: Json) -> Iterator[str]:
-    """How rare a fit is."""
-    volume, evidence, reached = result["log_volume"], result["log_evidence"], result["reached"]
-    if evidence is not None:
-        yield f"log evidence = {with_error(evidence['estimate'], evidence['mcse'])}"
-    if volume is not None:
-        yield from _volume_lines(volume, "fit")
-    if reached is not None:
-        yield from _volume_lines(reached["log_volume"], measures_of(result).formula(reached["eps"]))
-
-
-def ensemble_lines(result: Json) -> Iterator[str]:
-    """How much better the vote of the draws that fit is than one of them."""
-    vote = result.get("ensemble")
-    if vote is not None:
-        measure = measures_of(result).generalisation
-        alone = result["posterior"][measure.name]
-        ours, single = (
-            measure.estimate(vote[measure.name], vote["mcse"]),
-            measure.estimate(alone["mean"], alone["mcse"]),
-        )
-        yield f"The vote of the draws that fit has a {measure.words} of {ours}, a single draw of {single}"
-
-
-def certificate_lines(result: Json) -> Iterator[str]:
-    """What bounds the test error of weights that fit, and under which conditions."""
-    found = result.get("certificate")
-    if found is not None:
-        *first, last = found["conditions"]
-        yield (
-            f"With probability {100 * (1 - found['delta']):.0f} % the mean test error of weights that fit is at most "
-            f"{100 * found['bound']:.0f} %, if {', '.join(first)}, and {last}"
-        )
-
-
-def _volume_lines(volume: Json, event: str) -> Iterator[str]:
-    low, high = volume["ci95"]
-    verb = "fits" if event == "fit" else "does"
-    if volume["estimate"] is not None:
-        estimate = with_error(volume["estimate"], volume["mcse"])
-        interval = "" if low is None or high is None else f", 95 % [{low:.2f}, {high:.2f}]"
-        yield f"log P({event}) = {estimate}{interval}: 1 prior draw in {one_in(volume['estimate'])} {verb}"
-    elif high is not None and high < 0:
-        yield f"log P({event}) < {high:.2f} (95 %): fewer than 1 prior draw in {one_in(high)} {verb}"

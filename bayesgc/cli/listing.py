@@ -11,6 +11,7 @@ from bayesgc.cli.terminal import Terminal
 from bayesgc.experiments.figures import FIGURES, figure
 from bayesgc.experiments.studies import STUDIES
 from bayesgc.inference import INITIALIZATIONS, METHODS, OPTIMIZERS, available_devices
+from bayesgc.inference.protocols import PROTOCOLS
 from bayesgc.inference.sgd import STARTS
 from bayesgc.models import ACTIVATIONS, FAMILIES, NETWORKS, NORMALIZATION_SUMMARIES, SCALING_SUMMARIES, available
 from bayesgc.models.priors import RegisteredPrior
@@ -30,6 +31,7 @@ def names() -> dict[str, dict[str, str]]:
         "normalize-weights": dict(NORMALIZATION_SUMMARIES),
         "gd-optimizer": {name: each.summary for name, each in OPTIMIZERS.items()},
         "gd-init": STARTS | INITIALIZATIONS,
+        "gd-protocol": {name: each.summary for name, each in PROTOCOLS.items()},
         "figure": {name: figure(name).title.partition(": ")[2] for name in FIGURES},
         "study": {name: about.question for name, about in STUDIES.items()},
         "device": dict.fromkeys(available_devices(), "on this machine"),

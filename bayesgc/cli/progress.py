@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import TracebackType
 
 from rich.console import Console
@@ -79,7 +80,7 @@ def _clock(seconds: float | None) -> str:
 def _facts(progress: Progress) -> str:
     """What is known at this point, such as ``ε 0.0123  accept 0.26  log P -7.1``."""
     facts = [
-        None if progress.threshold is None else f"ε {progress.threshold:.3g}",
+        None if progress.threshold in (None, math.inf) else f"ε {progress.threshold:.3g}",
         None if progress.acceptance is None else f"accept {progress.acceptance:.2g}",
         None if progress.log_volume is None else f"log P {progress.log_volume:.1f}",
         progress.detail or None,

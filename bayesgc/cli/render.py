@@ -16,25 +16,21 @@ from rich.text import Text
 
 from bayesgc.analysis.fitted import FittedTable
 from bayesgc.analysis.numerals import rounded
+from bayesgc.analysis.sentences import FACTS
 from bayesgc.analysis.summary import cell_labels
 from bayesgc.analysis.wording import (
     absent_lines,
-    better_lines,
-    certificate_lines,
     cut_lines,
-    ensemble_lines,
     headings,
     law_rows,
     legend_line,
     model_line,
     run_line,
     task_line,
-    volume_lines,
 )
 
 Json = dict[str, Any]
 
-_FACTS = (volume_lines, better_lines, ensemble_lines, certificate_lines)
 STYLES = {"law": "", "posterior": "bold", "reference": "dim"}
 CELLS_SHOWN = 10
 
@@ -50,7 +46,7 @@ def rendered(result: Json, *, saved: str | None = None) -> RenderableType:
     parts += [Text(line, style="dim") for line in (legend_line(result), *absent_lines(result))]
     if result["unobserved"]:
         parts += [Text(), _cells(result["unobserved"], result["unobserved_intervals"]["meaning"])]
-    if lines := [*map(Text, chain.from_iterable(lines(result) for lines in _FACTS))]:
+    if lines := [*map(Text, chain.from_iterable(lines(result) for lines in FACTS.values()))]:
         parts += [Text(), *lines]
     parts += [Text(), Text(result["verdict"], style="bold")]
     if result["outcome"] != "converged":

@@ -45,11 +45,10 @@ class Cell:
         own = {"gd": self._training} if self.labelled else {}
         return _digest({"algorithm": ALGORITHM, "cell": self._conditioning, **own})
 
-    @property
+    @cached_property
     def labelled(self) -> bool:
-        """Whether it is a network on labelled examples: then gradient descent runs with the conditioning."""
-        options = self.options
-        return options.family in ("mlp", "lenet") or (options.model is not None and options.names_labels)
+        """Whether it is about labelled examples: then gradient descent runs with the conditioning."""
+        return self.options.labelled
 
     @property
     def _training(self) -> dict[str, Any]:

@@ -17,14 +17,17 @@ from bayesgc.inference.control import one_thread_each
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.models import Factorization, Model
 from bayesgc.models.collapse import why_not_collapsible
-from bayesgc.task import ArrayTask, sensing
+from bayesgc.models.program import Trainable
+from bayesgc.task import ArrayTask, LabelledTask, sensing
 
 _EVALUATIONS = {"splitting": 2.5e6, "importance": 2e4, "nuts": 1e6, "rejection": 1e8}
 """Evaluations that a cell at the paper's sizes takes as a rule, at the method's own precision."""
 _OVERHEAD = 0.8
 """Seconds of a cell apart from its draws: the prior, reference points, the file."""
-_LABELLED = 60.0
-"""Seconds of a cell of labelled examples with its gradient descent: a guess, for a small network."""
+_OF_EXAMPLES = {"splitting": 4e5, "rejection": 1e6}
+"""The same for a few dozen labelled examples, at the precision of sweeps."""
+_EPOCHS = 20
+"""The share of the epochs of stochastic gradient descent, one in so many, that shows how long all of them take."""
 _DRAWS, _STEPS = 2048, 20
 _TRIAL = GradientDescent(steps=2000, restarts=8)
 """The steps and restarts of the descent that shows how soon one ends."""
@@ -41,8 +44,10 @@ def seconds_of(cells: list[Cell]) -> dict[str, float]:
         options = cell.options
         task = options.make_task()
         model = options.make_model(task)
+        if isinstance(task, LabelledTask):
+            found[cell.key] = _OVERHEAD + _seconds_of_examples(cell, model, task)
+            continue
         if not isinstance(task, ArrayTask):
-            found[cell.key] = _LABELLED
             continue
         if cell.key not in found:
             found[cell.key] = _OVERHEAD
@@ -58,6 +63,24 @@ def seconds_of(cells: list[Cell]) -> dict[str, float]:
             rows = method.restarts * len(cell.task_seeds)
             found[str(cell.descent_key)] = lengths[kind] * step(model, task.shape, method.optimizer, rows)
     return found
+
+
+def _seconds_of_examples(cell: Cell, model: Model, task: LabelledTask) -> float:
+    """Conditioning a network on labelled examples, and all epochs of its gradient descent, which may end before."""
+    options, whitened = cell.options, model.whiten(task.domain)
+    source, cpu = generator(0, Stream.PRIOR, 0, torch.device("cpu")), torch.device("cpu")
+    count = max(64, min(_DRAWS, 2**21 // whitened.size))
+    normals = torch.randn(whitened.size, count, generator=source)
+    most = _OF_EXAMPLES["rejection" if options.method == "rejection" else "splitting"]
+    evaluations = min(most, options.max_evaluations or math.inf)
+    seconds = 1.5 * _timed(lambda: task.score(whitened.vectors(normals))) / count * evaluations
+    method = options.make_training()
+    if method is None or not isinstance(model, Trainable):
+        return seconds
+    method = method.resolved(task.inputs.count)
+    trial = replace(method, epochs=math.ceil((method.epochs or 1) / _EPOCHS), tol=0.0)
+    criterion = Criterion(task, whitened, task.threshold(options.settings(task)["eps"]), cpu, torch.float32)
+    return seconds + _EPOCHS * _timed(lambda: trial.run(model, criterion, 0, Control()))
 
 
 def _evaluations(cell: Cell, model: Model, shape: tuple[int, ...]) -> float:

@@ -147,7 +147,9 @@ class Pilot:
 
         rungs = survey.find(islands, self.ladder, stop) or []
         if rungs:
-            self.control.report(Progress("pilot", self.ladder.way(rungs[:1]), 1.0, rungs[0].height))
+            self.control.report(
+                Progress("pilot", self.ladder.way(rungs[:1]), 1.0, self.target.task.shown(rungs[0].height))
+            )
         survey = survey.shortened(len(rungs), self.climb.particles, self.climb.steps)
         if survey is not None and survey.climb(islands, rungs, stop) is not None:
             self.survey, self.rungs = survey, rungs
@@ -159,7 +161,7 @@ class Pilot:
         self._angles, acceptance = _adapt(islands, self.rungs[-1], self._angles, self.climb)
         self.evaluations += self.climb.particles * self.climb.steps
         self.angles.append(self._angles)
-        volume, height = float(islands.log_volumes[0]), self.rungs[-1].height
+        volume, height = float(islands.log_volumes[0]), self.target.task.shown(self.rungs[-1].height)
         self.control.report(Progress("pilot", self.ladder.way(self.rungs), 1.0, height, acceptance, volume))
 
 

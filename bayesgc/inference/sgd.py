@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,6 +17,7 @@ from torch import Tensor
 from bayesgc.inference.control import Control, Progress, one_thread_each
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.optimizers import OPTIMIZERS
+from bayesgc.inference.protocols import settings_of
 from bayesgc.inference.records import Descent, Passage
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.inference.unconstrained import UnconstrainedNetwork
@@ -42,8 +43,9 @@ MOST_WEIGHTS = 2**27
 class SGD:
     """Gradient descent in small batches from many starts.
 
-    The defaults are the protocol of Peleg and Hein 2024: Kaiming start, batches of 2, learning rate 0.01, 60 epochs;
-    but on few examples so many epochs that there are 2000 steps.
+    The defaults are those of Peleg and Hein 2024, Kaiming start, batches of 2, learning rate 0.01, 60 epochs; but on
+    few examples so many epochs that there are 2000 steps, and a start that fits stops at a tolerance. `preset` gives
+    the protocols of others as they are.
 
     Args:
         optimizer: ``gd`` (plain), ``momentum`` (heavy ball) or ``adam``.
@@ -55,6 +57,7 @@ class SGD:
         tol: a start that fits stops at this training loss relative to that of a network that knows nothing; 0 turns
             early stopping off.
         restarts: independent starts.
+        protocol: the name of the protocol that the others were taken from, for the record.
     """
 
     optimizer: str = "gd"
@@ -65,7 +68,17 @@ class SGD:
     init: str = "kaiming"
     tol: float = 1e-2
     restarts: int = 32
+    protocol: str | None = None
     name: ClassVar[str] = "sgd"
+
+    @classmethod
+    def preset(cls, protocol: str, **changes: Any) -> SGD:
+        """A protocol by its name in `PROTOCOLS`, with ``changes`` to it.
+
+        Raises:
+            InputError: for an unknown name, or settings outside of what is allowed.
+        """
+        return cls(**{**settings_of(protocol), "protocol": protocol, **changes})
 
     def __post_init__(self) -> None:
         one_of("gd optimizer", self.optimizer, SGD_OPTIMIZERS)

@@ -89,13 +89,14 @@ class Splitting:
         reached = schedule.failure is None
         thresholds = [math.inf, *(rung.height for rung in schedule.rungs)]
         posterior = pool_posterior(criterion.task.shape, islands, passage.request)
+        thresholds = [criterion.task.shown(threshold) for threshold in thresholds]
         # Short of the first threshold the law of the particles is the prior itself.
-        shown = posterior is not None and not reached and bool(schedule.rungs)
+        shown = posterior is not None and not reached and math.isfinite(thresholds[-1])
         short = None if posterior is None or not shown else Reached(thresholds[-1], posterior, _volume(islands))
         return Run(
             method=self.name,
             outcome=outcome,
-            message=self._message(passage, outcome, shown=short is not None),
+            message=self._message(passage, outcome, thresholds[-1], shown=short is not None),
             eps=criterion.eps,
             posterior=posterior if reached else None,
             log_volume=pool_log_volume(islands, reached=reached),
@@ -109,11 +110,11 @@ class Splitting:
         )
 
     @staticmethod
-    def _message(passage: Passage, outcome: Outcome, *, shown: bool) -> str:
+    def _message(passage: Passage, outcome: Outcome, lowest: float, *, shown: bool) -> str:
         schedule = passage.schedule
         if schedule.failure is None or not schedule.evaluations:
             return passage.control.advice(outcome, schedule.evaluations, passage.climb.particles)
-        return outcome.advice + _how_far(schedule, shown=shown)
+        return outcome.advice + _how_far(schedule, lowest, shown=shown)
 
 
 def _visible(passage: Passage, islands: int) -> dict[str, float | int | str]:
@@ -135,6 +136,7 @@ def _volume(islands: list[IslandRecord]) -> Estimate:
     return pool_log_volume(islands, reached=True)
 
 
-def _how_far(schedule: Schedule, *, shown: bool) -> str:
-    reached = f"{schedule.rungs[-1].height:.4g}" if schedule.rungs else "that of the prior itself"
+def _how_far(schedule: Schedule, lowest: float, *, shown: bool) -> str:
+    reached = "that of the prior itself" if not schedule.rungs else "outside the bin or with labels wrong"
+    reached = f"{lowest:.4g}" if math.isfinite(lowest) else reached
     return f" The lowest threshold reached was {reached}" + ("; the posterior there is given." if shown else ".")

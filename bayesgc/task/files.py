@@ -107,6 +107,18 @@ def load(
         raise InputError(f"{file}: cannot be read: {error.strerror or error}.") from error
 
 
+def holds_examples(file: Path) -> bool:
+    """Whether a file of arrays holds labelled examples, by the names in it; False where it cannot be read."""
+    suffix = file.suffix.lower()
+    try:
+        if suffix == ".npz":
+            with zipfile.ZipFile(file) as archive:
+                return "X.npy" in archive.namelist() and "A.npy" not in archive.namelist()
+        return suffix == ".nc" and {"X", "A"} & _read_netcdf(file).keys() == {"X"}
+    except (*_ARCHIVE_FAULTS, InputError):
+        return False
+
+
 def _read(file: Path, asked: _Asked, index: bool | None, header: bool | None) -> Task:
     suffix = file.suffix.lower()
     if suffix == ".csv" and asked.target is None:

@@ -103,6 +103,10 @@ class Task(ABC):
             InputError: for what is no threshold of this task.
         """
 
+    def shown(self, threshold: float) -> float:
+        """A threshold on the score as readers know it; infinite where it says nothing of the measure of fit."""
+        return threshold
+
     @property
     @abstractmethod
     def judged(self) -> bool:

@@ -33,6 +33,7 @@ KINDS: dict[str, Any] = {
     "errors": labelled,
     "some errors": lambda: labelled(eps=2.0),
     "cross-entropy": lambda: labelled(classes_task(fit="cross-entropy"), eps=0.3),
+    "bin": lambda: labelled(classes_task(fit="cross-entropy").with_fit("cross-entropy", low=0.1, right=True), eps=0.3),
     "numbers": lambda: labelled(numbers_task(), eps=0.1),
     "no test set": lambda: labelled(classes_task(tested=False)),
     "nothing fitted": lambda: labelled(accepted=False, outcome=Outcome.EXHAUSTED),
@@ -93,10 +94,18 @@ def test_the_table_has_the_test_error_in_per_cent_beside_the_most_common_label(t
         ("errors", "splitting, at most 0 errors, seed 3"),
         ("some errors", "at most 2 errors"),
         ("cross-entropy", "ε = 0.3"),
+        ("bin", "splitting, L_train in [0.1, 0.3), all labels right, seed 3"),
+        ("bin", "fit cross-entropy, all labels right"),
+        ("bin", "With probability 95 % the mean test error of weights that fit is at most"),
+        (
+            "errors",
+            "of the draws that fit have a lower test error than the median of gradient descent at its first",
+        ),
+        ("errors", "Shares of the vote are off by"),
         ("no test set", "no test set"),
         ("no test set", "There is no test set, so generalisation cannot be judged"),
         ("errors", "With probability 95 % the mean test error of weights that fit is at most"),
-        ("cross-entropy", "No certificate: it is for the fit 'errors'"),
+        ("cross-entropy", "No certificate: it is for the fit 'errors', or with all labels right"),
         ("nothing fitted", "No draw fitted with at most 0 errors"),
         ("nothing fitted", "No certificate: nothing fitted"),
         ("errors", "GD: plain gradient descent, in batches of 2"),
@@ -281,8 +290,44 @@ def test_the_command_that_runs_it_again_names_what_labelled_examples_have():
     assert command is not None
     for words in ("--data digits.npz", "--fit errors", "--family mlp", "--width 16,8", "--no-bias", "--gd-epochs 60"):
         assert words in command
+    within = classes_task(description={"file": "digits.npz"}).with_fit("margin", low=0.2, right=True)
+    protocol = {"optimizer": "gd", "batch": 2, "protocol": "chiang"}
+    own = configuration | {"task": within.facts, "gd": protocol, "eps": 0.3}
+    command = rerun_command(labelled(within, configuration=own, eps=0.3))
+    for words in ("--fit margin", "--eps-low 0.2", "--right", "--eps 0.3", "--gd-protocol chiang"):
+        assert words in command
     alone = configuration | {"gd": {"batch": None}}
     assert rerun_command(labelled(task, configuration=alone)) is None
+
+
+@pytest.mark.parametrize("choice", [
+    {"classes": "0,7", "train": 12, "test": 40, "task_seed": 3}, {"balanced": True, "train": 20, "standardize": True},
+    {"classes": "0,7", "train": 9, "test": 20, "fit": "margin", "eps_low": 0.1, "right": True, "eps": 0.3},
+])  # fmt: skip
+def test_the_command_of_a_named_set_makes_the_same_task_again(choice):
+    import shlex
+
+    from bayesgc.options import Options
+
+    def task_of(given):
+        return Options.checked({"task": "digits", "gd": False} | given).make_task()
+
+    task = task_of(choice)
+    changed = {"task": task.facts, "gd": None, "eps": choice.get("eps", 0.0), "method": json.loads(_splitting())}
+    command = rerun_command(labelled(classes_task(), configuration=configuration_of(classes_task()) | changed))
+    words, given = shlex.split(command), {}
+    for name in Options.names("Task") & {word[2:].replace("-", "_") for word in words}:
+        kind = Options.model_fields[name].annotation
+        at = words.index(f"--{name.replace('_', '-')}")
+        given[name] = True if kind is bool else words[at + 1]
+    numbers = {name: (float if name == "eps_low" else int)(given[name]) for name in _NUMBERS & given.keys()}
+    again = task_of(given | numbers)
+    assert again.facts == task.facts
+    np.testing.assert_array_equal(again.inputs.train, task.inputs.train)
+    np.testing.assert_array_equal(again.test_labels, task.test_labels)
+
+
+_NUMBERS = {"train", "test", "task_seed", "eps_low"}
 
 
 def _splitting() -> str:

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from bayesgc.analysis.datatree import save
 from bayesgc.analysis.numerals import rounded, with_error
+from bayesgc.analysis.sentences import volume_lines
 from bayesgc.analysis.summary import result_object
-from bayesgc.analysis.wording import volume_lines
 from bayesgc.cli.render import print_result
 from bayesgc.cli.show import show
 from bayesgc.inference.records import Outcome

@@ -14,8 +14,9 @@ import bayesgc.task as tasks
 from bayesgc.analysis.datatree import load, save
 from bayesgc.analysis.predictive import predict
 from bayesgc.analysis.schema import result_schema
+from bayesgc.analysis.sentences import volume_lines
 from bayesgc.analysis.summary import result_object
-from bayesgc.analysis.wording import law_rows, volume_lines
+from bayesgc.analysis.wording import law_rows
 from bayesgc.inference.records import Estimate, Outcome, Reached, Run
 
 

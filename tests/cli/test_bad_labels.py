@@ -42,6 +42,10 @@ FAULTS = {
     "features": ({"X_test": np.ones((20, 4))}, "X_test has examples of shape (4,); those of X are (3,)"),
     "flat": ({"X": np.ones(12)}, "X has shape (12,); it must be (examples, features)"),
     "ragged": ({"X": np.array([np.ones(3), np.ones(4)] * 6, dtype=object)}, "such as images of unequal size"),
+    "labels in rows": ({"y": np.zeros((12, 2), dtype=int)}, "y has shape (12, 2); it must be (12,)"),
+    "no test label": ({"y_test": np.full(20, np.nan)}, "the label of example 0 is nan"),
+    "images of unequal size": ({"X": np.ones((12, 4, 4)), "X_test": np.ones((20, 4, 5))}, "those of X are (4, 4)"),
+    "no examples": ({"X": np.ones((0, 3)), "y": np.ones(0)}, "X has shape (0, 3)"),
     "no labels": ({"y": None}, "has no array y"),
     "no test labels": ({"y_test": None}, "has no array y_test"),
 }
@@ -63,6 +67,10 @@ def test_examples_that_cannot_be_used(command, tmp_path, fault):
     (["--eps", "evidence"], "eps is 'evidence'"),
     (["--fit", "cross-entropy"], "the fit 'cross-entropy' needs a threshold: give eps (--eps)"),
     (["--fit", "margin", "--eps", 0], "raise it above 0"),
+    (["--fit", "margin", "--eps", 0.3, "--eps-low", 0.3], "eps is 0.3; with a lower end of 0.3 (--eps-low) it must be"),
+    (["--fit", "margin", "--eps", 0.3, "--eps-low", 0], "the lower end of eps is 0.0; it must be"),
+    (["--eps-low", 0.3], "the fit 'errors' is no loss, so it has no lower end"),
+    (["--right"], "the fit 'errors' is no loss"),
     (["--fit", "accuracy"], "fit is 'accuracy'; choose one of errors, cross-entropy"),
     (["--train", 0], "train is 0; it must be a whole number from 1 to 12"),
     (["--train", 13], "train is 13; it must be a whole number from 1 to 12: there are 12 training examples"),
@@ -106,6 +114,8 @@ def test_what_cannot_be_asked_of_examples(command, data, options, said):
     (["--gd-batch", 2], "--gd-batch is for labelled examples; --task is 'sensing'"),
     (["--fit", "errors"], "--fit is for labelled examples; --task is 'sensing'"),
     (["--train", 5], "--train is for labelled examples"),
+    (["--eps-low", 0.1], "--eps-low is for labelled examples; --task is 'sensing'"),
+    (["--right"], "--right is for labelled examples"),
     (["--balanced"], "--balanced is for labelled examples"),
     (["--bias"], "--bias is for labelled examples"),
     (["--family", "mlp"], "--family mlp is for labelled examples; --task is 'sensing'"),
@@ -147,3 +157,17 @@ def test_fractions_are_a_regression(command, tmp_path):
         assert_refused(refused, "this is a regression", f"--fit {fit} is for classes")
     assert_refused(command("infer", "--data", "numbers.npz", "--eps", 0, *QUICK), "raise it above 0")
     assert_refused(command("infer", "--data", "numbers.npz", "--balanced", *QUICK), "these are numbers, a regression")
+
+
+def test_a_protocol_is_one_of_those_there_are(command, data):
+    refused = command("infer", "--data", data, "--gd-protocol", "hein", "--max-evaluations", 2000)
+    assert_refused(refused, "gd protocol is 'hein'; choose one of peleg-hein, chiang")
+    assert_refused(command("infer", "--data", data, "--gd-protocol", "chiang", *QUICK), "which --no-gd turns off")
+    refused = command("infer", "--gd-protocol", "chiang", "--max-evaluations", 2000)
+    assert_refused(refused, "--gd-protocol is for labelled examples")
+
+
+def test_numbers_have_no_labels_that_are_right(command, tmp_path):
+    np.savez(tmp_path / "numbers.npz", X=np.ones((4, 2)), y=np.linspace(0, 1, 4))
+    refused = command("infer", "--data", "numbers.npz", "--right", "--eps", 0.1, *QUICK)
+    assert_refused(refused, "is for classes, and the labels are numbers")

@@ -13,6 +13,8 @@ from bayesgc.analysis.measures import measures_over
 from bayesgc.analysis.plots import plot_sweep
 from bayesgc.analysis.report.sweep import sweep_page
 from bayesgc.analysis.stores import load_store
+from bayesgc.experiments.checks import check_cells
+from bayesgc.experiments.forecast import seconds_of
 from bayesgc.validate import InputError
 
 
@@ -55,6 +57,31 @@ def test_its_table_and_picture_are_in_per_cent(swept):
     assert line.get_ydata()[0] == pytest.approx(middle)
     plan = json.loads((store / "sweep.json").read_text())
     assert plan["options"]["family"] == "mlp"
+
+
+def test_a_named_set_is_enough_to_sweep_over(tmp_path):
+    """No family, no threshold: those of the examples are taken, as `infer` does."""
+    options = {"task": "two-moons", "train": 4, "method": "rejection", "max_evaluations": 4000, "gd_epochs": 5}
+    sweep = gc.Sweep(title="Moons", options=options, axes={"width": ["3"], "fit": ["errors"]})
+    cells = gc.run_sweep(sweep, tmp_path / "store", workers=1)
+    assert float(cells["eps"].values.item()) == 0
+    assert int(cells["gd_restarts"].values.item()) == 4
+    assert 0 < float(cells["posterior_test_error"].values.item()) < 0.5
+    assert not list((tmp_path / "store").glob("failures/*"))
+
+
+def test_a_bin_sweeps_and_a_forecast_counts_it(tmp_path):
+    options = {"task": "two-moons", "train": 4, "fit": "cross-entropy", "right": True, "gd_epochs": 5, "width": "3"}
+    sweep = gc.Sweep(title="Bins", options=options, axes={"eps_low": [0.3, 0.4], "eps": [0.6]})
+    cells = sweep.cells()
+    assert len({cell.key for cell in cells}) == 2
+    assert all(cell.labelled and cell.descent_key is None for cell in cells)
+    check_cells(cells)
+    seconds = seconds_of(cells)
+    assert all(0.8 < each < 600 for each in seconds.values())
+    wrong = gc.Sweep(title="Bins", options=options, axes={"eps_low": [0.7], "eps": [0.6]}).cells()
+    with pytest.raises(InputError, match="eps_low = 0.7, eps = 0.6: eps is 0.6; with a lower end of 0.7"):
+        check_cells(wrong)
 
 
 def test_its_report_is_by_the_test_error_and_no_claim_is_about_it(swept):

@@ -144,6 +144,43 @@ def test_other_fits_agree_too(fit):
     assert abs(one.mean - other.mean) < 4 * math.hypot(one.mcse, other.mcse)
 
 
+BINS = {"a narrow bin": ("cross-entropy", 0.45, True, 0.5), "any labels": ("margin", 0.4, False, 0.6)}
+BINS |= {"no lower end": ("squared", None, True, 0.8)}
+
+
+@pytest.mark.parametrize("name", BINS)
+def test_a_bin_agrees_too(name):
+    fit, low, right, eps = BINS[name]
+    model = MLP((5,), "tanh", scaling="unit")
+    problem = criterion(clusters(6).with_fit(fit, low=low, right=right), model, eps)
+    ours = condition(Splitting(particles=400), problem, chains=12, precision=0.2)
+    twin = condition(Rejection(), problem, precision=0.1)
+    assert errors_apart(ours.log_volume, twin.log_volume.value, twin.log_volume.mcse) < 4
+    one, other = (run.posterior.summaries["test_error"] for run in (ours, twin))
+    assert abs(one.mean - other.mean) < 4 * math.hypot(one.mcse, other.mcse)
+    found = ours.posterior.quantities
+    assert (low or 0.0) <= float(found["train_loss"].min()) <= float(found["train_loss"].max()) < eps
+    assert not right or not found["train_errors"].any()
+    # Levels on the way are told by the loss where they say something of it, and by their volumes in any case.
+    assert (np.diff(ours.levels.log_volume) < 0.1).all()
+    assert ours.levels.threshold[-1] == eps
+    # Negative control: a bin that is twice as deep, or without the labels.
+    wrong = clusters(6).with_fit(fit, low=None if low is None else 2 * low - eps, right=right and low is not None)
+    other = condition(Rejection(), criterion(wrong, model, eps), precision=0.1).log_volume
+    assert errors_apart(ours.log_volume, other.value, other.mcse) > 4
+
+
+def test_a_bin_that_is_not_reached_says_so():
+    """Two equal inputs of other classes are never both right, however small the loss is."""
+    task = two_classes(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), [0, 1, 1])
+    run = condition(Splitting(particles=100), criterion(task.with_fit("margin", low=0.1, right=True), MLP((5,)), 2.0))
+    assert run.outcome is Outcome.STALLED
+    assert run.posterior is None
+    assert run.reached is None
+    assert "The lowest threshold reached was outside the bin or with labels wrong." in run.message
+    assert not np.isfinite(run.levels.threshold[1:]).any()
+
+
 def test_numbers_are_fitted_as_classes_are():
     source = np.random.default_rng(2)
     inputs = source.standard_normal((30, 3))

@@ -16,6 +16,7 @@ Json = dict[str, Any]
 _FAMILIES = {"matrix-factorization": "matrix", "cp-factorization": "cp", "tensor-train": "tensor-train"}
 _NETWORKS = ("mlp", "lenet")
 _DESCENT = {
+    "protocol": "gd-protocol",
     "optimizer": "gd-optimizer",
     "lr": "gd-lr",
     "momentum": "gd-momentum",
@@ -49,7 +50,9 @@ def why_no_command(tree: xr.DataTree) -> str | None:
 
     configuration = json.loads(tree.attrs["configuration"])
     task, mode = configuration["task"], configuration.get("map")
-    if task["kind"] not in ("sensing", "completion") and "file" not in task:
+    if "set" in task and set(task) - _OF_EXAMPLES:
+        return f"the set {task['set']} was given options in Python"
+    if task["kind"] not in ("sensing", "completion") and not {"file", "set"} & set(task):
         return "the task was given in Python"
     if reason := _why_no_model(configuration["model"]):
         return reason
@@ -107,7 +110,7 @@ def _option(name: str, value: Any) -> str:
 
 def _task(task: Json) -> Json:
     if "features" in task:
-        return {"data": task["file"], "fit": task["fit"]}
+        return _examples(task)
     if "file" in task:
         return {"data": task["file"]} | {name: task.get(name) for name in ("standardize", "index", "header")}
     sides = task["shape"]
@@ -116,6 +119,25 @@ def _task(task: Json) -> Json:
         "measurements": task["measurements"],
         "task-seed": task.get("seed"),
     }
+
+
+_OF_EXAMPLES = frozenset(
+    "set seed balanced kind shape examples features test_examples fit eps_low right classes independent "  # noqa: SIM905
+    "preparation".split()
+)
+"""What is known of examples of a set whose options of its own were left alone."""
+
+
+def _examples(task: Json) -> Json:
+    """Labelled examples: where from, which of them where they were chosen, and what a fit is."""
+    chosen: Json = {}
+    if "balanced" in task:
+        classes = task["classes"] and ",".join(task["classes"])
+        chosen = {"train": task["examples"], "test": task["test_examples"] or None, "classes": classes}
+        chosen |= {"balanced": task["balanced"] or None, "task-seed": task["seed"]}
+    source = {"task": task.get("set"), "data": task.get("file"), "target": task.get("target")}
+    fit = {"fit": task["fit"], "eps-low": task.get("eps_low"), "right": task.get("right")}
+    return {**source, **chosen, "standardize": "preparation" in task or None, **fit}
 
 
 def _model(model: Json) -> Json:

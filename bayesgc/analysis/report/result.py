@@ -14,25 +14,27 @@ from matplotlib.figure import Figure
 from bayesgc.analysis import plots
 from bayesgc.analysis.compare import compare
 from bayesgc.analysis.diagnose import Diagnosis, diagnose
+from bayesgc.analysis.functions import FUNCTION_POINTS, functions
 from bayesgc.analysis.groups import has
 from bayesgc.analysis.measures import MEASURES, measures_in, measures_of
 from bayesgc.analysis.numerals import rounded, with_error
+from bayesgc.analysis.plots.calibration import calibration_title
 from bayesgc.analysis.plots.chains import ranks_title
 from bayesgc.analysis.plots.curve import curve_of, curve_title
+from bayesgc.analysis.plots.functions import functions_title
 from bayesgc.analysis.plots.joint import joint_title
 from bayesgc.analysis.plots.levels import levels_title
+from bayesgc.analysis.plots.look import names_in
 from bayesgc.analysis.plots.losses import losses_title
 from bayesgc.analysis.plots.spectrum import spectrum_title
 from bayesgc.analysis.report import charts
 from bayesgc.analysis.report.page import Page, Picture, Section, Table
 from bayesgc.analysis.report.rerun import rerun_command, why_no_command
 from bayesgc.analysis.report.stills import data_uri
+from bayesgc.analysis.sentences import FACTS
 from bayesgc.analysis.summary import Json, cell_labels, result_object
 from bayesgc.analysis.wording import (
     absent_lines,
-    better_lines,
-    certificate_lines,
-    ensemble_lines,
     headings,
     judged,
     law_rows,
@@ -41,7 +43,7 @@ from bayesgc.analysis.wording import (
     run_line,
     task_line,
 )
-from bayesgc.analysis.wording import volume_lines as volume_sentences
+from bayesgc.validate import InputError
 
 _MOST_CELLS = 400
 """Cells listed one by one; a larger table is in the file."""
@@ -66,7 +68,8 @@ _STANDING = "Where gradient descent stands among what fits, at equal fit, and wh
 
 
 def _sections(tree: xr.DataTree, result: Json, diagnosis: Diagnosis, origin: Path) -> Iterator[Section]:
-    yield Section("numbers", "Numbers", tables=(_laws(result), *_mechanisms(tree, judged(result))))
+    tables = (_laws(result), *_mechanisms(tree, judged(result)), *_margins(tree, result))
+    yield Section("numbers", "Numbers", tables=tables)
     if result["unobserved"]:
         yield _cells(tree, result)
     yield Section("pictures", "Pictures", pictures=tuple(_pictures(tree, result)))
@@ -95,10 +98,7 @@ def _warning(diagnosis: Diagnosis) -> str:
 def _facts(result: Json, origin: Path) -> tuple[tuple[str, str], ...]:
     lines = {"Task": task_line(result["task"]), "Model": model_line(result["model"]), "Run": run_line(result)}
     facts = [("File", origin.name), *lines.items()]
-    facts += [("How rare a fit is", line) for line in volume_sentences(result)]
-    facts += [("How often it is better", line) for line in better_lines(result)]
-    facts += [("The Bayes ensemble", line) for line in ensemble_lines(result)]
-    return (*facts, *(("Certificate", line) for line in certificate_lines(result)))
+    return (*facts, *((about, line) for about, lines in FACTS.items() for line in lines(result)))
 
 
 def _laws(result: Json) -> Table:
@@ -121,6 +121,26 @@ def _mechanisms(tree: xr.DataTree, known: bool) -> Iterator[Table]:
     rows: list[tuple[str, ...]] = [*_standing_rows(entry), *_dependence_rows(entry), *_spectrum_rows(entry)]
     if rows:
         yield Table(_STANDING, ("Quantity", "Value", "Meaning"), rows, last=1)
+
+
+def _margins(tree: xr.DataTree, result: Json) -> Iterator[Table]:
+    """How safely the training labels are right under each law."""
+    rows: list[tuple[str, ...]] = [
+        (names_in(tree)[law], *_margin_cells(found["margin"]), *_margin_cells(found["scale"]))
+        for law, found in (result["margins"] or {}).items()
+        if found is not None
+    ]
+    if rows:
+        caption = (
+            "The smallest margin by which a draw has a training label right, over the scale of its outputs: mean and "
+            "median [quartiles]. ReLU networks without biases may be scaled at will: their scale alone says nothing."
+        )
+        yield Table(caption, ("Law", "smallest margin", "quartiles", "scale of outputs", "quartiles"), rows)
+
+
+def _margin_cells(found: Json) -> tuple[str, str]:
+    ends = f"{rounded(found['median'], 2)} [{rounded(found['q25'], 2)}, {rounded(found['q75'], 2)}]"
+    return with_error(found["mean"], found["mcse"], 1), ends
 
 
 def _standing_rows(entry: Json) -> Iterator[tuple[str, str, str]]:
@@ -216,6 +236,7 @@ def _pictures(tree: xr.DataTree, result: Json) -> Iterator[Picture]:
                 " ρ is of all draws of the prior, most of which fit badly; the ε-curve is about the few close fits."
             )
         yield _picture("joint", title, words, plots.plot_joint(tree), lambda: charts.joint_chart(tree))
+    yield from _prediction_pictures(tree, result)
     if has(tree, "prior", "singular_value"):
         words = "Medians and quartiles of the singular values, relative to the largest."
         live = lambda: charts.spectrum_chart(tree)  # noqa: E731
@@ -243,6 +264,25 @@ def _curve_picture(tree: xr.DataTree) -> Iterator[Picture]:
         known = _known(curve, "generalisation") > 0
         title = curve_title(tree) if known else "The tighter the fit, the rarer it is"
         yield _picture("curve", title, words, plots.plot_curve(tree), lambda: charts.curve_chart(tree))
+
+
+def _prediction_pictures(tree: xr.DataTree, result: Json) -> Iterator[Picture]:
+    """Whether the vote is calibrated, and which functions descent finds."""
+    if (found := (result["calibration"] or {}).get("posterior")) is not None:
+        words = (
+            "The share of the draws that give a test example a class against how many of these are right; an example "
+            "counts once for each class. Bars are 95 % intervals: across of the draws, upright of the test examples."
+        )
+        yield _picture("calibration", calibration_title(found), words, plots.plot_calibration(tree), None)
+    try:
+        title = functions_title(functions(tree, min(FUNCTION_POINTS, result["task"]["held_out"])))
+    except InputError:
+        return
+    words = (
+        "Each function on the first test examples by how probable it is given the fit, and by how many restarts found "
+        "it where they first fitted; hollow where one of the two has not seen it."
+    )
+    yield _picture("functions", title, words, plots.plot_functions(tree, FUNCTION_POINTS), None)
 
 
 def _climbs(tree: xr.DataTree, name: str) -> bool:

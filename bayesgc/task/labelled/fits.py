@@ -44,9 +44,18 @@ class Fit(ABC):
         own = outputs.gather(2, labels[..., None])[..., 0]
         return (outputs.logsumexp(2) - own).mean(1)
 
-    def reported(self, score: Float[Tensor, " draw"]) -> Float[Tensor, " draw"]:
-        """What is reported of a score."""
+    def reported(self, score: Float[Tensor, " draw"], outputs: Outputs, labels: Tensor) -> Float[Tensor, " draw"]:
+        """What is reported of draws with these scores."""
         return score
+
+    @property
+    def facts(self) -> dict[str, float | bool]:
+        """What a result must record of it beside its name."""
+        return {}
+
+    def shown(self, threshold: float) -> float:
+        """A threshold on the score as readers know it; infinite where it says nothing of what is reported."""
+        return threshold
 
     def check(self, eps: float, examples: int) -> float:
         """The threshold on the score for ε.
@@ -126,7 +135,7 @@ class Errors(Fit):
         # Of an example that is no number the margins say nothing.
         return errors - 1 + violation.clamp_max(_BELOW_ONE) + (size - size)
 
-    def reported(self, score: Float[Tensor, " draw"]) -> Float[Tensor, " draw"]:
+    def reported(self, score: Float[Tensor, " draw"], outputs: Outputs, labels: Tensor) -> Float[Tensor, " draw"]:
         """The number of errors."""
         return score.floor() + 1
 

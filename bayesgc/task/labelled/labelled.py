@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bayesgc.copies import DeviceCopies
 from bayesgc.task.domain import Inputs
+from bayesgc.task.labelled.bins import fit_of
 from bayesgc.task.labelled.fits import Fit, as_numbers, fit_named, is_wrong
 from bayesgc.task.labelled.labels import as_classes, as_inputs, as_targets, check_pairs
 from bayesgc.task.task import Reference, Task, Variables
@@ -95,7 +96,7 @@ class LabelledTask(Task):
         own |= {"features": list(self.inputs.features), "test_examples": self.tested, "fit": self.criterion.name}
         own |= {"classes": None if self.classes is None else list(self.classes), "independent": self.independent}
         known = {} if self.preparation is None else {"preparation": self.preparation}
-        return {**self.description, **own, **known}
+        return {**self.description, **own, **self.criterion.facts, **known}
 
     def observed(self) -> Variables:
         """The labels, as numbers of their classes."""
@@ -135,13 +136,22 @@ class LabelledTask(Task):
                 ) from None
         return self.criterion.check(real_in("eps", eps, 0), self.inputs.count)
 
-    def with_fit(self, name: str) -> LabelledTask:
+    def with_fit(self, name: str, *, low: float | None = None, right: bool = False) -> LabelledTask:
         """The same task under another registered fit.
 
+        Args:
+            name: the fit.
+            low: of a loss a lower end beside the upper one, ε: fits have a loss in [low, ε).
+            right: of a loss whether every training label must be right too.
+
         Raises:
-            InputError: for an unknown name, or a fit for classes where the labels are numbers.
+            InputError: for an unknown name, a fit for classes where the labels are numbers, or a lower end of no loss.
         """
-        return replace(self, criterion=fit_named(name))
+        return replace(self, criterion=fit_of(name, low, right))
+
+    def shown(self, threshold: float) -> float:
+        """As the fit shows it."""
+        return self.criterion.shown(threshold)
 
     def score(self, outputs: Float[Tensor, "entry draw"]) -> Float[Tensor, " draw"]:
         """That of the fit; not finite where an output is not."""
@@ -178,9 +188,10 @@ class LabelledTask(Task):
         ``prediction`` is the class of the largest output for each test example (draw, test), where there are any.
         """
         score = self.score(outputs) if score is None else score
-        found = {self.fit: self.criterion.reported(score)}
+        shaped, labels = outputs.unflatten(0, self.shape), self._labels.like(outputs)
+        found = {self.fit: self.criterion.reported(score, shaped, labels)}
         if self.classes is not None and self.fit != "train_errors":
-            wrong = is_wrong(outputs.unflatten(0, self.shape), self._labels.like(outputs))
+            wrong = is_wrong(shaped, labels)
             found["train_errors"] = wrong.to(outputs.dtype).sum(0)
         judged = self.generalisation(outputs, held_out)
         if judged is not None and held_out is not None:

@@ -41,7 +41,7 @@ def test_the_event_of_eps_is_at_most_eps_errors() -> None:
     score, errors = fit_named("errors").score(values, LABELS), counted(values)
     for eps in range(9):
         np.testing.assert_array_equal((score < fit_named("errors").check(eps, 9)).numpy(), errors <= eps)
-    np.testing.assert_array_equal(fit_named("errors").reported(score).numpy(), errors)
+    np.testing.assert_array_equal(fit_named("errors").reported(score, values, LABELS).numpy(), errors)
 
 
 def test_the_violation_is_below_one_and_tells_draws_with_as_many_errors_apart() -> None:
@@ -63,7 +63,7 @@ def test_single_precision_tells_errors_apart_too() -> None:
     values = torch.zeros(1000, 2, 2, dtype=torch.float32)
     values[:, 1] = 1.0
     values[0, :, 1] = torch.tensor([1.0, 0.0])
-    errors = fit_named("errors").reported(fit_named("errors").score(values, labels))
+    errors = fit_named("errors").reported(fit_named("errors").score(values, labels), values, labels)
     assert errors.tolist() == [1000, 999]
 
 
@@ -71,9 +71,10 @@ def test_ties_and_zeros_are_errors() -> None:
     assert float(fit_named("errors").score(torch.zeros(9, 3, 1), LABELS)[0]) == 8
     tied = correct()
     tied[0, 1, 0] = 1.0
-    score = fit_named("errors").score(torch.cat([correct(), tied], 2), LABELS)
+    values = torch.cat([correct(), tied], 2)
+    score = fit_named("errors").score(values, LABELS)
     assert (score < 0).tolist() == [True, False]
-    assert fit_named("errors").reported(score).tolist() == [0, 1]
+    assert fit_named("errors").reported(score, values, LABELS).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("name", [name for name in FITS if name != "squared"])

@@ -1,0 +1,53 @@
+"""How often gradient descent finds each function against how probable it is given the fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bayesgc.analysis.functions import FUNCTION_POINTS, functions
+from bayesgc.analysis.plots.look import COLOURS, column, in_the_look, say_absent
+from bayesgc.validate import InputError
+
+
+@in_the_look
+def plot_functions(tree: xr.DataTree, points: int = FUNCTION_POINTS) -> Figure:
+    """Each function on the first test examples by its share of the posterior and of the restarts at equal fit."""
+    figure = column()
+    axes = figure.add_subplot()
+    try:
+        found = functions(tree, min(points, int(tree.attrs["held_out"])))
+    except InputError as absent:
+        say_absent(axes, str(absent))
+        return figure
+    ours, theirs = found["posterior"].values, found["gd"].values
+    least = 0.4 / found.attrs["draws"], 0.4 / found.attrs["restarts"]
+    for shown, fill in (((ours > 0) & (theirs > 0), True), ((ours == 0) | (theirs == 0), False)):
+        x, y = np.maximum(ours[shown], least[0]), np.maximum(theirs[shown], least[1])
+        axes.scatter(x, y, s=14, color=COLOURS["gd"], facecolors=None if fill else "none", lw=0.7)
+    _error_bars(axes, found, least)
+    line = [max(least), 1.0]
+    axes.plot(line, line, color=COLOURS["reference"], lw=0.8, ls=(0, (4, 3)), zorder=0)
+    axes.set(xscale="log", yscale="log")
+    axes.set_xlabel(f"P(f) given the fit, on {found.attrs['points']} test examples")
+    axes.set_ylabel("share of restarts at equal fit")
+    axes.set_title(functions_title(found))
+    return figure
+
+
+def _error_bars(axes: Axes, found: xr.Dataset, least: tuple[float, float]) -> None:
+    both = found.isel(function=(found["posterior"].values > 0) & (found["gd"].values > 0))
+    reach = [np.nan_to_num(both[f"{law}_mcse"].values) for law in ("posterior", "gd")]
+    low = [np.minimum(error, 0.95 * both[law].values) for error, law in zip(reach, ("posterior", "gd"), strict=True)]
+    axes.errorbar(
+        both["posterior"].values, both["gd"].values, xerr=[low[0], reach[0]], yerr=[low[1], reach[1]],
+        fmt="none", elinewidth=0.5, color=COLOURS["gd"], alpha=0.6,
+    )  # fmt: skip
+
+
+def functions_title(found: xr.Dataset) -> str:
+    """How far the two laws of functions overlap, beside what chance allows."""
+    ours, chance = (100 * found.attrs[name] for name in ("overlap", "overlap_by_chance"))
+    return f"The laws of functions overlap by {ours:.0f} %\n({chance:.0f} % were descent a draw of the posterior)"
