@@ -46,7 +46,7 @@ _OF_DESCENT = (
 
 
 _PERCEPTRON = "mlp"
-_NEED_LINEAR = ("importance", "nuts")
+_OF_TASKS = ("rows", "cols", "shape", "rank", "measurements")
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,9 @@ class Options(BaseModel):
     task: Annotated[
         str,
         About(
-            "sensing or completion; or labelled examples: digits, mnist, teacher and more, see `bayesgc list`.", TASK
+            "sensing or completion; labelled examples: digits, mnist, teacher and more, see `bayesgc list`; or a task of "
+            "your own, file.py:function.",
+            TASK,
         ),
     ] = "sensing"
     rows: Annotated[int, About("Rows of the matrix.", TASK)] = 5
@@ -157,7 +159,7 @@ class Options(BaseModel):
             typed=str,
         ),
     ] = 0.0035
-    method: Annotated[str, About("auto, splitting, importance, nuts or rejection.", RUN)] = "auto"
+    method: Annotated[str, About("auto, splitting, importance, nuts, rejection or another of `bayesgc list`; splitting:particles=200.", RUN)] = "auto"
     chains: Annotated[int | None, About("Independent islands or chains.", RUN, "the method's")] = None
     draws: Annotated[int | None, About("Draws kept in each chain.", RUN, "1000, within 20 MB")] = None
     precision: Annotated[float | None, About("Relative standard error of E[L_gen] to reach.", RUN, "the method's")] = (
@@ -258,11 +260,13 @@ class Options(BaseModel):
 
     def _check_synthetic(self) -> None:
         """Refuse options that the named task does not have."""
-        from bayesgc.task import DATASETS
+        from bayesgc.plugins import is_foreign
+        from bayesgc.task import DATASETS, TASKS
 
         self._refuse(("target",), "is a column of a table; there is no --data")
         if self.task not in DATASETS:
-            self._check_kind(labelled=False, named=f"--task is {self.task!r}")
+            if self.task in TASKS and not is_foreign(TASKS[self.task]):
+                self._check_kind(labelled=False, named=f"--task is {self.task!r}")
             self._refuse(("standardize",), "is for tables and labelled examples; there is no --data")
             return
         self._check_kind(labelled=True, named=f"--task is {self.task!r}")
@@ -286,11 +290,6 @@ class Options(BaseModel):
         if self.family not in (None, _PERCEPTRON):
             one_of("family", self.family, [*FAMILIES, _PERCEPTRON])
             raise InputError(f"--family {self.family} is for an array; {named}, labelled examples: {_PERCEPTRON}.")
-        if self.method in _NEED_LINEAR:
-            raise InputError(
-                f"--method {self.method} integrates out a last layer that is Gaussian given linear measurements with "
-                "squared error, and labels are not measured so; choose auto, splitting or rejection."
-            )
 
     def _refuse(self, options: tuple[str, ...], reason: str) -> None:
         for name in options:
@@ -315,25 +314,28 @@ class Options(BaseModel):
 
     def files(self) -> list[Path]:
         """The user's files that these options name: data, the program, the priors."""
-        from bayesgc.models.plugins import is_file, split
+        from bayesgc.plugins import is_file, split
 
-        specs = [*([] if self.model is None else [self.model]), *self.prior.split(",")]
+        specs = [*([] if self.model is None else [self.model]), self.method, self.task, *self.prior.split(",")]
         sources = [split(spec.strip())[0] for spec in specs]
         return [*([] if self.data is None else [self.data]), *(Path(each) for each in sources if is_file(each))]
 
     def make_task(self) -> Task:
         """The synthetic task, or the one in the user's file."""
-        from bayesgc.task import DATASETS, SYNTHETIC
+        from bayesgc.task import DATASETS, TASKS, Inputs, task_named, task_options
 
         if self.data is not None:
             return self._load(self.data)
         if self.task in DATASETS:
             return self._make_examples()
-        make = SYNTHETIC[one_of("task", self.task, [*SYNTHETIC, *DATASETS])]
-        if self.shape is None:
-            return make(self.rows, self.cols, self.rank, self.measurements, self.task_seed)
-        rank, count, seed = self.rank, self.measurements, self.task_seed
-        return make(rank=rank, measurements=count, seed=seed, shape=_sides(self.shape))
+        known = task_options(TASKS.find(self.task, DATASETS)[0])
+        given = {name: getattr(self, name) for name in _OF_TASKS if name in self.given}
+        self._refuse(tuple(given.keys() - known), f"is no option of this task; --task is {self.task!r}")
+        if self.shape is not None:
+            given["shape"] = _sides(self.shape)
+        task = task_named(self.task, given | ({"seed": self.task_seed} if "seed" in known else {}))
+        self._check_kind(labelled=isinstance(task.domain, Inputs), named=f"--task is {self.task!r}")
+        return task
 
     def _load(self, data: Path) -> Task:
         """The task in the user's file."""
@@ -453,7 +455,9 @@ class Options(BaseModel):
         Without the ``task``, a file of arrays is taken to hold no labelled examples.
         """
         names = ("method", "map", "seed", "chains", "draws", "precision", "max_seconds", "max_evaluations")
-        labelled = self._is_labelled if task is None else not isinstance(task.domain, tuple)
+        from bayesgc.task import linear_view
+
+        labelled = self._is_labelled if task is None else linear_view(task) is None
         descent = self.make_training() if labelled else self.make_descent()
         eps = None if labelled and "eps" not in self.given else self.eps
         return {"eps": eps, "gd": descent or False} | {

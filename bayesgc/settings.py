@@ -10,11 +10,9 @@ import torch
 
 from bayesgc.inference import (
     METHODS,
-    NUTS,
     SGD,
     Criterion,
     GradientDescent,
-    Importance,
     MaximumAPosteriori,
     Method,
     Request,
@@ -81,13 +79,8 @@ class Settings:
         threshold = array.share_of_zero(1.0, eps) if array and found_later else task.threshold(eps)
         if array is not None and threshold == 0:
             _check_exact(chosen, model, array)
-        elif array is None and chosen.name in (Importance.name, NUTS.name):
-            raise InputError(
-                f"method is {chosen.name!r}, which integrates out a last layer that is Gaussian given linear "
-                "measurements with squared error, and labels are not measured so; choose auto, splitting or rejection."
-            )
         elif request.chains is not None:
-            integer_in("chains", request.chains, getattr(chosen, "fewest_chains", 1))
+            integer_in("chains", request.chains, chosen.fewest_chains)
         descent = _descent_of(gd, array)
         if not isinstance(mode, MaximumAPosteriori | bool | None):
             raise InputError(f"map is {mode!r}; give True, False, None or a MaximumAPosteriori.")
@@ -96,6 +89,8 @@ class Settings:
             _check_range(array, number)
             resolved = resolution(array, normalize=model.normalize)
         criterion = Criterion(task, whitened, threshold, place, number, collapsed, resolved)
+        if array is None and (reason := chosen.needs(criterion)):
+            raise InputError(reason)
         numbers = task.kept_numbers + (criterion.latent_size if request.weights else 0)
         return cls(model, task, chosen, descent, mode, criterion, request.bounded(numbers))
 
@@ -125,7 +120,7 @@ class Settings:
 
     def filled(self, ran: str) -> dict[str, Any]:
         """What was asked for, with the defaults of the method that ran, which ``auto`` decides."""
-        request = self.request.filled(getattr(METHODS.get(ran, self.method), "defaults", Request()))
+        request = self.request.filled(METHODS.get(ran, type(self.method)).defaults)
         return {"precision": request.relative_error, "chains": request.chains, "draws": request.draws}
 
 
@@ -160,17 +155,18 @@ def _check_range(task: ArrayTask, dtype: torch.dtype) -> None:
     for name, numbers in parts.items():
         if numbers is not None:
             largest = float(np.abs(numbers).max(initial=0.0))
-            check_range(name, largest, 1e-15, 1e15, ", or compute in double precision (--dtype float64)")
+            check_range(name, largest, 1e-15, 1e15, ", or compute in double precision (`dtype=float64`)")
 
 
 def _check_exact(method: Method, model: Model, task: ArrayTask) -> None:
     """Refuse eps = 0 where no method can condition on an exact fit."""
     reason = why_not_collapsible(model, task.shape)
-    if method.name not in ("auto", Importance.name, NUTS.name):
+    if not method.exact:
         reason = f"{method.name} needs draws that fit, and none fits exactly"
     if reason is not None:
+        able = " or ".join(name for name, each in METHODS.items() if each.exact)
         raise InputError(
-            f"eps is 0, which takes a collapsed model and --method importance or nuts, but {reason}. "
+            f"eps is 0, which takes a collapsed model and a method for exact fits ({able}), but {reason}. "
             f"A small threshold here is {1e-4 * task.zero_train_loss:.2g} ('0.01%' of the zero predictor's loss)."
         )
 

@@ -12,15 +12,13 @@ import numpy as np
 import torch
 
 from bayesgc.experiments.cell import Cell
-from bayesgc.inference import Control, Criterion, GradientDescent, Splitting
+from bayesgc.inference import METHODS, Automatic, Control, Criterion, GradientDescent, Importance, Splitting
 from bayesgc.inference.control import one_thread_each
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.models import Factorization, Model
 from bayesgc.models.collapse import why_not_collapsible
 from bayesgc.task import ArrayTask, sensing
 
-_EVALUATIONS = {"splitting": 2.5e6, "importance": 2e4, "nuts": 1e6, "rejection": 1e8}
-"""Evaluations that a cell at the paper's sizes takes as a rule, at the method's own precision."""
 _OVERHEAD = 0.8
 """Seconds of a cell apart from its draws: the prior, reference points, the file."""
 _LABELLED = 60.0
@@ -61,12 +59,12 @@ def seconds_of(cells: list[Cell]) -> dict[str, float]:
 
 
 def _evaluations(cell: Cell, model: Model, shape: tuple[int, ...]) -> float:
-    method = cell.options.method
-    if method == "auto":
-        method = "splitting" if why_not_collapsible(model, shape) else "importance"
+    method = METHODS.find(cell.options.method)[0]
+    if method is Automatic:
+        method = Splitting if why_not_collapsible(model, shape) else Importance
     own = Splitting.defaults.relative_error
-    coarser = (own / (cell.options.precision or own)) ** 2 if method == Splitting.name else 1.0
-    return min(_EVALUATIONS.get(method, 1e6) * coarser, cell.options.max_evaluations or math.inf)
+    coarser = (own / (cell.options.precision or own)) ** 2 if method is Splitting else 1.0
+    return min(method.usual_evaluations * coarser, cell.options.max_evaluations or math.inf)
 
 
 def _steps_taken(model: Factorization, task: ArrayTask, method: GradientDescent) -> float:

@@ -23,7 +23,6 @@ from bayesgc.inference.target import Harvest, ScoreSweep, WholeSweep, crank_nico
 from bayesgc.models.collapse import Collapsed
 from bayesgc.models.products import product, row_product
 from bayesgc.task import ArrayTask, ObservedCells
-from bayesgc.validate import InputError
 
 FEWEST_AT_ONCE = 16
 """Draws whose systems are solved at once, however large these are."""
@@ -329,24 +328,6 @@ def residual_in_ball(normals: Float[Tensor, "latent draw"], eps: float) -> Float
     # The first n coordinates of a uniform point on the unit sphere of R^(n+2) are uniform in the unit ball of R^n.
     ball = normals[:count] / torch.linalg.vector_norm(normals, dim=0)
     return math.sqrt(count * eps) * ball.T
-
-
-NEEDS_COLLAPSED = (
-    "needs an unnormalised factorisation with a last layer of Gaussians or a scale mixture; "
-    "splitting and rejection condition any model at some eps > 0."
-)
-"""What a collapsed method says of a model that has no collapsed form."""
-
-
-def refuse_without_density(task: ArrayTask, collapsed: Collapsed, eps: float, method: str) -> None:
-    """Raise where the hidden layers given the fit have no density, or only a share of the fits has one.
-
-    Raises:
-        InputError: saying why; see `why_no_density`.
-    """
-    reason = why_no_density(task, collapsed, eps)
-    if reason is not None:
-        raise InputError(f"{method} cannot condition here: {reason}; use splitting at some eps > 0.")
 
 
 def why_no_density(task: ArrayTask, collapsed: Collapsed, eps: float) -> str | None:

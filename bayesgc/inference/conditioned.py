@@ -22,7 +22,7 @@ from torch.distributions import constraints
 
 from bayesgc.inference.collapsed import (
     condition_last_layer,
-    refuse_without_density,
+    why_no_density,
     residual_in_ball,
     system_given,
 )
@@ -57,14 +57,15 @@ def conditioned_program(model: Model, task: ArrayTask, *, eps: float, complete: 
     if reason is not None or not isinstance(model, Factorization):
         raise InputError(
             f"conditioned needs a density of the fit given the hidden layers, and here is none: {reason}. "
-            "The event L_train < eps itself has no gradient: condition on it with --method splitting or rejection."
+            "The event L_train < eps itself has no gradient: condition on it with `method=splitting` or rejection."
         )
     with _double_precision():
         collapsed = collapse(model, task.shape, weights=True)
         laws = model.laws(task.shape)
     if collapsed is None:
         raise TypeError("a collapsible model has no collapsed form")
-    refuse_without_density(task, collapsed, eps, "conditioned")
+    if reason := why_no_density(task, collapsed, eps):
+        raise InputError(f"conditioned cannot condition here: {reason}; use splitting at some eps > 0.")
     return _Conditioned(task, collapsed, eps, laws, complete)
 
 

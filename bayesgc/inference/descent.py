@@ -125,7 +125,7 @@ class GradientDescent:
             return f"{size} would not fit into memory; it takes a narrower model"
         restarts = min(self.restarts, MOST_NUMBERS // weights)
         fewer = min(steps, MOST_WORK // (weights * restarts))
-        return f"{size} is too much; --restarts {restarts} --gd-steps {fewer} is the most, or fewer restarts"
+        return f"{size} is too much; `restarts={restarts}` `gd_steps={fewer}` is the most, or fewer restarts"
 
     def run(
         self,

@@ -137,7 +137,7 @@ def why_not_by_default(model: Model, shape: tuple[int, ...]) -> str | None:
         return None
     return (
         f"it can take long beyond linear models, Gaussian priors, depth {_CHEAP_DEPTH} and {_CHEAP_WEIGHTS} weights; "
-        "ask for it with --map (map=True)"
+        "ask for it with `map=True`"
     )
 
 

@@ -104,7 +104,7 @@ class SGD:
         if weights > MOST_WEIGHTS:
             fewer = max(1, MOST_WEIGHTS * self.restarts // weights)
             raise InputError(
-                f"{weights:.3g} weights of {self.restarts} restarts would not fit into memory; --restarts {fewer}."
+                f"{weights:.3g} weights of {self.restarts} restarts would not fit into memory; `restarts={fewer}`."
             )
         with torch.no_grad(), one_thread_each():
             training = _Training.of(self.resolved(task.inputs.count), model, task, criterion, seed)

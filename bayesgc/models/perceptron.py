@@ -132,6 +132,6 @@ def _inputs_of(domain: Domain) -> Inputs:
     if not isinstance(domain, Inputs):
         raise InputError(
             f"the task asks for an array of shape {domain}; an mlp is for labelled examples, and "
-            "--family matrix, cp or tensor-train for arrays."
+            "`family=matrix`, cp or tensor-train for arrays."
         )
     return domain

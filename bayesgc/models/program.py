@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesgc.models.layout import Program
-from bayesgc.models.plugins import load
+from bayesgc.plugins import load
 from bayesgc.models.promotion import promoting
 from bayesgc.models.whitening import Whitened, WhitenedProgram
 from bayesgc.task.domain import Domain, array_shape

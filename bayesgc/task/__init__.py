@@ -2,7 +2,7 @@
 
 from bayesgc.task.array.array import ArrayTask, Units, linear_view
 from bayesgc.task.array.measurements import DenseMeasurements, Measurements, ObservedCells
-from bayesgc.task.array.synthetic import SYNTHETIC, completion, sensing
+from bayesgc.task.array.synthetic import completion, sensing
 from bayesgc.task.domain import Domain, Inputs
 from bayesgc.task.files import load
 from bayesgc.task.labelled.choice import Examples
@@ -19,12 +19,13 @@ from bayesgc.task.labelled.datasets import (
 )
 from bayesgc.task.labelled.fits import FITS, Fit, register_fit
 from bayesgc.task.labelled.labelled import LabelledTask, classification, regression
+from bayesgc.task.named import TASKS, register_task, task_named, task_options
 from bayesgc.task.task import Reference, Task
 
 __all__ = [
     "DATASETS",
     "FITS",
-    "SYNTHETIC",
+    "TASKS",
     "ArrayTask",
     "DenseMeasurements",
     "Domain",
@@ -47,8 +48,11 @@ __all__ = [
     "mnist1d",
     "register_dataset",
     "register_fit",
+    "register_task",
     "regression",
     "sensing",
+    "task_named",
+    "task_options",
     "teacher",
     "two_moons",
     "wine",

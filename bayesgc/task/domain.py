@@ -55,5 +55,5 @@ def array_shape(domain: Domain, who: str) -> tuple[int, ...]:
         InputError: where the domain is the inputs of labelled examples.
     """
     if isinstance(domain, Inputs):
-        raise InputError(f"{who} is a model of arrays, and the task is labelled examples; give an MLP (--family mlp).")
+        raise InputError(f"{who} is a model of arrays, and the task is labelled examples; give an MLP (`family=mlp`).")
     return domain

@@ -81,7 +81,7 @@ def _why_no_model(model: Json) -> str | None:
 def _is_named(prior: str) -> bool:
     """Whether options can name a prior, or each in a list: by its name, or by where it lies."""
     from bayesgc.models import available
-    from bayesgc.models.plugins import split
+    from bayesgc.plugins import split
     from bayesgc.models.priors import listed_priors
 
     known = available()

@@ -124,7 +124,7 @@ class LabelledTask(Task):
         if eps is None:
             eps = self.criterion.default
             if eps is None:
-                raise InputError(f"the fit {self.criterion.name!r} needs a threshold: give eps (--eps).")
+                raise InputError(f"the fit {self.criterion.name!r} needs a threshold: give `eps`.")
         if isinstance(eps, str):
             try:
                 eps = float(eps)
