@@ -178,6 +178,12 @@ def split(spec: str) -> tuple[str, str, str]:
     return source, name, options
 
 
+def called(spec: str) -> str:
+    """What a specification is of, without where it lies and its options."""
+    _, name, _ = split(spec)
+    return name if name and "=" not in name else spec.partition(":")[0]
+
+
 def is_file(source: str) -> bool:
     """Whether the source of a plug-in is a file, and no module."""
     return source.endswith(_FILE)

@@ -1,17 +1,18 @@
-"""The checks of each method: what its own theory says must hold before its errors can be believed."""
+"""The checks of a posterior: what must hold before errors by its rule can be believed, and what its method adds."""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import xarray as xr
 
 from bayesgc.analysis.groups import values
-from bayesgc.analysis.uncertainty import diagnostics, from_islands, island_shares
+from bayesgc.analysis.uncertainty import diagnostics, error_rule, island_shares
 from bayesgc.verification import Check, at_least, at_most
-from bayesgc.correlated import FEWEST_ISLANDS
+from bayesgc.correlated import FEWEST_ISLANDS, ErrorRule
 
 FEWEST_ACCEPTED = 100
 """Accepted draws of rejection from which quantiles at 5 and 95 % mean something; a run goes on to twice as many."""
@@ -34,21 +35,15 @@ WIDEST_SPREAD = 1.0
 
 
 def method_checks(tree: xr.DataTree) -> Iterator[Check]:
-    """The checks that suit the method which made the posterior."""
-    if "posterior" not in tree.children:
-        return
-    if tree.attrs["method"] == "rejection":
-        yield from _rejection(tree)
-    elif from_islands(tree):
-        yield from _islands(tree)
-    elif tree.attrs["method"] == "nuts":
-        yield from _chains(tree)
-    else:
-        yield from _weights(tree)
+    """The checks that suit the rule of error of the posterior, and those that its method has left with it."""
+    if "posterior" in tree.children:
+        yield from _CHECKS[error_rule(tree)](tree)
+    yield from (Check(**each) for each in json.loads(tree.attrs.get("checks", "[]")))
 
 
-def _rejection(tree: xr.DataTree) -> Iterator[Check]:
-    accepted = float(diagnostics(tree)["accepted"])
+def _independent(tree: xr.DataTree) -> Iterator[Check]:
+    sizes = tree["posterior"].sizes
+    accepted = float(diagnostics(tree).get("accepted", sizes["chain"] * sizes["draw"]))
     advice = "Give it more time, or use `method=splitting`, which does not wait for luck."
     yield at_least("accepted draws", accepted, FEWEST_ACCEPTED, advice, caution=accepted >= FEWEST_ACCEPTED / 4)
 
@@ -61,6 +56,11 @@ def _weights(tree: xr.DataTree) -> Iterator[Check]:
     )
     advice = "The weights have too heavy a tail for their error to be believed: use `method=splitting`, or tempering."
     yield at_most("Pareto k̂ of the weights", _number(found, "pareto_k"), _number(found, "pareto_k_limit"), advice)
+
+
+def _replicates(tree: xr.DataTree) -> Iterator[Check]:
+    chains, advice = tree["posterior"].sizes["chain"], "Their spread says nothing about the error: more `chains`."
+    yield at_least("independent chains", float(chains), FEWEST_ISLANDS, advice)
 
 
 def _chains(tree: xr.DataTree) -> Iterator[Check]:
@@ -117,3 +117,12 @@ def _worst(tree: xr.DataTree, name: str) -> float:
 def _number(found: dict[str, object], name: str) -> float:
     value = found.get(name)
     return math.nan if value is None else float(value)  # type: ignore[arg-type]
+
+
+_CHECKS: dict[ErrorRule, Callable[[xr.DataTree], Iterator[Check]]] = {
+    ErrorRule.INDEPENDENT: _independent,
+    ErrorRule.WEIGHTS: _weights,
+    ErrorRule.ISLANDS: _islands,
+    ErrorRule.CHAINS: _chains,
+    ErrorRule.REPLICATES: _replicates,
+}

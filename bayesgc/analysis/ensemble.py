@@ -15,7 +15,8 @@ import xarray as xr
 from jaxtyping import Float, Int
 
 from bayesgc.analysis.groups import has, values
-from bayesgc.analysis.uncertainty import FEWEST_ISLANDS, diagnostics, from_islands, island_shares
+from bayesgc.analysis.uncertainty import FEWEST_ISLANDS, error_rule, island_shares
+from bayesgc.correlated import ErrorRule
 
 Json = dict[str, Any]
 
@@ -42,10 +43,13 @@ def ensemble(tree: xr.DataTree) -> Json | None:
 def _units(tree: xr.DataTree, shape: tuple[int, ...]) -> Int[np.ndarray, " draw"] | None:
     """Of which independent unit each draw is a part; None where draws depend on one another in another way."""
     size = math.prod(shape)
-    if from_islands(tree):
+    rule = error_rule(tree)
+    if rule is ErrorRule.ISLANDS:
         few = 1 / np.sum(island_shares(tree) ** 2) < FEWEST_ISLANDS
         return None if few else values(tree, "sample_stats", "island").ravel().astype(np.int64)
-    if tree.attrs["method"] == "nuts" or "effective_sample_size" in diagnostics(tree) or size < 2 * _BLOCKS:
+    if rule is ErrorRule.REPLICATES:
+        return np.repeat(np.arange(shape[0]), size // shape[0]) if shape[0] >= FEWEST_ISLANDS else None
+    if rule is not ErrorRule.INDEPENDENT or size < 2 * _BLOCKS:
         return None
     return np.arange(size) * _BLOCKS // size
 

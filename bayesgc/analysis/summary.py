@@ -83,7 +83,8 @@ def result_object(tree: xr.DataTree) -> Json:
 
 def _quantities(tree: xr.DataTree) -> tuple[str, ...]:
     """What is reported of each law."""
-    return LABELLED_QUANTITIES if "train_output" in tree["prior"] else QUANTITIES
+    known = LABELLED_QUANTITIES if "train_output" in tree["prior"] else QUANTITIES
+    return tuple(dict.fromkeys([*known, *json.loads(tree.attrs.get("measures", json.dumps(OF_ARRAYS))).values()]))
 
 
 def _number(value: Any) -> float | None:

@@ -20,7 +20,7 @@ from bayesgc.cli.render import print_result
 from bayesgc.cli.show import PLOT_SUFFIXES, print_json
 from bayesgc.cli.terminal import Terminal, kept, say
 from bayesgc.inference import Outcome
-from bayesgc.plugins import split
+from bayesgc.plugins import called
 from bayesgc.options import Options
 from bayesgc.task import Task
 from bayesgc.validate import InputError
@@ -79,11 +79,10 @@ class Session:
         """Where a result may go that has no ``--out``, one after the other: new files here, named after the run."""
         data, layered = self.options.data, isinstance(task.domain, tuple)
         size = "x".join(map(str, task.shape)) if layered else task.shape[0]
-        named = split(self.options.task)[1] or self.options.task.partition(":")[0]
-        source = data.stem if data else f"{named}-{size}"
+        source = data.stem if data else f"{called(self.options.task)}-{size}"
         program = self.options.model
         own = f"depth{self.options.depth}" if layered else "mlp"
-        model = own if program is None else split(program)[1]
+        model = own if program is None else called(program)
         stem = f"{source}-{model}-seed{self.options.seed}"
         names = itertools.chain([f"{stem}.nc"], (f"{stem}-{i}.nc" for i in itertools.count(2)))
         return (path for path in map(Path, names) if not os.path.lexists(path))

@@ -19,6 +19,7 @@ from bayesgc.inference.optimizers import OPTIMIZERS
 from bayesgc.inference.prior import draw_prior
 from bayesgc.inference.records import Descent, Draws, Estimate, Levels, Outcome, Run, Summary
 from bayesgc.inference.rejection import Rejection
+from bayesgc.inference.replicates import draws_of_replicates
 from bayesgc.inference.request import Request
 from bayesgc.inference.sgd import SGD, STARTS
 from bayesgc.inference.splitting import Splitting
@@ -55,6 +56,7 @@ __all__ = [
     "conditioned_program",
     "device_named",
     "draw_prior",
+    "draws_of_replicates",
     "dtype_named",
     "interruptible",
     "method_named",

@@ -141,12 +141,12 @@ class Run:
     message: str
     eps: float
     posterior: Draws | None
-    log_volume: Estimate | None
-    log_evidence: Estimate | None
-    levels: Levels | None
-    diagnostics: dict[str, float | int | str]
-    evaluations: int
-    seconds: float
+    log_volume: Estimate | None = None
+    log_evidence: Estimate | None = None
+    levels: Levels | None = None
+    diagnostics: dict[str, float | int | str] = field(default_factory=dict)
+    evaluations: int = 0
+    seconds: float = 0.0
     importance: dict[str, Float[np.ndarray, " draw"]] | None = None
     reached: Reached | None = None
     curve: Curve | None = None
