@@ -32,12 +32,12 @@ from bayesgc.inference import (
 )
 from bayesgc.inference.control import one_thread_each
 from bayesgc.inference.noise import likeliest_threshold
-from bayesgc.models import Factorization, Model, WhitenedProgram, as_model
+from bayesgc.models import Model, as_model, as_sites, factorised
 from bayesgc.models.layout import Program
-from bayesgc.models.program import Trainable
+from bayesgc.models.program import trainable
 from bayesgc.plugins import blame, is_foreign
 from bayesgc.settings import EVIDENCE, Settings, check_task, request_of
-from bayesgc.task import Task, linear_view
+from bayesgc.task import Task, labelled_view, linear_view
 from bayesgc.task.array.feasibility import infeasible, least_train_loss
 from bayesgc.validate import InputError, one_of, positive_integer, real_in
 
@@ -314,20 +314,23 @@ def _descend(settings: Settings, run: Run, control: Control, kept_back: float) -
         return None, f"the run was {run.outcome}"
     if isinstance(gd, SGD):
         return _train(settings, gd, control, kept_back)
-    if not isinstance(model, Factorization):
+    layered = factorised(model)
+    if layered is None:
         return _descend_program(settings, gd, run, control, kept_back)
-    if reason := gd.why_too_large(model, settings.task.shape):
+    if reason := gd.why_too_large(layered, settings.task.shape):
         return None, reason
     seed, levels = settings.request.seed, _thresholds(run)
-    return _in_time(control, lambda own: gd.run(model, settings.criterion, seed, own, levels), kept_back)
+    return _in_time(control, lambda own: gd.run(layered, settings.criterion, seed, own, levels), kept_back)
 
 
 def _train(settings: Settings, sgd: SGD, control: Control, kept_back: float) -> tuple[Descent | None, str | None]:
     """The same for a network on labelled examples."""
-    model, seed = settings.model, settings.request.seed
-    if not isinstance(model, Trainable):
+    network, seed = trainable(settings.model), settings.request.seed
+    if labelled_view(settings.task) is None:
+        return None, "stochastic gradient descent is for labelled examples"
+    if network is None:
         return None, "gradient descent on labelled examples needs an mlp"
-    return _in_time(control, lambda own: sgd.run(model, settings.criterion, seed, own), kept_back)
+    return _in_time(control, lambda own: sgd.run(network, settings.criterion, seed, own), kept_back)
 
 
 def _thresholds(run: Run) -> list[float]:
@@ -339,8 +342,8 @@ def _descend_program(
     settings: Settings, gd: GradientDescent, run: Run, control: Control, kept_back: float
 ) -> tuple[Descent | None, str | None]:
     """The same for a Pyro program."""
-    whitened = settings.criterion.whitened
-    if not isinstance(whitened, WhitenedProgram):
+    whitened = as_sites(settings.criterion.whitened)
+    if whitened is None:
         return None, "gradient descent needs a factorisation or a Pyro program"
     if reason := why_no_descent(whitened):
         return None, reason
@@ -380,7 +383,8 @@ def _why_no_mode(settings: Settings) -> str | None:
     if settings.mode is False:
         return "it was turned off"
     if array is None:
-        return "it is the mode at an exact fit of linear measurements, and the task is labelled examples"
+        kind = settings.task.kind if labelled_view(settings.task) is None else "labelled examples"
+        return f"it is the mode at an exact fit of linear measurements, and the task is {kind}"
     reason = why_no_map(settings.model, array)
     if reason is None and settings.mode is None:
         return why_not_by_default(settings.model, array.shape)

@@ -10,7 +10,6 @@ from jaxtyping import Float
 from scipy.special import ndtri, stdtrit
 
 
-
 class ErrorRule(StrEnum):
     """By what the error of a mean over the draws of a posterior is told: what a method says of its draws."""
 

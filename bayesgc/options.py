@@ -102,8 +102,8 @@ class Options(BaseModel):
     task: Annotated[
         str,
         About(
-            "sensing or completion; labelled examples: digits, mnist, teacher and more, see `bayesgc list`; or a task of "
-            "your own, file.py:function.",
+            "sensing or completion; labelled examples: digits, mnist, teacher and more, see `bayesgc list`; or "
+            "file.py:function, a task of your own.",
             TASK,
         ),
     ] = "sensing"
@@ -159,7 +159,12 @@ class Options(BaseModel):
             typed=str,
         ),
     ] = 0.0035
-    method: Annotated[str, About("auto, splitting, importance, nuts, rejection or another of `bayesgc list`; splitting:particles=200.", RUN)] = "auto"
+    method: Annotated[
+        str,
+        About(
+            "auto, splitting, importance, nuts, rejection or another of `bayesgc list`; splitting:particles=200.", RUN
+        ),
+    ] = "auto"
     chains: Annotated[int | None, About("Independent islands or chains.", RUN, "the method's")] = None
     draws: Annotated[int | None, About("Draws kept in each chain.", RUN, "1000, within 20 MB")] = None
     precision: Annotated[float | None, About("Relative standard error of E[L_gen] to reach.", RUN, "the method's")] = (
@@ -322,7 +327,7 @@ class Options(BaseModel):
 
     def make_task(self) -> Task:
         """The synthetic task, or the one in the user's file."""
-        from bayesgc.task import DATASETS, TASKS, Inputs, task_named, task_options
+        from bayesgc.task import DATASETS, TASKS, network_inputs, task_named, task_options
 
         if self.data is not None:
             return self._load(self.data)
@@ -334,18 +339,18 @@ class Options(BaseModel):
         if self.shape is not None:
             given["shape"] = _sides(self.shape)
         task = task_named(self.task, given | ({"seed": self.task_seed} if "seed" in known else {}))
-        self._check_kind(labelled=isinstance(task.domain, Inputs), named=f"--task is {self.task!r}")
+        self._check_kind(labelled=network_inputs(task.domain) is not None, named=f"--task is {self.task!r}")
         return task
 
     def _load(self, data: Path) -> Task:
         """The task in the user's file."""
-        from bayesgc.task import Inputs, load
+        from bayesgc.task import load, network_inputs
 
         chosen = {name: getattr(self, name) for name in ("target", *_OF_CHOICES)}
         given = {name: getattr(self, name) for name in ("standardize",) if name in self.given}
         seed = self.task_seed if "task_seed" in self.given else None
         task = load(data, seed=seed, fit=self.fit, index=self.index, header=self.header, **chosen, **given)
-        self._check_kind(labelled=isinstance(task.domain, Inputs), named=f"--data is {str(data)!r}")
+        self._check_kind(labelled=network_inputs(task.domain) is not None, named=f"--data is {str(data)!r}")
         return task
 
     def _make_examples(self) -> Task:
@@ -367,16 +372,16 @@ class Options(BaseModel):
 
     def make_model(self, task: Task) -> Model:
         """The user's program, or the model that the options describe, with defaults that fit the task."""
-        from bayesgc.models import FAMILIES, Factorization, model_named
+        from bayesgc.models import FAMILIES, factorised, model_named
         from bayesgc.models.priors import is_scaled
-        from bayesgc.task import Inputs
+        from bayesgc.task import network_inputs
 
         if self.model is not None:
             model = model_named(self.model)
-            if not isinstance(model, Factorization):
+            if factorised(model) is None:
                 self._check_start()
             return model
-        if isinstance(task.domain, Inputs):
+        if network_inputs(task.domain) is not None:
             return self._make_network()
         if "scaling" in self.given and not is_scaled(self.prior):
             self._refuse(("scaling",), f"is for priors that take a scale; --prior {self.prior} takes none")

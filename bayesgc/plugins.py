@@ -1,7 +1,8 @@
 """Plug-ins: what can be named of a kind, the user's own among it, and its options.
 
 A plug-in is registered by a decorator, offered by an installed package as an entry point, or named where it lies, as
-``package.module:function`` or ``file.py:function``. Whatever goes wrong in one ends in an `InputError` of one line that names the plug-in and the fault.
+``package.module:function`` or ``file.py:function``. Whatever goes wrong in one ends in an `InputError` of one line that
+names the plug-in and the fault.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from bayesgc.inference import (
@@ -25,9 +24,9 @@ from bayesgc.inference.noise import Likeliest
 from bayesgc.models import Model, as_model, describe
 from bayesgc.models.collapse import collapse, why_not_collapsible
 from bayesgc.models.layout import Program
-from bayesgc.task import ArrayTask, DenseMeasurements, Task, linear_view
+from bayesgc.task import ArrayTask, Task, linear_view
 from bayesgc.task.array.feasibility import resolution
-from bayesgc.validate import InputError, check_range, integer_in, positive_integer, real_in
+from bayesgc.validate import InputError, integer_in, positive_integer, real_in
 
 EVIDENCE = "evidence"
 """The ε that noisy data suggest themselves."""
@@ -86,7 +85,8 @@ class Settings:
             raise InputError(f"map is {mode!r}; give True, False, None or a MaximumAPosteriori.")
         resolved = None
         if array is not None:
-            _check_range(array, number)
+            if number != torch.float64:
+                array.check_single()
             resolved = resolution(array, normalize=model.normalize)
         criterion = Criterion(task, whitened, threshold, place, number, collapsed, resolved)
         if array is None and (reason := chosen.needs(criterion)):
@@ -143,19 +143,6 @@ def check_task(task: object) -> None:
     """
     if not isinstance(task, Task):
         raise InputError(f"task is {task!r}; make one with sensing(), completion(), classification() or load().")
-
-
-def _check_range(task: ArrayTask, dtype: torch.dtype) -> None:
-    """Refuse numbers whose squares single precision cannot hold; for double precision the task itself has looked."""
-    if dtype == torch.float64:
-        return
-    parts = {"y": task.targets, "truth": task.truth}
-    if isinstance(task.measurements, DenseMeasurements):
-        parts["A"] = task.measurements.matrix
-    for name, numbers in parts.items():
-        if numbers is not None:
-            largest = float(np.abs(numbers).max(initial=0.0))
-            check_range(name, largest, 1e-15, 1e15, ", or compute in double precision (`dtype=float64`)")
 
 
 def _check_exact(method: Method, model: Model, task: ArrayTask) -> None:

@@ -11,8 +11,8 @@ import xarray as xr
 
 from bayesgc.analysis.groups import values
 from bayesgc.analysis.uncertainty import diagnostics, error_rule, island_shares
-from bayesgc.verification import Check, at_least, at_most
 from bayesgc.correlated import FEWEST_ISLANDS, ErrorRule
+from bayesgc.verification import Check, at_least, at_most
 
 FEWEST_ACCEPTED = 100
 """Accepted draws of rejection from which quantiles at 5 and 95 % mean something; a run goes on to twice as many."""

@@ -271,7 +271,7 @@ def _root_attributes(
         "seconds": to_json(seconds),
         "diagnostics": to_json(run.diagnostics),
         **({"errors": run.errors.value} if run.errors else {}),
-        **({"checks": to_json([asdict(check) for check in run.checks])} if run.checks else {}),
+        **({"checks": json.dumps([asdict(check) for check in run.checks])} if run.checks else {}),
         "reasons": to_json(reasons),
         "versions": to_json(versions()),
     }

@@ -22,8 +22,8 @@ from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.measures import judged_by, measures_of
 from bayesgc.analysis.storage import load
 from bayesgc.analysis.summary import result_object
-from bayesgc.verification import Check, at_least, at_most
 from bayesgc.moments import HEAVIEST
+from bayesgc.verification import Check, at_least, at_most
 
 Json = dict[str, Any]
 

@@ -42,7 +42,8 @@ def result_object(tree: xr.DataTree) -> Json:
     attributes = tree.attrs
     configuration = json.loads(attributes["configuration"])
     measures = json.loads(attributes.get("measures", json.dumps(OF_ARRAYS)))
-    known = "ground_truth" in tree.children or "y_test" in tree["constant_data"]
+    judged = measures["generalisation"] in tree["prior"].data_vars
+    known = judged or "ground_truth" in tree.children or "y_test" in tree["constant_data"]
     facts = {"held_out": int(attributes["held_out"]), "truth_known": known}
     result: Json = {
         "schema": SCHEMA,

@@ -1,4 +1,4 @@
-"""The standard error of any average over saved draws, by the rule that the method which made them has left with them."""
+"""The standard error of any average over saved draws, by the rule that its method has left with them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Options as the shell has them, in texts of rooms that know only Python's names.
 
-Those rooms write an argument as `` `max_seconds` `` or `` `method=splitting` ``, which is how one writes it in Python; here it
-becomes ``--max-seconds`` or ``--method splitting``. Other words in backticks stay as they are.
+Those rooms write an argument as one does in Python, as `` `max_seconds` `` or `` `method=splitting` ``; here it becomes
+``--max-seconds`` or ``--method splitting``. Other words in backticks stay as they are.
 """
 
 from __future__ import annotations

@@ -51,8 +51,8 @@ def print_names(*, as_json: bool = False) -> None:
     table.add_column("name", style="bold", overflow="fold")
     table.add_column("what it is", overflow="fold")
     for option, entries in names().items():
-        for i, (name, summary) in enumerate(entries.items()):
-            table.add_row("" if i else f"--{option}", name, summary)
+        for i, (name, said) in enumerate(entries.items()):
+            table.add_row("" if i else f"--{option}", name, said)
     Terminal().print(table)
 
 

@@ -20,8 +20,8 @@ from bayesgc.cli.render import print_result
 from bayesgc.cli.show import PLOT_SUFFIXES, print_json
 from bayesgc.cli.terminal import Terminal, kept, say
 from bayesgc.inference import Outcome
-from bayesgc.plugins import called
 from bayesgc.options import Options
+from bayesgc.plugins import called
 from bayesgc.task import Task
 from bayesgc.validate import InputError
 

@@ -15,9 +15,9 @@ from bayesgc.experiments.cell import Cell
 from bayesgc.inference import METHODS, Automatic, Control, Criterion, GradientDescent, Importance, Splitting
 from bayesgc.inference.control import one_thread_each
 from bayesgc.inference.streams import Stream, generator
-from bayesgc.models import Factorization, Model
+from bayesgc.models import Factorization, Model, factorised
 from bayesgc.models.collapse import why_not_collapsible
-from bayesgc.task import ArrayTask, sensing
+from bayesgc.task import ArrayTask, linear_view, sensing
 
 _OVERHEAD = 0.8
 """Seconds of a cell apart from its draws: the prior, reference points, the file."""
@@ -39,7 +39,8 @@ def seconds_of(cells: list[Cell]) -> dict[str, float]:
         options = cell.options
         task = options.make_task()
         model = options.make_model(task)
-        if not isinstance(task, ArrayTask):
+        array = linear_view(task)
+        if array is None:
             found[cell.key] = _LABELLED
             continue
         if cell.key not in found:
@@ -48,13 +49,14 @@ def seconds_of(cells: list[Cell]) -> dict[str, float]:
                 found[cell.key] += _evaluations(cell, model, task.shape) * evaluation(model, task.shape)
             drawn |= {cell.draws_key} - {None}
         method = options.make_descent()
-        if method is not None and isinstance(model, Factorization) and cell.descent_key not in found:
-            method = method.resolved(model, task.shape)
-            kind = (model, task.shape, method)
+        layered = factorised(model)
+        if method is not None and layered is not None and cell.descent_key not in found:
+            method = method.resolved(layered, task.shape)
+            kind = (layered, task.shape, method)
             if kind not in lengths:
-                lengths[kind] = _steps_taken(model, task, method)
+                lengths[kind] = _steps_taken(layered, array, method)
             rows = method.restarts * len(cell.task_seeds)
-            found[str(cell.descent_key)] = lengths[kind] * step(model, task.shape, method.optimizer, rows)
+            found[str(cell.descent_key)] = lengths[kind] * step(layered, task.shape, method.optimizer, rows)
     return found
 
 

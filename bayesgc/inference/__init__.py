@@ -5,9 +5,9 @@ same model.* Every method has the same shape, `Method`: a frozen object with its
 ``run(criterion, request, control)``, which returns a `Run`.
 """
 
+from bayesgc.inference.automatic import Automatic
 from bayesgc.inference.conditioned import conditioned_program
 from bayesgc.inference.control import Control, Progress, interruptible
-from bayesgc.inference.automatic import Automatic
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.descent import INITIALIZATIONS, GradientDescent
 from bayesgc.inference.device import available_devices, device_named, dtype_named

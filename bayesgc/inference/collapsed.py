@@ -22,7 +22,7 @@ from bayesgc.inference.gaussian import GaussianSystem, gaussian_system
 from bayesgc.inference.target import Harvest, ScoreSweep, WholeSweep, crank_nicolson
 from bayesgc.models.collapse import Collapsed
 from bayesgc.models.products import product, row_product
-from bayesgc.task import ArrayTask, ObservedCells
+from bayesgc.task import ArrayTask
 
 FEWEST_AT_ONCE = 16
 """Draws whose systems are solved at once, however large these are."""
@@ -352,8 +352,8 @@ def why_singular(task: ArrayTask, collapsed: Collapsed) -> str | None:
     count, rank = task.measurements.count, min(collapsed.feature_count, cols)
     if task.measurements.rank < count:
         return f"the measurements are dependent ({count} of rank {task.measurements.rank})"
-    if isinstance(task.measurements, ObservedCells):
-        most = int(np.bincount(task.measurements.cells // cols).max())
+    if task.cells is not None:
+        most = int(np.bincount(task.cells // cols).max())
         if most > rank:
             return f"a row has {most} observed cells, more than the rank {rank} of the model"
     elif count > rows * rank:

@@ -22,10 +22,10 @@ from bayesgc.validate import InputError
 class Method(ABC):
     """A way to condition a prior on its fit criterion: a frozen dataclass of hyperparameters, and one call.
 
-    ``name`` is what it is called, ``defaults`` what it aims at where nothing is asked for. ``errors`` is the rule for the
-    error of a mean over its draws, which the result records; a `Run` that names another one has the last word.
-    Methods that are ``exact`` condition on a training loss of exactly zero too. Those with ``shared_draws`` give cells of a
-    sweep what one set of draws says of each. ``usual_evaluations`` is what the paper's tasks take, for forecasts.
+    ``name`` is what it is called, ``defaults`` what it aims at where nothing is asked for. ``errors`` is the rule for
+    the error of a mean over its draws, which the result records; a `Run` that names another one has the last word.
+    Methods that are ``exact`` condition on a training loss of exactly zero too. With ``shared_draws`` one set of draws
+    serves several cells of a sweep. ``usual_evaluations`` is what the paper's tasks take, for forecasts.
     """
 
     name: ClassVar[str]
@@ -63,7 +63,9 @@ class CollapsedMethod(Method):
                 "splitting and rejection condition any model at some eps > 0."
             )
         reason = why_no_density(criterion.array, criterion.collapsed, criterion.eps)
-        return None if reason is None else f"{self.name} cannot condition here: {reason}; use splitting at some eps > 0."
+        return (
+            None if reason is None else f"{self.name} cannot condition here: {reason}; use splitting at some eps > 0."
+        )
 
     def target(self, criterion: Criterion, device: torch.device) -> CollapsedCriterion:
         """The density, to be computed on this device.

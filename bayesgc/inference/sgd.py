@@ -20,7 +20,7 @@ from bayesgc.inference.optimizers import OPTIMIZERS
 from bayesgc.inference.records import Descent, Passage
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.models.program import Trainable
-from bayesgc.task import Inputs, LabelledTask
+from bayesgc.task import Inputs, LabelledTask, labelled_view
 from bayesgc.validate import InputError, one_of, positive_integer, real_in
 
 STARTS = {
@@ -95,8 +95,8 @@ class SGD:
         Raises:
             InputError: where the weights of all starts would not fit into memory.
         """
-        task = criterion.task
-        if not isinstance(task, LabelledTask):
+        task = labelled_view(criterion.task)
+        if task is None:
             raise InputError(
                 "stochastic gradient descent is for labelled examples; for arrays give GradientDescent(…)."
             )

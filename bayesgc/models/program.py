@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesgc.models.layout import Program
-from bayesgc.plugins import load
 from bayesgc.models.promotion import promoting
 from bayesgc.models.whitening import Whitened, WhitenedProgram
+from bayesgc.plugins import load
 from bayesgc.task.domain import Domain, array_shape
 from bayesgc.validate import InputError
 
@@ -129,3 +129,8 @@ def as_model(value: Any) -> Model:
     if callable(value) and not isinstance(value, type):
         return ProgramModel(value)
     raise InputError(f"model is {value!r}; give a bayesgc model or a Pyro program without arguments.")
+
+
+def trainable(model: object) -> Trainable | None:
+    """A model as a network that descent can train on labelled examples, where it is that, else None."""
+    return model if isinstance(model, Trainable) else None

@@ -57,3 +57,8 @@ def array_shape(domain: Domain, who: str) -> tuple[int, ...]:
     if isinstance(domain, Inputs):
         raise InputError(f"{who} is a model of arrays, and the task is labelled examples; give an MLP (`family=mlp`).")
     return domain
+
+
+def network_inputs(domain: Domain) -> Inputs | None:
+    """The inputs of a network, where the domain is that, else None."""
+    return domain if isinstance(domain, Inputs) else None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from bayesgc.plugins import Registry, blame, options_in
 from bayesgc.task.task import Task
 from bayesgc.validate import InputError
 
 TaskMaker = Callable[..., Task]
+Maker = TypeVar("Maker", bound=TaskMaker)
 
 
 def _accepted(maker: Any, name: str) -> TaskMaker | None:
@@ -20,16 +21,16 @@ def _accepted(maker: Any, name: str) -> TaskMaker | None:
 TASKS = Registry[TaskMaker]("task", "a function that makes a bayesgc.Task", _accepted)
 
 
-def register_task(name: str) -> Callable[[TaskMaker], TaskMaker]:
+def register_task(name: str) -> Callable[[Maker], Maker]:
     """Decorator: make a function that makes a `Task` available by ``name``.
 
-    Its keyword options are those of the name, as in ``name:key=value``. One that is called ``seed`` takes the task's seed.
+    Its keyword options are those of the name, as in ``name:key=value``; one called ``seed`` takes the task's seed.
 
     Raises:
         InputError: where another module has registered a task of this name.
     """
 
-    def decorate(maker: TaskMaker) -> TaskMaker:
+    def decorate(maker: Maker) -> Maker:
         TASKS.register(name, maker)
         return maker
 

@@ -24,7 +24,7 @@ def plot_ranks(tree: xr.DataTree) -> Figure:
         InputError: for a result that was not made by chains.
     """
     if not in_chains(tree):
-        raise InputError(f"the method is {tree.attrs['method']!r}; rank plots are for draws in chains, as those of nuts.")
+        raise InputError(f"the method is {tree.attrs['method']!r}; rank plots are for chains, as nuts has.")
     from arviz_base.labels import MapLabeller
     from arviz_plots import plot_rank
 

@@ -102,7 +102,9 @@ def write_report(source: str | os.PathLike[str], target: str | os.PathLike[str],
 
 def rendered(page: Page) -> str:
     """The page as HTML. Everything but the pictures' own code is escaped, so labels from files stay text."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_coded)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_coded
+    )
     layouts = {picture.key: picture.live for section in page.sections for picture in section.pictures if picture.live}
     script, divisions = bokeh.embed.components(layouts) if layouts else ("", {})
     library = Resources(mode="inline", components=["bokeh"]).render_js() if layouts else ""

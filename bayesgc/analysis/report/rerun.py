@@ -81,8 +81,8 @@ def _why_no_model(model: Json) -> str | None:
 def _is_named(prior: str) -> bool:
     """Whether options can name a prior, or each in a list: by its name, or by where it lies."""
     from bayesgc.models import available
-    from bayesgc.plugins import split
     from bayesgc.models.priors import listed_priors
+    from bayesgc.plugins import split
 
     known = available()
     names = [each for each in listed_priors(prior) if each is not ...]

@@ -281,3 +281,8 @@ def _test_set(
     if found.shape[1:] != inputs.shape[1:]:
         raise InputError(f"X_test has examples of shape {found.shape[1:]}; those of X are {inputs.shape[1:]}.")
     return found, read(labels)
+
+
+def labelled_view(task: Task) -> LabelledTask | None:
+    """A task as labelled examples, where it is that, else None."""
+    return task if isinstance(task, LabelledTask) else None
