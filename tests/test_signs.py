@@ -14,7 +14,7 @@ from bayesgc.inference import METHODS
 CLASSES = {
     "bayesgc.settings": "Task: whether an argument is a task at all",
     "bayesgc.models.perceptron": "Inputs: what a network asks of a domain, as `array_shape` does for the others",
-    "bayesgc.inference.backpropagation": "MatrixFactorization: the gradient is written by hand for products of matrices",
+    "bayesgc.inference.backpropagation": "MatrixFactorization: whose gradient is written by hand",
 }
 """Where a class of another room is tested all the same, and why."""
 NAMES = {
@@ -61,6 +61,7 @@ def parsed(path: Path) -> ast.AST:
 
 
 ROOMS = {room: classes_of(room) for room in ("task", "models")}
+BELOW = [each for each in sorted(MODULES) if floor_of(each) in range(floor_of("bayesgc.options"))]
 HOMES = {name: method.__module__ for name, method in METHODS.items()}
 
 
@@ -79,9 +80,7 @@ def test_no_method_is_named_outside_its_file(module):
     assert found == allowed, f"{module} names {', '.join(sorted(found ^ allowed))}"
 
 
-@pytest.mark.parametrize(
-    "module", sorted(each for each in MODULES if (floor_of(each) or 9) < floor_of("bayesgc.options"))
-)
+@pytest.mark.parametrize("module", BELOW)
 def test_no_flag_below_the_options(module):
     found = flags(parsed(MODULES[module]))
     assert bool(found) == (module in FLAGS), f"{module} writes {', '.join(sorted(found)) or 'none any more'}"
@@ -90,7 +89,8 @@ def test_no_flag_below_the_options(module):
 def test_each_sign_would_be_found():
     """The negative control of all three."""
     wrong = ast.parse(
-        'def f(task, name):\n    """Not --this."""\n    if isinstance(task, ArrayTask | task.LabelledTask): name == "nuts"\n'
+        'def f(task, name):\n    """Not --this."""\n    if isinstance(task, ArrayTask | task.LabelledTask):\n'
+        '        name == "nuts"\n'
         '    return f"raise --{name} -- or --eps; a--b"'
     )
     assert asked_classes(wrong) == {"ArrayTask", "LabelledTask", "task"}

@@ -1,4 +1,4 @@
-"""A method and a kind of task from outside the package, as CONTRIBUTING shows them, in everything that meets a result."""
+"""A method and a kind of task from outside the package, as CONTRIBUTING shows them, in every command."""
 
 from __future__ import annotations
 
@@ -88,11 +88,10 @@ def test_an_installed_package_offers_them(command, monkeypatch):
 
 
 def test_a_sweep_takes_them(command, folder):
-    (folder / "grid.toml").write_text(
-        'title = "Both"\nquestion = "Do they agree?"\n[options]\ntask = "signs.py:signs:size=4"\neps = 0.05\nchains = 8\ndraws = 20\ngd = false\n'
-        '[axes]\nmethod = ["walk.py:Walk:steps=2", "rejection"]\n',
-        encoding="utf-8",
-    )
+    lines = ["title = 'Both'", "question = 'Do they agree?'", "[options]", "task = 'signs.py:signs:size=4'"]
+    lines += ["eps = 0.05", "chains = 8", "draws = 20", "gd = false"]
+    lines += ["[axes]", "method = ['walk.py:Walk:steps=2', 'rejection']"]
+    (folder / "grid.toml").write_text("\n".join(lines), encoding="utf-8")
     assert command("sweep", "grid.toml", "--out", "store", "--quiet", "--workers", 1).code == 0
     data = xr.open_dataset(folder / "store" / "sweep.nc")
     assert np.isfinite(data["posterior_sign_error"]).all()
