@@ -97,7 +97,8 @@ def _method_spec(method: Json) -> str | None:
     name, known = method["name"], METHODS.available().get(method["name"])
     if known is None or isinstance(known, str):
         return None
-    own = [f"{key}={method.get(key)}" for key, value in method_options(known).items() if method.get(key) != value]
+    found = {key: method.get(key) for key, value in method_options(known).items() if method.get(key) not in (None, value)}
+    own = [f"{key}={value}" for key, value in found.items()]
     spec = f"{name}:{','.join(own)}" if own else name
     return spec if method == json.loads(to_json(hyperparameters(method_named(spec)))) else None
 
