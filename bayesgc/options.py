@@ -349,7 +349,11 @@ class Options(BaseModel):
         chosen = {name: getattr(self, name) for name in ("target", *_OF_CHOICES)}
         given = {name: getattr(self, name) for name in ("standardize",) if name in self.given}
         seed = self.task_seed if "task_seed" in self.given else None
-        task = load(data, seed=seed, fit=self.fit, index=self.index, header=self.header, **chosen, **given)
+        try:
+            task = load(data, seed=seed, fit=self.fit, index=self.index, header=self.header, **chosen, **given)
+        except InputError as error:
+            # Here the seed of a task has another name, as there are others.
+            raise InputError(str(error).replace("`seed`", "`task_seed`")) from None
         self._check_kind(labelled=network_inputs(task.domain) is not None, named=f"--data is {str(data)!r}")
         return task
 

@@ -46,8 +46,7 @@ class _Asked:
         """Refuse all of it, for a file that holds an array."""
         given = {"target": self.target is not None, "seed": self.seeded, "fit": self.fit is not None}
         for name in (*(name for name, there in given.items() if there), *self.choice.given):
-            option = "the seed of a choice" if name == "seed" else f"`{name}`"
-            raise InputError(f"{option} is for labelled examples, and this {but}; leave it out.")
+            raise InputError(f"`{name}` is for labelled examples, and this {but}; leave it out.")
 
 
 def load(
@@ -132,7 +131,7 @@ def _read(file: Path, asked: _Asked, index: bool | None, header: bool | None) ->
 def _examples_task(arrays: dict[str, Any], file: Path, asked: _Asked) -> Task:
     chosen = bool(asked.choice.given)
     if asked.seeded and not chosen:
-        raise InputError("the seed chooses examples; say with `train`, `test` or `classes` that some are taken.")
+        raise InputError("`seed` chooses examples; say with `train`, `test` or `classes` that some are taken.")
     choice, standardize = asked.choice if chosen else None, bool(asked.standardize)
     return labelled_task(arrays, {"file": file.name}, asked.fit, choice=choice, standardize=standardize)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from bayesgc.plugins import Registry, blame, options_in
+from bayesgc.plugins import Registry, blame, is_foreign, options_in
 from bayesgc.task.task import Task
 from bayesgc.validate import InputError
 
@@ -50,7 +51,7 @@ def task_named(spec: str, given: Mapping[str, Any], others: tuple[str, ...] = ()
     """
     maker, text = TASKS.find(spec, others)
     options = options_in(TASKS.kind, spec, text, task_options(maker))
-    with blame(f"task {spec!r}"):
+    with blame(f"task {spec!r}") if is_foreign(maker) else contextlib.nullcontext():
         task = maker(**{**given, **options})
     if not isinstance(task, Task):
         raise InputError(f"task {spec!r} gave {task!r}; it must give a bayesgc.Task.")

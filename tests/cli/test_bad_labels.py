@@ -72,7 +72,7 @@ def test_examples_that_cannot_be_used(command, tmp_path, fault):
     (["--train", 5, "--balanced"], "train is 5; balanced over 2 classes it must be a multiple of 2"),
     (["--classes", "1"], "classes is '1', which names one class"),
     (["--classes", "0,12"], "classes names '12', which is none of 0, 1"),
-    (["--task-seed", 1], "the seed chooses examples; say with --train, --test or --classes"),
+    (["--task-seed", 1], "--task-seed chooses examples; say with --train, --test or --classes"),
     (["--target", "y"], "target is a column of a .csv or .parquet table"),
     (["--family", "matrix"], "--family matrix is for an array; --data is 'mine.npz', labelled examples: mlp"),
     (["--family", "cnn"], "family is 'cnn'; choose one of matrix, cp, tensor-train, mlp"),

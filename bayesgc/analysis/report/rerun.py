@@ -97,8 +97,7 @@ def _method_spec(method: Json) -> str | None:
     name, known = method["name"], METHODS.available().get(method["name"])
     if known is None or isinstance(known, str):
         return None
-    found = {key: method.get(key) for key, value in method_options(known).items() if method.get(key) not in (None, value)}
-    own = [f"{key}={value}" for key, value in found.items()]
+    own = [f"{k}={method[k]}" for k, default in method_options(known).items() if method.get(k) not in (None, default)]
     spec = f"{name}:{','.join(own)}" if own else name
     return spec if method == json.loads(to_json(hyperparameters(method_named(spec)))) else None
 
