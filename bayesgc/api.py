@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,13 +12,11 @@ from xarray import DataTree
 
 from bayesgc.analysis.datatree import assemble
 from bayesgc.inference import (
-    NUTS,
     SGD,
     Control,
     Descent,
     Estimate,
     GradientDescent,
-    Importance,
     MaximumAPosteriori,
     Method,
     Outcome,
@@ -31,14 +30,14 @@ from bayesgc.inference import (
     why_no_map,
     why_not_by_default,
 )
-from bayesgc.inference.collapsed import NEEDS_COLLAPSED, refuse_without_density
 from bayesgc.inference.control import one_thread_each
 from bayesgc.inference.noise import likeliest_threshold
-from bayesgc.models import Factorization, Model, WhitenedProgram, as_model
+from bayesgc.models import Model, as_model, as_sites, factorised
 from bayesgc.models.layout import Program
-from bayesgc.models.trainable import Trainable
+from bayesgc.models.program import trainable
+from bayesgc.plugins import blame, is_foreign
 from bayesgc.settings import EVIDENCE, Settings, check_task, request_of
-from bayesgc.task import Task, linear_view
+from bayesgc.task import Task, labelled_view, linear_view
 from bayesgc.task.array.feasibility import infeasible, least_train_loss
 from bayesgc.validate import InputError, one_of, positive_integer, real_in
 
@@ -149,11 +148,8 @@ def check_inference(
     """
     request = request_of(seed, precision, chains, draws, weights=False)
     settings = Settings.checked(model, task, eps, method, gd, map, device, dtype, request)
-    criterion, name = settings.criterion, settings.method.name
-    if name in (Importance.name, NUTS.name):
-        if criterion.collapsed is None:
-            raise InputError(f"{name} {NEEDS_COLLAPSED}")
-        refuse_without_density(criterion.array, criterion.collapsed, criterion.eps, name)
+    if reason := settings.method.needs(settings.criterion):
+        raise InputError(reason)
 
 
 @one_thread_each()
@@ -179,7 +175,7 @@ def infer_together(
     """
     control = Control(max_seconds, max_evaluations)
     request = request_of(seed, precision, chains, draws, weights=False)
-    every = [Settings.checked(*problem, "rejection", False, False, device, dtype, request) for problem in problems]
+    every = [Settings.checked(*problem, Rejection(), False, False, device, dtype, request) for problem in problems]
     with interruptible(control):
         every = [_at_evidence(each, eps, control) for each, (_, _, eps) in zip(every, problems, strict=True)]
         firsts = {id(model): settings for (model, _, _), settings in reversed(list(zip(problems, every, strict=True)))}
@@ -281,14 +277,16 @@ def _condition(settings: Settings, control: Control) -> Run:
     """The method's run, or at once the proof that there is nothing to find."""
     criterion, normalize, array = settings.criterion, settings.model.normalize, linear_view(settings.task)
     if array is None or not infeasible(array, criterion.eps, normalize=normalize):
-        return settings.method.run(replace(criterion, check=control.check), settings.request, control)
+        with blame(f"method {settings.method.name!r}") if is_foreign(settings.method) else contextlib.nullcontext():
+            run = settings.method.run(replace(criterion, check=control.check), settings.request, control)
+        return run if run.errors else replace(run, errors=settings.method.errors)
     noun = "matrix" if len(array.shape) == 2 else "tensor"
     kind = f"{noun} of Frobenius norm 1" if normalize else noun
     least = least_train_loss(array, normalize=normalize)
     return Run(
         method=settings.method.name,
         outcome=Outcome.INFEASIBLE,
-        message=f"No {kind} has a training loss below {criterion.eps:.4g}; the least is {least:.4g}. Raise --eps.",
+        message=f"No {kind} has a training loss below {criterion.eps:.4g}; the least is {least:.4g}. Raise `eps`.",
         eps=criterion.eps,
         posterior=None,
         log_volume=Estimate(None, None, (None, float("-inf"))),
@@ -304,7 +302,7 @@ def _unsettled(run: Run) -> Run:
     """A run at a threshold that stands for one that was not found in time: at best the budget ended first."""
     said = f"The budget ended before the data's most probable ε was found; {run.eps:.4g} is the last that was tried."
     outcome = Outcome.EXHAUSTED if run.outcome is Outcome.CONVERGED else run.outcome
-    return replace(run, outcome=outcome, message=f"{said} Raise --max-seconds or --max-evaluations.")
+    return replace(run, outcome=outcome, message=f"{said} Raise `max_seconds` or `max_evaluations`.")
 
 
 def _descend(settings: Settings, run: Run, control: Control, kept_back: float) -> tuple[Descent | None, str | None]:
@@ -316,20 +314,23 @@ def _descend(settings: Settings, run: Run, control: Control, kept_back: float) -
         return None, f"the run was {run.outcome}"
     if isinstance(gd, SGD):
         return _train(settings, gd, control, kept_back)
-    if not isinstance(model, Factorization):
+    layered = factorised(model)
+    if layered is None:
         return _descend_program(settings, gd, run, control, kept_back)
-    if reason := gd.why_too_large(model, settings.task.shape):
+    if reason := gd.why_too_large(layered, settings.task.shape):
         return None, reason
     seed, levels = settings.request.seed, _thresholds(run)
-    return _in_time(control, lambda own: gd.run(model, settings.criterion, seed, own, levels), kept_back)
+    return _in_time(control, lambda own: gd.run(layered, settings.criterion, seed, own, levels), kept_back)
 
 
 def _train(settings: Settings, sgd: SGD, control: Control, kept_back: float) -> tuple[Descent | None, str | None]:
     """The same for a network on labelled examples."""
-    model, seed, whitened = settings.model, settings.request.seed, settings.criterion.whitened
-    if isinstance(whitened, WhitenedProgram) and (reason := why_no_descent(whitened)):
+    model, seed, program = settings.model, settings.request.seed, as_sites(settings.criterion.whitened)
+    if labelled_view(settings.task) is None:
+        return None, "stochastic gradient descent is for labelled examples"
+    if program is not None and (reason := why_no_descent(program)):
         return None, reason
-    if not isinstance(model, Trainable) and not isinstance(whitened, WhitenedProgram):
+    if trainable(model) is None and program is None:
         return None, "gradient descent on labelled examples needs a network of weights"
     return _in_time(control, lambda own: sgd.run(model, settings.criterion, seed, own), kept_back)
 
@@ -343,8 +344,8 @@ def _descend_program(
     settings: Settings, gd: GradientDescent, run: Run, control: Control, kept_back: float
 ) -> tuple[Descent | None, str | None]:
     """The same for a Pyro program."""
-    whitened = settings.criterion.whitened
-    if not isinstance(whitened, WhitenedProgram):
+    whitened = as_sites(settings.criterion.whitened)
+    if whitened is None:
         return None, "gradient descent needs a factorisation or a Pyro program"
     if reason := why_no_descent(whitened):
         return None, reason
@@ -364,7 +365,7 @@ def _in_time(
 
 
 def _ender(control: Control) -> str:
-    return "an interrupt" if control.interrupted else f"--max-seconds {control.max_seconds}"
+    return "an interrupt" if control.interrupted else f"`max_seconds={control.max_seconds}`"
 
 
 def _find_mode(settings: Settings, run: Run, control: Control, reason: str | None) -> tuple[Descent | None, str | None]:
@@ -384,7 +385,8 @@ def _why_no_mode(settings: Settings) -> str | None:
     if settings.mode is False:
         return "it was turned off"
     if array is None:
-        return "it is the mode at an exact fit of linear measurements, and the task is labelled examples"
+        kind = settings.task.kind if labelled_view(settings.task) is None else "labelled examples"
+        return f"it is the mode at an exact fit of linear measurements, and the task is {kind}"
     reason = why_no_map(settings.model, array)
     if reason is None and settings.mode is None:
         return why_not_by_default(settings.model, array.shape)

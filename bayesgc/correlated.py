@@ -1,12 +1,29 @@
-"""The error of the mean of correlated draws."""
+"""How draws depend on each other, and the error of their mean."""
 
 from __future__ import annotations
 
 import math
+from enum import StrEnum
 
 import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtri, stdtrit
+
+
+class ErrorRule(StrEnum):
+    """By what the error of a mean over the draws of a posterior is told: what a method says of its draws."""
+
+    INDEPENDENT = "independent"
+    """Independent draws: their own spread."""
+    WEIGHTS = "weights"
+    """Draws that were resampled by their weights: the effective sample size of these."""
+    ISLANDS = "islands"
+    """Particles that share ancestors: the spread over islands, which ``sample_stats`` names."""
+    CHAINS = "chains"
+    """Chains, each long enough to show its autocorrelation."""
+    REPLICATES = "replicates"
+    """Chains that are independent of each other, whatever happens within one: the spread over them."""
+
 
 FEWEST_ISLANDS = 8
 """Islands of correlated draws from whose spread an error can be read; their effective number, as larger ones weigh

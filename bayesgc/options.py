@@ -59,7 +59,7 @@ _OF_DESCENT = (
     "restarts",
 )
 
-_NEED_LINEAR = ("importance", "nuts")
+_OF_TASKS = ("rows", "cols", "shape", "rank", "measurements")
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,9 @@ class Options(BaseModel):
     task: Annotated[
         str,
         About(
-            "sensing or completion; or labelled examples: digits, mnist, teacher and more, see `bayesgc list`.", TASK
+            "sensing or completion; labelled examples: digits, mnist, teacher and more, see `bayesgc list`; or "
+            "file.py:function, a task of your own.",
+            TASK,
         ),
     ] = "sensing"
     rows: Annotated[int, About("Rows of the matrix.", TASK)] = 5
@@ -182,7 +184,12 @@ class Options(BaseModel):
             typed=str,
         ),
     ] = 0.0035
-    method: Annotated[str, About("auto, splitting, importance, nuts or rejection.", RUN)] = "auto"
+    method: Annotated[
+        str,
+        About(
+            "auto, splitting, importance, nuts, rejection or another of `bayesgc list`; splitting:particles=200.", RUN
+        ),
+    ] = "auto"
     chains: Annotated[int | None, About("Independent islands or chains.", RUN, "the method's")] = None
     draws: Annotated[int | None, About("Draws kept in each chain.", RUN, "1000, within 20 MB")] = None
     precision: Annotated[float | None, About("Relative standard error of E[L_gen] to reach.", RUN, "the method's")] = (
@@ -286,11 +293,13 @@ class Options(BaseModel):
 
     def _check_synthetic(self) -> None:
         """Refuse options that the named task does not have."""
-        from bayesgc.task import DATASETS
+        from bayesgc.plugins import is_foreign
+        from bayesgc.task import DATASETS, TASKS
 
         self._refuse(("target",), "is a column of a table; there is no --data")
         if self.task not in DATASETS:
-            self._check_kind(labelled=False, named=f"--task is {self.task!r}")
+            if self.task in TASKS and not is_foreign(TASKS[self.task]):
+                self._check_kind(labelled=False, named=f"--task is {self.task!r}")
             self._refuse(("standardize",), "is for tables and labelled examples; there is no --data")
             return
         self._check_kind(labelled=True, named=f"--task is {self.task!r}")
@@ -315,11 +324,6 @@ class Options(BaseModel):
             one_of("family", self.family, [*FAMILIES, *NETWORKS])
             known = " or ".join(NETWORKS)
             raise InputError(f"--family {self.family} is for an array; {named}, labelled examples: {known}.")
-        if self.method in _NEED_LINEAR:
-            raise InputError(
-                f"--method {self.method} integrates out a last layer that is Gaussian given linear measurements with "
-                "squared error, and labels are not measured so; choose auto, splitting or rejection."
-            )
 
     def _refuse(self, options: tuple[str, ...], reason: str) -> None:
         for name in options:
@@ -347,39 +351,46 @@ class Options(BaseModel):
 
     def files(self) -> list[Path]:
         """The user's files that these options name: data, the program, the priors."""
-        from bayesgc.models.plugins import is_file, split
         from bayesgc.models.priors import given_priors
+        from bayesgc.plugins import is_file, split
 
         priors = [each for each in given_priors(self.prior) if isinstance(each, str)]
-        specs = [*([] if self.model is None else [self.model]), *priors]
+        specs = [*([] if self.model is None else [self.model]), self.method, self.task, *priors]
         sources = [split(spec.strip())[0] for spec in specs]
         return [*([] if self.data is None else [self.data]), *(Path(each) for each in sources if is_file(each))]
 
     def make_task(self) -> Task:
         """The synthetic task, or the one in the user's file."""
-        from bayesgc.task import DATASETS, SYNTHETIC, LabelledTask
+        from bayesgc.task import DATASETS, TASKS, labelled_view, network_inputs, task_named, task_options
 
         if self.data is not None or self.task in DATASETS:
             task = self._make_examples() if self.data is None else self._load(self.data)
-            within = self.eps_low is not None or self.right
-            if not within or not isinstance(task, LabelledTask):
+            examples = labelled_view(task)
+            if examples is None or (self.eps_low is None and not self.right):
                 return task
-            return task.with_fit(task.criterion.name, low=self.eps_low, right=self.right)
-        make = SYNTHETIC[one_of("task", self.task, [*SYNTHETIC, *DATASETS])]
-        if self.shape is None:
-            return make(self.rows, self.cols, self.rank, self.measurements, self.task_seed)
-        rank, count, seed = self.rank, self.measurements, self.task_seed
-        return make(rank=rank, measurements=count, seed=seed, shape=_sides(self.shape))
+            return examples.with_fit(examples.criterion.name, low=self.eps_low, right=self.right)
+        known = task_options(TASKS.find(self.task, DATASETS)[0])
+        given = {name: getattr(self, name) for name in _OF_TASKS if name in self.given}
+        self._refuse(tuple(given.keys() - known), f"is no option of this task; --task is {self.task!r}")
+        if self.shape is not None:
+            given["shape"] = _sides(self.shape)
+        task = task_named(self.task, given | ({"seed": self.task_seed} if "seed" in known else {}))
+        self._check_kind(labelled=network_inputs(task.domain) is not None, named=f"--task is {self.task!r}")
+        return task
 
     def _load(self, data: Path) -> Task:
         """The task in the user's file."""
-        from bayesgc.task import Inputs, load
+        from bayesgc.task import load, network_inputs
 
         chosen = {name: getattr(self, name) for name in ("target", *_OF_CHOICES)}
         given = {name: getattr(self, name) for name in ("standardize",) if name in self.given}
         seed = self.task_seed if "task_seed" in self.given else None
-        task = load(data, seed=seed, fit=self.fit, index=self.index, header=self.header, **chosen, **given)
-        self._check_kind(labelled=isinstance(task.domain, Inputs), named=f"--data is {str(data)!r}")
+        try:
+            task = load(data, seed=seed, fit=self.fit, index=self.index, header=self.header, **chosen, **given)
+        except InputError as error:
+            # Here the seed of a task has another name, as there are others.
+            raise InputError(str(error).replace("`seed`", "`task_seed`")) from None
+        self._check_kind(labelled=network_inputs(task.domain) is not None, named=f"--data is {str(data)!r}")
         return task
 
     def _make_examples(self) -> Task:
@@ -403,11 +414,11 @@ class Options(BaseModel):
         """The user's program, or the model that the options describe, with defaults that fit the task."""
         from bayesgc.models import FAMILIES, model_named
         from bayesgc.models.priors import is_scaled
-        from bayesgc.task import Inputs
+        from bayesgc.task import network_inputs
 
         if self.model is not None:
             return self._named(model_named(self.model))
-        if isinstance(task.domain, Inputs):
+        if network_inputs(task.domain) is not None:
             return self._make_network()
         if "scaling" in self.given and not is_scaled(self.prior):
             self._refuse(("scaling",), f"is for priors that take a scale; --prior {self.prior} takes none")
@@ -507,7 +518,9 @@ class Options(BaseModel):
     def settings(self, task: Task | None = None) -> dict[str, Any]:
         """The arguments of `bayesgc.infer` beside model and task; for labelled examples those that suit them."""
         names = ("method", "map", "seed", "chains", "draws", "precision", "max_seconds", "max_evaluations")
-        labelled = self.labelled if task is None else not isinstance(task.domain, tuple)
+        from bayesgc.task import linear_view
+
+        labelled = self.labelled if task is None else linear_view(task) is None
         descent = self.make_training() if labelled else self.make_descent()
         eps = None if labelled and "eps" not in self.given else self.eps
         return {"eps": eps, "gd": descent or False} | {

@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from bayesgc.inference import (
     METHODS,
-    NUTS,
     SGD,
     Criterion,
     GradientDescent,
-    Importance,
     MaximumAPosteriori,
     Method,
     Request,
@@ -24,12 +21,12 @@ from bayesgc.inference import (
 )
 from bayesgc.inference.methods import hyperparameters
 from bayesgc.inference.noise import Likeliest
-from bayesgc.models import Model, WhitenedProgram, as_model, describe
+from bayesgc.models import Model, as_model, as_sites, describe
 from bayesgc.models.collapse import collapse, why_not_collapsible
 from bayesgc.models.layout import Program
-from bayesgc.task import ArrayTask, DenseMeasurements, LabelledTask, Task, linear_view
+from bayesgc.task import ArrayTask, Task, labelled_view, linear_view
 from bayesgc.task.array.feasibility import resolution
-from bayesgc.validate import InputError, check_range, integer_in, positive_integer, real_in
+from bayesgc.validate import InputError, integer_in, positive_integer, real_in
 
 EVIDENCE = "evidence"
 """The ε that noisy data suggest themselves."""
@@ -81,24 +78,22 @@ class Settings:
         threshold = array.share_of_zero(1.0, eps) if array and found_later else task.threshold(eps)
         if array is not None and threshold == 0:
             _check_exact(chosen, model, array)
-        elif array is None and chosen.name in (Importance.name, NUTS.name):
-            raise InputError(
-                f"method is {chosen.name!r}, which integrates out a last layer that is Gaussian given linear "
-                "measurements with squared error, and labels are not measured so; choose auto, splitting or rejection."
-            )
         elif request.chains is not None:
-            integer_in("chains", request.chains, getattr(chosen, "fewest_chains", 1))
+            integer_in("chains", request.chains, chosen.fewest_chains)
         descent = _descent_of(gd, array)
-        if isinstance(descent, SGD) and isinstance(whitened, WhitenedProgram):
+        if isinstance(descent, SGD) and as_sites(whitened) is not None:
             descent = replace(descent, init="prior")  # a program knows no fan-in
         _check_normalization(model, task)
         if not isinstance(mode, MaximumAPosteriori | bool | None):
             raise InputError(f"map is {mode!r}; give True, False, None or a MaximumAPosteriori.")
         resolved = None
         if array is not None:
-            _check_range(array, number)
+            if number != torch.float64:
+                array.check_single()
             resolved = resolution(array, normalize=model.normalize)
         criterion = Criterion(task, whitened, threshold, place, number, collapsed, resolved)
+        if array is None and (reason := chosen.needs(criterion)):
+            raise InputError(reason)
         numbers = task.kept_numbers + (criterion.latent_size if request.weights else 0)
         return cls(model, task, chosen, descent, mode, criterion, request.bounded(numbers))
 
@@ -128,7 +123,7 @@ class Settings:
 
     def filled(self, ran: str) -> dict[str, Any]:
         """What was asked for, with the defaults of the method that ran, which ``auto`` decides."""
-        request = self.request.filled(getattr(METHODS.get(ran, self.method), "defaults", Request()))
+        request = self.request.filled(METHODS.get(ran, type(self.method)).defaults)
         return {"precision": request.relative_error, "chains": request.chains, "draws": request.draws}
 
 
@@ -153,23 +148,10 @@ def check_task(task: object) -> None:
         raise InputError(f"task is {task!r}; make one with sensing(), completion(), classification() or load().")
 
 
-def _check_range(task: ArrayTask, dtype: torch.dtype) -> None:
-    """Refuse numbers whose squares single precision cannot hold; for double precision the task itself has looked."""
-    if dtype == torch.float64:
-        return
-    parts = {"y": task.targets, "truth": task.truth}
-    if isinstance(task.measurements, DenseMeasurements):
-        parts["A"] = task.measurements.matrix
-    for name, numbers in parts.items():
-        if numbers is not None:
-            largest = float(np.abs(numbers).max(initial=0.0))
-            check_range(name, largest, 1e-15, 1e15, ", or compute in double precision (--dtype float64)")
-
-
 def _check_normalization(model: Model, task: Task) -> None:
     """Refuse to divide outputs by the size of the weights where a fit counts labels alone."""
-    name = getattr(model, "normalize_weights", None)
-    if name is not None and isinstance(task, LabelledTask) and task.criterion.name == "errors":
+    name, examples = getattr(model, "normalize_weights", None), labelled_view(task)
+    if name is not None and examples is not None and examples.criterion.name == "errors":
         raise InputError(
             f"normalize_weights is {name!r}, which divides a network's outputs by a positive number and so changes no "
             "label; the fit is 'errors', which sees labels alone: leave it out, or take another fit."
@@ -179,11 +161,12 @@ def _check_normalization(model: Model, task: Task) -> None:
 def _check_exact(method: Method, model: Model, task: ArrayTask) -> None:
     """Refuse eps = 0 where no method can condition on an exact fit."""
     reason = why_not_collapsible(model, task.shape)
-    if method.name not in ("auto", Importance.name, NUTS.name):
+    if not method.exact:
         reason = f"{method.name} needs draws that fit, and none fits exactly"
     if reason is not None:
+        able = " or ".join(name for name, each in METHODS.items() if each.exact)
         raise InputError(
-            f"eps is 0, which takes a collapsed model and --method importance or nuts, but {reason}. "
+            f"eps is 0, which takes a collapsed model and a method for exact fits ({able}), but {reason}. "
             f"A small threshold here is {1e-4 * task.zero_train_loss:.2g} ('0.01%' of the zero predictor's loss)."
         )
 

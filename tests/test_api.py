@@ -241,7 +241,7 @@ def test_the_mode_stands_beside_or_the_reason_why_not():
     reasons = {
         "shrink for free": {"model": gc.MatrixFactorization(depth=2, width=4), "map": few},
         "flat": {"model": gc.MatrixFactorization(depth=2, width=4, prior="uniform", normalize=False), "map": few},
-        "--map": {"model": gc.MatrixFactorization(depth=5, width=4, normalize=False), "map": None},
+        "`map=True`": {"model": gc.MatrixFactorization(depth=5, width=4, normalize=False), "map": None},
         "turned off": {"model": gc.MatrixFactorization(depth=2, width=4, normalize=False), "map": False},
     }
     for reason, options in reasons.items():

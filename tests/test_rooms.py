@@ -12,7 +12,7 @@ import bayesgc
 
 ROOT = Path(bayesgc.__file__).parent
 FLOORS = [
-    {"validate", "copies", "moments", "correlated", "intervals"},
+    {"validate", "plugins", "verification", "copies", "moments", "correlated", "intervals"},
     {"task"},
     {"models"},
     {"inference"},

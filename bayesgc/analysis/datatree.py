@@ -14,6 +14,7 @@ import json
 import math
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from bayesgc.analysis.storage import CREATOR, SCHEMA, load, save
 from bayesgc.analysis.strict import to_json
+from bayesgc.correlated import ErrorRule
 from bayesgc.inference.records import Curve, Descent, Draws, Estimate, Levels, Passage, Run, Summary
 from bayesgc.task import Reference, Task
 from bayesgc.task.task import Variables
@@ -108,7 +110,7 @@ _NO_CHAINS = (
 
 def _note(run: Run) -> dict[str, str]:
     """What readers of other tools' summaries of the posterior must know: whether its draws are those of chains."""
-    if run.posterior is not None and "island" in run.posterior.sample_stats:
+    if run.errors is ErrorRule.ISLANDS or (run.posterior is not None and "island" in run.posterior.sample_stats):
         return {"note": f"The draws of an island are particles that share ancestors, {_NO_CHAINS}"}
     if run.importance is not None:
         return {"note": f"These draws were resampled by their weights, {_NO_CHAINS}"}
@@ -268,6 +270,8 @@ def _root_attributes(
         "wall_time": float(seconds.get("total", run.seconds)),
         "seconds": to_json(seconds),
         "diagnostics": to_json(run.diagnostics),
+        **({"errors": run.errors.value} if run.errors else {}),
+        **({"checks": json.dumps([asdict(check) for check in run.checks])} if run.checks else {}),
         "reasons": to_json(reasons),
         "versions": to_json(versions()),
     }

@@ -22,8 +22,8 @@ from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.measures import judged_by, measures_of
 from bayesgc.analysis.storage import load
 from bayesgc.analysis.summary import result_object
-from bayesgc.analysis.verification import Check, at_least, at_most
 from bayesgc.moments import HEAVIEST
+from bayesgc.verification import Check, at_least, at_most
 
 Json = dict[str, Any]
 
@@ -106,20 +106,20 @@ def _errors(tree: xr.DataTree, result: Json) -> Iterator[Check]:
         return
     interrupted = result["outcome"] == _INTERRUPTED
     if result["posterior"] is None:
-        advice = "No draw fitted, so there is no posterior: raise --eps, or give it more time (--max-seconds)."
+        advice = "No draw fitted, so there is no posterior: raise `eps`, or give it more time (`max_seconds`)."
         yield at_least("draws that fit", 0, 1, _AGAIN if interrupted else advice)
     measure, loss = measures_of(result).generalisation, judged_by(result, "posterior")
     configuration = json.loads(tree.attrs["configuration"])
     asked = configuration.get("filled", configuration).get("precision")
     if loss is not None and asked is not None:
         share = math.inf if loss["mcse"] is None else loss["mcse"] / max(abs(loss["mean"]), 1e-300)
-        advice = _AGAIN if interrupted else "Give it more time (--max-seconds) or --precision."
+        advice = _AGAIN if interrupted else "Give it more time (`max_seconds`) or `precision`."
         yield at_most(f"relative error of {measure.average}", share, asked, advice)
     for name in ("log_volume", "log_evidence"):
         if result[name] is not None:
             error = result[name]["mcse"]
             bound = "Only a bound is known. " if result[name]["estimate"] is None else ""
-            advice = _AGAIN if interrupted else f"{bound}Give it more time (--max-seconds), or a larger --eps."
+            advice = _AGAIN if interrupted else f"{bound}Give it more time (`max_seconds`), or a larger `eps`."
             value = math.inf if error is None else error
             yield at_most(f"error of the {name.replace('_', ' ')}", value, LOG_VOLUME_ERROR, advice)
 
@@ -139,7 +139,7 @@ def _question(result: Json) -> Iterator[Check]:
     """Whether the threshold asks for anything: no fault of the sampler, so a caution at most."""
     zero = (result["baselines"].get("zero") or {}).get("train_loss")
     if zero is not None:
-        advice = "The zero matrix passes, so fitting means little: lower --eps, for instance to 5% of its loss."
+        advice = "The zero matrix passes, so fitting means little: lower `eps`, for instance to 5% of its loss."
         yield at_most(
             "ε relative to the zero matrix's loss",
             result["eps"] / zero if zero else math.inf,
@@ -152,7 +152,7 @@ def _question(result: Json) -> Iterator[Check]:
         yield at_most("share of the prior that is not finite", share, 0.0, advice, caution=True)
     volume = result["log_volume"]
     if volume is not None and volume["estimate"] is not None:
-        advice = "Most draws of the prior fit, so the posterior is hardly more than the prior: lower --eps."
+        advice = "Most draws of the prior fit, so the posterior is hardly more than the prior: lower `eps`."
         yield at_most("share of the prior that fits", math.exp(volume["estimate"]), _LOOSE_VOLUME, advice, caution=True)
 
 
@@ -160,10 +160,10 @@ def _restarts(result: Json) -> Iterator[Check]:
     gd, mode = result["gd"], result["map"]
     if gd is not None:
         gone = gd["diverged"] or 0
-        remedy = "lower --gd-lr, as some diverged" if gone else "raise --gd-steps, or try another --gd-lr"
+        remedy = "lower `gd_lr`, as some diverged" if gone else "raise `gd_steps`, or try another `gd_lr`"
         yield _fitted("gradient descent", compared(result) or gd, remedy)
         if gone:
-            advice = "Their training loss grew without bound: lower --gd-lr; more --gd-steps would not help."
+            advice = "Their training loss grew without bound: lower `gd_lr`; more `gd_steps` would not help."
             yield at_most("restarts of gradient descent that diverged", float(gone), 0.0, advice, caution=True)
     if mode is not None:
         yield _fitted("MAP", mode, "begin colder, in Python with map=MaximumAPosteriori(chill=200)")

@@ -17,7 +17,8 @@ import xarray as xr
 from jaxtyping import Float, Int
 
 from bayesgc.analysis.groups import fitted, has, values
-from bayesgc.analysis.uncertainty import FEWEST_ISLANDS, diagnostics, from_islands, island_shares
+from bayesgc.analysis.uncertainty import FEWEST_ISLANDS, error_rule, island_shares
+from bayesgc.correlated import ErrorRule
 
 Json = dict[str, Any]
 
@@ -89,10 +90,13 @@ def _units(tree: xr.DataTree, group: str, shape: tuple[int, ...]) -> Int[np.ndar
     """Of which independent unit each draw is a part; None where draws depend on one another in another way."""
     size = math.prod(shape)
     if group == "posterior":
-        if from_islands(tree):
+        rule = error_rule(tree)
+        if rule is ErrorRule.ISLANDS:
             few = 1 / np.sum(island_shares(tree) ** 2) < FEWEST_ISLANDS
             return None if few else values(tree, "sample_stats", "island").ravel().astype(np.int64)
-        if tree.attrs["method"] == "nuts" or "effective_sample_size" in diagnostics(tree):
+        if rule is ErrorRule.REPLICATES:
+            return np.repeat(np.arange(shape[0]), size // shape[0]) if shape[0] >= FEWEST_ISLANDS else None
+        if rule is not ErrorRule.INDEPENDENT:
             return None
     return None if size < 2 * _BLOCKS else np.arange(size) * _BLOCKS // size
 

@@ -199,6 +199,12 @@ def errors_in_words(count: float) -> str:
     return f"{count:g} error{'' if count == 1 else 's'}"
 
 
+def measure_named(name: str) -> Measure:
+    """The measure of a name; one that a plug-in has made is called as it is named."""
+    words = name.replace("_", " ")
+    return MEASURES.get(name, Measure(name, words, words, words, f"the mean {words}"))
+
+
 def measures_of(result: Json) -> Measures:
     """Those of a result object, or of an entry of a comparison."""
     task = result.get("task", {})
@@ -219,7 +225,7 @@ def measures_over(cells: xr.Dataset) -> Measures:
 
 
 def _measures(names: dict[str, str], *, labelled: bool, task: Json | None = None) -> Measures:
-    generalisation, fit = MEASURES[names["generalisation"]], MEASURES[names["fit"]]
+    generalisation, fit = measure_named(names["generalisation"]), measure_named(names["fit"])
     ignorant = ZERO if not labelled else _MAJORITY if generalisation.name == _OF_CLASSES else _MEAN
     task = task or {}
     return Measures(generalisation, fit, ignorant, labelled, task.get("eps_low"), task.get("right", False))

@@ -11,7 +11,6 @@ from bayesgc.analysis import whole
 from bayesgc.analysis.storage import CREATOR, is_result
 from bayesgc.validate import InputError
 
-FORCE = "--force"
 SIGNATURES = {
     ".png": b"Software\0" + CREATOR.encode(),
     ".svg": f"<dc:title>{CREATOR}</dc:title>".encode(),
@@ -28,7 +27,7 @@ def check_output(
     """Refuse, before any work, a file that could not be written or must not be.
 
     Args:
-        name: what the user calls it, such as ``--out``.
+        name: what the user calls it, such as the report.
         path: the file.
         suffixes: the endings that are allowed.
         inputs: what the command reads: none of it is replaced, by whatever name or link, not even with ``force``.
@@ -60,7 +59,7 @@ def check_replaced(name: str, path: Path, *, inputs: Iterable[Path] = (), force:
     if not force and path.exists() and not _is_ours(path):
         raise InputError(
             f"{name} is {str(path)!r}, which is there and was not written by {CREATOR}: "
-            f"give another name, or {FORCE} to replace it."
+            f"give another name, or `force=True` to replace it."
         )
 
 

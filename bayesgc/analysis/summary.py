@@ -45,7 +45,8 @@ def result_object(tree: xr.DataTree) -> Json:
     attributes = tree.attrs
     configuration = json.loads(attributes["configuration"])
     measures = json.loads(attributes.get("measures", json.dumps(OF_ARRAYS)))
-    known = "ground_truth" in tree.children or "y_test" in tree["constant_data"]
+    judged = measures["generalisation"] in tree["prior"].data_vars
+    known = judged or "ground_truth" in tree.children or "y_test" in tree["constant_data"]
     facts = {"held_out": int(attributes["held_out"]), "truth_known": known}
     result: Json = {
         "schema": SCHEMA,
@@ -89,7 +90,8 @@ def result_object(tree: xr.DataTree) -> Json:
 
 def _quantities(tree: xr.DataTree) -> tuple[str, ...]:
     """What is reported of each law."""
-    return LABELLED_QUANTITIES if "train_output" in tree["prior"] else QUANTITIES
+    known = LABELLED_QUANTITIES if "train_output" in tree["prior"] else QUANTITIES
+    return tuple(dict.fromkeys([*known, *json.loads(tree.attrs.get("measures", json.dumps(OF_ARRAYS))).values()]))
 
 
 def _number(value: Any) -> float | None:

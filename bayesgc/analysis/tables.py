@@ -183,7 +183,7 @@ def _differences(differences: Sequence[Json], names: Sequence[str], measure: Mea
     which, kl = ("W₁", ()) if measure.percent else ("W₁ and KL (nats)", ("KL",))
     note = f"{which}: how far apart the posteriors of {measure.symbol} are.{_evidence_note(how_likely)}"
     if any(each["shared_draws"] for each in differences):
-        note += " Without ±: the runs share their random numbers; give another --seed for an error."
+        note += " Without ±: the runs share their random numbers; give another `seed` for an error."
     headings = (f"minus {names[0]}", _delta(measure), *(_BITS[bits] for bits in how_likely), "W₁", *kl)
     return [simple_table(headings, rows), Text(note, style="dim")]
 

@@ -1,20 +1,17 @@
-"""The standard error of any average over saved draws, by the rule of the method that made them.
-
-Independent draws for rejection and the prior; the effective sample size of the weights for importance; the spread over
-islands for splitting and tempering, whose particles share ancestors; autocorrelation for the chains of NUTS.
-"""
+"""The standard error of any average over saved draws, by the rule that its method has left with them."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Shaped
 
-from bayesgc.correlated import mean_error
+from bayesgc.correlated import ErrorRule, mean_error
 
 FEWEST_ISLANDS = 3
 """With fewer islands than this carrying the weight, their spread says nothing about the error."""
@@ -40,20 +37,37 @@ def diagnostics(tree: xr.DataTree) -> dict[str, Any]:
     return found
 
 
+def error_rule(tree: xr.DataTree) -> ErrorRule:
+    """The rule for the posterior; of results of before it was recorded, what their facts show."""
+    if "errors" in tree.attrs:
+        return ErrorRule(tree.attrs["errors"])
+    found = diagnostics(tree)
+    if "sample_stats" in tree.children and "island" in tree["sample_stats"].data_vars:
+        return ErrorRule.ISLANDS
+    if "effective_sample_size" in found or "importance" in tree.children:
+        return ErrorRule.WEIGHTS
+    return ErrorRule.CHAINS if "r_hat" in found else ErrorRule.INDEPENDENT
+
+
 def from_islands(tree: xr.DataTree) -> bool:
     """Whether the posterior is made of particles on islands, of which no chain diagnostic may be taken."""
-    return "sample_stats" in tree.children and "island" in tree["sample_stats"].data_vars
+    return error_rule(tree) is ErrorRule.ISLANDS
 
 
 def _error(tree: xr.DataTree, group: str, values: Float[np.ndarray, "chain draw"]) -> float:
     if group != "posterior":
         return _independent(values, values.size)
-    if from_islands(tree):
-        return _over_islands(tree, values)
-    if tree.attrs["method"] == "nuts":
-        return mean_error(values)
-    size = diagnostics(tree).get("effective_sample_size", values.size)
-    return _independent(values, min(values.size, size))
+    return _RULES[error_rule(tree)](tree, values)
+
+
+def _weighted(tree: xr.DataTree, values: Float[np.ndarray, "chain draw"]) -> float:
+    return _independent(values, min(values.size, diagnostics(tree).get("effective_sample_size", values.size)))
+
+
+def _over_chains(tree: xr.DataTree, values: Float[np.ndarray, "chain draw"]) -> float:
+    """Chains are replicates: their own draws may depend on each other in any way."""
+    means = values.mean(axis=1)
+    return float(means.std(ddof=1) / math.sqrt(means.size)) if means.size >= FEWEST_ISLANDS else math.inf
 
 
 def _independent(values: Float[np.ndarray, "chain draw"], size: float) -> float:
@@ -81,3 +95,12 @@ def island_shares(tree: xr.DataTree) -> Float[np.ndarray, " island"]:
     logs = stats["island_log_volume"].values.ravel()[first].astype(np.float64)
     volumes = np.exp(logs - logs.max())
     return volumes / volumes.sum()
+
+
+_RULES: dict[ErrorRule, Callable[[xr.DataTree, Float[np.ndarray, "chain draw"]], float]] = {
+    ErrorRule.INDEPENDENT: lambda tree, values: _independent(values, values.size),
+    ErrorRule.WEIGHTS: _weighted,
+    ErrorRule.ISLANDS: _over_islands,
+    ErrorRule.CHAINS: lambda tree, values: mean_error(values),
+    ErrorRule.REPLICATES: _over_chains,
+}

@@ -52,7 +52,8 @@ def task_line(task: Json) -> str:
     said = {"kind", "shape", "measurements", "held_out", "truth_known", "seed"}
     parts = [f"{task['kind']} {'×'.join(str(side) for side in task['shape'])}"]
     parts += [_said(name, value) for name, value in task.items() if name not in said]
-    parts += [f"{task['measurements']} measurements", f"{task['held_out']} held out"]
+    parts += [f"{task['measurements']} measurements"] if "measurements" in task else []
+    parts += [f"{task['held_out']} held out"]
     parts += [f"task seed {task['seed']}"] if "seed" in task else []
     return ", ".join(parts + ([] if task["truth_known"] else ["truth unknown"]))
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
 
 from rich.table import Table
 
@@ -11,22 +14,25 @@ from bayesgc.cli.terminal import Terminal
 from bayesgc.experiments.figures import FIGURES, figure
 from bayesgc.experiments.studies import STUDIES
 from bayesgc.inference import INITIALIZATIONS, METHODS, OPTIMIZERS, available_devices
+from bayesgc.inference.methods import method_options
 from bayesgc.inference.protocols import PROTOCOLS
 from bayesgc.inference.sgd import STARTS
 from bayesgc.models import ACTIVATIONS, FAMILIES, NETWORKS, NORMALIZATION_SUMMARIES, SCALING_SUMMARIES, available
-from bayesgc.models.priors import RegisteredPrior
-from bayesgc.task import DATASETS, FITS, SYNTHETIC
+from bayesgc.options import Options
+from bayesgc.plugins import summary
+from bayesgc.task import DATASETS, FITS, TASKS, task_options
 
 
 def names() -> dict[str, dict[str, str]]:
     """What can be named, by option, each with a line that says what it is."""
     return {
-        "task": {name: _first_line(make) for name, make in (SYNTHETIC | DATASETS).items()},
+        "task": {name: _plugin(make, _own) for name, make in TASKS.available().items()}
+        | {name: summary(make) for name, make in DATASETS.items()},
         "fit": {name: fit.summary for name, fit in FITS.items()},
-        "method": {name: _first_line(method) for name, method in METHODS.items()},
-        "family": {name: _first_line(family) for name, family in (FAMILIES | NETWORKS).items()},
+        "method": {name: _plugin(each, method_options) for name, each in METHODS.available().items()},
+        "family": {name: summary(family) for name, family in (FAMILIES | NETWORKS).items()},
         "activation": {name: each.summary for name, each in ACTIVATIONS.items()},
-        "prior": {name: _prior(each) for name, each in available().items()},
+        "prior": {name: _plugin(each, attrgetter("options")) for name, each in available().items()},
         "scaling": dict(SCALING_SUMMARIES),
         "normalize-weights": dict(NORMALIZATION_SUMMARIES),
         "gd-optimizer": {name: each.summary for name, each in OPTIMIZERS.items()},
@@ -48,19 +54,21 @@ def print_names(*, as_json: bool = False) -> None:
     table.add_column("name", style="bold", overflow="fold")
     table.add_column("what it is", overflow="fold")
     for option, entries in names().items():
-        for i, (name, summary) in enumerate(entries.items()):
-            table.add_row("" if i else f"--{option}", name, summary)
+        for i, (name, said) in enumerate(entries.items()):
+            table.add_row("" if i else f"--{option}", name, said)
     Terminal().print(table)
 
 
-def _first_line(thing: object) -> str:
-    return (thing.__doc__ or "").strip().split("\n")[0]
+def _own(make: Any) -> dict[str, Any]:
+    """The options of a task that are no flags."""
+    flags = {*Options.model_fields, "seed"}
+    return {name: default for name, default in task_options(make).items() if name not in flags}
 
 
-def _prior(prior: RegisteredPrior | str) -> str:
-    """What a prior is, with its options; for one that cannot be loaded, why."""
-    if isinstance(prior, str):
-        return f"not usable: {prior}"
-    defaults = prior.options.items()
-    options = [name if value is inspect.Parameter.empty else f"{name}={value}" for name, value in defaults]
-    return f"{prior.summary} Options: {', '.join(options)}." if options else prior.summary
+def _plugin(thing: Any, options: Callable[[Any], dict[str, Any]]) -> str:
+    """What something is, with its options; for what cannot be loaded, why."""
+    if isinstance(thing, str):
+        return f"not usable: {thing}"
+    said: str = getattr(thing, "summary", None) or summary(thing)
+    shown = [name if value is inspect.Parameter.empty else f"{name}={value}" for name, value in options(thing).items()]
+    return f"{said} Options: {', '.join(shown)}." if shown else said

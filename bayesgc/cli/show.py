@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from bayesgc.cli.flags import in_flags
 from bayesgc.cli.terminal import Terminal
 
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
@@ -81,4 +82,5 @@ def _print(found: Any, *, as_json: bool) -> None:
 
 def print_json(result: dict[str, object]) -> None:
     """Write ``result`` to standard output as one strict JSON object and nothing else."""
-    print(json.dumps(result, indent=2, allow_nan=False, ensure_ascii=True), flush=True)  # noqa: T201
+    text = json.dumps(result, indent=2, allow_nan=False, ensure_ascii=True)
+    print(in_flags(text), flush=True)  # noqa: T201

@@ -10,7 +10,7 @@ from typing import Any
 import xarray as xr
 
 from bayesgc.analysis.numerals import duration
-from bayesgc.analysis.outputs import FORCE, check_replaced, is_zarr_of_ours
+from bayesgc.analysis.outputs import check_replaced, is_zarr_of_ours
 from bayesgc.analysis.plots.look import save_figure
 from bayesgc.analysis.plots.one_axis import plot_one_axis
 from bayesgc.analysis.plots.sweep import save_sweep_plots
@@ -97,7 +97,7 @@ class SweepCommand:
         exported = store / "sweep.zarr"
         if self.zarr and not force and exported.exists() and not is_zarr_of_ours(exported):
             raise InputError(
-                f"--zarr would replace {str(exported)!r}, which bayesgc did not write; give another folder, or {FORCE}."
+                f"--zarr would replace {str(exported)!r}, which bayesgc did not write; give another folder, or --force."
             )
 
     def _one(self, sweep: Sweep, store: Path, *, judged: bool) -> dict[str, Any]:

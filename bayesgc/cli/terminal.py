@@ -8,11 +8,14 @@ import io
 import os
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
+
+from bayesgc.cli.flags import in_flags
 
 _PLAIN = {
     "ε": "eps", "δ": "delta", "Δ": "delta ", "σ": "sigma", "ρ": "rho", "±": "+/-", "×": "x", "−": "-", "–": "-",
@@ -43,6 +46,13 @@ class Terminal(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         """As rich does, with what will stand in place of characters that the encoding lacks."""
         return super().render_str(text.encode(self.encoding, _HANDLER).decode(self.encoding), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As rich does, with options as flags wherever a text names them."""
+        if isinstance(renderable, Text) and "`" in renderable.plain:
+            renderable = renderable.copy()
+            renderable.plain = in_flags(renderable.plain)
+        return super().render(renderable, options)
 
 
 class Outlet:
@@ -126,7 +136,7 @@ def kept(what: str) -> Iterator[None]:
 
 def say(message: str) -> None:
     """One line on standard error."""
-    print(f"bayesgc: {' '.join(message.split())}", file=sys.stderr, flush=True)  # noqa: T201
+    print(f"bayesgc: {' '.join(in_flags(message).split())}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 @contextlib.contextmanager

@@ -14,9 +14,11 @@ from functools import cached_property
 from typing import Any
 
 from bayesgc.experiments.sources import code_key, content
+from bayesgc.inference import METHODS, Method
 from bayesgc.inference.version import ALGORITHM
 from bayesgc.models.priors import listed_priors
 from bayesgc.options import Options
+from bayesgc.task import TASKS
 
 TASKS_TOGETHER = 8
 """Task seeds whose gradient descents run in one batch: those from a multiple of this number on. The batch decides how
@@ -79,17 +81,21 @@ class Cell:
         that one set of draws serves every task, threshold and normalisation.
         """
         whole = self._conditioning
-        if self.options.method == "rejection":
+        if self._method.shared_draws:
             whole = {name: value for name, value in whole.items() if name not in _NOT_OF_THE_DRAWS}
         return int(_digest(whole)[:8], 16)
 
     @property
     def draws_key(self) -> str | None:
         """What cells have in common that one set of draws can serve; None where each has draws of its own."""
-        if self.options.method != "rejection" or self.options.map or self.labelled:
+        if not self._method.shared_draws or self.options.map or self.labelled:
             return None
         common = {name: self._conditioning.get(name) for name in _OF_THE_BUDGET}
         return _digest({"seed": self.seed, "device": self.options.device, **common})
+
+    @cached_property
+    def _method(self) -> type[Method]:
+        return METHODS.find(self.options.method)[0]
 
     @cached_property
     def _conditioning(self) -> dict[str, Any]:
@@ -113,6 +119,10 @@ def _chosen(options: Options, *, without: Collection[str]) -> dict[str, Any]:
         chosen["data"] = content(chosen["data"])
     if "model" in chosen:
         chosen["model"] = code_key(chosen["model"])
+    if "method" in chosen:
+        chosen["method"] = code_key(chosen["method"], METHODS)
+    if "task" in chosen:
+        chosen["task"] = code_key(chosen["task"], TASKS)
     if "prior" in chosen:
         chosen["prior"] = ",".join("..." if each is ... else code_key(each) for each in listed_priors(chosen["prior"]))
     return chosen

@@ -8,7 +8,7 @@ from bayesgc.api import check_inference
 from bayesgc.experiments.cell import Cell
 from bayesgc.experiments.jobs import conditioning_settings
 from bayesgc.options import TASK, Options
-from bayesgc.task import ArrayTask, Task
+from bayesgc.task import Task, linear_view
 from bayesgc.validate import InputError
 
 
@@ -30,7 +30,7 @@ def check_cells(cells: list[Cell]) -> None:
                 task,
                 **{name: value for name, value in settings.items() if name not in budget},
             )
-            if isinstance(task, ArrayTask):
+            if linear_view(task) is not None:
                 cell.options.make_descent()
         except InputError as error:
             where = ", ".join(f"{name} = {value}" for name, value in cell.place.items())

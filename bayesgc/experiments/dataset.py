@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from bayesgc.analysis import whole
-from bayesgc.analysis.measures import MEASURES, measures_of
+from bayesgc.analysis.measures import MEASURES, OF_ARRAYS, measures_of
 from bayesgc.analysis.numerals import decimals
 from bayesgc.analysis.storage import CREATOR, DAMAGE, as_bytes, load
 from bayesgc.analysis.summary import BASELINES, result_object
@@ -175,7 +175,7 @@ def _row(cell: Cell, store: Store) -> tuple[Row, Mapping[str, str] | None]:
     tree = _read(store, CELLS, cell.key, load)
     if tree is not None:
         result = result_object(tree)
-        measures = result["measures"] if measures_of(result).labelled else None
+        measures = None if result["measures"] == OF_ARRAYS and not measures_of(result).labelled else result["measures"]
         row |= _conditioned(result)
         row |= limits.limit_of(cell, float(row["eps"]))
     elif (reason := store.failure(cell.key)) is not None:

@@ -12,17 +12,15 @@ import numpy as np
 import torch
 
 from bayesgc.experiments.cell import Cell
-from bayesgc.inference import Control, Criterion, GradientDescent, Splitting
+from bayesgc.inference import METHODS, Automatic, Control, Criterion, GradientDescent, Importance, Splitting
 from bayesgc.inference.control import one_thread_each
 from bayesgc.inference.streams import Stream, generator
-from bayesgc.models import Factorization, Model
+from bayesgc.models import Factorization, Model, factorised
 from bayesgc.models.collapse import why_not_collapsible
-from bayesgc.models.program import Trainable
-from bayesgc.task import ArrayTask, LabelledTask, sensing
+from bayesgc.models.program import trainable
+from bayesgc.task import ArrayTask, LabelledTask, labelled_view, linear_view, sensing
 
-_EVALUATIONS = {"splitting": 2.5e6, "importance": 2e4, "nuts": 1e6, "rejection": 1e8}
-"""Evaluations that a cell at the paper's sizes takes as a rule, at the method's own precision."""
-_OVERHEAD = 0.8
+_OVERHEAD, _UNKNOWN = 0.8, 60.0
 """Seconds of a cell apart from its draws: the prior, reference points, the file."""
 _OF_EXAMPLES = {"splitting": 4e5, "rejection": 1e6}
 """The same for a few dozen labelled examples, at the precision of sweeps."""
@@ -44,10 +42,12 @@ def seconds_of(cells: list[Cell]) -> dict[str, float]:
         options = cell.options
         task = options.make_task()
         model = options.make_model(task)
-        if isinstance(task, LabelledTask):
-            found[cell.key] = _OVERHEAD + _seconds_of_examples(cell, model, task)
+        if (examples := labelled_view(task)) is not None:
+            found[cell.key] = _OVERHEAD + _seconds_of_examples(cell, model, examples)
             continue
-        if not isinstance(task, ArrayTask):
+        array = linear_view(task)
+        if array is None:
+            found[cell.key] = _UNKNOWN
             continue
         if cell.key not in found:
             found[cell.key] = _OVERHEAD
@@ -55,13 +55,14 @@ def seconds_of(cells: list[Cell]) -> dict[str, float]:
                 found[cell.key] += _evaluations(cell, model, task.shape) * evaluation(model, task.shape)
             drawn |= {cell.draws_key} - {None}
         method = options.make_descent()
-        if method is not None and isinstance(model, Factorization) and cell.descent_key not in found:
-            method = method.resolved(model, task.shape)
-            kind = (model, task.shape, method)
+        layered = factorised(model)
+        if method is not None and layered is not None and cell.descent_key not in found:
+            method = method.resolved(layered, task.shape)
+            kind = (layered, task.shape, method)
             if kind not in lengths:
-                lengths[kind] = _steps_taken(model, task, method)
+                lengths[kind] = _steps_taken(layered, array, method)
             rows = method.restarts * len(cell.task_seeds)
-            found[str(cell.descent_key)] = lengths[kind] * step(model, task.shape, method.optimizer, rows)
+            found[str(cell.descent_key)] = lengths[kind] * step(layered, task.shape, method.optimizer, rows)
     return found
 
 
@@ -75,7 +76,7 @@ def _seconds_of_examples(cell: Cell, model: Model, task: LabelledTask) -> float:
     evaluations = min(most, options.max_evaluations or math.inf)
     seconds = 1.5 * _timed(lambda: task.score(whitened.vectors(normals))) / count * evaluations
     method = options.make_training()
-    if method is None or not isinstance(model, Trainable):
+    if method is None or trainable(model) is None:
         return seconds
     method = method.resolved(task.inputs.count)
     trial = replace(method, epochs=math.ceil((method.epochs or 1) / _EPOCHS), tol=0.0)
@@ -84,12 +85,12 @@ def _seconds_of_examples(cell: Cell, model: Model, task: LabelledTask) -> float:
 
 
 def _evaluations(cell: Cell, model: Model, shape: tuple[int, ...]) -> float:
-    method = cell.options.method
-    if method == "auto":
-        method = "splitting" if why_not_collapsible(model, shape) else "importance"
+    method = METHODS.find(cell.options.method)[0]
+    if method is Automatic:
+        method = Splitting if why_not_collapsible(model, shape) else Importance
     own = Splitting.defaults.relative_error
-    coarser = (own / (cell.options.precision or own)) ** 2 if method == Splitting.name else 1.0
-    return min(_EVALUATIONS.get(method, 1e6) * coarser, cell.options.max_evaluations or math.inf)
+    coarser = (own / (cell.options.precision or own)) ** 2 if method is Splitting else 1.0
+    return min(method.usual_evaluations * coarser, cell.options.max_evaluations or math.inf)
 
 
 def _steps_taken(model: Factorization, task: ArrayTask, method: GradientDescent) -> float:

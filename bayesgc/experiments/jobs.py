@@ -29,9 +29,9 @@ from bayesgc.inference import (
     why_no_descent,
 )
 from bayesgc.inference.control import one_thread_each
-from bayesgc.models import Factorization, Model, WhitenedProgram
+from bayesgc.models import Model, as_sites, factorised
 from bayesgc.options import Options
-from bayesgc.task import ArrayTask, Task
+from bayesgc.task import Task, linear_view
 from bayesgc.validate import InputError
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -179,7 +179,7 @@ def conditioning_settings(options: Options, seed: int, task: Task | None = None)
     Gradient descent is another job's, but for labelled examples, of which no cells share one.
     """
     settings = options.settings(task)
-    if task is None or isinstance(task, ArrayTask):
+    if task is None or linear_view(task) is not None:
         settings["gd"] = False
     return settings | {"seed": seed, "map": options.map or False}
 
@@ -208,13 +208,14 @@ def _descend(model: Model, tasks: list[Task], method: GradientDescent, options: 
     place = device_named(options.device)
     dtype, whitened = dtype_named(options.dtype, place), model.whiten(tasks[0].domain)
     criteria = [Criterion(task, whitened, 0.0, place, dtype) for task in tasks]
-    if isinstance(whitened, WhitenedProgram):
-        if reason := why_no_descent(whitened):
+    program, layered = as_sites(whitened), factorised(model)
+    if program is not None:
+        if reason := why_no_descent(program):
             raise InputError(f"{reason}; turn gradient descent off by gd = false.")
-        return [method.run_program(whitened, criterion, options.seed, Control()) for criterion in criteria]
-    if not isinstance(model, Factorization):
+        return [method.run_program(program, criterion, options.seed, Control()) for criterion in criteria]
+    if layered is None:
         raise InputError("gradient descent needs a factorisation or a Pyro program; turn it off by gd = false.")
-    return method.run_together(model, criteria, options.seed, Control())
+    return method.run_together(layered, criteria, options.seed, Control())
 
 
 def _descents(found: list[Descent], task_seeds: list[int], *, seconds: float) -> xr.Dataset:

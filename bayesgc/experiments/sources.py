@@ -18,25 +18,26 @@ import sysconfig
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from typing import Any
 
-from bayesgc.models import plugins
-from bayesgc.models.priors import PRIORS, RegisteredPrior, offered_at
+from bayesgc import plugins
+from bayesgc.models.priors import PRIORS
 
 _PACKAGE = "bayesgc"
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 
-def code_key(spec: str) -> str:
-    """What stands for a prior or a model: its name, and for code of the user's own all that decides what it does.
+def code_key(spec: str, named: plugins.Registry[Any] = PRIORS) -> str:
+    """What stands for a plug-in or a model: its name, and for code of the user's own all that decides what it does.
 
     A file among the options of a plug-in, such as ``mine.py:prior:table=data.npz``, counts by its content too.
     """
     source, function, options = plugins.split(spec)
     name = spec.partition(":")[0]
-    if name in PRIORS:
-        return _registered_key(PRIORS[name], spec)
+    if name in named:
+        return _registered_key(named.source(named[name]), spec)
     if not function or "=" in function:  # the name of an entry point, with its options
-        module = offered_at(name)
+        module = named.offered_at(name)
         return spec if module is None else f"{_module_key(module)}:{spec}"
     key = _file_key(Path(source)) if plugins.is_file(source) else _module_key(source)
     return ":".join([key, function, *([_options_key(options)] if options else [])])
@@ -47,11 +48,11 @@ def content(name: str) -> str:
     return _hash(Path(name).read_bytes()) if Path(name).is_file() else name
 
 
-def _registered_key(prior: RegisteredPrior, spec: str) -> str:
-    """A shipped prior counts by its name; one that was registered in Python by the file that it was written in."""
-    if prior.factory.__module__.partition(".")[0] == _PACKAGE:
+def _registered_key(thing: Any, spec: str) -> str:
+    """What is shipped counts by its name; what was registered in Python by the file that it was written in."""
+    if thing.__module__.partition(".")[0] == _PACKAGE:
         return spec
-    source = inspect.getsourcefile(prior.factory)
+    source = inspect.getsourcefile(thing)
     return spec if source is None or not Path(source).is_file() else f"{_file_key(Path(source))}:{spec}"
 
 

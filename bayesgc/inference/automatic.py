@@ -9,13 +9,15 @@ from bayesgc.inference.collapsed import why_no_density
 from bayesgc.inference.control import Control
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.importance import Importance
+from bayesgc.inference.methods import Method, register_method
 from bayesgc.inference.records import Run
 from bayesgc.inference.request import Request
 from bayesgc.inference.splitting import Splitting
 
 
+@register_method
 @dataclass(frozen=True)
-class Automatic:
+class Automatic(Method):
     """Importance at ε = 0, and at ε > 0 where plain weights suffice; else splitting. The record names what ran.
 
     At ε > 0 a zero predictor that fits would make the weights heavy-tailed, so that is left to splitting.
@@ -25,6 +27,7 @@ class Automatic:
     splitting: Splitting = field(default_factory=Splitting)
     name: ClassVar[str] = "auto"
     fewest_chains: ClassVar[int] = Splitting.fewest_chains
+    exact: ClassVar[bool] = True
 
     def run(self, criterion: Criterion, request: Request, control: Control) -> Run:
         """Run the method that suits the criterion."""

@@ -22,8 +22,7 @@ from bayesgc.inference.gaussian import GaussianSystem, gaussian_system
 from bayesgc.inference.target import Harvest, ScoreSweep, WholeSweep, crank_nicolson
 from bayesgc.models.collapse import Collapsed
 from bayesgc.models.products import product, row_product
-from bayesgc.task import ArrayTask, ObservedCells
-from bayesgc.validate import InputError
+from bayesgc.task import ArrayTask
 
 FEWEST_AT_ONCE = 16
 """Draws whose systems are solved at once, however large these are."""
@@ -331,24 +330,6 @@ def residual_in_ball(normals: Float[Tensor, "latent draw"], eps: float) -> Float
     return math.sqrt(count * eps) * ball.T
 
 
-NEEDS_COLLAPSED = (
-    "needs an unnormalised factorisation with a last layer of Gaussians or a scale mixture; "
-    "splitting and rejection condition any model at some eps > 0."
-)
-"""What a collapsed method says of a model that has no collapsed form."""
-
-
-def refuse_without_density(task: ArrayTask, collapsed: Collapsed, eps: float, method: str) -> None:
-    """Raise where the hidden layers given the fit have no density, or only a share of the fits has one.
-
-    Raises:
-        InputError: saying why; see `why_no_density`.
-    """
-    reason = why_no_density(task, collapsed, eps)
-    if reason is not None:
-        raise InputError(f"{method} cannot condition here: {reason}; use splitting at some eps > 0.")
-
-
 def why_no_density(task: ArrayTask, collapsed: Collapsed, eps: float) -> str | None:
     """Why collapsed methods do not serve, in a few words; None where they do.
 
@@ -371,8 +352,8 @@ def why_singular(task: ArrayTask, collapsed: Collapsed) -> str | None:
     count, rank = task.measurements.count, min(collapsed.feature_count, cols)
     if task.measurements.rank < count:
         return f"the measurements are dependent ({count} of rank {task.measurements.rank})"
-    if isinstance(task.measurements, ObservedCells):
-        most = int(np.bincount(task.measurements.cells // cols).max())
+    if task.cells is not None:
+        most = int(np.bincount(task.cells // cols).max())
         if most > rank:
             return f"a row has {most} observed cells, more than the rank {rank} of the model"
     elif count > rows * rank:

@@ -22,12 +22,12 @@ from torch.distributions import constraints
 
 from bayesgc.inference.collapsed import (
     condition_last_layer,
-    refuse_without_density,
     residual_in_ball,
     system_given,
+    why_no_density,
 )
 from bayesgc.inference.curve import log_ball
-from bayesgc.models import Factorization, Model
+from bayesgc.models import Model, factorised
 from bayesgc.models.collapse import Collapsed, collapse, why_not_collapsible
 from bayesgc.models.layout import Program
 from bayesgc.models.products import row_product
@@ -54,17 +54,19 @@ def conditioned_program(model: Model, task: ArrayTask, *, eps: float, complete: 
         InputError: where the model given the fit has no such density.
     """
     reason = why_not_collapsible(model, task.shape)
-    if reason is not None or not isinstance(model, Factorization):
+    layered = factorised(model)
+    if reason is not None or layered is None:
         raise InputError(
             f"conditioned needs a density of the fit given the hidden layers, and here is none: {reason}. "
-            "The event L_train < eps itself has no gradient: condition on it with --method splitting or rejection."
+            "The event L_train < eps itself has no gradient: condition on it with `method=splitting` or rejection."
         )
     with _double_precision():
         collapsed = collapse(model, task.shape, weights=True)
-        laws = model.laws(task.shape)
+        laws = layered.laws(task.shape)
     if collapsed is None:
         raise TypeError("a collapsible model has no collapsed form")
-    refuse_without_density(task, collapsed, eps, "conditioned")
+    if reason := why_no_density(task, collapsed, eps):
+        raise InputError(f"conditioned cannot condition here: {reason}; use splitting at some eps > 0.")
     return _Conditioned(task, collapsed, eps, laws, complete)
 
 

@@ -122,8 +122,8 @@ class Control:
         """What an outcome means and what to try, also where the budget did not even last for a block of draws."""
         if drawn or outcome is not Outcome.EXHAUSTED:
             return outcome.advice
-        evaluations = "" if self.max_evaluations is None else f"--max-evaluations, to {block} at least, or "
-        return f"The budget ended before the first block of {block} draws: raise {evaluations}--max-seconds."
+        evaluations = "" if self.max_evaluations is None else f"`max_evaluations`, to {block} at least, or "
+        return f"The budget ended before the first block of {block} draws: raise {evaluations}`max_seconds`."
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from torch import Tensor
 from bayesgc.inference.collapsed import FEWEST_AT_ONCE, CollapsedCriterion, why_no_density
 from bayesgc.inference.refresh import refresh_at_fixed_values
 from bayesgc.inference.target import Harvest, ScoreSweep, WholeSweep, crank_nicolson, taken
-from bayesgc.models import Whitened, WhitenedProgram
+from bayesgc.models import Whitened, as_sites
 from bayesgc.models.collapse import Collapsed
 from bayesgc.models.placement import exact_device
 from bayesgc.task import ArrayTask, Task, linear_view
@@ -67,9 +67,10 @@ class Criterion:
     @property
     def free_normals(self) -> int:
         """All rows but those of carried sites; none where the values of such sites depend on other rows."""
-        if not isinstance(self.whitened, WhitenedProgram):
+        program = as_sites(self.whitened)
+        if program is None:
             return self.latent_size
-        layout = self.whitened.layout
+        layout = program.layout
         return 0 if any(site.depends for site in layout.carried) else layout.normals
 
     @property
@@ -108,9 +109,10 @@ class Criterion:
         generators: list[torch.Generator],
     ) -> Float[Tensor, "row draw"]:
         """Moves that leave the prior as it is; ``generators`` serve equal shares of the columns, in order."""
-        if isinstance(self.whitened, WhitenedProgram) and self.whitened.carries:
+        program = as_sites(self.whitened)
+        if program is not None and program.carries:
             parts = zip(normals.chunk(len(generators), dim=1), generators, strict=True)
-            return torch.cat([self.whitened.propose(part, float(angle), each) for part, each in parts], dim=1)
+            return torch.cat([program.propose(part, float(angle), each) for part, each in parts], dim=1)
         return crank_nicolson(normals, angle, generators)
 
     @property

@@ -27,7 +27,7 @@ from bayesgc.inference.records import Descent, DescentCurve, Passage
 from bayesgc.inference.steps import FITTED, Descending
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.inference.unconstrained import UnconstrainedProgram
-from bayesgc.models import Factorization, Model, Whitened, WhitenedProgram
+from bayesgc.models import Factorization, Model, Whitened, WhitenedProgram, factorised
 from bayesgc.validate import InputError, one_of, positive_integer, real_in
 
 INITIALIZATIONS = {
@@ -94,7 +94,8 @@ class GradientDescent:
 
     def resolved_for(self, model: Model, shape: tuple[int, ...]) -> GradientDescent:
         """The same with every open choice filled in, for whatever model of arrays it is."""
-        return self.resolved(model, shape) if isinstance(model, Factorization) else self.resolved_for_program()
+        layered = factorised(model)
+        return self.resolved_for_program() if layered is None else self.resolved(layered, shape)
 
     def resolved(self, model: Factorization, shape: tuple[int, ...]) -> GradientDescent:
         """The same with every open choice filled in from the paper's table for this model of arrays of that shape.
@@ -125,7 +126,7 @@ class GradientDescent:
             return f"{size} would not fit into memory; it takes a narrower model"
         restarts = min(self.restarts, MOST_NUMBERS // weights)
         fewer = min(steps, MOST_WORK // (weights * restarts))
-        return f"{size} is too much; --restarts {restarts} --gd-steps {fewer} is the most, or fewer restarts"
+        return f"{size} is too much; `restarts={restarts}` `gd_steps={fewer}` is the most, or fewer restarts"
 
     def run(
         self,

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from bayesgc.task import ArrayTask, Measurements, ObservedCells
+from bayesgc.task import ArrayTask, Measurements
 
 
 class GaussianSystem(ABC):
@@ -83,7 +83,7 @@ class GaussianSystem(ABC):
 
 def gaussian_system(task: ArrayTask, gram: Float[Tensor, "draw *row col col"], noise: float = 0.0) -> GaussianSystem:
     """The system that suits the task's measurements."""
-    kind = CellSystem if isinstance(task.measurements, ObservedCells) else DenseSystem
+    kind = CellSystem if task.observed_cells else DenseSystem
     return kind(task, gram, noise)
 
 
@@ -171,9 +171,9 @@ class _Pattern(NamedTuple):
 
 @lru_cache(maxsize=4)
 def _pattern(task: ArrayTask, device: torch.device, dtype: torch.dtype) -> _Pattern:
-    if not isinstance(task.measurements, ObservedCells):
+    if task.cells is None:
         raise TypeError("a CellSystem needs observed cells")
-    cells = torch.tensor(task.measurements.cells, device=device)
+    cells = torch.tensor(task.cells, device=device)
     observed = torch.zeros(task.measurements.entries, dtype=torch.bool, device=device)
     observed[cells] = True
     mask = observed.view(task.unfolding)

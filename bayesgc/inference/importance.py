@@ -17,11 +17,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bayesgc.inference.collapsed import NEEDS_COLLAPSED, CollapsedCriterion, refuse_without_density
+from bayesgc.correlated import ErrorRule
+from bayesgc.inference.collapsed import CollapsedCriterion
 from bayesgc.inference.control import Control, OutOfTime, Progress, in_order
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.curve import Profile, Stage, join, pool_curve
 from bayesgc.inference.estimates import log_mean, summarize, weighted_mean
+from bayesgc.inference.methods import CollapsedMethod, register_method
 from bayesgc.inference.records import Draws, Estimate, Levels, Outcome, Run, Summary
 from bayesgc.inference.request import LOG_VOLUME_ERROR, Request
 from bayesgc.inference.smoothing import pareto_shape, shape_limit
@@ -29,7 +31,7 @@ from bayesgc.inference.streams import Stream, generator
 from bayesgc.inference.target import Harvest
 from bayesgc.inference.tempering import Tempering
 from bayesgc.models.placement import exact_device
-from bayesgc.validate import InputError, positive_integer
+from bayesgc.validate import positive_integer
 
 BLOCK = 1024
 """Draws in a block, the unit of drawing and evaluation."""
@@ -45,8 +47,9 @@ _COMPLETION = 0.1
 """The part of the time that is kept back for completing the weighted draws."""
 
 
+@register_method
 @dataclass(frozen=True)
-class Importance:
+class Importance(CollapsedMethod):
     """Collapsed importance sampling, with tempering where plain weights do not suffice.
 
     Args:
@@ -58,6 +61,8 @@ class Importance:
     tempering: Tempering = field(default_factory=Tempering)
     name: ClassVar[str] = "importance"
     defaults: ClassVar[Request] = Request(precision=0.01, chains=16, draws=1000)
+    errors: ClassVar[ErrorRule] = ErrorRule.WEIGHTS
+    usual_evaluations: ClassVar[float] = 2e4
 
     def __post_init__(self) -> None:
         positive_integer("most_draws", self.most_draws)
@@ -79,11 +84,7 @@ class Importance:
         return None if late else run, sample.total
 
     def _sample(self, criterion: Criterion, request: Request) -> _Sample:
-        if criterion.collapsed is None:
-            raise InputError(f"{self.name} {NEEDS_COLLAPSED}")
-        refuse_without_density(criterion.array, criterion.collapsed, criterion.eps, self.name)
-        target = CollapsedCriterion(criterion.array, criterion.collapsed, criterion.eps, exact_device(criterion.device))
-        return _Sample(target, request.filled(self.defaults))
+        return _Sample(self.target(criterion, exact_device(criterion.device)), request.filled(self.defaults))
 
     def _weigh(self, sample: _Sample, control: Control, trial: Control) -> Run | None:
         """Weighted draws until the errors are small enough; None where the weights will not do.
@@ -108,7 +109,8 @@ class Importance:
         request = replace(sample.request, chains=max(int(sample.request.chains or 1), 2))
         run = self.tempering.run(sample.target, request, control.after(sample.total))
         plain = {f"plain_{name}": value for name, value in sample.diagnostics().items()}
-        return replace(run, diagnostics=run.diagnostics | plain, evaluations=run.evaluations + sample.total)
+        spent = run.evaluations + sample.total
+        return replace(run, method=self.name, diagnostics=run.diagnostics | plain, evaluations=spent)
 
     @staticmethod
     def _blocks(sample: _Sample, control: Control, trial: Control) -> Iterator[_Block]:
@@ -132,6 +134,7 @@ class Importance:
         nothing = Estimate(None, None, (None, 0.0))
         return Run(
             method=self.name,
+            errors=self.errors,
             outcome=outcome,
             message=control.advice(outcome, sample.total, BLOCK),
             eps=sample.target.eps,
@@ -297,7 +300,7 @@ class _Sample:
         """What to show while it goes on."""
         evidence = self.log_evidence()
         value = None if evidence is None else evidence.value
-        return Progress("importance", self.total, None, None, None, value, f"ESS {self.effective_size():.0f}")
+        return Progress(Importance.name, self.total, None, None, None, value, f"ESS {self.effective_size():.0f}")
 
     def raw(self) -> dict[str, Float[np.ndarray, " draw"]]:
         """The weighted draws, for whoever wants the weights themselves."""

@@ -23,7 +23,7 @@ from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.quasi_newton import Descended, minimise
 from bayesgc.inference.records import Descent
 from bayesgc.inference.streams import Stream, generator
-from bayesgc.models import Factorization, Model
+from bayesgc.models import Model, factorised
 from bayesgc.models.density import peak, why_no_mode
 from bayesgc.task import ArrayTask
 from bayesgc.task.array.feasibility import infeasible
@@ -129,15 +129,16 @@ def why_no_map(model: Model, task: ArrayTask) -> str | None:
 def why_not_by_default(model: Model, shape: tuple[int, ...]) -> str | None:
     """Why the mode is left out unless it is asked for: where it may take longer than a few seconds."""
     weights = depth = 0
-    smooth = isinstance(model, Factorization) and model.activation == "linear"
-    if isinstance(model, Factorization):
-        weights = sum(rows * cols for rows, cols in model.layer_shapes(shape))
-        depth, smooth = model.depth, smooth and all("gaussian" in each.label for each in model.layer_priors(shape))
+    smooth, layered = False, factorised(model)
+    if layered is not None:
+        weights = sum(rows * cols for rows, cols in layered.layer_shapes(shape))
+        gaussian = all("gaussian" in each.label for each in layered.layer_priors(shape))
+        depth, smooth = layered.depth, layered.activation == "linear" and gaussian
     if smooth and weights <= _CHEAP_WEIGHTS and depth <= _CHEAP_DEPTH:
         return None
     return (
         f"it can take long beyond linear models, Gaussian priors, depth {_CHEAP_DEPTH} and {_CHEAP_WEIGHTS} weights; "
-        "ask for it with --map (map=True)"
+        "ask for it with `map=True`"
     )
 
 

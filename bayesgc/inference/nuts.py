@@ -17,11 +17,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bayesgc.correlated import mean_error
+from bayesgc.correlated import ErrorRule, mean_error
 from bayesgc.inference.chains import Chain
-from bayesgc.inference.collapsed import NEEDS_COLLAPSED, CollapsedCriterion, refuse_without_density
+from bayesgc.inference.collapsed import CollapsedCriterion
 from bayesgc.inference.control import Control, OutOfTime, Progress, one_thread_each
 from bayesgc.inference.criterion import Criterion
+from bayesgc.inference.methods import CollapsedMethod, register_method
 from bayesgc.inference.mixing import Mixing, mixing, summarize_chains
 from bayesgc.inference.records import Draws, Outcome, Run
 from bayesgc.inference.request import Request
@@ -35,8 +36,9 @@ _MIXED = ("train_loss", "effective_rank", "nuclear_norm")
 """What must have mixed, beside E[L_gen | hidden layers]."""
 
 
+@register_method
 @dataclass(frozen=True)
-class NUTS:
+class NUTS(CollapsedMethod):
     """The No-U-Turn sampler, chain after chain.
 
     Args:
@@ -52,6 +54,8 @@ class NUTS:
     most_divergent: float = 0.01
     name: ClassVar[str] = "nuts"
     defaults: ClassVar[Request] = Request(precision=0.05, chains=4, draws=250)
+    errors: ClassVar[ErrorRule] = ErrorRule.CHAINS
+    usual_evaluations: ClassVar[float] = 1e6
 
     def __post_init__(self) -> None:
         positive_integer("warmup", self.warmup)
@@ -61,7 +65,10 @@ class NUTS:
 
     def run(self, criterion: Criterion, request: Request, control: Control) -> Run:
         """Chains of doubling length until they have mixed and the error is small enough."""
-        target = replace(_target(criterion), check=control.check_time)
+        # One chain is far too little work for an accelerator.
+        target = replace(self.target(criterion, torch.device("cpu")), check=control.check_time)
+        if target.latent_size == 0:
+            raise InputError(f"{self.name} has nothing to sample at depth 1 and eps = 0; importance is exact there.")
         own = control.part(_COMPLETION)
         with one_thread_each():
             sampling = _Sampling(self, target, request.filled(self.defaults), own)
@@ -69,6 +76,7 @@ class NUTS:
         complaint = sampling.complaint()
         return Run(
             method=self.name,
+            errors=self.errors,
             outcome=outcome,
             message=outcome.advice if complaint is None else _message(outcome, complaint),
             eps=criterion.eps,
@@ -82,20 +90,9 @@ class NUTS:
         )
 
 
-def _target(criterion: Criterion) -> CollapsedCriterion:
-    if criterion.collapsed is None:
-        raise InputError(f"{NUTS.name} {NEEDS_COLLAPSED}")
-    refuse_without_density(criterion.array, criterion.collapsed, criterion.eps, NUTS.name)
-    # One chain is far too little work for an accelerator.
-    target = CollapsedCriterion(criterion.array, criterion.collapsed, criterion.eps, torch.device("cpu"))
-    if target.latent_size == 0:
-        raise InputError("nuts has nothing to sample at depth 1 and eps = 0; importance is exact there.")
-    return target
-
-
 def _message(outcome: Outcome, complaint: str) -> str:
     if outcome is Outcome.STALLED:
-        return f"More draws will not help: {complaint}. Raise target_accept, or use --method importance."
+        return f"More draws will not help: {complaint}. Raise target_accept, or use `method=importance`."
     return f"{outcome.advice} For now {complaint}."
 
 
@@ -194,7 +191,7 @@ class _Sampling:
         done = sum(chain.transitions for chain in self.chains)
         total = len(self.chains) * (self.method.warmup + length)
         stage = "" if self.chains[number].transitions >= self.method.warmup else ", warm-up"
-        return Progress("nuts", done, total, detail=f"chain {number + 1} of {len(self.chains)}{stage}")
+        return Progress(self.method.name, done, total, detail=f"chain {number + 1} of {len(self.chains)}{stage}")
 
     def _used(self) -> list[Chain]:
         """The chains that are as long as was asked for; failing those, the first one with what it has."""

@@ -9,6 +9,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from bayesgc.correlated import ErrorRule
+from bayesgc.verification import Check
+
 
 class Outcome(StrEnum):
     """How a run ended."""
@@ -28,14 +31,14 @@ class Outcome(StrEnum):
 _ADVICE = {
     Outcome.CONVERGED: "The threshold was reached and the errors are as small as asked for.",
     Outcome.EXHAUSTED: (
-        "The budget ended before the errors were small enough: raise --max-seconds or --max-evaluations, "
-        "loosen --eps, or accept a larger --precision."
+        "The budget ended before the errors were small enough: raise `max_seconds` or `max_evaluations`, "
+        "loosen `eps`, or accept a larger `precision`."
     ),
     Outcome.STALLED: (
         "The training loss of the draws stopped falling, as when the prior has atoms: "
-        "raise --eps above the last threshold reached, or give the model more freedom."
+        "raise `eps` above the last threshold reached, or give the model more freedom."
     ),
-    Outcome.INFEASIBLE: "No matrix that this model can produce fits this well: raise --eps or change the model.",
+    Outcome.INFEASIBLE: "No matrix that this model can produce fits this well: raise `eps` or change the model.",
     Outcome.INTERRUPTED: "The run was interrupted; what had been found is kept.",
 }
 
@@ -129,7 +132,8 @@ class Run:
 
     ``log_volume`` belongs to ε > 0, ``log_evidence`` (the log density of y at exactly zero loss) to ε = 0.
     ``importance`` holds the raw draws of a weighted method with their ``log_weight``, ``reached`` the posterior short
-    of ε, ``curve`` what the task wants to know of other thresholds.
+    of ε, ``curve`` what the task wants to know of other thresholds. ``errors`` is the rule for the error of a mean over
+    the draws, and ``checks`` what the method found out about itself, for `bayesgc.diagnose`.
     """
 
     method: str
@@ -137,15 +141,17 @@ class Run:
     message: str
     eps: float
     posterior: Draws | None
-    log_volume: Estimate | None
-    log_evidence: Estimate | None
-    levels: Levels | None
-    diagnostics: dict[str, float | int | str]
-    evaluations: int
-    seconds: float
+    log_volume: Estimate | None = None
+    log_evidence: Estimate | None = None
+    levels: Levels | None = None
+    diagnostics: dict[str, float | int | str] = field(default_factory=dict)
+    evaluations: int = 0
+    seconds: float = 0.0
     importance: dict[str, Float[np.ndarray, " draw"]] | None = None
     reached: Reached | None = None
     curve: Curve | None = None
+    errors: ErrorRule | None = None
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from bayesgc.correlated import ErrorRule
 from bayesgc.inference.control import Control, OutOfTime, Progress, in_order
 from bayesgc.inference.criterion import Criterion, evaluate_together
 from bayesgc.inference.estimates import binomial_log_volume, student_interval, summarize_independent
+from bayesgc.inference.methods import Method, register_method
 from bayesgc.inference.records import Curve, Draws, Estimate, Levels, Outcome, Run
 from bayesgc.inference.request import LOG_VOLUME_ERROR, Request
 from bayesgc.inference.streams import Stream, generator
@@ -36,8 +38,9 @@ _CHECK_GROWTH = 1.2
 lucky moment makes errors look small."""
 
 
+@register_method
 @dataclass(frozen=True)
-class Rejection:
+class Rejection(Method):
     """Plain rejection from the prior.
 
     Args:
@@ -47,6 +50,9 @@ class Rejection:
     batch: int = 4
     name: ClassVar[str] = "rejection"
     defaults: ClassVar[Request] = Request(precision=0.05, chains=4, draws=1000)
+    errors: ClassVar[ErrorRule] = ErrorRule.INDEPENDENT
+    shared_draws: ClassVar[bool] = True
+    usual_evaluations: ClassVar[float] = 1e8
 
     def __post_init__(self) -> None:
         positive_integer("batch", self.batch)
@@ -85,6 +91,7 @@ class Rejection:
         posterior = harvest.draws(criterion)
         return Run(
             method=self.name,
+            errors=self.errors,
             outcome=outcome,
             message=control.advice(outcome, harvest.total, _BLOCK[criterion.device.type]),
             eps=criterion.eps,
@@ -307,7 +314,7 @@ def _progress(harvests: list[_Harvest]) -> Progress:
     harvest = min(harvests, key=lambda each: each.accepted)
     volume = harvest.log_volume()
     return Progress(
-        "rejection",
+        Rejection.name,
         harvest.total,
         None,
         harvest.eps,

@@ -24,7 +24,7 @@ from bayesgc.inference.unconstrained import UnconstrainedNetwork
 from bayesgc.models import Model
 from bayesgc.models.trainable import Network, Parameter, Trainable
 from bayesgc.models.whitened_program import WhitenedNetworkProgram
-from bayesgc.task import LabelledTask
+from bayesgc.task import LabelledTask, labelled_view
 from bayesgc.validate import InputError, one_of, positive_integer, real_in
 
 STARTS = {
@@ -111,8 +111,8 @@ class SGD:
         Raises:
             InputError: where the weights of all starts would not fit into memory.
         """
-        task = criterion.task
-        if not isinstance(task, LabelledTask):
+        task = labelled_view(criterion.task)
+        if task is None:
             raise InputError(
                 "stochastic gradient descent is for labelled examples; for arrays give GradientDescent(…)."
             )
@@ -121,7 +121,7 @@ class SGD:
         if weights > MOST_WEIGHTS:
             fewer = max(1, MOST_WEIGHTS * self.restarts // weights)
             raise InputError(
-                f"{weights:.3g} weights of {self.restarts} restarts would not fit into memory; --restarts {fewer}."
+                f"{weights:.3g} weights of {self.restarts} restarts would not fit into memory; `restarts={fewer}`."
             )
         with torch.no_grad(), one_thread_each():
             starts = _starts(self, model, network, criterion, seed)

@@ -13,9 +13,11 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from bayesgc.correlated import ErrorRule
 from bayesgc.inference.control import Control
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.ladders import ThresholdLadder
+from bayesgc.inference.methods import Method, register_method
 from bayesgc.inference.passage import Passage, pass_after
 from bayesgc.inference.pilot import Climb, Pilot, Schedule
 from bayesgc.inference.pooling import (
@@ -41,8 +43,9 @@ _MOST_PARTICLES, _LAYERED_PARTICLES, _FEWEST_PARTICLES = 1000, 400, 200
 """Of an island that says nothing itself: as a rule, where layers move one at a time and so mix better, and at least."""
 
 
+@register_method
 @dataclass(frozen=True)
-class Splitting:
+class Splitting(Method):
     """Multilevel splitting with frozen thresholds over independent islands, which are the chains.
 
     Args:
@@ -60,7 +63,9 @@ class Splitting:
     acceptance: float = 0.25
     name: ClassVar[str] = "splitting"
     defaults: ClassVar[Request] = Request(precision=_FINE, chains=16)
+    errors: ClassVar[ErrorRule] = ErrorRule.ISLANDS
     fewest_chains: ClassVar[int] = 2
+    usual_evaluations: ClassVar[float] = 2.5e6
 
     def __post_init__(self) -> None:
         if self.particles is not None:
@@ -95,6 +100,7 @@ class Splitting:
         short = None if posterior is None or not shown else Reached(thresholds[-1], posterior, _volume(islands))
         return Run(
             method=self.name,
+            errors=self.errors,
             outcome=outcome,
             message=self._message(passage, outcome, thresholds[-1], shown=short is not None),
             eps=criterion.eps,

@@ -26,6 +26,8 @@ class Stream(IntEnum):
     CHAIN = 8
     CURVE = 9
     HELD_OUT = 10
+    PLUGIN = 11
+    """For methods of other packages, whose blocks are their own to number."""
 
 
 def generator(seed: int, stream: Stream, block: int, device: torch.device) -> torch.Generator:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
+from bayesgc.correlated import ErrorRule
 from bayesgc.inference.collapsed import CollapsedCriterion
 from bayesgc.inference.control import Control
 from bayesgc.inference.curve import Stage, pool_curve
@@ -45,6 +47,7 @@ class Tempering:
     moves: int = 40
     survival: float = 0.5
     acceptance: float = 0.25
+    name: ClassVar[str] = "tempering"
 
     def __post_init__(self) -> None:
         integer_in("particles", self.particles, 2)
@@ -76,7 +79,8 @@ def _record(target: CollapsedCriterion, passage: Passage, islands: list[IslandRe
     if outcome is Outcome.CONVERGED and not trusted:
         outcome, message = Outcome.EXHAUSTED, _HEAVY
     return Run(
-        method="importance",
+        method=Tempering.name,
+        errors=ErrorRule.ISLANDS,
         outcome=outcome,
         message=message,
         eps=target.eps,

@@ -5,7 +5,7 @@ from bayesgc.models import univariate, multivariate, shipped  # noqa: F401 - the
 # isort: on
 
 from bayesgc.models.activations import ACTIVATIONS, Activation, register_activation
-from bayesgc.models.factorization import Factorization, MatrixFactorization, WhitenedFactors
+from bayesgc.models.factorization import Factorization, MatrixFactorization, WhitenedFactors, factorised
 from bayesgc.models.laws import Haar, LowRankGaussian, ScaleMixture
 from bayesgc.models.lenet import LeNet
 from bayesgc.models.module import Module
@@ -16,7 +16,7 @@ from bayesgc.models.program import Model, ProgramModel, as_model, describe, mode
 from bayesgc.models.tensors import CPFactorization, TensorTrain
 from bayesgc.models.transports import register_scales, register_transport
 from bayesgc.models.triangular import TriangularFactors
-from bayesgc.models.whitening import Whitened, WhitenedProgram, WhiteningMessenger
+from bayesgc.models.whitening import Whitened, WhitenedProgram, WhiteningMessenger, as_sites
 
 FAMILIES: dict[str, type[Factorization]] = {
     "matrix": MatrixFactorization,
@@ -56,8 +56,10 @@ __all__ = [
     "WhitenedProgram",
     "WhiteningMessenger",
     "as_model",
+    "as_sites",
     "available",
     "describe",
+    "factorised",
     "model_named",
     "register_activation",
     "register_prior",

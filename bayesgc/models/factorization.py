@@ -237,3 +237,8 @@ class WhitenedFactors(Whitened):
     def weights(self, normals: Float[Tensor, "latent draw"]) -> dict[str, Float[Tensor, "draw row col"]]:
         """The weight matrices of each draw, by name."""
         return {name: layer.movedim(-1, 0) for name, layer in zip(self.names, self.layers(normals), strict=True)}
+
+
+def factorised(model: object) -> Factorization | None:
+    """A model as a factorisation of an array in weight matrices, where it is that, else None."""
+    return model if isinstance(model, Factorization) else None

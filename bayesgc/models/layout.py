@@ -16,8 +16,8 @@ from pyro.infer.inspect import get_dependencies
 from pyro.poutine.util import site_is_subsample
 from torch import Tensor
 
-from bayesgc.models.plugins import blame
 from bayesgc.models.transports import Law, find_transport, innermost
+from bayesgc.plugins import blame
 from bayesgc.validate import InputError
 
 Program = Callable[[], Tensor]

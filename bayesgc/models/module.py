@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from bayesgc.copies import DeviceCopies
 from bayesgc.models.layout import Program
 from bayesgc.models.normalized import NormalizedNetwork, check_normalization
-from bayesgc.models.plugins import blame
 from bayesgc.models.priors import (
     SCALINGS,
     Prior,
@@ -34,7 +33,8 @@ from bayesgc.models.trainable import Parameter, Weights, scale_of
 from bayesgc.models.trial import Source, check_kind, make_module, presented, try_module, work_of
 from bayesgc.models.whitened_module import WhitenedModule, matrices
 from bayesgc.models.whitening import Whitened
-from bayesgc.task.domain import Domain, Inputs, network_inputs
+from bayesgc.plugins import blame
+from bayesgc.task.domain import Domain, Inputs, inputs_for
 from bayesgc.validate import InputError, one_of
 
 _TRIED, _MANY = 3, 1000
@@ -97,7 +97,7 @@ class Module:
         Raises:
             InputError: where there are no inputs, or the module is none that can be conditioned.
         """
-        inputs, who = network_inputs(domain, f"model {self.label!r}"), f"model {self.label!r}"
+        inputs, who = inputs_for(domain, f"model {self.label!r}"), f"model {self.label!r}"
         made = make_module(self.source, {"features": inputs.features, "outputs": inputs.outputs}, who)
         return ModuleNetwork.of(made, inputs, who, self.normalize_weights)
 

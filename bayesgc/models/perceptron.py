@@ -20,7 +20,7 @@ from bayesgc.models.priors import SCALINGS, Prior, each_layer, given_priors, hyp
 from bayesgc.models.trainable import Parameter, Weights, scale_of
 from bayesgc.models.whitened_mlp import WhitenedMLP
 from bayesgc.models.whitening import Whitened
-from bayesgc.task.domain import Domain, network_inputs
+from bayesgc.task.domain import Domain, inputs_for
 from bayesgc.validate import InputError, one_of, positive_integer
 
 Size = tuple[int, int]
@@ -83,7 +83,7 @@ class MLP:
         Raises:
             InputError: where there are no inputs.
         """
-        inputs = network_inputs(domain, "an mlp")
+        inputs = inputs_for(domain, "an mlp")
         sides = (math.prod(inputs.features), *self.hidden, inputs.outputs)
         return [(after, before + self.bias) for before, after in pairwise(sides)]
 
@@ -104,7 +104,7 @@ class MLP:
     def program(self, domain: Domain) -> Program:
         """The generative model of the outputs (example, output) as a Pyro program; a batch dimension passes through."""
         inputs, laws, activation = (
-            network_inputs(domain, "an mlp"),
+            inputs_for(domain, "an mlp"),
             self.laws(domain),
             activation_named(self.activation),
         )
@@ -127,7 +127,7 @@ class MLP:
         Without ``weights``, and with a Gaussian first layer, that layer is drawn in the span of the training inputs
         alone, where this takes fewer normals.
         """
-        inputs, whole = network_inputs(domain, "an mlp"), weights or self.normalize_weights is not None
+        inputs, whole = inputs_for(domain, "an mlp"), weights or self.normalize_weights is not None
         whitened = WhitenedMLP(self.laws(inputs), self.activation, inputs, bias=self.bias, reduce=not whole)
         return whitened if self.normalize_weights is None else NormalizedNetwork(whitened, self.normalize_weights)
 

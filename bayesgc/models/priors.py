@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from importlib.metadata import EntryPoint, entry_points
 from types import EllipsisType
 from typing import Any
 
@@ -19,9 +17,9 @@ import pyro.distributions as dist
 import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 
-from bayesgc.models import plugins
+from bayesgc import plugins
 from bayesgc.models.promotion import promoting
-from bayesgc.validate import InputError, one_of, real_in
+from bayesgc.validate import InputError, one_of
 
 Prior = Callable[[int, int], dist.Distribution]
 PriorFactory = Callable[..., dist.Distribution]
@@ -42,8 +40,6 @@ SCALING_SUMMARIES = {
     "unit": "entries as they are",
 }
 _BY_NAME = inspect.Parameter.POSITIONAL_OR_KEYWORD
-GROUP = "bayesgc.priors"
-"""The entry points by which installed packages offer priors."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ class RegisteredPrior:
     @property
     def summary(self) -> str:
         """The first line of the factory's docstring."""
-        return (inspect.getdoc(self.factory) or "").split("\n")[0]
+        return plugins.summary(self.factory)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -67,7 +63,17 @@ class RegisteredPrior:
         return {name: default for name, default in keywords.items() if not (self.scaled and name == "scale")}
 
 
-PRIORS: dict[str, RegisteredPrior] = {}
+def _accepted(factory: Any, name: str) -> RegisteredPrior | None:
+    """The registration of a function by its own decorator; without one, a prior that takes no scale from the model."""
+    if not callable(factory) or isinstance(factory, type):
+        return None
+    own = (prior for prior in PRIORS.values() if prior.factory is factory)
+    return next(own, RegisteredPrior(name, factory, scaled=False))
+
+
+PRIORS = plugins.Registry[RegisteredPrior](
+    "prior", "a function (rows, cols) → Pyro distribution", _accepted, lambda prior: prior.factory
+)
 
 
 def register_prior(name: str, *, scaled: bool = False) -> Callable[[PriorFactory], PriorFactory]:
@@ -78,19 +84,10 @@ def register_prior(name: str, *, scaled: bool = False) -> Callable[[PriorFactory
     """
 
     def decorate(factory: PriorFactory) -> PriorFactory:
-        held = PRIORS.get(name)
-        if held is not None and not _of_one_source(held.factory, factory):
-            raise InputError(f"prior {name!r} is one of {held.factory.__module__}; register yours by another name.")
-        PRIORS[name] = RegisteredPrior(name, factory, scaled)
+        PRIORS.register(name, RegisteredPrior(name, factory, scaled))
         return factory
 
     return decorate
-
-
-def _of_one_source(one: PriorFactory, other: PriorFactory) -> bool:
-    """Whether two functions come from one module, or from one file that was executed again."""
-    files = [getattr(getattr(each, "__code__", None), "co_filename", None) for each in (one, other)]
-    return one.__module__ == other.__module__ or (files[0] is not None and files[0] == files[1])
 
 
 @dataclass(frozen=True)
@@ -156,8 +153,8 @@ def prior_named(spec: str, scaling: str | Scaling) -> LayerPrior:
         InputError: for an unknown name or option, or a value of the wrong kind.
     """
     rule = SCALINGS[one_of("scaling", scaling, SCALINGS)] if isinstance(scaling, str) else scaling
-    prior, text = _found(spec)
-    options = _options(spec, text, prior.options)
+    prior, text = PRIORS.find(spec)
+    options = plugins.options_in(PRIORS.kind, spec, text, prior.options)
     shipped = prior.factory.__module__ == "bayesgc.models.shipped"
     if not prior.scaled:
         return LayerPrior(repr(spec), functools.partial(prior.factory, **options), shipped)
@@ -172,7 +169,7 @@ def is_scaled(spec: str) -> bool:
     Raises:
         InputError: for an unknown name.
     """
-    return any(_found(each)[0].scaled for each in _split_list(spec) if isinstance(each, str))
+    return any(PRIORS.find(each)[0].scaled for each in _split_list(spec) if isinstance(each, str))
 
 
 def layer_prior(prior: Any, scaling: str | Scaling) -> LayerPrior:
@@ -266,72 +263,4 @@ def _split_list(text: str) -> list[str | EllipsisType]:
 
 def available() -> dict[str, RegisteredPrior | str]:
     """Every prior that can be named; for an entry point that cannot be loaded, why."""
-    found: dict[str, RegisteredPrior | str] = dict(PRIORS)
-    for point in _offered():
-        if point.name not in found:
-            try:
-                found[point.name] = _loaded(point)
-            except InputError as error:
-                found[point.name] = str(error)
-    return found
-
-
-def offered_at(name: str) -> str | None:
-    """The module of the prior that an installed package offers by this name; None where none does."""
-    return next((point.module for point in _offered() if point.name == name), None)
-
-
-def _found(spec: str) -> tuple[RegisteredPrior, str]:
-    """The prior that a specification names, and the text of its options."""
-    name, _, text = spec.partition(":")
-    if name in PRIORS:
-        return PRIORS[name], text
-    for point in _offered():
-        if point.name == name:
-            return _loaded(point), text
-    _, function, options = plugins.split(spec)
-    if not function or "=" in function:
-        known = [*PRIORS, *(point.name for point in _offered())]
-        one_of("prior", name, [*known, "file.py:function", "package.module:function"])
-    factory = plugins.load("prior", spec)
-    if not callable(factory) or isinstance(factory, type):
-        raise InputError(f"prior {spec!r} is {factory!r}; it must be a function (rows, cols) → Pyro distribution.")
-    return _registered(factory, spec), options
-
-
-def _offered() -> list[EntryPoint]:
-    return sorted(entry_points(group=GROUP), key=lambda point: point.name)
-
-
-def _loaded(point: EntryPoint) -> RegisteredPrior:
-    with plugins.blame(f"prior {point.name!r}, the entry point {point.value},"):
-        factory = point.load()
-    if not callable(factory) or isinstance(factory, type):
-        raise InputError(f"prior {point.name!r}, the entry point {point.value}, is {factory!r}; it must be a function.")
-    return _registered(factory, point.name)
-
-
-def _registered(factory: PriorFactory, name: str) -> RegisteredPrior:
-    """The registration of a function by its own decorator; without one, a prior that takes no scale from the model."""
-    for prior in PRIORS.values():
-        if prior.factory is factory:
-            return prior
-    return RegisteredPrior(name, factory, scaled=False)
-
-
-def _options(spec: str, text: str, allowed: dict[str, Any]) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    for item in filter(None, text.split(",")):
-        key, equals, value = item.partition("=")
-        if not equals:
-            raise InputError(f"prior is {spec!r}; options are written key=value, separated by commas.")
-        if not allowed:
-            raise InputError(f"prior is {spec!r}; it takes no options.")
-        default = allowed[one_of(f"option of prior {spec!r}", key, allowed)]
-        options[key] = value if isinstance(default, str) else _number(f"prior option {key}", value)
-    return options
-
-
-def _number(name: str, text: str) -> float | int:
-    value = real_in(name, text, -math.inf)
-    return int(text) if text.strip().lstrip("+-").isdigit() else value
+    return PRIORS.available()

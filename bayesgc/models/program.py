@@ -13,10 +13,11 @@ from torch import Tensor
 
 from bayesgc.models.layout import Program
 from bayesgc.models.module import Module
-from bayesgc.models.plugins import load
 from bayesgc.models.promotion import promoting
+from bayesgc.models.trainable import Trainable
 from bayesgc.models.whitened_program import WhitenedNetworkProgram
 from bayesgc.models.whitening import Whitened, WhitenedProgram
+from bayesgc.plugins import load
 from bayesgc.task.domain import Domain, Inputs
 from bayesgc.validate import InputError
 
@@ -145,3 +146,8 @@ def _model(value: Any, name: str | None) -> Model | None:
     if isinstance(value, type) or not (callable(value) or isinstance(value, Model)):
         return None
     return value if isinstance(value, Model) else ProgramModel(value, name=name)
+
+
+def trainable(model: object) -> Trainable | None:
+    """A model as a network that descent can train on labelled examples, where it is that, else None."""
+    return model if isinstance(model, Trainable) else None

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from bayesgc.models.plugins import blame
+from bayesgc.plugins import blame
 from bayesgc.validate import InputError
 
 MOST_WEIGHTS = 2**20

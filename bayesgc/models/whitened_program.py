@@ -12,10 +12,10 @@ from torch import Tensor
 
 from bayesgc.copies import DeviceCopies
 from bayesgc.models.layout import Program, layout_of
-from bayesgc.models.plugins import blame
 from bayesgc.models.promotion import promoting
 from bayesgc.models.trial import work_of
 from bayesgc.models.whitening import WhitenedProgram
+from bayesgc.plugins import blame
 from bayesgc.task.domain import Inputs
 from bayesgc.validate import InputError
 

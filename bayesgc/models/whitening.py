@@ -24,9 +24,9 @@ from torch import Tensor
 from bayesgc.copies import DeviceCopies
 from bayesgc.models.layout import Layout, Program, Site, layout_of
 from bayesgc.models.placement import making_on, push_beside, sample_for
-from bayesgc.models.plugins import blame
 from bayesgc.models.promotion import promoting
 from bayesgc.models.transports import transport_of
+from bayesgc.plugins import blame
 from bayesgc.validate import InputError
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -360,3 +360,8 @@ def _as_global(generator: torch.Generator) -> Iterator[None]:
             key = torch.randint(2**32, (1,), generator=generator, device=generator.device)
             torch.default_generator.manual_seed(int(key))
             yield
+
+
+def as_sites(whitened: Whitened) -> WhitenedProgram | None:
+    """A whitened model as the sites of a Pyro program, where it is that, else None."""
+    return whitened if isinstance(whitened, WhitenedProgram) else None

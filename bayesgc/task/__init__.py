@@ -2,8 +2,8 @@
 
 from bayesgc.task.array.array import ArrayTask, Units, linear_view
 from bayesgc.task.array.measurements import DenseMeasurements, Measurements, ObservedCells
-from bayesgc.task.array.synthetic import SYNTHETIC, completion, sensing
-from bayesgc.task.domain import Domain, Inputs
+from bayesgc.task.array.synthetic import completion, sensing
+from bayesgc.task.domain import Domain, Inputs, network_inputs
 from bayesgc.task.files import load
 from bayesgc.task.labelled.choice import Examples
 from bayesgc.task.labelled.datasets import (
@@ -18,13 +18,14 @@ from bayesgc.task.labelled.datasets import (
     wine,
 )
 from bayesgc.task.labelled.fits import FITS, Fit, register_fit
-from bayesgc.task.labelled.labelled import LabelledTask, classification, regression
+from bayesgc.task.labelled.labelled import LabelledTask, classification, labelled_view, regression
+from bayesgc.task.named import TASKS, register_task, task_named, task_options
 from bayesgc.task.task import Reference, Task
 
 __all__ = [
     "DATASETS",
     "FITS",
-    "SYNTHETIC",
+    "TASKS",
     "ArrayTask",
     "DenseMeasurements",
     "Domain",
@@ -41,14 +42,19 @@ __all__ = [
     "classification",
     "completion",
     "digits",
+    "labelled_view",
     "linear_view",
     "load",
     "mnist",
     "mnist1d",
+    "network_inputs",
     "register_dataset",
     "register_fit",
+    "register_task",
     "regression",
     "sensing",
+    "task_named",
+    "task_options",
     "teacher",
     "two_moons",
     "wine",

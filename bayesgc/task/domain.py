@@ -56,12 +56,12 @@ def array_shape(domain: Domain, who: str) -> tuple[int, ...]:
     """
     if isinstance(domain, Inputs):
         raise InputError(
-            f"{who} is a model of arrays, and the task is labelled examples; give a network, as --family mlp."
+            f"{who} is a model of arrays, and the task is labelled examples; give a network, as `family=mlp`."
         )
     return domain
 
 
-def network_inputs(domain: Domain, who: str) -> Inputs:
+def inputs_for(domain: Domain, who: str) -> Inputs:
     """The inputs, for a network, which ``who`` is.
 
     Raises:
@@ -69,7 +69,12 @@ def network_inputs(domain: Domain, who: str) -> Inputs:
     """
     if not isinstance(domain, Inputs):
         raise InputError(
-            f"the task asks for an array of shape {domain}; {who} is for labelled examples, and --family matrix, cp or "
+            f"the task asks for an array of shape {domain}; {who} is for labelled examples, and `family=matrix`, cp or "
             "tensor-train for arrays."
         )
     return domain
+
+
+def network_inputs(domain: Domain) -> Inputs | None:
+    """The inputs of a network, where the domain is that, else None."""
+    return domain if isinstance(domain, Inputs) else None

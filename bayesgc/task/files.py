@@ -46,8 +46,7 @@ class _Asked:
         """Refuse all of it, for a file that holds an array."""
         given = {"target": self.target is not None, "seed": self.seeded, "fit": self.fit is not None}
         for name in (*(name for name, there in given.items() if there), *self.choice.given):
-            flag = "task-seed" if name == "seed" else name
-            raise InputError(f"{name} (--{flag}) is for labelled examples, and this {but}; leave it out.")
+            raise InputError(f"`{name}` is for labelled examples, and this {but}; leave it out.")
 
 
 def load(
@@ -137,23 +136,21 @@ def _read(file: Path, asked: _Asked, index: bool | None, header: bool | None) ->
         return _examples_task(arrays, file, asked)
     asked.refuse("file holds an array")
     if asked.standardize is not None:
-        raise InputError(
-            "standardize (--standardize) is for tables and labelled examples, and this file holds an array."
-        )
+        raise InputError("`standardize` is for tables and labelled examples, and this file holds an array.")
     return _array_task(arrays, file.name)
 
 
 def _examples_task(arrays: dict[str, Any], file: Path, asked: _Asked) -> Task:
     chosen = bool(asked.choice.given)
     if asked.seeded and not chosen:
-        raise InputError("seed (--task-seed) chooses examples; say with train, test or classes that some are taken.")
+        raise InputError("`seed` chooses examples; say with `train`, `test` or `classes` that some are taken.")
     choice, standardize = asked.choice if chosen else None, bool(asked.standardize)
     return labelled_task(arrays, {"file": file.name}, asked.fit, choice=choice, standardize=standardize)
 
 
 def _table_task(file: Path, asked: _Asked) -> Task:
     if asked.target is None:
-        raise InputError("is a table of labelled examples; name its column of labels with target (--target).")
+        raise InputError("is a table of labelled examples; name its column of labels with `target`.")
     examples, columns = read_examples(file, asked.target)
     facts = {"file": file.name} | columns
     return task_of(examples, None, facts, asked.fit, choice=asked.choice, standardize=bool(asked.standardize))

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesgc.task.domain import Domain
+from bayesgc.validate import InputError, real_in
 
 
 @dataclass(frozen=True)
@@ -42,35 +43,35 @@ class Task(ABC):
 
     kind: str
     shape: tuple[int, ...]
-    dims: tuple[str, ...]
-    coords: dict[str, list[str]]
-    description: dict[str, int | float | str]
+    dims: tuple[str, ...] = ("row", "col")
+    coords: dict[str, list[str]] = {}  # noqa: RUF012 - kinds of task have their own
+    description: dict[str, int | float | str] = {}  # noqa: RUF012
     primary: str
     """The measure of generalisation, by its name among the `measures`: lower is better."""
     fit: str
     """The measure of fit, by its name among the `measures`."""
-    output: ClassVar[str]
+    output: ClassVar[str] = "end_to_end"
     """What the output of a draw is called in results."""
     measured: ClassVar[dict[str, tuple[str, ...]]] = {}
     """The names of the axes of those `measures` that are more than a number for each draw."""
 
     @property
-    @abstractmethod
     def domain(self) -> Domain:
-        """What a model must know of the task to give outputs for it."""
+        """What a model must know of the task to give outputs for it: of an array its shape."""
+        return self.shape
 
     @property
-    @abstractmethod
     def facts(self) -> dict[str, object]:
         """What the task is, as plain values for the record."""
+        return {**self.description, "kind": self.kind, "shape": list(self.shape)}
 
     @abstractmethod
     def observed(self) -> Variables:
         """What models are fitted to."""
 
-    @abstractmethod
     def constants(self) -> Variables:
         """What else a reader of a result needs to know of the task, where it is not too large to keep."""
+        return {}
 
     def truth_known(self) -> Variables:
         """The truth, where it is known, as the output of a draw."""
@@ -95,30 +96,35 @@ class Task(ABC):
         """The measures of the zero predictor that others are shown relative to, where there are such."""
         return {}
 
-    @abstractmethod
     def threshold(self, eps: float | str | None) -> float:
-        """The threshold on the score that ``eps`` stands for; None for the task's own.
+        """The threshold on the score that ``eps`` stands for; None for the task's own, where it has one.
 
         Raises:
             InputError: for what is no threshold of this task.
         """
+        if eps is None:
+            raise InputError(f"the task {self.kind!r} needs a threshold: give `eps`.")
+        return real_in("eps", eps, 0, open_low=True)
 
     def shown(self, threshold: float) -> float:
         """A threshold on the score as readers know it; infinite where it says nothing of the measure of fit."""
         return threshold
 
     @property
-    @abstractmethod
     def judged(self) -> bool:
         """Whether the measure of generalisation is known."""
+        return True
 
     @abstractmethod
     def score(self, outputs: Float[Tensor, "entry draw"]) -> Float[Tensor, " draw"]:
         """How badly each draw fits; not finite where an entry is not."""
 
-    @abstractmethod
     def nats(self, high: float, low: float) -> float:
-        """Roughly the log of the factor by which the volume falls between two thresholds on the score."""
+        """Roughly the log of the factor by which the volume falls between two thresholds on the score.
+
+        By default that of a smooth score with a minimum in as many directions as the output has entries.
+        """
+        return 0.5 * math.prod(self.shape) * math.log(high / low)
 
     def readings(self, high: float, low: float) -> list[float]:
         """The thresholds above ``low``, up to ``high``, at which the volume is to be told, falling."""
@@ -137,16 +143,16 @@ class Task(ABC):
         the one that was tested, where it is at hand: one of another batch shape may be rounded differently.
         """
 
-    @abstractmethod
     def generalisation(
         self, outputs: Float[Tensor, "entry draw"], held_out: Float[Tensor, "held_out draw"] | None = None
     ) -> Float[Tensor, " draw"] | None:
         """The measure of generalisation alone; None where it is not known."""
+        return self.measures(outputs, held_out).get(self.primary)
 
     def why_absent(self, *, normalize: bool) -> dict[str, str]:
         """Why reference points are not among the `references`, by name."""
         return {}
 
-    @abstractmethod
     def references(self, *, normalize: bool, stop: Callable[[], bool] = lambda: False) -> Mapping[str, Reference]:
         """The reference points by name, for models of any size or, with ``normalize``, of Frobenius norm 1."""
+        return {}

@@ -112,14 +112,14 @@ def test_the_limit_of_the_error_is_what_was_asked() -> None:
         (made_by("importance", FEW), "effective sample size of the weights", "few"),
         (made_by("nuts", CHAINED | {"r_hat": 1.03}), "R̂, the worst", "importance"),
         (made_by("nuts", CHAINED | {"r_hat": math.nan}), "R̂, the worst", "importance"),
-        (made_by("nuts", CHAINED | {"ess_tail": 399.0}), "effective sample size in the tails", "--draws"),
+        (made_by("nuts", CHAINED | {"ess_tail": 399.0}), "effective sample size in the tails", "`draws`"),
         (made_by("nuts", CHAINED | {"divergences": 11}), "share of divergent transitions", "target_accept"),
         (made_by("rejection", {"accepted": 20, "draws": 10**6}), "accepted draws", "splitting"),
-        (from_islands([0.0] * 6), "effective number of islands", "--chains"),
-        (from_islands([3.0, *[0.0] * 15]), "effective number of islands", "--chains"),
+        (from_islands([0.0] * 6), "effective number of islands", "`chains`"),
+        (from_islands([3.0, *[0.0] * 15]), "effective number of islands", "`chains`"),
         (from_islands([1.5 * (i % 3) for i in range(60)]), "spread of the log volume between islands", "moves"),
-        (from_islands(EVEN, mcse=1e-3), "relative error of E[L_gen]", "--max-seconds"),
-        (from_islands(EVEN, log_volume=Estimate(-8.0, 0.2, (-8.4, -7.6))), "error of the log volume", "--max-seconds"),
+        (from_islands(EVEN, mcse=1e-3), "relative error of E[L_gen]", "`max_seconds`"),
+        (from_islands(EVEN, log_volume=Estimate(-8.0, 0.2, (-8.4, -7.6))), "error of the log volume", "`max_seconds`"),
         (from_islands(EVEN, outcome=Outcome.EXHAUSTED, message="Raise the budget."), "outcome", "Raise the budget"),
     ],
 )  # fmt: skip
@@ -153,7 +153,7 @@ def test_the_rarest_mode_that_shows_is_said(least: float, log_volume: float, sta
     result = diagnose(from_islands(EVEN, least=least, log_volume=volume))
     [check] = [check for check in result.checks if check.name == "prior probability of a mode that shows"]
     assert (check.found, check.status) == (pytest.approx(least), status)
-    assert ("--max-evaluations" in check.advice) == (status == "caution")
+    assert ("`max_evaluations`" in check.advice) == (status == "caution")
     assert result.healthy
 
 
@@ -178,8 +178,8 @@ def test_restarts_that_diverged_take_a_smaller_step_and_not_more_of_them() -> No
     found = {check.name: check for check in diagnose(result).checks if "gradient descent" in check.name}
     assert found["restarts of gradient descent that diverged"].found == RESTARTS - 3
     for check in found.values():
-        assert "lower --gd-lr" in check.advice
-        assert "raise --gd-steps" not in check.advice
+        assert "lower `gd_lr`" in check.advice
+        assert "raise `gd_steps`" not in check.advice
     assert f"{RESTARTS - 3} of {RESTARTS} restarts" in result_object(result)["reasons"]["gd_diverged"]
 
 
@@ -187,7 +187,7 @@ def test_advice_for_restarts_names_what_their_search_takes() -> None:
     task = sensing_task()
     result = tree(gd=descent(task, 0.01, converged=3), mode=mode(task, converged=3))
     advice = [check.advice for check in diagnose(result).checks if "restarts" in check.name]
-    assert ["--gd-lr" in each for each in advice] == [True, False]
+    assert ["`gd_lr`" in each for each in advice] == [True, False]
     assert "MaximumAPosteriori(chill=200)" in advice[1]
     assert MaximumAPosteriori().chill < 200
 

@@ -56,7 +56,7 @@ def test_ours_may_be_replaced_and_others_only_by_force(ending: str, tmp_path: Pa
     empty.touch()
     for file in (ours, empty, tmp_path / f"new{ending}"):
         check_output("--out", file, (ending,))
-    with pytest.raises(InputError, match=r"theirs.*was not written by bayesgc.*--force"):
+    with pytest.raises(InputError, match=r"theirs.*was not written by bayesgc.*`force=True`"):
         check_output("--out", theirs, (ending,))
     check_output("--out", theirs, (ending,), force=True)
 

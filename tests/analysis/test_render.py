@@ -116,7 +116,7 @@ def test_what_did_not_work_is_said() -> None:
     text = text_of(result)
     assert "none found" in text
     assert "log P(fit) < -12.00 (95 %): fewer than 1 prior draw in 160 000 fits" in text
-    assert "--max-evaluations" in text
+    assert "`max_evaluations`" in text
     unfitted = text_of(result_object(tree(gd=descent(sensing_task(), 0.01, converged=0))))
     assert "0/12 fitted" in unfitted
     assert "gradient descent" not in text_of(result_object(tree(with_gd=False, references={})))

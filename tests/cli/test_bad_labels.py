@@ -65,7 +65,7 @@ def test_examples_that_cannot_be_used(command, tmp_path, fault):
     (["--eps", -1], "eps is -1"),
     (["--eps", "5%"], "eps is '5%'; for labelled examples it must be a number"),
     (["--eps", "evidence"], "eps is 'evidence'"),
-    (["--fit", "cross-entropy"], "the fit 'cross-entropy' needs a threshold: give eps (--eps)"),
+    (["--fit", "cross-entropy"], "the fit 'cross-entropy' needs a threshold: give --eps"),
     (["--fit", "margin", "--eps", 0], "raise it above 0"),
     (["--fit", "margin", "--eps", 0.3, "--eps-low", 0.3], "eps is 0.3; with a lower end of 0.3 (--eps-low) it must be"),
     (["--fit", "margin", "--eps", 0.3, "--eps-low", 0], "the lower end of eps is 0.0; it must be"),
@@ -80,7 +80,7 @@ def test_examples_that_cannot_be_used(command, tmp_path, fault):
     (["--train", 5, "--balanced"], "train is 5; balanced over 2 classes it must be a multiple of 2"),
     (["--classes", "1"], "classes is '1', which names one class"),
     (["--classes", "0,12"], "classes names '12', which is none of 0, 1"),
-    (["--task-seed", 1], "seed (--task-seed) chooses examples; say with train, test or classes"),
+    (["--task-seed", 1], "--task-seed chooses examples; say with --train, --test or --classes"),
     (["--target", "y"], "target is a column of a .csv or .parquet table"),
     (["--family", "matrix"], "--family matrix is for an array; --data is 'mine.npz', labelled examples: mlp"),
     (["--family", "cnn"], "family is 'cnn'; choose one of matrix, cp, tensor-train, mlp"),
@@ -136,7 +136,7 @@ def test_steps_and_small_starts_are_for_arrays(command, data):
 def test_a_file_of_an_array_has_no_labels(command, tmp_path):
     generator = np.random.default_rng(0)
     np.savez(tmp_path / "array.npz", A=generator.normal(size=(8, 4, 4)), y=generator.normal(size=8))
-    for options, name in ((["--fit", "errors"], "fit (--fit)"), (["--train", 3], "train (--train)")):
+    for options, name in ((["--fit", "errors"], "--fit"), (["--train", 3], "--train")):
         said = f"{name} is for labelled examples, and this file holds an array"
         assert_refused(command("infer", "--data", "array.npz", *options, *QUICK), said)
     assert_refused(command("infer", "--data", "array.npz", "--bias", *QUICK), "--bias is for labelled examples")

@@ -109,7 +109,7 @@ def test_installed_plug_ins_count_by_name_and_version(monkeypatch: pytest.Monkey
     assert code_key("package.module:prior") == "package.module:prior"
     write("offered.py", MODULE)
     offer = EntryPoint("spiky", "offered:sp", "bayesgc.priors")
-    monkeypatch.setattr("bayesgc.models.priors.entry_points", lambda group: [offer])
+    monkeypatch.setattr("bayesgc.plugins.entry_points", lambda group: [offer])
     one, same, other = keys_over_edits("spiky:df=2", "offered.py", MODULE, MODULE, MODULE.replace("1.0", "2.0"))
     assert one == same != other
 

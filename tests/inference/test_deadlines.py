@@ -183,5 +183,5 @@ def test_what_the_deadline_did_to_descent_is_said():
     descent = GradientDescent(steps=10**7, tol=0.0, restarts=2)
     found = gc.infer(MODEL, TASK, eps=0.05, gd=descent, map=False, draws=10, max_seconds=1.5)
     reason = json.loads(found.attrs["reasons"])["gd"]
-    assert "--max-seconds 1.5" in reason
+    assert "`max_seconds=1.5`" in reason
     assert "gd" not in found.children or "stopped it after" in reason

@@ -267,7 +267,7 @@ def test_is_left_out_by_default_where_it_may_take_long():
     shape = (5, 5)
     assert why_not_by_default(linear(depth=4), shape) is None
     for slow in (linear(depth=5), linear(width=10**6), linear(activation="relu"), ProgramModel(hierarchical)):
-        assert "--map" in str(why_not_by_default(slow, shape))
+        assert "`map=True`" in str(why_not_by_default(slow, shape))
 
 
 @pytest.mark.parametrize(("options", "message"), [({"restarts": 0}, "map restarts is 0"), ({"chill": 0}, "map chill")])

@@ -77,7 +77,7 @@ def test_nothing_accepted_is_no_posterior_but_a_bound():
     assert run.levels is None
     assert run.log_volume.value is None
     assert run.log_volume.ci95 == (None, pytest.approx(math.log(1 - 0.025 ** (1 / (2 * BLOCK)))))
-    assert "raise --max-seconds" in run.message
+    assert "raise `max_seconds`" in run.message
 
 
 @pytest.mark.parametrize("budget", [1, 10, 2000, BLOCK - 1, BLOCK + 1, 3 * BLOCK + 77])
@@ -143,7 +143,7 @@ def test_a_budget_of_no_time_finds_nothing_out():
     run = condition(Rejection(), control=Control(max_seconds=0.0))
     assert (run.outcome, run.evaluations, run.posterior) == (Outcome.EXHAUSTED, 0, None)
     assert run.log_volume.ci95 == (None, 0.0)
-    assert run.message == "The budget ended before the first block of 8192 draws: raise --max-seconds."
+    assert run.message == "The budget ended before the first block of 8192 draws: raise `max_seconds`."
 
 
 def test_interruption_keeps_what_was_found():

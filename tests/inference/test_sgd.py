@@ -130,5 +130,5 @@ def test_what_is_no_protocol_is_refused(changes, message):
 
 def test_too_many_weights_are_refused_before_they_are_made():
     wide = MLP((40_000, 40_000))
-    with pytest.raises(InputError, match="would not fit into memory; --restarts"):
+    with pytest.raises(InputError, match="would not fit into memory; `restarts="):
         SGD().run(wide, criterion(), 0, Control())

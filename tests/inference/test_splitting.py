@@ -90,7 +90,7 @@ def test_a_run_that_meets_the_last_atom_stalls():
     # The bound is the volume of the last threshold reached, which the best atom alone lies below.
     assert run.log_volume.ci95[0] is None
     assert math.log(ONE * ZERO) - 0.2 < run.log_volume.ci95[1] < math.log(ONE * ZERO) + 0.5
-    assert "raise --eps above the last threshold reached" in run.message
+    assert "raise `eps` above the last threshold reached" in run.message
     assert run.levels.threshold[-1] > 0.001
 
 
@@ -125,7 +125,7 @@ def test_small_budgets_are_kept(budget):
     assert run.log_volume.value is None or run.log_volume.mcse > 0
     if budget < SMALL.particles:
         assert run.evaluations == 0
-        assert "ended before the first block of 200 draws: raise --max-evaluations, to 200 at least" in run.message
+        assert "ended before the first block of 200 draws: raise `max_evaluations`, to 200 at least" in run.message
 
 
 @pytest.mark.parametrize("stage", ["pilot", "islands"])

@@ -9,7 +9,8 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from bayesgc.models import MatrixFactorization, available, plugins, priors
+from bayesgc import plugins
+from bayesgc.models import MatrixFactorization, available
 from bayesgc.models.priors import PRIORS, each_layer, prior_named
 from bayesgc.validate import InputError
 
@@ -51,7 +52,7 @@ Broken.expand = lambda self, shape, _instance=None: Broken(dist.Normal(0.0, 1.0)
 def folder(tmp_path, monkeypatch):
     """A folder with a plug-in file, to be in; and registries that forget what a test adds."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("bayesgc.models.priors.PRIORS", dict(PRIORS))
+    monkeypatch.setattr("bayesgc.models.priors.PRIORS", PRIORS.copy())
     (tmp_path / "mine.py").write_text(SOURCE, encoding="utf-8")
     (tmp_path / "syntax.py").write_text("def f(:", encoding="utf-8")
     (tmp_path / "imports.py").write_text("import no_such_module_anywhere", encoding="utf-8")
@@ -136,8 +137,8 @@ def test_running_out_of_memory_is_not_the_plug_in_s_fault():
 
 
 def offer(monkeypatch, **points):
-    offered = [EntryPoint(name, value, priors.GROUP) for name, value in points.items()]
-    monkeypatch.setattr(priors, "entry_points", lambda *, group: [each for each in offered if each.group == group])
+    offered = [EntryPoint(name, value, PRIORS.group) for name, value in points.items()]
+    monkeypatch.setattr(plugins, "entry_points", lambda *, group: [each for each in offered if each.group == group])
 
 
 def test_entry_points_are_found_by_name_and_listed(monkeypatch):

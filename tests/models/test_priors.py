@@ -52,7 +52,7 @@ def test_an_unknown_scaling_is_named():
 @pytest.fixture
 def registry(monkeypatch):
     """A copy of the registry, so that what a test registers is gone after it."""
-    monkeypatch.setattr("bayesgc.models.priors.PRIORS", dict(PRIORS))
+    monkeypatch.setattr("bayesgc.models.priors.PRIORS", PRIORS.copy())
 
 
 @pytest.mark.usefixtures("registry")

@@ -37,7 +37,7 @@ def test_sizes_beyond_double_precision(scale):
 @pytest.mark.parametrize("scale", [1e30, 1e-30])
 def test_sizes_beyond_single_precision(scale):
     for made in (task(A * scale), task(targets=Y * scale), task(truth=np.full((2, 3), scale))):
-        with pytest.raises(InputError, match=r"1e-15 to 1e\+15, .* double precision \(--dtype float64\)"):
+        with pytest.raises(InputError, match=r"1e-15 to 1e\+15, .* double precision \(`dtype=float64`\)"):
             infer(made, eps="50%")
     both = infer(task(A * scale, Y * scale), eps="50%", dtype="float64", draws=2, max_evaluations=8192)
     plain = infer(task(), eps="50%", dtype="float64", draws=2, max_evaluations=8192)

@@ -1,4 +1,4 @@
-"""Rank plots of chains, by arviz-plots; for NUTS alone, since particles of islands are no chains."""
+"""Rank plots of chains, by arviz-plots; not for particles of islands, which are no chains."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from bayesgc.analysis.diagnose import diagnose
 from bayesgc.analysis.plots.forest import LABELS
 from bayesgc.analysis.plots.look import PAGE, in_the_look
 from bayesgc.analysis.standing import quantities
+from bayesgc.analysis.uncertainty import error_rule
+from bayesgc.correlated import ErrorRule
 from bayesgc.validate import InputError
 
 
@@ -21,8 +23,8 @@ def plot_ranks(tree: xr.DataTree) -> Figure:
     Raises:
         InputError: for a result that was not made by chains.
     """
-    if tree.attrs["method"] != "nuts" or "posterior" not in tree.children:
-        raise InputError(f"the method is {tree.attrs['method']!r}; rank plots are for the chains of nuts.")
+    if not in_chains(tree):
+        raise InputError(f"the method is {tree.attrs['method']!r}; rank plots are for chains, as nuts has.")
     from arviz_base.labels import MapLabeller
     from arviz_plots import plot_rank
 
@@ -34,6 +36,11 @@ def plot_ranks(tree: xr.DataTree) -> Figure:
     figure.set_layout_engine("constrained")
     figure.suptitle(ranks_title(tree), x=0.01, ha="left", fontsize=8, fontweight="bold")
     return figure
+
+
+def in_chains(tree: xr.DataTree) -> bool:
+    """Whether there are chains to look at."""
+    return "posterior" in tree.children and error_rule(tree) is ErrorRule.CHAINS
 
 
 def ranks_title(tree: xr.DataTree) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import bokeh.embed
 from bokeh.resources import Resources
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from bayesgc.analysis import whole
 from bayesgc.analysis.outputs import check_output
@@ -101,7 +102,9 @@ def write_report(source: str | os.PathLike[str], target: str | os.PathLike[str],
 
 def rendered(page: Page) -> str:
     """The page as HTML. Everything but the pictures' own code is escaped, so labels from files stay text."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_coded
+    )
     layouts = {picture.key: picture.live for section in page.sections for picture in section.pictures if picture.live}
     script, divisions = bokeh.embed.components(layouts) if layouts else ("", {})
     library = Resources(mode="inline", components=["bokeh"]).render_js() if layouts else ""
@@ -113,6 +116,16 @@ def rendered(page: Page) -> str:
         script=Markup(script),
         divisions={key: Markup(each) for key, each in divisions.items()},
     )
+
+
+def _coded(value: object) -> object:
+    """Text with the words in backticks as code."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(value))))
+
+
+_CODE = re.compile(r"`(\w+(?:=\S+?)?)`")
 
 
 def _shipped(name: str) -> str:

@@ -58,7 +58,7 @@ def why_no_command(tree: xr.DataTree) -> str | None:
         return reason
     if (gd := configuration.get("gd")) and gd.get("batch", 1) is None:
         return "gradient descent on all examples at once was asked for in Python"
-    if not _has_defaults(configuration["method"]):
+    if _method_spec(configuration["method"]) is None:
         return f"the method {configuration['method']['name']} was given settings of its own in Python"
     if isinstance(mode, dict) and mode != asdict(MaximumAPosteriori()):
         return "the search for the mode was given settings of its own in Python"
@@ -86,20 +86,24 @@ def _why_no_model(model: Json) -> str | None:
 def _is_named(prior: str) -> bool:
     """Whether options can name a prior, or each in a list: by its name, or by where it lies."""
     from bayesgc.models import available
-    from bayesgc.models.plugins import split
     from bayesgc.models.priors import given_priors
+    from bayesgc.plugins import split
 
     known = available()
     return all(each.partition(":")[0] in known or split(each)[1] for each in given_priors(prior))
 
 
-def _has_defaults(method: Json) -> bool:
-    """Whether a method has the hyperparameters that its name alone stands for."""
+def _method_spec(method: Json) -> str | None:
+    """The name that stands for a method, with the hyperparameters that differ from its own; None where none does."""
     from bayesgc.inference import METHODS, method_named
-    from bayesgc.inference.methods import hyperparameters
+    from bayesgc.inference.methods import hyperparameters, method_options
 
-    name = method["name"]
-    return name in ("auto", *METHODS) and method == json.loads(to_json(hyperparameters(method_named(name))))
+    name, known = method["name"], METHODS.available().get(method["name"])
+    if known is None or isinstance(known, str):
+        return None
+    own = [f"{k}={method[k]}" for k, default in method_options(known).items() if method.get(k) not in (None, default)]
+    spec = f"{name}:{','.join(own)}" if own else name
+    return spec if method == json.loads(to_json(hyperparameters(method_named(spec)))) else None
 
 
 def _option(name: str, value: Any) -> str:
@@ -163,7 +167,7 @@ def _run(configuration: Json) -> Json:
     names = ("eps", "seed", "precision", "chains", "draws", "dtype")
     limit = configuration.get("max_seconds", 0)  # results of before its record say nothing
     return {name: configuration.get(name) for name in names} | {
-        "method": configuration["method"]["name"],
+        "method": _method_spec(configuration["method"]),
         "max-seconds": _UNLIMITED if limit is None else limit or None,
         "max-evaluations": configuration.get("max_evaluations"),
         "weights": configuration.get("weights") or None,

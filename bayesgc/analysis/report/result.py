@@ -19,7 +19,7 @@ from bayesgc.analysis.groups import has
 from bayesgc.analysis.measures import MEASURES, measures_in, measures_of
 from bayesgc.analysis.numerals import rounded, with_error
 from bayesgc.analysis.plots.calibration import calibration_title
-from bayesgc.analysis.plots.chains import ranks_title
+from bayesgc.analysis.plots.chains import in_chains, ranks_title
 from bayesgc.analysis.plots.curve import curve_of, curve_title
 from bayesgc.analysis.plots.functions import functions_title
 from bayesgc.analysis.plots.joint import joint_title
@@ -246,7 +246,7 @@ def _pictures(tree: xr.DataTree, result: Json) -> Iterator[Picture]:
         title = levels_title(levels.isel(level=np.isfinite(levels["threshold"].values + levels["acceptance"].values)))
         words = "Moves accepted at each level, and particles of the prior that those of an island descend from."
         yield _picture("levels", title, words, plots.plot_levels(tree), lambda: charts.levels_chart(tree))
-    if result["method"] == "nuts" and result["posterior"] is not None:
+    if in_chains(tree):
         words = "Ranks of each chain's draws among all, as ECDFs less that of a uniform law."
         yield _picture("ranks", ranks_title(tree), words, plots.plot_ranks(tree), None)
 

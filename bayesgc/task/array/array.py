@@ -14,10 +14,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bayesgc.copies import DeviceCopies
-from bayesgc.task.array.measurements import Measurements, ObservedCells
+from bayesgc.task.array.measurements import DenseMeasurements, Measurements, ObservedCells
 from bayesgc.task.array.spectra import spectra
 from bayesgc.task.task import Reference, Task, Variables
-from bayesgc.validate import InputError, one_of, real_array, real_or_share
+from bayesgc.validate import InputError, check_range, one_of, real_array, real_or_share
 
 DEFAULT_EPS = 0.0035
 """The threshold of the paper's depth experiment."""
@@ -112,8 +112,8 @@ class ArrayTask(Task):
     def constants(self) -> Variables:
         """The measurements, as cells or a matrix that is not too large, and the units of a table."""
         found: Variables = {}
-        if isinstance(self.measurements, ObservedCells):
-            found["cells"] = (("measurement",), np.asarray(self.measurements.cells, dtype=np.int64))
+        if self.cells is not None:
+            found["cells"] = (("measurement",), np.asarray(self.cells, dtype=np.int64))
         elif self.measurements.count * math.prod(self.shape) <= MATRIX_LIMIT:
             matrix = np.asarray(self.measurements.dense()).reshape(-1, *self.shape)
             found["A"] = (("measurement", *self.dims), matrix)
@@ -203,7 +203,24 @@ class ArrayTask(Task):
     @property
     def observed_cells(self) -> bool:
         """Whether the measurements are single cells of the array."""
-        return isinstance(self.measurements, ObservedCells)
+        return self.cells is not None
+
+    @property
+    def cells(self) -> Int[np.ndarray, " n"] | None:
+        """Flat indices of the cells that were measured, in the order of the targets; None where they are no cells."""
+        return self.measurements.cells if isinstance(self.measurements, ObservedCells) else None
+
+    def check_single(self) -> None:
+        """Refuse numbers whose squares single precision cannot hold; for double precision the task itself has looked.
+
+        Raises:
+            InputError: for such a number.
+        """
+        matrix = self.measurements.matrix if isinstance(self.measurements, DenseMeasurements) else None
+        for name, numbers in {"y": self.targets, "truth": self.truth, "A": matrix}.items():
+            if numbers is not None:
+                largest = float(np.abs(numbers).max(initial=0.0))
+                check_range(name, largest, 1e-15, 1e15, ", or compute in double precision (`dtype=float64`)")
 
     @property
     def unobserved_cells(self) -> Int[np.ndarray, " cell"] | None:

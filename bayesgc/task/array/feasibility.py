@@ -68,7 +68,7 @@ class Resolution:
         raise InputError(
             f"eps is {eps:.10g}, within {abs(above):.2g} of the least training loss there is, {self.least:.10g}; "
             f"{name} needs {self.step(dtype):.2g} to tell losses apart: raise eps"
-            f"{', or compute in double precision (--dtype float64)' if helps else ''}."
+            f"{', or compute in double precision (`dtype=float64`)' if helps else ''}."
         )
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from bayesgc.task.array.array import ArrayTask, dimension_names
 from bayesgc.task.array.measurements import DenseMeasurements, Measurements, ObservedCells
+from bayesgc.task.named import register_task
 from bayesgc.validate import InputError, integer_in, positive_integer
 
 # Stream constants. SeedSequence pads with zeros, so that a stream numbered 0 would be no stream of its own.
@@ -18,6 +19,7 @@ _MEASUREMENTS = 2
 _SIDE = 5
 
 
+@register_task("sensing")
 def sensing(
     rows: int | None = None,
     cols: int | None = None,
@@ -40,6 +42,7 @@ def sensing(
     return _task("sensing", truth, DenseMeasurements(sides, matrix), matrix @ truth.ravel(), rank, seed)
 
 
+@register_task("completion")
 def completion(
     rows: int | None = None,
     cols: int | None = None,
@@ -58,10 +61,6 @@ def completion(
     cells = np.sort(_generator(seed, _MEASUREMENTS).permutation(math.prod(sides))[:count])
     truth = _low_rank(sides, rank, seed)
     return _task("completion", truth, ObservedCells(sides, cells), truth.ravel()[cells], rank, seed)
-
-
-SYNTHETIC = {"sensing": sensing, "completion": completion}
-"""The synthetic tasks by name."""
 
 
 def _validated(

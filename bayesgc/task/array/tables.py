@@ -142,12 +142,12 @@ def _has_labels(lines: list[Line]) -> bool:
     if dressed := next((line for line in texts if is_dressed(line.cells[0])), None):
         raise InputError(
             f"line {dressed.number}, column 1 holds {dressed.cells[0]!r}, a number with separators or a unit; write it "
-            "plainly, as 1234.5, or say with index (--index) that the first column holds labels."
+            "plainly, as 1234.5, or say with `index` that the first column holds labels."
         )
     if texts and numbers:
         raise InputError(
             f"line {texts[0].number}, column 1 holds {texts[0].cells[0]!r}, which is not a number, though that column "
-            "holds numbers too; fix the cell, or say with index (--index) that the first column holds labels."
+            "holds numbers too; fix the cell, or say with `index` that the first column holds labels."
         )
     return bool(texts)
 
@@ -158,7 +158,7 @@ def _has_names(line: Line, skip: int) -> bool:
         if cell and (not is_text(cell) or is_dressed(cell)):
             raise InputError(
                 f"line {line.number}, column {place} holds {cell!r}, so that line may hold data or names; say with "
-                "header (--header) that it names the columns, or with --no-header that it holds data."
+                "`header` that it names the columns, or with `header=False` that it holds data."
             )
     return True
 
@@ -188,7 +188,7 @@ def check_names(columns: list[str], first: int) -> None:
     seen: set[str] = set()
     for place, name in enumerate(columns, start=first):
         if not name:
-            hint = "; if it holds the labels of the rows, say so with index (--index)" if place == 1 else ""
+            hint = "; if it holds the labels of the rows, say so with `index`" if place == 1 else ""
             raise InputError(f"column {place} has no name; the first line must name every column{hint}.")
         if name in seen:
             raise InputError(f"two columns are named {name!r}; the first line must give each its own name.")

@@ -73,7 +73,7 @@ def task_of(
     else:
         if fit not in (None, "squared"):
             fit_named(fit)
-            raise InputError(f"y holds numbers with fractions, so this is a regression; --fit {fit} is for classes.")
+            raise InputError(f"y holds numbers with fractions, so this is a regression; `fit={fit}` is for classes.")
         task = regression(train.inputs, train.labels, test=tests, description=description)
     return standardized(task) if standardize else task
 

@@ -125,7 +125,7 @@ class LabelledTask(Task):
         if eps is None:
             eps = self.criterion.default
             if eps is None:
-                raise InputError(f"the fit {self.criterion.name!r} needs a threshold: give eps (--eps).")
+                raise InputError(f"the fit {self.criterion.name!r} needs a threshold: give `eps`.")
         if isinstance(eps, str):
             try:
                 eps = float(eps)
@@ -292,3 +292,8 @@ def _test_set(
     if found.shape[1:] != inputs.shape[1:]:
         raise InputError(f"X_test has examples of shape {found.shape[1:]}; those of X are {inputs.shape[1:]}.")
     return found, read(labels)
+
+
+def labelled_view(task: Task) -> LabelledTask | None:
+    """A task as labelled examples, where it is that, else None."""
+    return task if isinstance(task, LabelledTask) else None

@@ -169,7 +169,7 @@ SINGLE, DOUBLE = torch.float32, torch.float64
     [
         (0.01, SINGLE, r"eps is 0.01, within .* of the least .*, 0.01; float32 needs .*: raise eps\.$"),
         (0.01, DOUBLE, r"eps is 0.01, within .* of the least .*, 0.01; float64 needs .*: raise eps\.$"),
-        (0.01 + 1e-10, SINGLE, r"raise eps, or compute in double precision \(--dtype float64\)\.$"),
+        (0.01 + 1e-10, SINGLE, r"raise eps, or compute in double precision \(`dtype=float64`\)\.$"),
         (0.01 + 1e-10, DOUBLE, None),
         (0.01 + 1e-7, SINGLE, None),
     ],

@@ -137,7 +137,7 @@ def test_labels_that_are_empty_or_alike_are_told_apart_by_their_lines(tmp_path: 
 @pytest.mark.parametrize("label", ["1,234", "1.234,5", "1 234", "0,5", "$3", "12 %", "1'234.5"])
 def test_numbers_with_separators_become_no_labels(tmp_path: Path, label: str) -> None:
     text = f'n,a,b\n"{label}",1,2\n"x",3,\n'
-    with pytest.raises(InputError, match=r"line 2, column 1 holds .*, a number with separators.*\(--index\)") as caught:
+    with pytest.raises(InputError, match=r"line 2, column 1 holds .*, a number with separators.*`index`") as caught:
         read(tmp_path, text)
     assert label in str(caught.value).replace('"', "")
     assert read(tmp_path, text, index=True).coords["row"] == [label, "x"]
@@ -153,7 +153,7 @@ def test_dates_and_versions_are_labels(tmp_path: Path, label: str) -> None:
 @pytest.mark.parametrize("first", ["1,2,3", "ann,1,2", "country,2001,2002", "ann,NA,x", 'ann,x,"1,234"'])
 def test_a_first_line_with_numbers_is_asked_about(tmp_path: Path, first: str) -> None:
     rows = "\nbob,3,\ncem,2,5\n" if first[0].isalpha() else "\n4,5,\n7,8,10\n"
-    message = r"line 1, column \d holds '.*', so that line may hold data or names.*\(--header\).*--no-header"
+    message = r"line 1, column \d holds '.*', so that line may hold data or names.*`header` .*`header=False`"
     with pytest.raises(InputError, match=message):
         read(tmp_path, first + rows)
 
@@ -209,7 +209,7 @@ BAD_TABLES = [
     ("a,b\n1,inf\n3,\n", "line 2, column 2 holds 'inf'"),
     ("a,b\n1,1e999\n3,\n", "line 2, column 2 holds '1e999'"),
     ("a,b\n1,1_000\n3,\n", "line 2, column 2 holds '1_000'"),
-    ("a,b\n1,2\nx,3\n4,\n", r"line 3, column 1 holds 'x'.*is not a number.*index \(--index\)"),
+    ("a,b\n1,2\nx,3\n4,\n", r"line 3, column 1 holds 'x'.*is not a number.*`index`"),
     ("a;b\n1;2\n3;\n", "has no column of numbers"),
     ("name\nann\nbob\n", "has no column of numbers"),
     ("a,b\n1,2\n3,4\n", "no cell is empty, so nothing is left to predict"),
@@ -217,7 +217,7 @@ BAD_TABLES = [
     ("a,b\n1,\n3,\n", "column 'b' has no observed cell"),
     ("a,a\n1,2\n3,\n", "two columns are named 'a'"),
     ("a,\n1,2\n3,\n", "column 2 has no name; the first line must name every column"),
-    (",a\n1,2\n3,\n", r"column 1 has no name.*index \(--index\)"),
+    (",a\n1,2\n3,\n", r"column 1 has no name.*`index`"),
     ("n,a,\nx,1,2\ny,3,\n", "column 3 has no name"),
     ("a,b\n1,2\n1,\n", "every column is constant"),
     ('a,b\n1,"2\n3,\n', "is not comma-separated text"),

@@ -85,7 +85,7 @@ def test_names_must_be_there_and_differ(tmp_path: Path) -> None:
 def test_what_is_for_the_other_kind_of_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a .csv table only, without a target"):
         load(table(tmp_path), target="ripe", index=True)
-    with pytest.raises(InputError, match="train .--train. is for labelled examples"):
+    with pytest.raises(InputError, match="`train` is for labelled examples"):
         load(table(tmp_path), train=3)
     (tmp_path / "x.parquet").touch()
     with pytest.raises(InputError, match="name its column of labels with target"):

@@ -111,7 +111,7 @@ def test_fractions_decide_what_is_a_regression() -> None:
     kinds = [labelled_task(arrays, {}, fit).kind for fit in (None, "errors", "squared")]
     assert kinds == ["classification", "classification", "regression"]
     assert labelled_task(arrays | {"y": arrays["y"] / 2}, {}, None).kind == "regression"
-    with pytest.raises(InputError, match="this is a regression; --fit margin is for classes"):
+    with pytest.raises(InputError, match="this is a regression; `fit=margin` is for classes"):
         labelled_task(arrays | {"y": arrays["y"] / 2}, {}, "margin")
 
 

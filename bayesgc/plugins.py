@@ -1,0 +1,281 @@
+"""Plug-ins: what can be named of a kind, the user's own among it, and its options.
+
+A plug-in is registered by a decorator, offered by an installed package as an entry point, or named where it lies, as
+``package.module:function`` or ``file.py:function``. Whatever goes wrong in one ends in an `InputError` of one line that
+names the plug-in and the fault.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import importlib.util
+import inspect
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+from bayesgc.validate import InputError, one_of, real_in
+
+_FILE = ".py"
+Entry = TypeVar("Entry")
+
+
+class Registry(dict[str, Entry], Generic[Entry]):
+    """What can be named of one kind: the registered ones, and by `find` and `available` those of others too.
+
+    Args:
+        kind: what it is, as in messages; installed packages offer it by the entry points ``bayesgc.<kind>s``.
+        shape: what it must be, in words.
+        accept: the entry that an object found elsewhere makes under a name; None where it is no such thing.
+        source: the function or class that an entry was made of.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        shape: str,
+        accept: Callable[[Any, str], Entry | None],
+        source: Callable[[Entry], Any] = lambda entry: entry,
+    ) -> None:
+        super().__init__()
+        self.kind, self.shape, self.accept, self.source = kind, shape, accept, source
+
+    def copy(self) -> Registry[Entry]:
+        """Another registry that holds the same."""
+        made = Registry(self.kind, self.shape, self.accept, self.source)
+        made.update(self)
+        return made
+
+    @property
+    def group(self) -> str:
+        """The entry points by which installed packages offer such things."""
+        return f"bayesgc.{self.kind}s"
+
+    def register(self, name: str, entry: Entry) -> None:
+        """Make an entry available by a name.
+
+        Raises:
+            InputError: where another module has registered one of this name; one's own may be registered anew.
+        """
+        if name in self and not _of_one_source(held := self.source(self[name]), self.source(entry)):
+            raise InputError(f"{self.kind} {name!r} is one of {held.__module__}; register yours by another name.")
+        self[name] = entry
+
+    def find(self, spec: str, others: Iterable[str] = ()) -> tuple[Entry, str]:
+        """The entry that a specification names, and the text of its options.
+
+        Args:
+            spec: ``name``, ``file.py:function`` or ``package.module:function``, then options as ``:key=value,…``.
+            others: what else may be named in its place, for the message.
+
+        Raises:
+            InputError: for what is not there, or is no such thing.
+        """
+        name, _, text = spec.partition(":")
+        if name in self:
+            return self[name], text
+        for point in self._offered():
+            if point.name == name:
+                return self._loaded(point), text
+        _, function, options = split(spec)
+        if not function or "=" in function:
+            known = [*self, *others, *(point.name for point in self._offered())]
+            one_of(self.kind, name, [*known, "file.py:function", "package.module:function"])
+        thing = load(self.kind, spec)
+        entry = self.accept(thing, spec)
+        if entry is None:
+            raise InputError(f"{self.kind} {spec!r} is {thing!r}; it must be {self.shape}.")
+        return entry, options
+
+    def available(self) -> dict[str, Entry | str]:
+        """Every entry that has a name; for an entry point that cannot be loaded, why."""
+        found: dict[str, Entry | str] = dict(self)
+        for point in self._offered():
+            if point.name not in found:
+                try:
+                    found[point.name] = self._loaded(point)
+                except InputError as error:
+                    found[point.name] = str(error)
+        return found
+
+    def offered_at(self, name: str) -> str | None:
+        """The module of what an installed package offers by this name; None where none does."""
+        return next((point.module for point in self._offered() if point.name == name), None)
+
+    def _offered(self) -> list[EntryPoint]:
+        return sorted(entry_points(group=self.group), key=lambda point: point.name)
+
+    def _loaded(self, point: EntryPoint) -> Entry:
+        who = f"{self.kind} {point.name!r}, the entry point {point.value},"
+        with blame(who):
+            thing = point.load()
+        entry = self.accept(thing, point.name)
+        if entry is None:
+            raise InputError(f"{who} is {thing!r}; it must be {self.shape}.")
+        return entry
+
+
+def is_foreign(thing: object) -> bool:
+    """Whether a function or an object is none of this package's own, so that what goes wrong in it is its fault."""
+    return thing.__module__.partition(".")[0] != "bayesgc"
+
+
+def summary(thing: object) -> str:
+    """The first line of what a function or class says of itself."""
+    return (inspect.getdoc(thing) or "").split("\n")[0]
+
+
+def options_in(kind: str, spec: str, text: str, allowed: Mapping[str, Any]) -> dict[str, Any]:
+    """The options in a text such as ``df=3,kind=wide``: text where the default is one, else numbers.
+
+    Raises:
+        InputError: for an option that is not among those ``allowed``, which are given with their defaults.
+    """
+    options: dict[str, Any] = {}
+    for item in filter(None, text.split(",")):
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise InputError(f"{kind} is {spec!r}; options are written key=value, separated by commas.")
+        if not allowed:
+            raise InputError(f"{kind} is {spec!r}; it takes no options.")
+        default = allowed[one_of(f"option of {kind} {spec!r}", key, allowed)]
+        options[key] = value if isinstance(default, str) else _number(f"{kind} option {key}", value)
+    return options
+
+
+def _number(name: str, text: str) -> float | int:
+    value = real_in(name, text, -math.inf)
+    return int(text) if text.strip().lstrip("+-").isdigit() else value
+
+
+def _of_one_source(one: Any, other: Any) -> bool:
+    """Whether two functions or classes come from one module, or from one file that was executed again."""
+    return one.__module__ == other.__module__ or (_file_of(one) is not None and _file_of(one) == _file_of(other))
+
+
+def _file_of(thing: Any) -> str | None:
+    code = getattr(thing, "__code__", None)
+    found = getattr(sys.modules.get(thing.__module__), "__file__", None)
+    return found if code is None else str(code.co_filename)
+
+
+def split(spec: str) -> tuple[str, str, str]:
+    """``source:function:rest`` in its three parts, the last two empty where they are missing.
+
+    The source is a file, whose name may hold colons, or a module.
+    """
+    if f"{_FILE}:" in spec:
+        head, _, rest = spec.partition(f"{_FILE}:")
+        source = f"{head}{_FILE}"
+    else:
+        source, _, rest = spec.partition(":")
+    name, _, options = rest.partition(":")
+    return source, name, options
+
+
+def called(spec: str) -> str:
+    """What a specification is of, without where it lies and its options."""
+    _, name, _ = split(spec)
+    return name if name and "=" not in name else spec.partition(":")[0]
+
+
+def is_file(source: str) -> bool:
+    """Whether the source of a plug-in is a file, and no module."""
+    return source.endswith(_FILE)
+
+
+def load(kind: str, spec: str) -> Any:
+    """The object that ``source:function`` names, which is usually a function.
+
+    Args:
+        kind: what it is to be, for the message: ``prior`` or ``model``.
+        spec: a file or a module, a colon, and a name in it.
+
+    Raises:
+        InputError: where there is no such file, module or function, or its code fails when it is imported.
+    """
+    source, name, _ = split(spec)
+    if not name:
+        raise InputError(f"{kind} is {spec!r}; write file.py:function or package.module:function.")
+    who = f"{kind} {source}:{name}"
+    module = _from_file(who, source) if is_file(source) else _from_module(who, source)
+    if not hasattr(module, name):
+        there = [key for key, value in vars(module).items() if _own_function(value, module)]
+        hint = f"it has {', '.join(there)}" if there else "it defines no function"
+        raise InputError(f"{who}: {source} has no {name!r}; {hint}.")
+    return getattr(module, name)
+
+
+@contextlib.contextmanager
+def blame(who: str) -> Iterator[None]:
+    """Turn whatever a plug-in raises into an `InputError` that names it; running out of memory is not its fault."""
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        text = str(error).strip()
+        detail = f": {text.splitlines()[0].rstrip('.')}" if text else ""
+        raise InputError(f"{who} failed with {type(error).__name__}{detail}.") from error
+
+
+def _own_function(value: Any, module: ModuleType) -> bool:
+    """Whether a module's own code made a function, or something like one, to be seen from outside."""
+    own = callable(value) and not isinstance(value, type) and getattr(value, "__module__", None) == module.__name__
+    return own and not getattr(value, "__name__", "_").startswith("_")
+
+
+def _from_file(who: str, source: str) -> ModuleType:
+    path = Path(source)
+    if not path.is_file():
+        raise InputError(f"{who}: there is no file {source!r}.")
+    with blame(who), _importable_from(path.resolve().parent):
+        return _executed(str(path.resolve()), path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _executed(path: str, changed: int) -> ModuleType:
+    """The module of a file, executed once for each time that the file was ``changed``."""
+    name = f"bayesgc_plugin_{Path(path).stem}_{abs(hash((path, changed))):x}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _from_module(who: str, source: str) -> ModuleType:
+    with _importable_from(Path.cwd()):
+        try:
+            return importlib.import_module(source)
+        except ModuleNotFoundError as error:
+            # Only where the module itself is missing: what it imports may be missing too.
+            if error.name is None or not f"{source}.".startswith(f"{error.name}."):
+                raise InputError(f"{who} failed with {type(error).__name__}: {error}.") from error
+            raise InputError(f"{who}: there is no module {source!r}, here or among the installed ones.") from None
+        except (InputError, MemoryError):
+            raise
+        except Exception as error:
+            raise InputError(f"{who} failed with {type(error).__name__}: {error}.") from error
+
+
+@contextlib.contextmanager
+def _importable_from(folder: Path) -> Iterator[None]:
+    """As Python itself treats the folder of a script: what lies in it can be imported."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
