@@ -440,12 +440,12 @@ class Options(BaseModel):
 
     def _named(self, model: Model) -> Model:
         """The user's model; a module with the prior that the options give it."""
-        from bayesgc.models import Factorization, Module, ProgramModel
+        from bayesgc.models import as_module, factorised
 
-        if isinstance(model, Module):
-            return replace(model, prior=self.prior, scaling=self._scaling, normalize_weights=self.normalize_weights)
+        if (module := as_module(model)) is not None:
+            return replace(module, prior=self.prior, scaling=self._scaling, normalize_weights=self.normalize_weights)
         self._refuse(_OF_PRIORS, f"is for a family or a torch module; --model {self.model} brings its own")
-        if isinstance(model, ProgramModel) or not isinstance(model, Factorization):
+        if factorised(model) is None:
             self._check_start()
         return model
 

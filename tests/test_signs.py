@@ -13,7 +13,6 @@ from bayesgc.inference import METHODS
 
 CLASSES = {
     "bayesgc.settings": "Task: whether an argument is a task at all",
-    "bayesgc.models.perceptron": "Inputs: what a network asks of a domain, as `array_shape` does for the others",
     "bayesgc.inference.backpropagation": "MatrixFactorization: whose gradient is written by hand",
 }
 """Where a class of another room is tested all the same, and why."""

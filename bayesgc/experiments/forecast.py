@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from bayesgc.experiments.cell import Cell
-from bayesgc.inference import METHODS, Automatic, Control, Criterion, GradientDescent, Importance, Splitting
+from bayesgc.inference import METHODS, Automatic, Control, Criterion, GradientDescent, Importance, Rejection, Splitting
 from bayesgc.inference.control import one_thread_each
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.models import Factorization, Model, factorised
@@ -21,9 +21,9 @@ from bayesgc.models.program import trainable
 from bayesgc.task import ArrayTask, LabelledTask, labelled_view, linear_view, sensing
 
 _OVERHEAD, _UNKNOWN = 0.8, 60.0
-"""Seconds of a cell apart from its draws: the prior, reference points, the file."""
-_OF_EXAMPLES = {"splitting": 4e5, "rejection": 1e6}
-"""The same for a few dozen labelled examples, at the precision of sweeps."""
+"""Seconds of a cell apart from its draws, for the prior, reference points and file; and of one of an unknown kind."""
+_OF_EXAMPLES = {Splitting: 4e5, Rejection: 1e6}
+"""Evaluations for a few dozen labelled examples, at the precision of sweeps."""
 _EPOCHS = 20
 """The share of the epochs of stochastic gradient descent, one in so many, that shows how long all of them take."""
 _DRAWS, _STEPS = 2048, 20
@@ -72,7 +72,7 @@ def _seconds_of_examples(cell: Cell, model: Model, task: LabelledTask) -> float:
     source, cpu = generator(0, Stream.PRIOR, 0, torch.device("cpu")), torch.device("cpu")
     count = max(64, min(_DRAWS, 2**21 // whitened.size))
     normals = torch.randn(whitened.size, count, generator=source)
-    most = _OF_EXAMPLES["rejection" if options.method == "rejection" else "splitting"]
+    most = _OF_EXAMPLES.get(METHODS.find(options.method)[0], _OF_EXAMPLES[Splitting])
     evaluations = min(most, options.max_evaluations or math.inf)
     seconds = 1.5 * _timed(lambda: task.score(whitened.vectors(normals))) / count * evaluations
     method = options.make_training()

@@ -22,8 +22,9 @@ from bayesgc.inference.records import Descent, Passage
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.inference.unconstrained import UnconstrainedNetwork
 from bayesgc.models import Model
-from bayesgc.models.trainable import Network, Parameter, Trainable
-from bayesgc.models.whitened_program import WhitenedNetworkProgram
+from bayesgc.models.program import trainable
+from bayesgc.models.trainable import Network, Parameter
+from bayesgc.models.whitened_program import program_of_inputs
 from bayesgc.task import LabelledTask, labelled_view
 from bayesgc.validate import InputError, one_of, positive_integer, real_in
 
@@ -281,11 +282,12 @@ def _beside(mask: Bool[Tensor, " start"], values: Float[Tensor, "start *rest"]) 
 
 def network_of(model: Model, criterion: Criterion) -> Network:
     """What is trained of a model: the network that it has, or a program of inputs in unconstrained coordinates."""
-    if isinstance(model, Trainable):
-        return model.network(criterion.task.domain)
-    if not isinstance(criterion.whitened, WhitenedNetworkProgram):
+    network, program = trainable(model), program_of_inputs(criterion.whitened)
+    if network is not None:
+        return network.network(criterion.task.domain)
+    if program is None:
         raise InputError("stochastic gradient descent needs a network; this model has no weights to train.")
-    return UnconstrainedNetwork.of(criterion.whitened)
+    return UnconstrainedNetwork.of(program)
 
 
 def _starts(

@@ -39,7 +39,7 @@ _SURVEYED = 5
 """Rungs that a survey of the prior may take: each further one leaves fewer survivors for a larger share of the cost."""
 _MOVES, _MOVES_OF_LAYERS, _FEWEST_MOVES = 10, 16, 3
 """On a rung: of whole particles, of all layers together, and of each at least."""
-_MOST_PARTICLES, _LAYERED_PARTICLES, _FEWEST_PARTICLES = 1000, 400, 200
+_MOST_PARTICLES, _LAYERED_PARTICLES, _FEWEST_PARTICLES = 1000, 200, 200
 """Of an island that says nothing itself: as a rule, where layers move one at a time and so mix better, and at least."""
 
 
@@ -49,7 +49,7 @@ class Splitting(Method):
     """Multilevel splitting with frozen thresholds over independent islands, which are the chains.
 
     Args:
-        particles: particles in an island, at least 2; left open, 1000, or 400 where layers move one at a time, and
+        particles: particles in an island, at least 2; left open, 1000, or 200 where layers move one at a time, and
             fewer where a coarser precision than that of ``defaults`` is asked for.
         moves: moves of every layer of every particle below each threshold, or of a particle as a whole where layers do
             not move one at a time; left open, 10 of a whole, and about 16 in all, at least 3 of each, of layers.

@@ -8,7 +8,7 @@ from bayesgc.models.activations import ACTIVATIONS, Activation, register_activat
 from bayesgc.models.factorization import Factorization, MatrixFactorization, WhitenedFactors, factorised
 from bayesgc.models.laws import Haar, LowRankGaussian, ScaleMixture
 from bayesgc.models.lenet import LeNet
-from bayesgc.models.module import Module
+from bayesgc.models.module import Module, as_module
 from bayesgc.models.normalized import NORMALIZATION_SUMMARIES, NORMALIZATIONS
 from bayesgc.models.perceptron import MLP
 from bayesgc.models.priors import PRIORS, SCALING_SUMMARIES, SCALINGS, available, register_prior
@@ -56,6 +56,7 @@ __all__ = [
     "WhitenedProgram",
     "WhiteningMessenger",
     "as_model",
+    "as_module",
     "as_sites",
     "available",
     "describe",

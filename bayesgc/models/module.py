@@ -274,3 +274,8 @@ def _precision(module: nn.Module) -> torch.dtype:
 
 def _some_finite(outputs: Float[Tensor, "draw example output"]) -> bool:
     return bool(outputs.flatten(1).isfinite().all(1).any())
+
+
+def as_module(model: object) -> Module | None:
+    """A model as a torch module with a prior, where it is that, else None."""
+    return model if isinstance(model, Module) else None

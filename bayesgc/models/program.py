@@ -18,7 +18,7 @@ from bayesgc.models.trainable import Trainable
 from bayesgc.models.whitened_program import WhitenedNetworkProgram
 from bayesgc.models.whitening import Whitened, WhitenedProgram
 from bayesgc.plugins import load
-from bayesgc.task.domain import Domain, Inputs
+from bayesgc.task.domain import Domain, array_shape, network_inputs
 from bayesgc.validate import InputError
 
 
@@ -78,8 +78,8 @@ class ProgramModel:
 
     def program(self, domain: Domain) -> Program:
         """The user's program, in which numbers of several precisions may meet; of inputs, at those of training."""
-        if isinstance(domain, Inputs):
-            return promoting(partial(self.source, torch.from_numpy(domain.train).float()))
+        if (inputs := network_inputs(domain)) is not None:
+            return promoting(partial(self.source, torch.from_numpy(inputs.train).float()))
         return promoting(self.source)
 
     def whiten(self, domain: Domain, *, weights: bool = False) -> Whitened:
@@ -88,17 +88,17 @@ class ProgramModel:
         Raises:
             InputError: when one plain run shows that it breaks the contract.
         """
-        who = f"model {self.label!r}"
-        if not isinstance(domain, Inputs):
+        who, inputs = f"model {self.label!r}", network_inputs(domain)
+        if inputs is None:
             if _arguments(self.source) > 0:
                 raise InputError(f"{who} takes an argument, the inputs of labelled examples; the task is an array.")
-            return WhitenedProgram(self.source, domain, batched=self.batched, who=who)
+            return WhitenedProgram(self.source, array_shape(domain, who), batched=self.batched, who=who)
         if _arguments(self.source) != 1:
             raise InputError(
                 f"{who} takes {_arguments(self.source)} arguments; for labelled examples it must take one, the inputs "
                 "(example, *features), and return (example, output)."
             )
-        return WhitenedNetworkProgram(self.source, domain, batched=self.batched, who=who)
+        return WhitenedNetworkProgram(self.source, inputs, batched=self.batched, who=who)
 
 
 def _arguments(program: Callable[..., Tensor]) -> int:

@@ -14,7 +14,7 @@ from bayesgc.copies import DeviceCopies
 from bayesgc.models.layout import Program, layout_of
 from bayesgc.models.promotion import promoting
 from bayesgc.models.trial import work_of
-from bayesgc.models.whitening import WhitenedProgram
+from bayesgc.models.whitening import Whitened, WhitenedProgram
 from bayesgc.plugins import blame
 from bayesgc.task.domain import Inputs
 from bayesgc.validate import InputError
@@ -100,3 +100,8 @@ class WhitenedNetworkProgram(WhitenedProgram):
             return self.vectors(normals)
         finally:
             _TESTED.reset(token)
+
+
+def program_of_inputs(whitened: Whitened) -> WhitenedNetworkProgram | None:
+    """A whitened model as a program of inputs, where it is that, else None."""
+    return whitened if isinstance(whitened, WhitenedNetworkProgram) else None

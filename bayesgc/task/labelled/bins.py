@@ -86,7 +86,7 @@ class Bin(Fit):
             InputError: where the loss takes no such ε, or it is not above the lower end.
         """
         if self.low is not None and not eps > self.low:
-            raise InputError(f"eps is {eps:g}; with a lower end of {self.low:g} (--eps-low) it must be above that.")
+            raise InputError(f"eps is {eps:g}; with a lower end of {self.low:g} (`eps_low`) it must be above that.")
         return self.loss.check(eps, examples)
 
     def nats(self, high: float, low: float, examples: int) -> float:
