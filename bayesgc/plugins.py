@@ -34,6 +34,8 @@ class Registry(dict[str, Entry], Generic[Entry]):
         shape: what it must be, in words.
         accept: the entry that an object found elsewhere makes under a name; None where it is no such thing.
         source: the function or class that an entry was made of.
+        ordered: names are told in alphabetical order rather than as they were registered, for kinds that are
+            registered by modules which import each other.
     """
 
     def __init__(
@@ -42,13 +44,15 @@ class Registry(dict[str, Entry], Generic[Entry]):
         shape: str,
         accept: Callable[[Any, str], Entry | None],
         source: Callable[[Entry], Any] = lambda entry: entry,
+        *,
+        ordered: bool = False,
     ) -> None:
         super().__init__()
-        self.kind, self.shape, self.accept, self.source = kind, shape, accept, source
+        self.kind, self.shape, self.accept, self.source, self.ordered = kind, shape, accept, source, ordered
 
     def copy(self) -> Registry[Entry]:
         """Another registry that holds the same."""
-        made = Registry(self.kind, self.shape, self.accept, self.source)
+        made = Registry(self.kind, self.shape, self.accept, self.source, ordered=self.ordered)
         made.update(self)
         return made
 
@@ -66,6 +70,9 @@ class Registry(dict[str, Entry], Generic[Entry]):
         if name in self and not _of_one_source(held := self.source(self[name]), self.source(entry)):
             raise InputError(f"{self.kind} {name!r} is one of {held.__module__}; register yours by another name.")
         self[name] = entry
+        if self.ordered:
+            for each in sorted(self):
+                self[each] = self.pop(each)
 
     def find(self, spec: str, others: Iterable[str] = ()) -> tuple[Entry, str]:
         """The entry that a specification names, and the text of its options.

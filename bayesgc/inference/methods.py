@@ -83,7 +83,7 @@ def _accepted(thing: Any, name: str) -> type[Method] | None:
     return thing if isinstance(thing, type) and issubclass(thing, Method) else None
 
 
-METHODS = Registry[type[Method]]("method", "a subclass of bayesgc.Method", _accepted)
+METHODS = Registry[type[Method]]("method", "a subclass of bayesgc.Method", _accepted, ordered=True)
 MethodClass = TypeVar("MethodClass", bound=type[Method])
 
 

@@ -309,9 +309,9 @@ def test_descent_from_the_prior_takes_the_models_own_layers():
         (
             10**6,
             {},
-            "over 1e.07 weights with 32 restarts and 20000 steps is too much; --restarts 26 --gd-steps 384 is the most",
+            "over 1e.07 weights with 32 restarts and 20000 steps is too much; `restarts=26` `gd_steps=384` is the most",
         ),
-        (10**6, {"restarts": 2}, "--restarts 2 --gd-steps 5000 is the most"),
+        (10**6, {"restarts": 2}, "`restarts=2` `gd_steps=5000` is the most"),
         (10**6, {"restarts": 2, "steps": 5000}, None),
         (10**6, {"restarts": 26, "steps": 384}, None),
     ],

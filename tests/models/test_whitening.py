@@ -251,5 +251,7 @@ def test_a_model_is_recognised():
     model = MatrixFactorization()
     assert as_model(model) is model
     assert as_model(hierarchical) == ProgramModel(hierarchical)
-    with pytest.raises(InputError, match="model is 'linear'; give a bayesgc model or a Pyro program"):
+    with pytest.raises(
+        InputError, match="model is 'linear'; give a bayesgc model, a Pyro program or a torch.nn.Module"
+    ):
         as_model("linear")
