@@ -90,8 +90,11 @@ class ProgramModel:
         """
         who, inputs = f"model {self.label!r}", network_inputs(domain)
         if inputs is None:
-            if _arguments(self.source) > 0:
-                raise InputError(f"{who} takes an argument, the inputs of labelled examples; the task is an array.")
+            if count := _arguments(self.source):
+                raise InputError(
+                    f"{who} must be given arguments, {count} of them; for an array a program takes none, and one, the "
+                    "inputs, for labelled examples."
+                )
             return WhitenedProgram(self.source, array_shape(domain, who), batched=self.batched, who=who)
         if _arguments(self.source) != 1:
             raise InputError(

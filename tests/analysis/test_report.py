@@ -165,6 +165,7 @@ def _command(**changes: Any) -> tuple[str | None, str | None]:
         ({"model": {"prior": "my priors.py:spiky:share=0.1"}}, "--prior 'my priors.py:spiky:share=0.1'"),
         ({"model": {"family": "program", "name": "mine.py:net"}}, "--model mine.py:net"),
         ({"map": {"restarts": 16, "chill": 20.0}}, "--map"),
+        ({"method": PLAIN | {"warmup": 10}}, "--method nuts:warmup=10"),
         ({"max_seconds": 20.5, "max_evaluations": 100}, "--max-seconds 20.5 --max-evaluations 100"),
     ],
 )
@@ -182,7 +183,7 @@ def test_whatever_has_a_name_gets_its_command(changes: dict[str, Any], words: st
         ({"model": {"prior": "laplace", "prior_given": "in Python"}}, "a prior was given as a function"),
         ({"model": {"width": [3, 4]}}, "the widths differ"),
         ({"model": {"scaling": "<function mine>"}}, "the scaling was given"),
-        ({"method": PLAIN | {"warmup": 10}}, "nuts was given settings of its own"),
+        ({"method": PLAIN | {"kernel": "mine"}}, "nuts was given settings of its own"),
         ({"map": {"restarts": 2, "chill": 20.0}}, "the search for the mode was given settings"),
         ({"task": {"kind": "data", "shape": [4, 3], "measurements": 7}}, "the task was given"),
     ],

@@ -67,7 +67,7 @@ BAD_MODELS = {
     "exception": ("def f(): raise KeyError('weights')", "KeyError: 'weights'"),
     "no sites": ("def f(): return torch.zeros(5, 5)", "no latent sample site"),
     "no model": ("f = 3", "must be a Pyro program"),
-    "arguments": ("def f(rows, cols): pass", "TypeError"),
+    "arguments": ("def f(rows, cols): pass", "must be given arguments, 2 of them; for an array a program takes none"),
     "no such function": ("def g(): pass", "has no 'f'; it has g"),
 }
 HEAD = "import pyro\nimport pyro.distributions as dist\nimport torch\n"

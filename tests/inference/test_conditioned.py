@@ -167,7 +167,7 @@ def test_pyro_samples_it(eps):
 @pytest.mark.parametrize(
     ("model", "eps", "message"),
     [
-        (gc.MatrixFactorization(normalize=True), 0.01, "its output is normalised.*splitting or rejection"),
+        (gc.MatrixFactorization(normalize=True), 0.01, "its output is normalised.*`method=splitting` or rejection"),
         (gc.MatrixFactorization(normalize=True), 0, "its output is normalised"),
         (gc.MatrixFactorization(prior="uniform", normalize=False), 0, "its last layer is not"),
         (lambda: pyro.sample("w", dist.Normal(0.0, 1.0).expand([3, 4]).to_event(2)), 0.1, "not a factorisation"),

@@ -144,7 +144,7 @@ def test_a_program_that_is_no_network_is_refused(source, said):
 
 
 def test_a_program_of_inputs_is_not_for_arrays():
-    with pytest.raises(InputError, match="takes an argument, the inputs"):
+    with pytest.raises(InputError, match="must be given arguments, 1 of them"):
         NETWORKS["program"].whiten((5, 5))
 
 

@@ -168,7 +168,7 @@ def test_its_draws_fit(pair):
     vectors = tempered.posterior.end_to_end.flatten(0, 1).flatten(1).T
     assert float(SENSING.train_loss(vectors).max()) < max(tempered.eps, 1e-20)
     assert tempered.diagnostics["path"] == "tempering"
-    assert tempered.method == "importance"
+    assert tempered.method == Tempering.name  # which `Importance` puts its own in place of
 
 
 def test_it_bounds_nothing_when_the_pilot_fails():

@@ -88,7 +88,7 @@ def test_what_is_for_the_other_kind_of_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="`train` is for labelled examples"):
         load(table(tmp_path), train=3)
     (tmp_path / "x.parquet").touch()
-    with pytest.raises(InputError, match="name its column of labels with target"):
+    with pytest.raises(InputError, match="name its column of labels with `target`"):
         load(tmp_path / "x.parquet")
 
 
