@@ -72,7 +72,7 @@ def test_what_cannot_be_is_refused_in_one_line(command, more, said):
 
 def test_lenet_is_there_by_name(command, unchecked, tmp_path):
     more = ("--family", "lenet", "--width", 0.2, "--bias", "--classes", "0,7", "--no-gd")
-    ended = command("infer", "--task", "digits", "--train", 4, "--test", 20, *more, *QUICK, "--json")
+    ended = command("infer", "--task", "digits", "--train", 4, "--balanced", "--test", 20, *more, *QUICK, "--json")
     assert ended.code == 0, ended.err
     assert (ended.object["model"]["family"], ended.object["model"]["width"]) == ("lenet", 0.2)
     assert [path.name for path in tmp_path.glob("*.nc")] == ["digits-4-lenet-seed0.nc"]

@@ -94,7 +94,7 @@ def test_what_makes_no_bin_is_refused() -> None:
         TASK.with_fit("errors", low=0.1)
     with pytest.raises(InputError, match="the lower end of eps is 0; it must be"):
         TASK.with_fit("margin", low=0)
-    with pytest.raises(InputError, match=r"eps is 0.4; with a lower end of 0.4 \(--eps-low\) it must be above"):
+    with pytest.raises(InputError, match=r"eps is 0.4; with a lower end of 0.4 \(`eps_low`\) it must be above"):
         TASK.with_fit("margin", low=0.4).threshold(0.4)
     with pytest.raises(InputError, match="is no loss"):
         Bin(Bin(fit_named("margin")), 0.1)
