@@ -1,7 +1,7 @@
 """Convolutions with weights of their own for every draw, and pooling: what torch does slowly on a CPU under ``vmap``.
 
-There a convolution of many draws becomes one in groups. As products of matrices it takes half the time or less, and
-maxima of slices a tenth of the time of ``max_pool2d``.
+There a convolution of many draws becomes one in groups, and ``max_pool2d`` looks for places as well; products of matrices
+and maxima of slices take less time.
 """
 
 from __future__ import annotations
