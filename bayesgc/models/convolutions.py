@@ -1,7 +1,7 @@
 """Convolutions with weights of their own for every draw, and pooling: what torch does slowly on a CPU under ``vmap``.
 
-There a convolution of many draws becomes one in groups, and ``max_pool2d`` looks for places as well; products of matrices
-and maxima of slices take less time.
+There a convolution of many draws becomes one in groups, and ``max_pool2d`` looks for places as well. Products of
+matrices and maxima of slices take less time.
 """
 
 from __future__ import annotations

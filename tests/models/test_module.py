@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from sweeps import assert_a_sweep_gives_the_whole
 from torch import nn
 
 from bayesgc.models import MLP, LeNet, Module, ProgramModel, as_model
@@ -91,15 +92,7 @@ def test_the_fast_form_is_the_module(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_a_sweep_gives_the_outputs_of_the_whole(name):
     whitened = MODELS[name].whiten(images())
-    column, other = drawn(whitened, 0), drawn(whitened, 1)
-    accept, sweep = torch.arange(DRAWS) % 2 == 0, whitened.sweep(column)
-    for place, rows in enumerate(whitened.blocks):
-        if place:
-            sweep.advance()
-        proposal = column.clone()
-        proposal[rows] = other[rows]
-        torch.testing.assert_close(sweep.vectors(other[rows]), whitened.vectors(proposal))
-        column[rows] = torch.where(accept, other[rows], column[rows])
+    assert_a_sweep_gives_the_whole(whitened, drawn(whitened, 0), drawn(whitened, 1))
 
 
 def test_a_sweep_keeps_what_lies_below_in_a_chain():

@@ -7,6 +7,7 @@ import pyro
 import pytest
 import torch
 from scipy import stats
+from sweeps import assert_a_sweep_gives_the_whole
 
 from bayesgc.models import MLP
 from bayesgc.models.whitened_mlp import WhitenedMLP
@@ -64,15 +65,7 @@ def test_descent_sees_the_same_outputs(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_a_sweep_gives_the_outputs_of_the_whole(name, reduced):
     whitened = MODELS[name].whiten(inputs(), weights=not reduced)
-    column, other = normals(whitened, 0), normals(whitened, 1)
-    accept, sweep = torch.arange(DRAWS) % 2 == 0, whitened.sweep(column)
-    for place, rows in enumerate(whitened.blocks):
-        if place:
-            sweep.advance()
-        proposal = column.clone()
-        proposal[rows] = other[rows]
-        torch.testing.assert_close(sweep.vectors(other[rows]), whitened.vectors(proposal))
-        column[rows] = torch.where(accept, other[rows], column[rows])
+    assert_a_sweep_gives_the_whole(whitened, normals(whitened, 0), normals(whitened, 1))
 
 
 @pytest.mark.parametrize("name", ["relu with biases", "signs", "by layer"])
