@@ -26,7 +26,7 @@ from bayesgc.experiments.figures import FIGURES, figure
 from bayesgc.experiments.forecast import seconds_of
 from bayesgc.experiments.runners import available_cores
 from bayesgc.experiments.running import run_sweep
-from bayesgc.experiments.studies import study
+from bayesgc.experiments.studies import STUDIES, study
 from bayesgc.experiments.sweep import Sweep
 from bayesgc.validate import InputError, one_of, positive_integer
 
@@ -59,18 +59,19 @@ class SweepCommand:
         return self._run({self.out / each: figure(each, quick=quick) for each in FIGURES})
 
     def run_study(self, name: str, *, quick: bool) -> int:
-        """One study of what the paper leaves open, its parts in folders of their own and in one picture."""
+        """One study, its parts in folders of their own, and in one picture where they are along one axis."""
         sweeps = {self.out / part: sweep for part, sweep in study(name, quick=quick).items()}
-        if len(sweeps) > 1:
-            for file in PLOTS:
-                check_replaced("the picture", self.out / file, force=self.force)
+        joint = PLOTS if STUDIES[name].one_axis else ()
+        for file in joint:
+            check_replaced("the picture", self.out / file, force=self.force)
         code = self._run(sweeps, judged=len(sweeps) == 1)
         if len(sweeps) > 1 and code == 0 and not self.dry_run:
-            figure = plot_one_axis([load_cells(store / "sweep.nc") for store in sweeps])
-            for file in PLOTS:
-                save_figure(figure, self.out / file)
+            if joint:
+                figure = plot_one_axis([load_cells(store / "sweep.nc") for store in sweeps])
+                for file in joint:
+                    save_figure(figure, self.out / file)
             if self._talks:
-                print_place(Terminal(), self.out, PLOTS, judged=True)
+                print_place(Terminal(), self.out, joint or [store.name for store in sweeps], judged=True)
         return code
 
     @property

@@ -1,111 +1,14 @@
-"""Questions that the paper leaves open, as sweeps: eight tasks each, and claims that the data decide."""
+"""Studies by name: open questions as sweeps over several tasks, with claims that the data decide."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
+from bayesgc.experiments.array_studies import ARRAY_STUDIES
+from bayesgc.experiments.network_studies import NETWORK_STUDIES
+from bayesgc.experiments.study import Study
 from bayesgc.experiments.sweep import Sweep
 from bayesgc.validate import one_of
 
-TASK_SEEDS, QUICK_TASK_SEEDS = list(range(8)), [0, 1, 2]
-_DEPTH: dict[str, Any] = {"width": 5, "normalize": True, "eps": 0.0035}
-_WIDTH: dict[str, Any] = {"depth": 2, "normalize": False, "eps": 0.02}
-_TENSOR: dict[str, Any] = {"family": "cp", "shape": "3x3x3", "eps": "10%"}
-_NOTE = "This is not in the paper; tasks and sizes are those of its experiments where nothing else is said."
-
-Axes = dict[str, list[Any]]
-Panels = dict[str, dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Study:
-    """A question, and the sweep that answers it.
-
-    ``parts`` are sweeps in folders of their own, by name, where one grid does not hold the study: each with options
-    and axes beside the common ones. A quick look takes the first and the last value of each axis, in parts the first
-    two, since there the last one is what takes the time.
-    """
-
-    title: str
-    question: str
-    options: dict[str, Any]
-    axes: Axes = field(default_factory=dict)
-    panels: Panels = field(default_factory=dict)
-    parts: dict[str, tuple[dict[str, Any], Axes]] = field(default_factory=dict)
-
-
-STUDIES: dict[str, Study] = {
-    "relu": Study(
-        "Width with ReLU",
-        "Does width hurt Guess & Check where the activation is not odd?",
-        _WIDTH | {"gd_lr": 1e-3},
-        {"width": [5, 20, 80, 320]},
-        {name: {"activation": name} for name in ("relu", "leaky-relu")},
-    ),
-    "ranks": Study(
-        "Ranks of the truth",
-        "Does depth help Guess & Check where the truth is not of rank one?",
-        _DEPTH | {"measurements": 22},
-        {"depth": [2, 4, 6, 8, 10]},
-        {f"rank {rank}": {"rank": rank} for rank in (1, 2, 3)},
-    ),
-    "raw-priors": Study(
-        "Priors without normalisation",
-        "Does depth help Guess & Check where the prior is not normalised, or its mean is not zero?",
-        {"width": 5, "normalize": False, "eps": 0.01},
-        {"depth": [2, 4, 6, 8]},
-        {
-            "mean 0": {"prior": "gaussian"},
-            "mean 0.5": {"prior": "gaussian:mean=0.5"},
-            "mean 0.5, normalised": {"prior": "gaussian:mean=0.5", "normalize": True},
-        },
-    ),
-    "depth-over-width": Study(
-        "Depth over width",
-        "Is depth over width what matters for depth's help?",
-        {"normalize": True, "eps": 0.01, "gd": False, "precision": 0.15},
-        parts={
-            "width-20": ({"width": 20}, {"depth": [20, 80]}),
-            "width-5": ({"width": 5}, {"depth": [5, 20, 80, 1000]}),
-        },
-    ),
-    "equal-fit": Study(
-        "Equal fit",
-        "How much better than Guess & Check is gradient descent where it fits no better?",
-        {},
-        panels={"small start": {"gd_init": "small"}, "start at the prior": {"gd_init": "prior"}},
-        parts={
-            "depth": (_DEPTH, {"depth": [2, 8]}),
-            "width": (_WIDTH | {"gd_lr": 1e-3}, {"width": [5, 80]}),
-        },
-    ),
-    "thresholds": Study(
-        "The threshold against depth",
-        "Does depth still help Guess & Check as ε goes to zero?",
-        {"width": 5, "normalize": True, "gd": False},
-        {"depth": [2, 4, 8, 16], "eps": [0.01, 0.0035, 0.001, 0.0003]},
-    ),
-    "measurements": Study(
-        "The number of measurements",
-        "From how many measurements on does Guess & Check find the truth, and gradient descent?",
-        _DEPTH | {"eps": 0.001},
-        {"measurements": [6, 9, 12, 15, 18, 21]},
-        {f"depth {depth}": {"depth": depth} for depth in (2, 8)},
-    ),
-    "tensor-width": Study(
-        "Width of a tensor factorisation",
-        "Does width hurt Guess & Check on tensors?",
-        _TENSOR | {"depth": 2, "normalize": False},
-        {"width": [3, 9, 27]},
-    ),
-    "tensor-depth": Study(
-        "Depth of a tensor factorisation",
-        "Does depth help Guess & Check on tensors?",
-        _TENSOR | {"width": 9, "normalize": True},
-        {"depth": [2, 3, 4, 6]},
-    ),
-}
+STUDIES: dict[str, Study] = ARRAY_STUDIES | NETWORK_STUDIES
 
 
 def study(name: str, *, quick: bool = False) -> dict[str, Sweep]:
@@ -114,19 +17,4 @@ def study(name: str, *, quick: bool = False) -> dict[str, Sweep]:
     Raises:
         InputError: for a study that there is not.
     """
-    chosen = STUDIES[one_of("study", name, STUDIES)]
-    parts = chosen.parts or {"": ({}, chosen.axes)}
-    return {part: _sweep(chosen, part, *given, quick=quick) for part, given in parts.items()}
-
-
-def _sweep(chosen: Study, part: str, options: dict[str, Any], axes: Axes, *, quick: bool) -> Sweep:
-    if quick:
-        axes = {axis: values[:2] if part else [values[0], values[-1]] for axis, values in axes.items()}
-    return Sweep(
-        title=f"{chosen.title}, {part.replace('-', ' ')}" if part else chosen.title,
-        question=chosen.question,
-        options=chosen.options | options,
-        axes=axes | {"task_seed": QUICK_TASK_SEEDS if quick else TASK_SEEDS},
-        panels=chosen.panels,
-        notes=["Few sizes and tasks (--quick): a look, not the study.", _NOTE] if quick else [_NOTE],
-    )
+    return STUDIES[one_of("study", name, STUDIES)].sweeps(quick=quick)
