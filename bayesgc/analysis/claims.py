@@ -1,4 +1,4 @@
-"""The claims of the paper and of its open questions, decided by the data of sweeps and by the rule of `decisions`.
+"""The claims of the paper, of its open questions and about networks, decided by the data of sweeps and by the rule of `decisions`.
 
 Every claim is a number of each task, mostly a ratio of two losses. Where a claim is about every point of an axis, it
 is the one about its worst point: it holds when it does at every point, and fails when it fails at some point at the
@@ -26,6 +26,7 @@ from bayesgc.analysis.equal_claims import equal_fit, fits
 from bayesgc.analysis.equal_fit import descent_variable
 from bayesgc.analysis.fitted import FittedTable
 from bayesgc.analysis.measures import measures_over
+from bayesgc.analysis.network_claims import network_claims
 from bayesgc.analysis.numerals import decimals, rounded
 from bayesgc.analysis.open_claims import infinite_width, measurements_needed, one_axis, small_thresholds
 from bayesgc.analysis.panels import axes_of, cut
@@ -76,12 +77,15 @@ def judge(stores: Sequence[Path | str]) -> Judgement:
     Raises:
         InputError: where there is no store, a damaged one, or none that bears on a claim.
     """
-    # The paper's claims are about arrays.
-    datasets = {name: found for name, found in _datasets(stores) if not measures_over(found).labelled}
+    datasets = dict(_datasets(stores))
+    arrays = [found for found in datasets.values() if not measures_over(found).labelled]
     claims = [claim for name, dataset in datasets.items() for claim in _claims_of(name, dataset)]
-    claims += [*_normalisation(datasets.values()), *one_axis(list(datasets.values()))]
+    claims += [*_normalisation(arrays), *one_axis(arrays)]
     if not claims:
-        raise InputError("no claim can be judged: that takes a sweep along width or depth over several task_seed.")
+        raise InputError(
+            "no claim can be judged: that takes a sweep along width or depth, of labels also along train, over several "
+            "task_seed."
+        )
     return Judgement(claims)
 
 
@@ -112,6 +116,9 @@ def _datasets(stores: Sequence[Path | str]) -> Iterator[tuple[str, xr.Dataset]]:
 def _claims_of(name: str, dataset: xr.Dataset) -> Iterator[Claim]:
     """The claims along the axis of one sweep, panel by panel."""
     title = str(dataset.attrs.get("title") or Path(name).name)
+    if measures_over(dataset).labelled:
+        yield from network_claims(dataset, title)
+        return
     axis = next((axis for axis in ("width", "depth", "measurements") if dataset.sizes.get(axis, 0) > 1), None)
     if axis is None or dataset.sizes.get("task_seed", 0) < 2:
         return

@@ -231,11 +231,21 @@ def _conditioned(result: Mapping[str, Any]) -> Row:
     for name, point in result["baselines"].items():
         losses = point or {}
         row |= {f"{name}_{loss}": losses[loss] for loss in own.values() if losses.get(loss) is not None}
-    if measures.labelled and result["gd"] is not None:
-        row |= _trained(result["gd"], own.values())
+    if measures.labelled:
+        row |= _of_labels(result, measures.generalisation.name, own.values())
     row["evaluations"] = result["diagnostics"]["evaluations"]
     row["seconds"] = result["seconds"]["total"]
     return row
+
+
+def _of_labels(result: Mapping[str, Any], primary: str, measures: Iterable[str]) -> Row:
+    """What labelled examples have beside: the vote of the draws, a certificate, and descent that ran with its cell."""
+    row: Row = {}
+    if (vote := result["ensemble"]) is not None:
+        row[f"ensemble_{primary}"] = vote[primary]
+    if (bound := result["certificate"]) is not None:
+        row["certificate"] = bound["bound"]
+    return row | (_trained(result["gd"], measures) if result["gd"] is not None else {})
 
 
 def _trained(gd: Mapping[str, Any], names: Iterable[str]) -> Row:

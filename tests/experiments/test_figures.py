@@ -83,11 +83,11 @@ def test_figures_share_what_they_have_in_common():
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_a_study_has_eight_tasks_and_cells_that_run(name):
+def test_a_study_has_several_tasks_and_cells_that_run(name):
     whole, quick = study(name), study(name, quick=True)
     assert list(quick) == list(whole)
     for part, sweep in whole.items():
-        assert sweep.dimensions["task_seed"] == list(range(8))
+        assert len(sweep.dimensions["task_seed"]) >= 4
         check_cells(sweep.cells())
         assert {cell.key for cell in quick[part].cells()} < {cell.key for cell in sweep.cells()}
 

@@ -1,0 +1,127 @@
+"""Claims about networks, on made-up sweeps whose answer is known: each verdict has a case that turns it round."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import bayesgc as gc
+from bayesgc.analysis.claims import judge
+from bayesgc.analysis.decisions import Claim
+
+TASKS = 8
+_MEASURES = {"fit": "train_errors", "generalisation": "test_error"}
+
+
+def write(folder: Path, axis: str, places: list, **errors) -> Path:
+    """A store of labelled cells with these test errors: (place, task), or what broadcasts to it."""
+    shape = (len(places), TASKS)
+    known = {"prior": 0.5, "posterior": 0.2, "gd": 0.05, "gd_at_eps": 0.15, "majority": 0.5} | errors
+    values = {
+        name if name == "certificate" else f"{name}_test_error": ((axis, "task_seed"), np.broadcast_to(each, shape))
+        for name, each in known.items()
+    }
+    for law in ("prior", "posterior"):
+        values[f"{law}_test_error_mcse"] = ((axis, "task_seed"), np.full(shape, 0.002))
+    values["outcome"] = ((axis, "task_seed"), np.full(shape, "converged", dtype=object))
+    attributes = {"title": "Networks", "sweep": json.dumps({"options": {}}), "measures": json.dumps(_MEASURES)}
+    folder.mkdir(parents=True)
+    coords = {axis: places, "task_seed": range(TASKS)}
+    xr.Dataset(values, coords, attributes).to_netcdf(folder / "sweep.nc", engine="h5netcdf")
+    return folder
+
+
+def around(*means: float, spread: float = 0.02, seed: int = 0) -> np.ndarray:
+    """Test errors (place, task) around these means; tasks differ alike at all places."""
+    random = np.random.default_rng(seed)
+    return np.array(means)[:, None] + random.normal(0, 0.03, TASKS) + random.normal(0, spread, (len(means), TASKS))
+
+
+def claims(store: Path) -> dict[str, Claim]:
+    """The claims by name and the end of the axis that they are about."""
+    found = judge([store]).claims
+    return {f"{claim.claim} | {claim.panel.removeprefix('Networks').removeprefix(', ')}": claim for claim in found}
+
+
+@pytest.mark.parametrize(("last", "verdict"), [(0.3, "holds"), (0.19, "fails"), (0.212, "undecided")])
+def test_width_hurts_where_the_test_error_rises(tmp_path, last, verdict):
+    store = write(tmp_path / "s", "width", ["20,10", "40,20"], posterior=around(0.2, last, spread=0.01))
+    assert claims(store)["width hurts | "].verdict == verdict
+
+
+@pytest.mark.parametrize(("means", "hurts", "helps"), [((0.2, 0.3), "holds", "fails"), ((0.3, 0.2), "fails", "holds")])
+def test_layers_that_are_added_are_depth(tmp_path, means, hurts, helps):
+    store = write(tmp_path / "s", "width", ["40", "40,20"], posterior=around(*means, spread=0.005))
+    found = claims(store)
+    assert (found["depth hurts | "].verdict, found["depth helps | "].verdict) == (hurts, helps)
+    assert "width hurts | " not in found
+
+
+def test_widths_and_depths_at_once_are_neither(tmp_path):
+    found = claims(write(tmp_path / "s", "width", ["40", "20", "20,10"]))
+    assert not any("hurts" in name for name in found)
+    assert any("gradient descent does better" in name for name in found)
+
+
+@pytest.mark.parametrize(("last", "verdict"), [(0.02, "holds"), (0.08, "fails")])
+def test_width_helps_descent_where_its_error_falls(tmp_path, last, verdict):
+    store = write(tmp_path / "s", "width", ["20,10", "40,20"], gd=around(0.05, last, spread=0.003))
+    claim = claims(store)["width helps gradient descent | "]
+    assert claim.verdict == verdict
+    assert claim.effect == pytest.approx(100 * (last - 0.05), abs=0.5)
+    assert claim.unit == "percentage points"
+
+
+@pytest.mark.parametrize(("descent", "verdict"), [(0.1, "holds"), (0.3, "fails"), (0.0, "holds")])
+def test_descent_does_better_where_its_error_is_lower(tmp_path, descent, verdict):
+    errors = np.clip(around(descent, descent), 0, 1)  # an error of zero is a number like any other
+    store = write(tmp_path / "s", "train", [16, 64], posterior=around(0.2, 0.2), gd=errors, gd_at_eps=0.4)
+    found = claims(store)
+    assert found["gradient descent does better at its end | train 16"].verdict == verdict
+    assert found["gradient descent does better at equal fit | train 64"].verdict == "fails"
+
+
+def test_a_task_without_a_fit_leaves_it_undecided(tmp_path):
+    missing = around(0.1, 0.1)
+    missing[0, 3] = np.nan
+    claim = claims(write(tmp_path / "s", "train", [16, 64], gd=missing))[
+        "gradient descent does better at its end | train 16"
+    ]
+    assert (claim.verdict, claim.tasks) == ("undecided", TASKS - 1)
+
+
+@pytest.mark.parametrize(
+    ("few", "many", "points", "share"),
+    [((0.2, 0.05), (0.02, 0.005), "holds", "undecided"), ((0.2, 0.05), (0.05, 0.045), "holds", "holds")],
+)
+def test_an_advantage_closes_in_points_and_as_a_share(tmp_path, few, many, points, share):
+    noise = 1 + np.random.default_rng(1).normal(0, 0.1, (2, TASKS))
+    posterior, descent = (np.array([[few[i]], [many[i]]]) for i in (0, 1))
+    store = write(tmp_path / "s", "train", [8, 128], posterior=posterior, gd=descent * noise)
+    found = claims(store)
+    assert found["the advantage of gradient descent at its end closes | "].verdict == points
+    assert found["the relative advantage of gradient descent at its end closes | "].verdict == share
+
+
+@pytest.mark.parametrize(
+    ("bound", "holds", "says", "near"),
+    [((0.9, 0.3), "holds", "holds", "holds"), ((0.9, 0.6), "holds", "fails", "fails"), ((0.05, 0.3), "fails", "holds", "holds")],
+)  # fmt: skip
+def test_a_certificate(tmp_path, bound, holds, says, near):
+    limits = np.array(bound)[:, None] * np.ones(TASKS)
+    found = claims(write(tmp_path / "s", "train", [8, 128], posterior=around(0.3, 0.2), certificate=limits))
+    assert found["the certificate holds | "].verdict == holds
+    assert found["the certificate is better than guessing | "].verdict == says
+    assert found["the certificate is within a factor of two | "].verdict == near
+
+
+def test_cells_of_one_task_decide_nothing(tmp_path):
+    store = write(tmp_path / "s", "train", [8, 128])
+    one = xr.load_dataset(store / "sweep.nc", engine="h5netcdf").isel(task_seed=[0])
+    one.to_netcdf(store / "sweep.nc", engine="h5netcdf")
+    with pytest.raises(gc.InputError, match="no claim can be judged: .* of labels also along train"):
+        judge([store])
