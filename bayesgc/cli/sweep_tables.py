@@ -49,7 +49,6 @@ def print_summary(console: Console, sweep: Sweep, dataset: xr.Dataset, result: d
         console.print("Cells with the same law of the weights share their draws: their errors are not independent.")
     for note in sweep.notes:
         console.print(f"[dim]• {escape(note)}[/dim]", highlight=False)
-    judged = judged and not measures_over(dataset).labelled  # the claims are about arrays
     print_place(console, Path(result["store"]), result["files"], judged=judged)
 
 
@@ -69,24 +68,37 @@ def _tables(dataset: xr.Dataset) -> list[FittedTable]:
 def _table(dataset: xr.Dataset, panel: str | None) -> FittedTable:
     title = panel
     axes = [name for name in axes_of(dataset) if name not in REPLICATES]
-    descent = descent_variable(dataset)
     measures = measures_over(dataset)
-    at_fit = "GD 1st fit" if measures.counted else "GD at ε"
-    gd = "GD end" if descent == f"gd_{measures.generalisation.name}" else at_fit
-    headings = (*axes, "prior", "G&C", "quartiles", gd, measures.ignorant.name, "log P(fit)", "± MC")
+    others = beside(dataset)
+    headings = (*axes, "prior", "G&C", "quartiles", *others, "log P(fit)", "± MC")
     title = f"{title or ''} {measures.generalisation.heading}".strip() if measures.generalisation.percent else panel
     table = FittedTable(headings, labels=len(axes), aligned="right", title=title)
     stacked = dataset.stack(row=axes) if axes else dataset.expand_dims("row")
     for i in range(stacked.sizes["row"]):
         cell = stacked.isel(row=i)
         place = [str(cell[name].values) for name in axes]
-        table.add_row(*place, *_medians(cell, descent))
+        table.add_row(*place, *_medians(cell, others.values()))
     return table
 
 
-def _medians(cell: xr.Dataset, descent: str) -> list[str]:
-    measures = measures_over(cell)
-    measure = measures.generalisation
+def beside(dataset: xr.Dataset) -> dict[str, str]:
+    """What stands beside Guess & Check, by its heading: of networks the end of descent too, and certificates."""
+    measures, descent = measures_over(dataset), descent_variable(dataset)
+    primary = measures.generalisation.name
+    at_fit, end = "GD 1st fit" if measures.counted else "GD at ε", f"gd_{primary}"
+    columns = {"GD end" if descent == end else at_fit: descent}
+    if measures.labelled:
+        columns |= {"GD end": end, "bound": "certificate"}
+        columns = {name: variable for name, variable in columns.items() if _there(dataset, variable)}
+    return columns | {measures.ignorant.name: f"{measures.ignorant.name}_{primary}"}
+
+
+def _there(dataset: xr.Dataset, variable: str) -> bool:
+    return variable in dataset and bool(np.isfinite(dataset[variable]).any())
+
+
+def _medians(cell: xr.Dataset, others: Iterable[str]) -> list[str]:
+    measure = measures_over(cell).generalisation
     places = 1 if measure.percent else 4
 
     def median(name: str, digits: int = places) -> str:
@@ -102,8 +114,7 @@ def _medians(cell: xr.Dataset, descent: str) -> list[str]:
         median(f"prior_{measure.name}"),
         median(f"posterior_{measure.name}"),
         f"{decimals(float(low), places)}–{decimals(float(high), places)}" if known.size else "-",
-        median(descent),
-        median(f"{measures.ignorant.name}_{measure.name}"),
+        *map(median, others),
         median("log_volume", 1),
         f"{decimals(100 * float(np.median(errors)), 1)}%" if errors.size else "-",
     ]

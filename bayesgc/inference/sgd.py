@@ -183,15 +183,23 @@ class _Training:
         for epoch in range(epochs):
             if not bool(self.going.any()) or control.out_of_time():
                 break
+            before = self.flat.clone()
             order = torch.stack([torch.randperm(count, generator=each, device=self.x.device) for each in self.sources])
             for chosen in order.split(int(method.batch or count), dim=1):
                 step += 1
                 change = rule.update(self._gradient(chosen), step)
                 self.flat -= torch.where(self.going[:, None], change, torch.zeros_like(change))
             self._look(step)
+            self._leave_dead(before, step)
             fitted = int(self.reached.sum())
             control.report(Progress("gradient descent", epoch + 1, epochs, detail=f"{fitted} fitted"))
         self.steps = torch.where(self.going, step, self.steps)
+
+    def _leave_dead(self, before: Float[Tensor, "start weight"], step: int) -> None:
+        """End the starts that no example of an epoch has moved, such as those whose units are all dead: none ever will."""
+        dead = self.going & (self.flat == before).all(1)
+        self.steps = torch.where(dead, step, self.steps)
+        self.going &= ~dead
 
     def _gradient(self, chosen: Int[Tensor, "start batch"]) -> Float[Tensor, "start weight"]:
         with torch.enable_grad():

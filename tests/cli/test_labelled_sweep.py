@@ -13,6 +13,7 @@ from bayesgc.analysis.measures import measures_over
 from bayesgc.analysis.plots import plot_sweep
 from bayesgc.analysis.report.sweep import sweep_page
 from bayesgc.analysis.stores import load_store
+from bayesgc.cli.sweep_tables import beside
 from bayesgc.experiments.checks import check_cells
 from bayesgc.experiments.forecast import seconds_of
 from bayesgc.validate import InputError
@@ -57,6 +58,15 @@ def test_its_table_and_picture_are_in_per_cent(swept):
     assert line.get_ydata()[0] == pytest.approx(middle)
     plan = json.loads((store / "sweep.json").read_text())
     assert plan["options"]["family"] == "mlp"
+
+
+def test_its_table_shows_descent_at_both_ends_and_no_bound_where_there_is_none(swept):
+    """Six examples are too few for a certificate."""
+    cells, _ = swept
+    assert list(beside(cells)) == ["GD 1st fit", "GD end", "majority"]
+    assert "bound" in beside(cells.assign(certificate=0.9 + 0 * cells["eps"]))
+    vote, draw = (cells[f"{law}_test_error"].values for law in ("ensemble", "posterior"))
+    assert (vote < draw).all()
 
 
 def test_a_named_set_is_enough_to_sweep_over(tmp_path):

@@ -78,6 +78,15 @@ def test_a_start_stops_at_its_tolerance_and_not_before():
     assert (whole.steps == 5 * 4).all()
 
 
+def test_a_start_whose_units_are_all_dead_is_left_and_no_other():
+    found = train(SGD(batch=2, epochs=40, restarts=40, tol=0.0), model=MLP((2, 1)))
+    dead = (found.end_to_end == 0).flatten(1).all(1)
+    assert 0 < int(dead.sum()) < 40
+    assert (found.steps[dead] < 40 * 4).all()
+    assert (found.steps[~dead] == 40 * 4).all()
+    assert not found.converged[dead].any()
+
+
 def test_a_start_depends_on_the_seed_and_its_number_alone():
     few, many = train(SGD(restarts=2, epochs=5)), train(SGD(restarts=5, epochs=5))
     other = train(SGD(restarts=2, epochs=5), seed=1)
