@@ -12,8 +12,8 @@ from typing import Any
 from bayesgc.experiments.study import Part, Study
 
 _NOTE = "Each task is a draw of the training set; what is told apart from its Monte Carlo error is the spread over them."
-# Half the usual islands: draws of the data differ by far more than islands do.
-_ISLANDS: dict[str, Any] = {"chains": 8, "precision": 0.2}
+# Fewer islands than usual: draws of the data differ by far more than islands do.
+_ISLANDS: dict[str, Any] = {"chains": 10, "precision": 0.2}
 _MNIST = _ISLANDS | {"task": "mnist", "classes": "0,7", "restarts": 32}
 _PELEG_HEIN = _MNIST | {"balanced": True, "gd_protocol": "peleg-hein"}
 _WIDTHS = ["20,10,5,2", "40,20,10,4", "120,60,30,12"]
@@ -36,7 +36,7 @@ NETWORK_STUDIES: dict[str, Study] = {
         "Does width hurt Guess & Check on networks, and help gradient descent?",
         _PELEG_HEIN,
         parts={
-            "16-examples": Part({"train": 16}, {"width": _WIDTHS}),
+            "16-examples": Part({"train": 16}, {"width": _WIDTHS} | _SIX_TASKS),
             "100-examples": Part({"train": 100}, {"width": _WIDTHS[:2]} | _FOUR_TASKS),
         },
         note=_NOTE,
@@ -46,7 +46,7 @@ NETWORK_STUDIES: dict[str, Study] = {
         "Does depth, the number of hidden layers, hurt Guess & Check on networks?",
         _PELEG_HEIN,
         parts={
-            "16-examples": Part({"train": 16}, {"width": _DEPTHS}),
+            "16-examples": Part({"train": 16}, {"width": _DEPTHS} | _SIX_TASKS),
             "100-examples": Part({"train": 100}, {"width": [_DEPTHS[0], _DEPTHS[-1]]} | _FOUR_TASKS),
         },
         note=_NOTE,
