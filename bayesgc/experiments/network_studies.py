@@ -20,7 +20,7 @@ _WIDTHS = ["20,10,5,2", "40,20,10,4", "120,60,30,12"]
 _DEPTHS = ["40", "40,20,10", "40,20,10,4"]
 _FOUR_TASKS, _SIX_TASKS = {"task_seed": [0, 1, 2, 3]}, {"task_seed": [0, 1, 2, 3, 4, 5]}
 _DIGITS = _ISLANDS | {"task": "digits", "gd": False}
-_TWO, _FIVE = {"classes": "0,7", "train": 16}, {"classes": "0,1,2,3,4", "train": 20}
+_TWO, _THREE = {"classes": "0,7", "train": 16}, {"classes": "0,1,2", "train": 15}
 _BIN: dict[str, Any] = {
     "fit": "cross-entropy",
     "right": True,
@@ -76,10 +76,10 @@ NETWORK_STUDIES: dict[str, Study] = {
         {"width": ["10", "10,10,10,10"]} | _SIX_TASKS,
         {
             "linear, two classes": _TWO | {"activation": "linear"},
-            "linear, five classes": _FIVE | {"activation": "linear"},
+            "linear, three classes": _THREE | {"activation": "linear"},
             "tanh, two classes": _TWO | {"activation": "tanh"},
             "ReLU, two classes": _TWO | {"activation": "relu"},
-            "ReLU, five classes": _FIVE | {"activation": "relu"},
+            "ReLU, three classes": _THREE | {"activation": "relu"},
             "ReLU, two classes, centred": _TWO | {"activation": "relu", "standardize": True},
         },
         note=_NOTE,
