@@ -16,6 +16,8 @@ from bayesgc.analysis.measures import measures_over
 
 REPLICATES = ("task_seed", "seed")
 """The axes that repeat a cell: on other tasks, and with other random numbers."""
+PANEL = "panel"
+"""The axis of what stands side by side, which is only swept over where there is nothing else."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ def main_axis(cells: xr.Dataset) -> str:
     """
     axes = axes_of(cells)
     candidates = [name for name in axes if name not in REPLICATES and cells.sizes[name] > 1]
+    candidates = [name for name in candidates if name != PANEL] or candidates
     question = str(cells.attrs.get("question", ""))
     named = {name: found.start() for name in candidates if (found := _name_of(name).search(question)) is not None}
     if named:

@@ -31,6 +31,8 @@ _CONDITIONING = frozenset(
 )
 _START_AT_PRIOR = frozenset({"prior", "scaling"})
 _OF_THE_BUDGET = ("chains", "draws", "precision", "max_seconds", "max_evaluations", "map")
+_OPEN_FOR_LABELS = frozenset({"activation", "scaling", "standardize", "eps"})
+"""Options that labelled examples leave open in another way than by the default that is declared: given, they count."""
 _NOT_OF_THE_DRAWS = _CONDITIONING | {"task", "rank", "measurements", "task_seed"}
 
 
@@ -115,6 +117,9 @@ def _chosen(options: Options, *, without: Collection[str]) -> dict[str, Any]:
     A file, of data or of code, counts by what is in it, and code by what it imports of the user's own too.
     """
     chosen: dict[str, Any] = options.model_dump(mode="json", exclude_defaults=True, exclude=set(without))
+    if options.labelled:
+        asked = (options.given & (_OPEN_FOR_LABELS | _DESCENT)) - set(without)
+        chosen |= options.model_dump(mode="json", include=asked)
     if "data" in chosen:
         chosen["data"] = content(chosen["data"])
     if "model" in chosen:

@@ -80,6 +80,23 @@ def test_a_named_set_is_enough_to_sweep_over(tmp_path):
     assert not list((tmp_path / "store").glob("failures/*"))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("activation", "linear"), ("scaling", "fan-out"), ("standardize", True), ("eps", 0.0035), ("gd_lr", 0.01)],
+)
+def test_an_option_that_is_open_for_labels_tells_cells_apart_at_its_own_default_too(name, value):
+    """Left open these are ReLU, fan-in, no, no errors and the protocol's rate, whatever arrays take."""
+    options = {"task": "two-moons", "train": 4, "width": "3", "gd_protocol": "chiang"}
+    keys = [
+        cell.key
+        for given in ({}, {name: value})
+        for cell in gc.Sweep(title="Keys", options=options | given, axes={"task_seed": [0]}).cells()
+    ]
+    assert len(set(keys)) == 2
+    arrays = [gc.Sweep(title="Keys", options=given, axes={"task_seed": [0]}).cells() for given in ({}, {"eps": 0.0035})]
+    assert len({cell.key for (cell,) in arrays}) == 1
+
+
 def test_a_bin_sweeps_and_a_forecast_counts_it(tmp_path):
     options = {"task": "two-moons", "train": 4, "fit": "cross-entropy", "right": True, "gd_epochs": 5, "width": "3"}
     sweep = gc.Sweep(title="Bins", options=options, axes={"eps_low": [0.3, 0.4], "eps": [0.6]})
