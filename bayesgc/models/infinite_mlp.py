@@ -148,7 +148,7 @@ def _scale(prior: Any, name: str) -> float:
     found = centred_gaussian_scale(prior_named(prior, lambda rows, cols: 1.0)(3, 2, name))
     if found is None:
         raise InputError(
-            f"{who} has a known kernel for centred Gaussian weights, and other independent ones would count by their "
-            "variance alone beyond the first layer: choose gaussian."
+            f"{who} has a kernel that is known here where weights are centred normals, as then the inputs of the first "
+            "hidden units are normal too: choose gaussian."
         )
     return found

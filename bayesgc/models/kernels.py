@@ -30,8 +30,8 @@ _FIRST, _STEP, _NODES = -1.65, 0.14, 22
 """The logarithms of the scales."""
 _TERMS = 8
 """Of the series of Kolmogorov's density, of which each is below the one before by more than it takes."""
-_AT_ONCE = 2**20
-"""Entries of a kernel that are made together."""
+_AT_ONCE = 2**14
+"""Entries of a kernel that are made together, so that they stay in a cache."""
 
 
 def why_no_kernel(activation: Activation) -> str | None:
@@ -55,9 +55,13 @@ def expected_products(
     if activation.homogeneous:
         return _of_homogeneous(activation, covariance)
     scales, shares = _MIXTURES[activation.name]()
-    rows = max(1, _AT_ONCE // len(covariance))
-    parts = zip(covariance.split(rows), covariance.diagonal().split(rows), strict=True)
-    return torch.cat([_of_mixture(scales, shares, part, own, covariance.diagonal()) for part, own in parts])
+    found, count = torch.empty_like(covariance), len(covariance)
+    variances, step = covariance.diagonal(), max(1, _AT_ONCE // max(count, 1))
+    for start in range(0, count, step):
+        rows, others = slice(start, start + step), slice(start, count)
+        part = _of_mixture(scales, shares, covariance[rows, others], variances[rows], variances[others])
+        found[rows, others], found[others, rows] = part, part.mT
+    return found
 
 
 def _of_homogeneous(
@@ -85,10 +89,11 @@ def _of_mixture(
 ) -> Float[Tensor, "row input"]:
     """The kernel of Σ share · erf(x / √2 scale), some rows of it, from the variances of rows and columns."""
     found = torch.zeros_like(covariance)
+    right = [(cols + scale**2).rsqrt() for scale in scales]
     for scale, share in zip(scales, shares, strict=True):
-        part = covariance / (rows + scale**2).sqrt()[:, None]
-        for other, its in zip(scales, shares, strict=True):
-            found += (2 / math.pi * share * its) * (part / (cols + other**2).sqrt()).clamp(-1, 1).asin()
+        part = covariance * (rows + scale**2).rsqrt()[:, None]
+        for other, its in zip(right, shares, strict=True):
+            found.add_((part * other).clamp_(-1, 1).asin_(), alpha=2 / math.pi * share * its)
     return found
 
 
