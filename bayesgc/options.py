@@ -453,7 +453,8 @@ class Options(BaseModel):
 
     def _make_teacher(self) -> Model:
         """The network that a teacher is drawn from: the model's own, unless it has widths of its own."""
-        return self._make_network() if self.teacher_width is None else self._network_of(self.teacher_width, "--teacher-width")
+        own = self.teacher_width
+        return self._make_network() if own is None else self._network_of(own, "--teacher-width")
 
     @property
     def _scaling(self) -> str:

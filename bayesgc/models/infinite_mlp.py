@@ -34,9 +34,9 @@ class InfiniteMLP:
     """The limit of `MLP` as the widths of its hidden layers go to infinity, one after the other from the inputs on.
 
     Its outputs at any inputs are jointly Gaussian and independent of each other, with one kernel (Neal 1996, chapter 2;
-    Lee et al. 2018, equation 5): inner products of inputs go through the layers as E σ(x)σ(y), see `kernels`. With
-    ``fan-in`` and ``kaiming`` the prior of a bias of a hidden unit shrinks as the layer before it grows, as in `MLP`, so
-    that the biases of the first layer alone are left; with ``fan-out`` all of them count.
+    Lee et al. 2018): inner products of inputs go through the layers as E σ(x)σ(y), see `kernels`. With
+    ``fan-in`` and ``kaiming`` the prior of a bias shrinks as the layer below it grows, as in `MLP`, so that the biases
+    of the first layer alone are left; with ``fan-out`` all of them count.
 
     Args:
         layers: hidden layers, at least 1.
@@ -83,9 +83,7 @@ class InfiniteMLP:
         names = [f"W{j}" for j in range(1, self.layers + 2)]
         return [_scale(prior, name) for prior, name in zip(each_layer(self.prior, names), names, strict=True)]
 
-    def kernel(
-        self, columns: Float[np.ndarray, "feature input"], outputs: int
-    ) -> Float[np.ndarray, "input input"]:
+    def kernel(self, columns: Float[np.ndarray, "feature input"], outputs: int) -> Float[np.ndarray, "input input"]:
         """The covariance of an output, of so many, at some inputs.
 
         Raises:

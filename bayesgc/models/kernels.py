@@ -4,15 +4,15 @@ A homogeneous activation is σ(x) = αx + β|x|, and for x, y with covariance V,
 
     E σ(x)σ(y) = α² V_xy + β² (2/π) √(V_xx V_yy) (√(1 − ρ²) + ρ asin ρ),    ρ = V_xy / √(V_xx V_yy),
 
-which is the arc-cosine kernel of Cho and Saul (2009, equation 3 with n = 1) for α = β = ½.
+which is half the arc-cosine kernel of order 1 of Cho and Saul (2009) for α = β = ½.
 
-The logistic law is a mixture over its scale of normals (Andrews and Mallows 1974, section 3), so that
-tanh(x) = E erf(x / √2 K) for K of Kolmogorov's law. The kernel of error functions is Williams' (1998, equation 11), hence
+The logistic law is a mixture over its scale of normals (Andrews and Mallows 1974), so that
+tanh(x) = E erf(x / √2 K) for K of Kolmogorov's law. The kernel of error functions is that of Williams (1998), hence
 
     E tanh(x) tanh(y) = E (2/π) asin(V_xy / √((V_xx + K²)(V_yy + L²)))    for independent K, L.
 
-The mean is taken by the trapezoidal rule in log K, where the density falls doubly exponentially either way: with the nodes
-below tanh is right to 10⁻¹³ everywhere, and so is the kernel to twice that, whatever V is.
+The mean is taken by the trapezoidal rule in log K, where the density falls doubly exponentially either way: with the
+nodes below tanh is right to 10⁻¹³ everywhere, and so is the kernel to twice that, whatever V is.
 """
 
 from __future__ import annotations
@@ -42,9 +42,7 @@ def why_no_kernel(activation: Activation) -> str | None:
     return f"the kernel of {activation.name!r} is not known here; take {known}, or one that is positively homogeneous"
 
 
-def expected_products(
-    activation: Activation, covariance: Float[Tensor, "input input"]
-) -> Float[Tensor, "input input"]:
+def expected_products(activation: Activation, covariance: Float[Tensor, "input input"]) -> Float[Tensor, "input input"]:
     """E σ(x)σ(x)ᵀ of x ~ N(0, covariance), in double precision.
 
     Raises:
@@ -64,9 +62,7 @@ def expected_products(
     return found
 
 
-def _of_homogeneous(
-    activation: Activation, covariance: Float[Tensor, "input input"]
-) -> Float[Tensor, "input input"]:
+def _of_homogeneous(activation: Activation, covariance: Float[Tensor, "input input"]) -> Float[Tensor, "input input"]:
     right, left = activation(torch.tensor([1.0, -1.0], dtype=torch.float64)).tolist()
     odd, even = (right - left) / 2, (right + left) / 2
     if even == 0:

@@ -1,8 +1,8 @@
 """Outputs that are jointly Gaussian with a kernel, at any inputs, as functions of standard normals.
 
-The outputs at the training inputs are R z with R Rᵀ = K, and those at the test inputs follow from their law given these:
-their mean is linear in z, and what is left is drawn afresh. R is a Cholesky factor with pivots, of as many columns as K
-has rank, so nothing is added to the diagonal; a kernel of dependent inputs is as good as another.
+The outputs at the training inputs are R z with R Rᵀ = K, and those at the test inputs follow from their law given
+these: their mean is linear in z, and what is left is drawn afresh. R is a Cholesky factor with pivots, of as many columns
+as K has rank, so nothing is added to the diagonal; a kernel of dependent inputs is as good as another.
 """
 
 from __future__ import annotations
@@ -127,9 +127,7 @@ def _distinct(
 
 def _roots(
     covariance: Float[np.ndarray, "input input"], count: int
-) -> tuple[
-    Float[np.ndarray, "train rank"], Float[np.ndarray, "test rank"], Float[np.ndarray, "test left"] | None
-]:
+) -> tuple[Float[np.ndarray, "train rank"], Float[np.ndarray, "test rank"], Float[np.ndarray, "test left"] | None]:
     """Matrices R, T and S for which (R z, T z + S z′) has the covariance; R is of the first ``count`` inputs.
 
     All is done for correlations, so that the rank does not depend on the scale of the inputs.

@@ -1,8 +1,8 @@
 """Infinitely wide networks: the rows of W become independent N(0, K) with one K for all draws.
 
 K = s_d² HᵀH is an average over the hidden units, so as the widths grow, one after the other from the input on, it tends
-to its mean (Neal 1996, chapter 2; Lee et al. 2018), by the expectations in `kernels`. With the paper's scaling the weights of
-a wide net are small, so that one that is the identity near zero becomes linear.
+to its mean (Neal 1996, chapter 2; Lee et al. 2018), by the expectations in `kernels`. With the paper's scaling the
+weights of a wide net are small, so that one that is the identity near zero becomes linear.
 """
 
 from __future__ import annotations

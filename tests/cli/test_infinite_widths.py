@@ -32,10 +32,11 @@ def test_a_result_says_what_it_is(command, data, tmp_path):
     }  # fmt: skip
     assert (found["gd"], found["reasons"]["gd"]) == (None, "an infinitely wide network has no weights to train")
     assert found["certificate"]["bound"] < 1
-    assert found["ensemble"] and found["calibration"] and found["curve"]
+    assert all(found[name] for name in ("ensemble", "calibration", "curve"))
     shown = " ".join(command("show", "wide.nc").out.split())
     assert "No gradient descent: an infinitely wide network has no weights to train" in shown
-    assert command("infer", "--data", data, "--width", "4,4", *QUICK, "--no-gd", "--out", "narrow.nc").code == 0
+    narrow = ("--width", "4,4", *QUICK, "--no-gd", "--out", "narrow.nc")
+    assert command("infer", "--data", data, *narrow).code in (0, 3)  # converged or not
     compared = command("compare", "wide.nc", "narrow.nc")
     assert (compared.code, "width inf" in compared.out) == (0, True)
     assert command("diagnose", "wide.nc").code in (0, 3)

@@ -35,7 +35,8 @@ def halves() -> LabelledTask:
     source = np.random.default_rng(20)
     inputs, tested = 4 * source.standard_normal((5, 2)), 4 * source.standard_normal((40, 2))
     middle = np.median(inputs[:, 0])
-    return classification(inputs, (inputs[:, 0] > middle).astype(int), test=(tested, (tested[:, 0] > middle).astype(int)))
+    labels, wanted = ((each[:, 0] > middle).astype(int) for each in (inputs, tested))
+    return classification(inputs, labels, test=(tested, wanted))
 
 
 def exact_log_volume(model: InfiniteMLP, task: LabelledTask) -> float:

@@ -302,7 +302,9 @@ def test_what_has_no_known_kernel_is_refused(unchecked, changes, message):
 
 def test_an_activation_of_ones_own_may_have_no_known_kernel(monkeypatch):
     monkeypatch.setitem(ACTIVATIONS, "sine", Activation("sine", "sin x", torch.sin, torch.ones_like))
-    with pytest.raises(InputError, match="the kernel of 'sine' is not known here; take tanh, or one that is positively"):
+    with pytest.raises(
+        InputError, match="the kernel of 'sine' is not known here; take tanh, or one that is positively"
+    ):
         InfiniteMLP(1, "sine")
     own = Activation("mine", "|x|", torch.abs, torch.sign, homogeneous=True)
     monkeypatch.setitem(ACTIVATIONS, "mine", own)
