@@ -1,8 +1,8 @@
 """Outputs that are jointly Gaussian with a kernel, at any inputs, as functions of standard normals.
 
 The outputs at the training inputs are R z with R Rᵀ = K, and those at the test inputs follow from their law given
-these: their mean is linear in z, and what is left is drawn afresh. R is a Cholesky factor with pivots, of as many columns
-as K has rank, so nothing is added to the diagonal; a kernel of dependent inputs is as good as another.
+these: their mean is linear in z, and what is left is drawn afresh. R is a Cholesky factor with pivots, of as many
+columns as K has rank, so nothing is added to the diagonal; a kernel of dependent inputs is as good as another.
 """
 
 from __future__ import annotations
