@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         MLP,
         CPFactorization,
         Haar,
+        InfiniteMLP,
         LeNet,
         LowRankGaussian,
         MatrixFactorization,
@@ -128,6 +129,7 @@ _HOMES = {
     "bayesgc.models": [
         "MLP",
         "Haar",
+        "InfiniteMLP",
         "LeNet",
         "LowRankGaussian",
         "ScaleMixture",
@@ -178,6 +180,7 @@ __all__ = [
     "Haar",
     "Importance",
     "InferenceFailed",
+    "InfiniteMLP",
     "InputError",
     "LabelledTask",
     "LeNet",

@@ -34,7 +34,7 @@ from bayesgc.inference.control import one_thread_each
 from bayesgc.inference.noise import likeliest_threshold
 from bayesgc.models import Model, as_model, as_sites, factorised
 from bayesgc.models.layout import Program
-from bayesgc.models.program import trainable
+from bayesgc.models.program import trainable, why_untrainable
 from bayesgc.plugins import blame, is_foreign
 from bayesgc.settings import EVIDENCE, Settings, check_task, request_of
 from bayesgc.task import Task, labelled_view, linear_view
@@ -331,7 +331,7 @@ def _train(settings: Settings, sgd: SGD, control: Control, kept_back: float) -> 
     if program is not None and (reason := why_no_descent(program)):
         return None, reason
     if trainable(model) is None and program is None:
-        return None, "gradient descent on labelled examples needs a network of weights"
+        return None, why_untrainable(model) or "gradient descent on labelled examples needs a network of weights"
     return _in_time(control, lambda own: sgd.run(model, settings.criterion, seed, own), kept_back)
 
 

@@ -19,7 +19,7 @@ from bayesgc.validate import InputError, integer_in, one_of, positive_integer, r
 
 if TYPE_CHECKING:  # torch is imported when the objects are made, so that help need not wait for it
     from bayesgc.inference import SGD, GradientDescent
-    from bayesgc.models import MLP, LeNet, Model
+    from bayesgc.models import MLP, InfiniteMLP, LeNet, Model
     from bayesgc.task import Task
 
 MODEL, TASK, RUN, DESCENT = "Model", "Task", "Conditioning", "Gradient descent"
@@ -92,8 +92,8 @@ class Options(BaseModel):
     width: Annotated[
         int | str | None,
         About(
-            "Hidden width, of cp the number of outer products; of each hidden layer of an mlp, as 20,10,5; of a lenet "
-            "the share of the full one.",
+            "Hidden width, of cp the number of outer products; of each hidden layer of an mlp, as 20,10,5, or inf,inf "
+            "for infinitely wide ones; of a lenet the share of the full one.",
             MODEL,
             "max(5, entries / longest side); 20,10,5; 0.5",
             typed=str,
@@ -232,6 +232,8 @@ class Options(BaseModel):
         """
         for name in given:
             cls.check_name(name)
+        if given.get("width") == math.inf:
+            raise InputError("width is inf; write it as a text with one for each hidden layer, as 'inf,inf'.")
         try:
             options = cls(**given)
         except ValidationError as error:
@@ -451,33 +453,43 @@ class Options(BaseModel):
 
     def _make_teacher(self) -> Model:
         """The network that a teacher is drawn from: the model's own, unless it has widths of its own."""
-        network = self._make_network()
-        return (
-            network
-            if self.teacher_width is None
-            else replace(network, width=_widths(self.teacher_width, "--teacher-width"))
-        )
+        own = self.teacher_width
+        return self._make_network() if own is None else self._network_of(own, "--teacher-width")
 
     @property
     def _scaling(self) -> str:
         """That of a network."""
         return self.scaling if "scaling" in self.given else "fan-in"
 
-    def _make_network(self) -> MLP | LeNet:
+    def _make_network(self) -> MLP | LeNet | InfiniteMLP:
         """The network that the options describe."""
-        from bayesgc.models import NETWORKS
+        return self._network_of(self.width, "--width")
+
+    def _network_of(self, width: int | str | None, name: str) -> MLP | LeNet | InfiniteMLP:
+        """The network that the options describe, of this width, which ``name`` gives."""
+        from bayesgc.models import NETWORKS, InfiniteMLP
 
         described: dict[str, Any] = {
             "activation": self.activation if "activation" in self.given else "relu",
             "bias": self.bias,
         }
-        described |= {"prior": self.prior, "scaling": self._scaling, "normalize_weights": self.normalize_weights}
-        if self.width is not None:
-            described["width"] = _share(self.width) if self.family == "lenet" else _widths(self.width)
-        return NETWORKS[self.family or "mlp"](**described)
+        described |= {"prior": self.prior, "scaling": self._scaling}
+        layers, family = _infinite_layers(width, name), self.family or "mlp"
+        if layers is not None:
+            self._refuse(("normalize_weights",), f"divides by the size of weights; with {name} {width} there are none")
+            if family != "mlp":
+                raise InputError(f"{name} is {width!r}; infinitely wide is an mlp, and --family is {family!r}.")
+            return InfiniteMLP(layers, **described)
+        described["normalize_weights"] = self.normalize_weights
+        if width is not None:
+            share = family == "lenet" and name == "--width"
+            described["width"] = _share(width) if share else _widths(width, name)
+        return NETWORKS[family](**described)
 
     def _one_width(self) -> int:
         """The width of a factorisation, which is the same for all hidden layers."""
+        if _infinite_layers(self.width, "--width") is not None:
+            raise InputError(f"--width is {self.width!r}; infinitely wide is an mlp for labelled examples.")
         widths = _widths(self.width)
         if len(widths) != 1:
             raise InputError(f"--width is {self.width!r}; a factorisation has one width; an mlp one for each layer.")
@@ -534,6 +546,18 @@ def _widths(width: object, name: str = "--width") -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
         raise InputError(f"{name} is {width!r}; write whole numbers, each at least 1, as 5, or 20,10,5 for an mlp.")
     return tuple(map(int, parts))
+
+
+def _infinite_layers(width: object, name: str) -> int | None:
+    """The number of hidden layers in a text such as ``inf,inf``; None where it says nothing of infinity."""
+    from bayesgc.models.infinite_mlp import INFINITE
+
+    parts = [part.strip() for part in str(width).split(",")]
+    if INFINITE not in parts:
+        return None
+    if set(parts) != {INFINITE}:
+        raise InputError(f"{name} is {width!r}; all hidden layers are infinitely wide, as inf,inf, or none is.")
+    return len(parts)
 
 
 def _share(width: object) -> float | tuple[int, ...]:

@@ -6,6 +6,7 @@ from bayesgc.models import univariate, multivariate, shipped  # noqa: F401 - the
 
 from bayesgc.models.activations import ACTIVATIONS, Activation, register_activation
 from bayesgc.models.factorization import Factorization, MatrixFactorization, WhitenedFactors, factorised
+from bayesgc.models.infinite_mlp import InfiniteMLP
 from bayesgc.models.laws import Haar, LowRankGaussian, ScaleMixture
 from bayesgc.models.lenet import LeNet
 from bayesgc.models.module import Module, as_module
@@ -42,6 +43,7 @@ __all__ = [
     "CPFactorization",
     "Factorization",
     "Haar",
+    "InfiniteMLP",
     "LeNet",
     "LowRankGaussian",
     "MatrixFactorization",

@@ -28,7 +28,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class MLP:
-    """A multilayer perceptron with independent weights.
+    """A multilayer perceptron with independent weights; `InfiniteMLP` is its limit of infinite width.
 
     Args:
         width: of each hidden layer, from the inputs on; a number for one hidden layer, none for a linear model.
@@ -58,6 +58,8 @@ class MLP:
 
     def __post_init__(self) -> None:
         for width in self.hidden:
+            if width == math.inf:
+                raise InputError(f"width is {self.width!r}; InfiniteMLP has infinitely wide layers, all of them.")
             positive_integer("width", width)
         activation_named(self.activation)
         one_of("scaling", self.scaling, SCALINGS)

@@ -154,3 +154,9 @@ def _model(value: Any, name: str | None) -> Model | None:
 def trainable(model: object) -> Trainable | None:
     """A model as a network that descent can train on labelled examples, where it is that, else None."""
     return model if isinstance(model, Trainable) else None
+
+
+def why_untrainable(model: object) -> str | None:
+    """Why descent on labelled examples has nothing to train, where a model says so itself."""
+    said: str | None = getattr(model, "why_untrainable", None)
+    return said

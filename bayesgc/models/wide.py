@@ -1,13 +1,8 @@
 """Infinitely wide networks: the rows of W become independent N(0, K) with one K for all draws.
 
 K = s_d² HᵀH is an average over the hidden units, so as the widths grow, one after the other from the input on, it tends
-to its mean (Neal 1996, chapter 2; Lee et al. 2018). A homogeneous activation is σ(x) = αx + β|x|, and for normals x, y
-with covariance V, where the mixed terms vanish by symmetry,
-
-    E σ(x)σ(y) = α² V_xy + β² (2/π) √(V_xx V_yy) (√(1 − ρ²) + ρ asin ρ),    ρ = V_xy / √(V_xx V_yy),
-
-which is the arc-cosine kernel of Cho and Saul (2009) for α = β = ½. With the paper's scaling the weights of a wide net
-are small, so that one that is the identity near zero becomes linear.
+to its mean (Neal 1996, chapter 2; Lee et al. 2018), by the expectations in `kernels`. With the paper's scaling the
+weights of a wide net are small, so that one that is the identity near zero becomes linear.
 """
 
 from __future__ import annotations
@@ -18,8 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bayesgc.models.activations import Activation, activation_named
+from bayesgc.models.activations import activation_named
 from bayesgc.models.factorization import Factorization, MatrixFactorization
+from bayesgc.models.kernels import expected_products
 from bayesgc.models.triangular import centred_gaussian_scale
 
 
@@ -36,7 +32,7 @@ def wide_gram(model: object, shape: tuple[int, ...]) -> Float[Tensor, "col col"]
     activation = activation_named(model.activation)
     if activation.homogeneous:
         for _ in range(model.depth - 1):
-            gram = _through(activation, gram)
+            gram = expected_products(activation, gram)
     return gram / {"fan-out": rows, "fan-in": cols}[model.scaling]
 
 
@@ -52,14 +48,3 @@ def _known(model: Factorization, shape: tuple[int, ...]) -> bool:
 
 def _is(scale: float | None, expected: float) -> bool:
     return scale is not None and math.isclose(scale, expected, rel_tol=1e-6)
-
-
-def _through(activation: Activation, covariance: Float[Tensor, "col col"]) -> Float[Tensor, "col col"]:
-    """E σ(x)σ(x)ᵀ of x ~ N(0, covariance) for a homogeneous activation."""
-    right, left = activation(torch.tensor([1.0, -1.0], dtype=torch.float64)).tolist()
-    odd, even = (right - left) / 2, (right + left) / 2
-    deviations = covariance.diagonal().sqrt()
-    sizes = torch.outer(deviations, deviations)
-    correlation = (covariance / sizes).clamp(-1, 1)
-    absolute = (2 / math.pi) * sizes * ((1 - correlation.square()).sqrt() + correlation * correlation.asin())
-    return odd**2 * covariance + even**2 * absolute
