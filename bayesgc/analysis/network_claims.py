@@ -47,10 +47,13 @@ def _along(part: xr.Dataset, axis: str, where: str) -> Iterator[Claim]:
     yield decide(f"{kind} hurts", where, ratio, MARGIN, measured, above=True)
     if kind == "depth":
         yield decide("depth helps", where, ratio, 1 / MARGIN, measured)
-    if measures_over(part).classes and _any(part, "gd"):
+    trained = _trained(part, axis)
+    if measures_over(part).classes and trained.sizes[axis] > 1 and _any(trained, "gd"):
+        first, last = trained.isel({axis: 0}), trained.isel({axis: -1})
         change = Ratio(_descent(last, "gd") - _descent(first, "gd"))
-        name, less = f"{kind} helps gradient descent", ends.replace("over that", "less that")
-        measured = f"of the median test error of gradient descent at its end {less}"
+        name = f"{kind} helps gradient descent"
+        ends = f"at {axis} {last[axis].item()} less that at {first[axis].item()}"
+        measured = f"of the median test error of gradient descent at its end {ends}"
         yield decide(name, where, change, 0.0, measured, plain=True, unit=_POINTS)
 
 
@@ -64,6 +67,9 @@ def _size(widths: list[object]) -> str | None:
 
 def _against_descent(part: xr.Dataset, axis: str, where: str) -> Iterator[Claim]:
     """At the ends of the axis, whether gradient descent does better; and whether more examples close its advantage."""
+    part = _trained(part, axis)
+    if not part.sizes[axis]:
+        return
     first, last = part.isel({axis: 0}), part.isel({axis: -1})
     for law, (when, state) in _LAWS.items():
         if not _any(part, law):
@@ -75,6 +81,13 @@ def _against_descent(part: xr.Dataset, axis: str, where: str) -> Iterator[Claim]
             yield decide(name, place, _advantage(point, law), 0.0, measured, plain=True, unit=_POINTS)
         if axis == "train":
             yield from _closing(first, last, law, where)
+
+
+def _trained(part: xr.Dataset, axis: str) -> xr.Dataset:
+    """The places of the axis where gradient descent was run at all: infinitely wide networks have no weights to train."""
+    if "gd_restarts" not in part:
+        return part
+    return part.isel({axis: np.isfinite(part["gd_restarts"].transpose(axis, "task_seed").values).any(1)})
 
 
 def _closing(first: xr.Dataset, last: xr.Dataset, law: str, where: str) -> Iterator[Claim]:

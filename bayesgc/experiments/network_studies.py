@@ -36,7 +36,7 @@ NETWORK_STUDIES: dict[str, Study] = {
         "Does width hurt Guess & Check on networks, and help gradient descent?",
         _PELEG_HEIN,
         parts={
-            "16-examples": Part({"train": 16}, {"width": _WIDTHS} | _SIX_TASKS),
+            "16-examples": Part({"train": 16}, {"width": [*_WIDTHS, "inf,inf,inf,inf"]} | _SIX_TASKS),
             "100-examples": Part({"train": 100}, {"width": _WIDTHS[:2]} | _FOUR_TASKS),
         },
         note=_NOTE,

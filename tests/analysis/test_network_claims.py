@@ -76,6 +76,20 @@ def test_width_helps_descent_where_its_error_falls(tmp_path, last, verdict):
     assert claim.unit == "percentage points"
 
 
+def test_descent_is_judged_where_it_was_run(tmp_path):
+    """An infinitely wide network has none."""
+    widths, descent = ["20,10", "40,20", "inf,inf"], np.array([[0.1], [0.05], [np.nan]]) * np.ones(TASKS)
+    store = write(tmp_path / "s", "width", widths, gd=descent, gd_at_eps=descent)
+    cells = xr.load_dataset(store / "sweep.nc", engine="h5netcdf")
+    cells["gd_restarts"] = (("width", "task_seed"), np.where(np.isnan(descent), np.nan, 8))
+    cells.to_netcdf(store / "sweep.nc", engine="h5netcdf")
+    found = claims(store)
+    assert found["width helps gradient descent | "].verdict == "holds"
+    assert "at width 40,20 less that at 20,10" in found["width helps gradient descent | "].measured
+    assert "at width inf,inf over that at 20,10" in found["width hurts | "].measured
+    assert "gradient descent does better at its end | width inf,inf" not in found
+
+
 @pytest.mark.parametrize(("descent", "verdict"), [(0.1, "holds"), (0.3, "fails"), (0.0, "holds")])
 def test_descent_does_better_where_its_error_is_lower(tmp_path, descent, verdict):
     errors = np.clip(around(descent, descent), 0, 1)  # an error of zero is a number like any other
