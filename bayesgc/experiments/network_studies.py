@@ -75,6 +75,7 @@ NETWORK_STUDIES: dict[str, Study] = {
         _DIGITS,
         {"width": ["10", "10,10,10,10"]} | _SIX_TASKS,
         {
+            "linear, two classes, squared": _TWO | {"activation": "linear", "fit": "squared", "eps": 0.4},
             "linear, two classes": _TWO | {"activation": "linear"},
             "linear, three classes": _THREE | {"activation": "linear"},
             "tanh, two classes": _TWO | {"activation": "tanh"},
