@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from bayesgc.analysis import whole
+from bayesgc.analysis import netcdf, whole
 from bayesgc.validate import InputError
 
 CREATOR = "bayesgc"
@@ -47,6 +47,8 @@ def save_new(tree: xr.DataTree, names: Iterable[Path]) -> Path:
 
 def as_bytes(tree: xr.DataTree) -> memoryview:
     """The netCDF file of ``tree``. It is made in memory: HDF5 on a disk that is full crashes the whole process."""
+    if netcdf.suits(tree):
+        return netcdf.written(tree)
     dask = sys.modules.get("dask")
     # In a Dask worker xarray would ask the cluster for a lock on what is in this process's memory alone.
     with contextlib.nullcontext() if dask is None else dask.config.set(scheduler="threads"):
@@ -71,9 +73,9 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
         raise InputError(f"{source} is not a file; give the .nc file of a bayesgc result.")
     _check_signature(source)
     try:
-        with xr.open_datatree(source, engine="h5netcdf") as lazy:
-            _check_origin(lazy.attrs, source)
-            tree = lazy.load().copy()
+        with h5py.File(source, "r") as file:
+            _check_origin(netcdf.attributes_of(file), source)
+            tree = netcdf.read(file)
     except InputError:
         raise
     except DAMAGE as error:

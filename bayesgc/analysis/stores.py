@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import xarray as xr
 
+from bayesgc.analysis import netcdf
 from bayesgc.analysis.measures import measures_over
 from bayesgc.analysis.panels import Panel, axes_of, main_axis, panels
 from bayesgc.analysis.storage import DAMAGE
@@ -82,8 +84,8 @@ def load_cells(file: Path) -> xr.Dataset:
     if not file.is_file():
         raise InputError(f"{file} is missing: the sweep has finished no cell yet; run it on.")
     try:
-        with xr.open_dataset(file, engine="h5netcdf") as lazy:
-            cells = lazy.load().copy()
+        with h5py.File(file, "r") as opened:
+            cells = netcdf.read(opened).to_dataset()
     except DAMAGE as error:
         raise InputError(
             f"{file} cannot be read: it is damaged or cut short; run the sweep again on that folder."

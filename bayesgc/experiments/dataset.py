@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import h5py
 import numpy as np
 import xarray as xr
 
-from bayesgc.analysis import whole
+from bayesgc.analysis import netcdf, whole
 from bayesgc.analysis.measures import MEASURES, OF_ARRAYS, measures_of
 from bayesgc.analysis.numerals import decimals
 from bayesgc.analysis.storage import CREATOR, DAMAGE, as_bytes, load
@@ -203,7 +204,8 @@ def _read(store: Store, kind: str, key: str, read: Callable[[Path], Content]) ->
 @functools.lru_cache(maxsize=64)
 def _descents(file: Path) -> xr.Dataset:
     """A file of gradient descents, which the cells of several tasks read."""
-    return xr.load_dataset(file, engine="h5netcdf")
+    with h5py.File(file, "r") as opened:
+        return netcdf.read(opened).to_dataset()
 
 
 def _conditioned(result: Mapping[str, Any]) -> Row:
