@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from arviz_stats.base import array_stats
 from collapsed_problems import COMPLETION, SENSING, collapsed_problem, collapsed_target, run, task_of, unnormalised
 from problems import errors_apart
 from scipy import stats
@@ -157,6 +158,20 @@ def test_tail_shape_of_known_tails(shape):
     assert pareto_shape(shape * exponential) == pytest.approx(shape, abs=4 * error)
     # The other tail is a light one, whatever this one is.
     assert pareto_shape(-shape * exponential) < 0
+
+
+@pytest.mark.parametrize("size", [30, 225, 1000, 16384])
+@pytest.mark.parametrize("shape", [0.0, 0.4, 0.9, 3.0])
+def test_tail_shape_is_that_of_arviz(size, shape):
+    """A twin that sorts and smooths all weights; to the last bit, as results are to stay what they were."""
+    rng = np.random.default_rng([size, int(10 * shape)])
+    log_weight = shape * rng.exponential(size=size) + rng.normal(size=size)
+    _, twin = array_stats.psislw(log_weight.max() - log_weight)
+    assert pareto_shape(log_weight) == float(twin)
+    rounded = np.round(log_weight, 1)  # many of them equal
+    _, twin = array_stats.psislw(rounded.max() - rounded)
+    assert pareto_shape(rounded) == float(twin)
+    assert pareto_shape(log_weight + rng.exponential(size=size)) != float(twin)
 
 
 def test_tail_shape_of_odd_weights():
