@@ -41,7 +41,7 @@ def pareto_shape(log_weight: Float[np.ndarray, " draw"]) -> float:
 
 
 def _fitted(excess: Float[np.ndarray, " tail"]) -> float:
-    """k̂ of what rising weights have above the cutoff, by Zhang and Stephens (2009), with the prior that draws it to 1/2.
+    """k̂ of what rising weights exceed the cutoff by: Zhang and Stephens (2009), with a prior that draws it to 1/2.
 
     Step by step as in ArviZ, so that the numbers are the same; that one sorts and smooths all weights as well.
     """
