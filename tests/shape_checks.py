@@ -36,14 +36,14 @@ def kind(value: Any) -> Hashable:
     of = type(value)
     if of in OTHERS:
         return of
-    if of in ARRAYS:
-        return of, value.dtype, value.shape
     if of is str or of is type:
         return value
+    if of in ARRAYS:
+        return of, value.dtype, value.shape
     if of in CONTAINERS:
         if len(value) > LONGEST:
             return object()  # like nothing before
-        items = [kind(each) for each in value]
+        items = map(kind, value)
         return (of, *items, *map(kind, value.values())) if of is dict else (of, *items)
     if isinstance(value, (torch.Tensor, np.ndarray)):
         ARRAYS.add(of)
