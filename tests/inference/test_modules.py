@@ -79,16 +79,16 @@ def apart(one, other) -> list[float]:
     ]
 
 
-def compared(model, examples: int, precision: float, particles: int = 200) -> list[float]:
+def compared(model, examples: int, precision: float) -> list[float]:
     problem = criterion(bars(examples), model)
-    ours = condition(Splitting(particles=particles), problem, chains=8, precision=precision)
+    ours = condition(Splitting(particles=200), problem, chains=8, precision=precision)
     return apart(ours, condition(Rejection(), problem, precision=precision / 3))
 
 
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", ["lenet", "residual"])
 def test_splitting_agrees_with_rejection(name):
-    assert max(compared(NETWORKS[name], 5, 0.3, particles=100)) < 4
+    assert max(compared(NETWORKS[name], 5, 0.3)) < 4
 
 
 @pytest.mark.slow
