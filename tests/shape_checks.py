@@ -25,6 +25,8 @@ LONGEST = 100
 """Items of a container, above which nothing is remembered."""
 ARRAYS: set[type] = {torch.Tensor, np.ndarray}
 CONTAINERS = {tuple, list, dict, set, frozenset}
+OTHERS: set[type] = set()
+"""Types of which an annotation looks at nothing but the type."""
 
 _plain = jaxtyping.jaxtyped
 
@@ -32,19 +34,24 @@ _plain = jaxtyping.jaxtyped
 def kind(value: Any) -> Hashable:
     """All of a value that an annotation looks at: of strings and classes themselves, of containers their items."""
     of = type(value)
-    if of in ARRAYS:
-        return of, value.dtype, value.shape
+    if of in OTHERS:
+        return of
     if of is str or of is type:
         return value
+    if of in ARRAYS:
+        return of, value.dtype, value.shape
     if of in CONTAINERS:
         if len(value) > LONGEST:
             return object()  # like nothing before
-        items = [kind(each) for each in value]
+        items = map(kind, value)
         return (of, *items, *map(kind, value.values())) if of is dict else (of, *items)
     if isinstance(value, (torch.Tensor, np.ndarray)):
         ARRAYS.add(of)
         return kind(value)
-    return value if isinstance(value, type) else of
+    if isinstance(value, type):
+        return value
+    OTHERS.add(of)
+    return of
 
 
 class Known(set[Hashable]):
@@ -83,9 +90,10 @@ def checked(function: Any = None, *, typechecker: Any) -> Any:
 
 
 def _remembering(function: Callable[..., Any], check: Callable[..., Any]) -> Callable[..., Any]:
-    whole, answer = check(function), Answer(function)
-    only_result, alone = check(answer), threading.RLock()
+    answer, alone = Answer(function), threading.RLock()
     calls, results = Known(), Known()
+    # Made when they are needed: most functions are not called by one process, and making a checker takes its time.
+    whole, only_result = functools.cache(lambda: check(function)), functools.cache(lambda: check(answer))
 
     @functools.wraps(function)
     def remembering(*args: Any, **kwargs: Any) -> Any:
@@ -94,7 +102,7 @@ def _remembering(function: Callable[..., Any], check: Callable[..., Any]) -> Cal
             return function(*args, **kwargs)
         call = kind(args), kind(kwargs) if kwargs else None
         if call not in calls:
-            result = whole(*args, **kwargs)
+            result = whole()(*args, **kwargs)
             calls.checked(call)
             return result
         result = function(*args, **kwargs)
@@ -102,7 +110,7 @@ def _remembering(function: Callable[..., Any], check: Callable[..., Any]) -> Cal
         if both not in results:
             with alone:
                 answer.result = result
-                only_result(*args, **kwargs)
+                only_result()(*args, **kwargs)
                 answer.result = None
             results.checked(both)
         return result

@@ -18,7 +18,7 @@ CLASSES = {
 """Where a class of another room is tested all the same, and why."""
 NAMES = {
     ("bayesgc.api", "auto"): "the default of an argument",
-    ("bayesgc.options", "auto"): "the default of an option",
+    ("bayesgc.options.declared", "auto"): "the default of an option",
     ("bayesgc.inference.device", "auto"): "a device",
     ("bayesgc.analysis.datatree", "importance"): "a group of the tree: draws with their weights",
     ("bayesgc.analysis.uncertainty", "importance"): "the same group",

@@ -11,8 +11,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from scipy.optimize import brentq
-
 Json = dict[str, Any]
 
 DELTA = 0.05
@@ -65,6 +63,8 @@ def largest_test_error(divergence: float, train_error: float, examples: int, del
     top = 1 - 1e-15
     if _divergence(train_error, top) <= room:
         return 1.0
+    from scipy.optimize import brentq
+
     return float(brentq(lambda risk: _divergence(train_error, risk) - room, train_error, top, xtol=1e-12))
 
 

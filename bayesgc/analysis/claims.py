@@ -1,4 +1,4 @@
-"""The claims of the paper, of its open questions and about networks, decided by the data of sweeps and by the rule of `decisions`.
+"""The claims of the paper, of its open questions and about networks, decided by sweeps and the rule of `decisions`.
 
 Every claim is a number of each task, mostly a ratio of two losses. Where a claim is about every point of an axis, it
 is the one about its worst point: it holds when it does at every point, and fails when it fails at some point at the

@@ -84,7 +84,7 @@ def _against_descent(part: xr.Dataset, axis: str, where: str) -> Iterator[Claim]
 
 
 def _trained(part: xr.Dataset, axis: str) -> xr.Dataset:
-    """The places of the axis where gradient descent was run at all: infinitely wide networks have no weights to train."""
+    """The places of the axis where gradient descent was run: infinitely wide networks have no weights to train."""
     if "gd_restarts" not in part:
         return part
     return part.isel({axis: np.isfinite(part["gd_restarts"].transpose(axis, "task_seed").values).any(1)})

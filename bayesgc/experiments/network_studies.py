@@ -11,7 +11,7 @@ from typing import Any
 
 from bayesgc.experiments.study import Part, Study
 
-_NOTE = "Each task is a draw of the training set; what is told apart from its Monte Carlo error is the spread over them."
+_NOTE = "Each task is a draw of the training set; their spread is told apart from the Monte Carlo error."
 # Fewer islands than usual: draws of the data differ by far more than islands do.
 _ISLANDS: dict[str, Any] = {"chains": 10, "precision": 0.2}
 _MNIST = _ISLANDS | {"task": "mnist", "classes": "0,7", "restarts": 32}

@@ -196,7 +196,7 @@ class _Training:
         self.steps = torch.where(self.going, step, self.steps)
 
     def _leave_dead(self, before: Float[Tensor, "start weight"], step: int) -> None:
-        """End the starts that no example of an epoch has moved, such as those whose units are all dead: none ever will."""
+        """End the starts that no example of an epoch has moved, as where all units are dead: none ever will."""
         dead = self.going & (self.flat == before).all(1)
         self.steps = torch.where(dead, step, self.steps)
         self.going &= ~dead

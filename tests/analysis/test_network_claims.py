@@ -123,8 +123,12 @@ def test_an_advantage_closes_in_points_and_as_a_share(tmp_path, few, many, point
 
 @pytest.mark.parametrize(
     ("bound", "holds", "says", "near"),
-    [((0.9, 0.3), "holds", "holds", "holds"), ((0.9, 0.6), "holds", "fails", "fails"), ((0.05, 0.3), "fails", "holds", "holds")],
-)  # fmt: skip
+    [
+        ((0.9, 0.3), "holds", "holds", "holds"),
+        ((0.9, 0.6), "holds", "fails", "fails"),
+        ((0.05, 0.3), "fails", "holds", "holds"),
+    ],
+)
 def test_a_certificate(tmp_path, bound, holds, says, near):
     limits = np.array(bound)[:, None] * np.ones(TASKS)
     found = claims(write(tmp_path / "s", "train", [8, 128], posterior=around(0.3, 0.2), certificate=limits))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import resource
 import subprocess
@@ -19,6 +20,8 @@ from records_for_tests import tree
 from bayesgc.analysis import whole
 from bayesgc.analysis.plots.look import save_figure
 from bayesgc.analysis.report import write_report
+from bayesgc.analysis.report.page import Page
+from bayesgc.analysis.report.result import result_page
 from bayesgc.analysis.storage import load, save, save_new
 from bayesgc.experiments.dataset import export_zarr
 from bayesgc.validate import InputError
@@ -31,9 +34,23 @@ WRITERS: dict[str, Callable[[Path, Path], object]] = {
     "picture.pdf": lambda file, source: save_figure(Figure(), file),
     "page.html": lambda file, source: write_report(source, file),
 }
+
+
+@functools.cache
+def page_of_the_result() -> Page:
+    return result_page(tree(), Path("source.nc"))
+
+
+@pytest.fixture
+def one_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pictures of the page are drawn once for all: how it is written is what is looked at here."""
+    monkeypatch.setattr("bayesgc.analysis.report.result.result_page", lambda *_: page_of_the_result())
+
+
 CAUSES = {errno.ENOSPC: "No space left.*MiB free.*make room", errno.EFBIG: "ulimit -f", errno.EROFS: "writable folder"}
 
 
+@pytest.mark.usefixtures("one_page")
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.parametrize("number", CAUSES)
 def test_a_write_that_fails_names_its_cause_and_leaves_nothing(
@@ -51,6 +68,7 @@ def test_a_write_that_fails_names_its_cause_and_leaves_nothing(
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.usefixtures("one_page")
 @pytest.mark.parametrize("name", [name for name in WRITERS if name != "new.nc"])
 def test_what_was_there_before_survives_an_interruption(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -27,6 +27,8 @@ def program(x):
 """
 TASK = ("--task", "two-moons", "--train", 4, "--balanced", "--test", 50)
 QUICK = ("--method", "rejection", "--precision", 0.3, "--chains", 4)
+DESCENT = ("--restarts", 2, "--gd-epochs", 10)
+"""That it runs, not how far it comes."""
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +38,7 @@ def file(tmp_path):
 
 def test_a_module_in_a_file_is_a_model(command, unchecked, tmp_path):
     prior = "*.bias=uniform;*=gaussian"
-    ended = command("infer", *TASK, "--model", "net.py:Net", "--prior", prior, "--restarts", 2, *QUICK, "--json")
+    ended = command("infer", *TASK, "--model", "net.py:Net", "--prior", prior, *DESCENT, *QUICK, "--json")
     assert ended.code == 0, ended.err
     found = ended.object
     assert found["model"] == {"family": "module", "prior": prior, "scaling": "fan-in", "name": "net.py:Net"}
@@ -46,7 +48,7 @@ def test_a_module_in_a_file_is_a_model(command, unchecked, tmp_path):
 
 
 def test_a_program_of_inputs_is_a_model(command, unchecked):
-    ended = command("infer", *TASK, "--model", "net.py:program", "--restarts", 2, *QUICK, "--json")
+    ended = command("infer", *TASK, "--model", "net.py:program", *DESCENT, *QUICK, "--json")
     assert ended.code == 0, ended.err
     assert ended.object["gd"]["restarts"] == 2
 

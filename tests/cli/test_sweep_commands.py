@@ -211,7 +211,13 @@ def test_all_figures_have_a_folder_each(command, tmp_path, monkeypatch):
 def test_a_study_in_parts_has_a_folder_for_each_and_one_picture(command, tmp_path, monkeypatch):
     options = {"rows": 3, "cols": 3, "measurements": 5, "eps": 0.02, "gd": False}
     parts = {f"width-{width}": Part({"width": width}, {"depth": [width]}) for width in (3, 6)}
-    small = Study("Small", "does it run?", options | {"method": "rejection", "max_evaluations": 50_000}, parts=parts, one_axis=True)
+    small = Study(
+        "Small",
+        "does it run?",
+        options | {"method": "rejection", "max_evaluations": 50_000},
+        parts=parts,
+        one_axis=True,
+    )
     monkeypatch.setitem(STUDIES, "depth-over-width", small)
     ended = command("study", "depth-over-width", "--out", "store", "--quick", "--json", "--workers", 1)
     assert (ended.code, ended.err) == (0, "")

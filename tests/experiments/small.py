@@ -19,6 +19,7 @@ OPTIONS: dict[str, Any] = {
     "eps": 0.02,
     "normalize": False,
     "method": "importance",
+    "max_evaluations": 16 * 1024,
     "gd_steps": 100,
     "gd_init_scale": 0.3,
     "restarts": 2,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from arviz_stats.base import array_stats
 from collapsed_problems import COMPLETION, SENSING, collapsed_problem, collapsed_target, run, task_of, unnormalised
 from problems import errors_apart
 from scipy import stats
@@ -157,6 +158,18 @@ def test_tail_shape_of_known_tails(shape):
     assert pareto_shape(shape * exponential) == pytest.approx(shape, abs=4 * error)
     # The other tail is a light one, whatever this one is.
     assert pareto_shape(-shape * exponential) < 0
+
+
+@pytest.mark.parametrize("size", [30, 225, 230, 16384])
+@pytest.mark.parametrize("shape", [0.0, 0.4, 3.0])
+def test_tail_shape_is_that_of_all_weights(size, shape):
+    """Of the largest ones alone, to the last bit; of others it is not."""
+    rng = np.random.default_rng([size, int(10 * shape)])
+    log_weight = shape * rng.exponential(size=size) + rng.normal(size=size)
+    for weights in (log_weight, np.round(log_weight, 1)):  # the second with many that are equal
+        _, twin = array_stats.psislw(weights.max() - weights)
+        assert pareto_shape(weights) == float(twin)
+        assert pareto_shape(weights + rng.exponential(size=size)) != float(twin)
 
 
 def test_tail_shape_of_odd_weights():

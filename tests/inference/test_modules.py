@@ -85,6 +85,7 @@ def compared(model, examples: int, precision: float) -> list[float]:
     return apart(ours, condition(Rejection(), problem, precision=precision / 3))
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", ["lenet", "residual"])
 def test_splitting_agrees_with_rejection(name):
     assert max(compared(NETWORKS[name], 5, 0.3)) < 4
@@ -156,6 +157,7 @@ def train(model, method: SGD, task=None, eps: float | None = None):
     return method.run(model, criterion(task, model, eps), 0, Control())
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_any_network_is_trained(name):
     init = "prior" if name == "program" else "kaiming"

@@ -1,0 +1,122 @@
+"""Which options go together: those that contradict each other are refused, so that none is ever silently ignored."""
+
+from __future__ import annotations
+
+from bayesgc.options.declared import Declared
+from bayesgc.validate import InputError, integer_in, one_of, positive_integer, real_in
+
+_OF_SYNTHETIC_TASKS = ("task", "rows", "cols", "shape", "rank", "measurements", "features", "teacher_width")
+_OF_ARRAYS = ("rows", "cols", "shape", "rank", "measurements", "gd_steps", "gd_init_scale")
+OF_CHOICES = ("train", "test", "classes", "balanced")
+_OF_LABELS = (
+    "fit",
+    "eps_low",
+    "right",
+    "target",
+    *OF_CHOICES,
+    "features",
+    "teacher_width",
+    "bias",
+    "normalize_weights",
+    "gd_batch",
+    "gd_epochs",
+    "gd_protocol",
+)
+_OF_TEACHERS = ("features", "teacher_width")
+_OF_FAMILIES = ("family", "depth", "width", "activation", "bias", "normalize")
+_OF_TABLES = ("index", "header")
+_OF_DESCENT = (
+    "gd_optimizer",
+    "gd_lr",
+    "gd_momentum",
+    "gd_steps",
+    "gd_init",
+    "gd_init_scale",
+    "gd_tol",
+    "gd_batch",
+    "gd_epochs",
+    "gd_protocol",
+    "restarts",
+)
+
+
+class Consistent(Declared):
+    """Options that are checked against each other."""
+
+    def check(self) -> None:
+        """Refuse options that contradict each other, so that none is ever silently ignored.
+
+        Raises:
+            InputError: naming the first option that could have no effect, and why.
+        """
+        if self.data is not None:
+            self._refuse(_OF_SYNTHETIC_TASKS, f"describes a synthetic task; --data {self.data} brings its own")
+            if self._is_table and self.target is None:
+                self._refuse(_OF_LABELS, "is for labelled examples; name the column of labels with --target")
+                self._refuse(("task_seed",), f"is the seed of a synthetic task; --data {self.data} brings its own")
+        else:
+            self._check_synthetic()
+        if self.shape is not None:
+            self._refuse(("rows", "cols"), f"is for a matrix; --shape is {self.shape!r}")
+        if self.model is not None:
+            self._refuse(_OF_FAMILIES, f"describes a family; --model {self.model} is a model of its own")
+        if not self._is_table:
+            held = "there is no --data" if self.data is None else f"--data is {str(self.data)!r}"
+            self._refuse(_OF_TABLES, f"is for a .csv table; {held}")
+        if not self.gd:
+            self._refuse(_OF_DESCENT, "is for gradient descent, which --no-gd turns off")
+        if self.gd_init == "prior":
+            self._refuse(("gd_init_scale",), "is for a small start; --gd-init is 'prior'")
+        integer_in("--task-seed", self.task_seed, 0)
+        if self.max_seconds is not None:
+            real_in("--max-seconds", self.max_seconds, 0, open_low=True)
+        if self.max_evaluations is not None:
+            positive_integer("--max-evaluations", self.max_evaluations)
+
+    def _check_synthetic(self) -> None:
+        """Refuse options that the named task does not have."""
+        from bayesgc.plugins import is_foreign
+        from bayesgc.task import DATASETS, TASKS
+
+        self._refuse(("target",), "is a column of a table; there is no --data")
+        if self.task not in DATASETS:
+            if self.task in TASKS and not is_foreign(TASKS[self.task]):
+                self._check_kind(labelled=False, named=f"--task is {self.task!r}")
+            self._refuse(("standardize",), "is for tables and labelled examples; there is no --data")
+            return
+        self._check_kind(labelled=True, named=f"--task is {self.task!r}")
+        for name in _OF_TEACHERS:
+            if not {name, "network" if name == "teacher_width" else name} & DATASETS[self.task].options:
+                self._refuse((name,), f"is for a teacher; --task is {self.task!r}")
+
+    def _check_kind(self, *, labelled: bool, named: str) -> None:
+        """Refuse options that are for another kind of task than ``named``."""
+        from bayesgc.models import FAMILIES, NETWORKS
+
+        if not labelled:
+            self._refuse(_OF_LABELS, f"is for labelled examples; {named}")
+            if self.family in NETWORKS:
+                raise InputError(f"--family {self.family} is for labelled examples; {named}.")
+            return
+        self._refuse(_OF_ARRAYS, f"is for an array; {named}, labelled examples")
+        self._refuse(("depth",), "is for a factorisation; an mlp has a --width for each hidden layer, as 20,10,5")
+        if self.normalize:
+            self._refuse(("normalize",), "is for a factorisation, not an mlp")
+        if self.family not in (None, *NETWORKS):
+            one_of("family", self.family, [*FAMILIES, *NETWORKS])
+            known = " or ".join(NETWORKS)
+            raise InputError(f"--family {self.family} is for an array; {named}, labelled examples: {known}.")
+
+    def _refuse(self, options: tuple[str, ...], reason: str) -> None:
+        for name in options:
+            if name in self.given:
+                raise InputError(f"--{name.replace('_', '-')} {reason}; leave it out.")
+
+    def _check_start(self) -> None:
+        """Refuse small initial weights of a program, which has no weights to make small."""
+        names = ("gd_init", "gd_init_scale") if self.gd_init == "small" else ("gd_init_scale",)
+        self._refuse(names, f"is for a factorisation; --model {self.model} starts at draws of its prior")
+
+    @property
+    def _is_table(self) -> bool:
+        return self.data is not None and self.data.suffix.lower() == ".csv"
