@@ -119,7 +119,7 @@ def _chosen(options: Options, *, without: Collection[str]) -> dict[str, Any]:
     chosen: dict[str, Any] = options.model_dump(mode="json", exclude_defaults=True, exclude=set(without))
     if options.labelled:
         asked = (options.given & (_OPEN_FOR_LABELS | _DESCENT)) - set(without)
-        chosen |= options.model_dump(mode="json", include=asked)
+        chosen |= options.model_dump(mode="json", include=set(asked))
     if "data" in chosen:
         chosen["data"] = content(chosen["data"])
     if "model" in chosen:
