@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -95,27 +95,31 @@ def _columns(entry: Json) -> dict[str, tuple[str, ...]]:
     }
 
 
+Result = xr.DataTree | str | os.PathLike[str]
+
+
 def compare(
-    *results: xr.DataTree | str | os.PathLike[str],
+    *results: Result | Mapping[str, Result] | Iterable[Result],
     labels: Sequence[str] | None = None,
     delta: float | str | None = None,
 ) -> Comparison:
     """Compare saved or fresh results: each by itself, each with the first, and configurations over shared tasks.
 
     Args:
-        results: DataTrees of ``infer``, or their files.
-        labels: a name for each; by default what its configuration has that the others' have not.
+        results: DataTrees of ``infer``, or their files; or one list of them, or a dict by their names.
+        labels: a name for each; by default that in the dict, or what its configuration has that the others' have not.
         delta: for P(L_gen < delta): a loss, or a share of the zero matrix's such as ``"5%"``; by default 10 % of it.
 
     Raises:
         InputError: without results, for a number of labels that is not theirs, for a delta that is no loss.
     """
-    if not results:
+    given, own = _listed(results)
+    if not given:
         raise InputError("compare got no result; give at least one DataTree or file.")
     if delta is not None:
         real_or_share("delta", delta, open_low=True)  # refused even where no result has a truth to use it
-    trees = [each if isinstance(each, xr.DataTree) else load(each) for each in results]
-    names = distinguishing_labels(trees) if labels is None else list(labels)
+    trees = [each if isinstance(each, xr.DataTree) else load(each) for each in given]
+    names = list(labels or own or distinguishing_labels(trees))
     if len(names) != len(trees):
         raise InputError(f"labels has {len(names)} names; it must have one for each of the {len(trees)} results.")
     entries = [_entry(name, tree, delta) for name, tree in zip(names, trees, strict=True)]
@@ -124,6 +128,18 @@ def compare(
     return Comparison(
         entries, [difference((entry, tree), first) for entry, tree in pairs], paired_differences(entries, trees)
     )
+
+
+def _listed(results: Sequence[Any]) -> tuple[list[Any], list[str] | None]:
+    """The results one by one, and their names where they came in a dict."""
+    [only, *others] = results or [[]]
+    if others or isinstance(only, xr.DataTree | str | os.PathLike):
+        return list(results), None
+    if isinstance(only, Mapping):
+        return list(only.values()), [str(name) for name in only]
+    if not isinstance(only, Iterable):
+        raise InputError(f"compare got {only!r}; give DataTrees or files, one by one, in a list, or in a dict by name.")
+    return list(only), None
 
 
 def distinguishing_labels(trees: Sequence[xr.DataTree]) -> list[str]:

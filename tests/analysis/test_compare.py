@@ -61,6 +61,29 @@ def test_the_json_obeys_its_schema_and_survives_strict_json() -> None:
     Draft202012Validator(schema("comparison")).validate(json.loads(json.dumps(found, allow_nan=False)))
 
 
+def test_results_may_come_in_a_list_or_by_name() -> None:
+    one, other = weighted(), weighted(depth=4)
+    plain = compare(one, other).to_dict()
+    assert compare([one, other]).to_dict() == plain
+    named = compare({"deep": one, "shallow": other}).to_dict()
+    assert [entry["label"] for entry in named["results"]] == ["deep", "shallow"]
+    assert named == compare(one, other, labels=["deep", "shallow"]).to_dict()
+    assert named != plain
+    assert compare({"deep": one, "shallow": other}, labels=["a", "b"]).to_dict() != named
+
+
+@pytest.mark.parametrize("nothing", [(), ([],), ({},)])
+def test_no_result_is_refused(nothing) -> None:
+    with pytest.raises(InputError, match="compare got no result"):
+        compare(*nothing)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_no_result_is_refused() -> None:
+    with pytest.raises(InputError, match="compare got 3; give DataTrees or files"):
+        compare(3)
+
+
 def test_losses_rarity_and_shares_are_those_of_the_draws() -> None:
     result = weighted()
     (entry,) = compare(result, delta="50%").results
