@@ -40,6 +40,8 @@ _MOST_PANELS = 6
 _MOST_MARKS = 12
 _LETTERS = 14
 """Of a title in an inch."""
+_ENTRY = 1.3
+"""Inches of an entry of the legend."""
 _FLAGGED = 0.1
 """The relative Monte Carlo error above which a cell is flagged."""
 
@@ -58,8 +60,10 @@ def plot_sweep(dataset: xr.Dataset, axis: str | None = None) -> Figure:
     along = main_axis(dataset) if axis is None else one_of("axis", axis, axes_of(dataset))
     every = panels(dataset, along)
     shown = every[:_MOST_PANELS]
-    figure = Figure(figsize=(max(COLUMN, 1.0 + 2.1 * len(shown)), 5.6), layout="constrained")
-    axes = figure.subplots(len(ROWS), len(shown), sharex=True, sharey="row", squeeze=False, height_ratios=[3, 1, 1, 1])
+    rows = ROWS[: len(ROWS) if _descended(dataset) else -1]
+    figure = Figure(figsize=(max(COLUMN, 1.0 + 2.1 * len(shown)), 1.5 + 1.025 * len(rows)), layout="constrained")
+    heights = [3, *[1] * (len(rows) - 1)]
+    axes = figure.subplots(len(rows), len(shown), sharex=True, sharey="row", squeeze=False, height_ratios=heights)
     for column, panel in enumerate(shown):
         _draw_panel(axes[:, column], panel)
     top = _room(shown)
@@ -67,10 +71,12 @@ def plot_sweep(dataset: xr.Dataset, axis: str | None = None) -> Figure:
         top = float(measures_over(dataset).generalisation.scaled(top))
     axes[0, 0].set_ylim(0, top)  # after all panels, since limits that are set no longer follow the data
     axes[1, 0].set_ylim(bottom=0)
-    for row, label in enumerate(_ROWS_IN_PER_CENT if measures_over(dataset).generalisation.percent else ROWS):
-        axes[row, 0].set_ylabel(label)
+    labels_of_rows = _ROWS_IN_PER_CENT if measures_over(dataset).generalisation.percent else ROWS
+    for row in range(len(rows)):
+        axes[row, 0].set_ylabel(labels_of_rows[row])
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels) if len(shown) > 1 else 2)
+    beside = int(figure.get_figwidth() / _ENTRY)
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), beside))
     left_out = f"the first {len(shown)} of {len(every)} panels" if len(shown) < len(every) else ""
     above = "" if top is None else "the prior goes on above the picture"
     words = [*(dataset.attrs.get(key, "") for key in ("title", "question")), left_out, above]
@@ -107,7 +113,10 @@ def _looks(cells: xr.Dataset) -> dict[str, tuple[str, str, str | None]]:
     looks = {law: look for law, look in _LAWS.items() if law not in ("zero", "wide")}
     looks["gd_at_eps"] = (f"GD, {measures.first_fit}", *_LAWS["gd_at_eps"][1:])
     looks[nothing] = (measures.ignorant.relative, *_LAWS["zero"][1:])
-    return {f"{law}_{primary}": look for law, look in looks.items()}
+    looks["ensemble"] = ("G&C, by vote", COLOURS["posterior"], None)
+    return {f"{law}_{primary}": look for law, look in looks.items()} | {
+        "certificate": ("certificate", COLOURS["prior"], "v")
+    }
 
 
 _COMPARED = 5
@@ -133,12 +142,23 @@ def _draw_panel(axes: np.ndarray[Any, np.dtype[Any]], panel: Panel) -> None:
     axes[1].yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
     for volume, spread in zip(*(panel.over_tasks(f"log_volume{end}").T for end in ("", "_mcse")), strict=True):
         axes[2].errorbar(places, volume, spread, fmt=".", color=colour, markersize=3, alpha=0.6)
-    fitted = descent_variable(panel.cells).replace(measure.name, "converged")
+    axes[-1].set_xlabel(panel.axis.replace("_", " "))
+    if len(axes) == len(ROWS):
+        _draw_missed(axes[3], panel, measure.name)
+
+
+def _descended(cells: xr.Dataset) -> bool:
+    """Whether gradient descent was run for any cell."""
+    return "gd_restarts" not in cells or bool(np.isfinite(cells["gd_restarts"]).any())
+
+
+def _draw_missed(ax: Axes, panel: Panel, measure: str) -> None:
+    """The share of the restarts of gradient descent that never fitted."""
+    fitted = descent_variable(panel.cells).replace(measure, "converged")
     missed = 1 - panel.over_tasks(fitted) / panel.over_tasks("gd_restarts")
-    axes[3].plot(places, np.ma.masked_invalid(missed).mean(axis=1), "^-", color=COLOURS["gd"], markersize=3)
-    axes[3].yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
-    axes[3].set_ylim(-0.05, 1.05)
-    axes[3].set_xlabel(panel.axis.replace("_", " "))
+    ax.plot(panel.positions, np.ma.masked_invalid(missed).mean(axis=1), "^-", color=COLOURS["gd"], markersize=3)
+    ax.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
+    ax.set_ylim(-0.05, 1.05)
 
 
 def _draw_law(ax: Axes, panel: Panel, variable: str, label: str, colour: str, marker: str | None) -> None:
