@@ -56,7 +56,7 @@ NETWORK_STUDIES: dict[str, Study] = {
         "Does the advantage of gradient descent over Guess & Check close as the training set (train) grows?",
         _MNIST | {"width": "20,10,5,2"},
         parts={
-            "gaussian": Part({}, {"train": [8, 16, 32, 64, 128, 256]} | _FOUR_TASKS),
+            "gaussian": Part({}, {"train": [8, 16, 32, 64, 128]} | _FOUR_TASKS),
             "binary": Part({"prior": "rademacher"}, {"train": [8, 16, 32]} | _FOUR_TASKS),
         },
         note=_NOTE,
