@@ -104,7 +104,7 @@ def test_a_sweep_takes_them(command, folder):
         (("--method", "signs.py:signs"), "it must be a subclass of bayesgc.Method"),
         (("--method", "walk.py:Walk:steps=1.5"), "method 'walk' failed with"),
         (("--task", "signs.py:signs:size=4", "--rank", 2), "--rank is no option of this task"),
-        (("--task", "sensing:rows=4", "--rows", 3), "task is 'sensing:rows=4', and --rows is given beside it; give it once"),
+        (("--task", "sensing:rows=4", "--rows", 3), "and --rows is given beside it; give it once"),
         (("--task", "walk.py:Method"), "it must be a function that makes a bayesgc.Task"),
         (("--task", "signs.py:sensing", "--fit", "errors"), "--fit is for labelled examples"),
         (("--task", "nowhere"), "choose one of sensing, completion"),
