@@ -119,7 +119,7 @@ def compare(
     if delta is not None:
         real_or_share("delta", delta, open_low=True)  # refused even where no result has a truth to use it
     trees = [each if isinstance(each, xr.DataTree) else load(each) for each in given]
-    names = list(labels or own or distinguishing_labels(trees))
+    names = list(labels) if labels is not None else own or distinguishing_labels(trees)
     if len(names) != len(trees):
         raise InputError(f"labels has {len(names)} names; it must have one for each of the {len(trees)} results.")
     entries = [_entry(name, tree, delta) for name, tree in zip(names, trees, strict=True)]

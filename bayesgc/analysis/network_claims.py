@@ -6,6 +6,7 @@ of a network that was trained may well be zero, and a ratio to it is none.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,7 +15,7 @@ from jaxtyping import Float
 
 from bayesgc.analysis.decisions import MARGIN, Claim, Ratio, decide, ratio_of
 from bayesgc.analysis.measures import Measures, measures_over
-from bayesgc.analysis.panels import REPLICATES, main_axis, panels
+from bayesgc.analysis.panels import REPLICATES, axes_of, cut, main_axis
 
 _POINTS = "percentage points"
 _CLOSE = 2.0
@@ -27,12 +28,15 @@ def network_claims(dataset: xr.Dataset, title: str) -> Iterator[Claim]:
     axis = main_axis(dataset)
     if axis in REPLICATES or dataset.sizes[axis] < 2 or dataset.sizes.get("task_seed", 0) < 2:
         return
-    for panel in panels(dataset, axis):
-        where = ", ".join(filter(None, (title, panel.name)))
-        yield from _along(panel.cells, axis, where)
+    if np.issubdtype(dataset[axis].dtype, np.number):
+        dataset = dataset.sortby(axis)
+    # Each seed is a panel of its own: its claims are about the same draws of the data.
+    for name, part in cut(dataset, [each for each in axes_of(dataset) if each not in (axis, "task_seed")]):
+        where = ", ".join(filter(None, (title, name)))
+        yield from _along(part, axis, where)
         if measures_over(dataset).classes:
-            yield from _against_descent(panel.cells, axis, where)
-            yield from _certified(panel.cells, axis, where)
+            yield from _against_descent(part, axis, where)
+            yield from _certified(part, axis, where)
 
 
 def _along(part: xr.Dataset, axis: str, where: str) -> Iterator[Claim]:
@@ -59,35 +63,42 @@ def _along(part: xr.Dataset, axis: str, where: str) -> Iterator[Claim]:
 
 def _size(widths: list[object]) -> str | None:
     """What grows along hidden widths such as ``20,10`` and ``40,20``: the width, or the depth; None for neither."""
-    layers = [str(each).count(",") for each in widths]
-    if len(set(layers)) == 1:
-        return "width"
-    return "depth" if layers == sorted(set(layers)) else None
+    layers = [[float(part) for part in str(each).split(",")] for each in widths]
+    depths = [len(each) for each in layers]
+    if len(set(depths)) > 1:
+        return "depth" if depths == sorted(set(depths)) else None
+    grows = all(low <= high for each in itertools.pairwise(layers) for low, high in zip(*each, strict=True))
+    return "width" if grows else None
 
 
 def _against_descent(part: xr.Dataset, axis: str, where: str) -> Iterator[Claim]:
-    """At the ends of the axis, whether gradient descent does better; and whether more examples close its advantage."""
+    """Whether gradient descent does better, and whether more examples close its advantage.
+
+    At the ends of an axis of sizes; of others, which have none, at every place.
+    """
     part = _trained(part, axis)
-    if not part.sizes[axis]:
-        return
-    first, last = part.isel({axis: 0}), part.isel({axis: -1})
+    places = range(part.sizes[axis])
+    sizes = axis == "width" or np.issubdtype(part[axis].dtype, np.number)
+    ends = [part.isel({axis: place}) for place in (sorted({*places[:1], *places[-1:]}) if sizes else places)]
     for law, (when, state) in _LAWS.items():
         if not _any(part, law):
             continue
         name = f"gradient descent does better {when}"
-        for point in (first, last):
+        for point in ends:
             place = f"{where}, {axis} {point[axis].item()}"
             measured = f"of the median test error of gradient descent {state}, less the mean of Guess & Check"
             yield decide(name, place, _advantage(point, law), 0.0, measured, plain=True, unit=_POINTS)
-        if axis == "train":
-            yield from _closing(first, last, law, where)
+        if axis == "train" and len(ends) > 1:
+            yield from _closing(ends[0], ends[-1], law, where)
 
 
 def _trained(part: xr.Dataset, axis: str) -> xr.Dataset:
-    """The places of the axis where gradient descent was run: infinitely wide networks have no weights to train."""
+    """The places of the axis but those where no cell that is there has descent: infinitely wide networks have none."""
     if "gd_restarts" not in part:
         return part
-    return part.isel({axis: np.isfinite(part["gd_restarts"].transpose(axis, "task_seed").values).any(1)})
+    there = ~part["outcome"].isin(["", "failed"]).transpose(axis, "task_seed").values
+    trained = np.isfinite(part["gd_restarts"].transpose(axis, "task_seed").values)
+    return part.isel({axis: trained.any(1) | ~there.any(1)})
 
 
 def _closing(first: xr.Dataset, last: xr.Dataset, law: str, where: str) -> Iterator[Claim]:
@@ -98,7 +109,7 @@ def _closing(first: xr.Dataset, last: xr.Dataset, law: str, where: str) -> Itera
     measured = f"of the test error of gradient descent {state} less that of Guess & Check, {ends}"
     name = f"the advantage of gradient descent {when} closes"
     yield decide(name, where, change, 0.0, measured, above=True, plain=True, unit=_POINTS)
-    shares = [_descent(point, law) / _posterior(point)[0] for point in (first, last)]
+    shares = [_over(_descent(point, law), _posterior(point)[0]) for point in (first, last)]
     measured = f"the test error of gradient descent {state} as a share of that of Guess & Check, {ends}"
     name = f"the relative advantage of gradient descent {when} closes"
     yield decide(name, where, Ratio(shares[1] - shares[0]), 0.0, measured, above=True, plain=True)
@@ -106,7 +117,11 @@ def _closing(first: xr.Dataset, last: xr.Dataset, law: str, where: str) -> Itera
 
 def _certified(part: xr.Dataset, axis: str, where: str) -> Iterator[Claim]:
     """Whether the bound is above what it bounds, says something, and is near."""
-    if "certificate" not in part or np.isnan(part["certificate"]).all():
+    if "certificate" not in part:
+        return
+    # Few examples have none at all.
+    part = part.isel({axis: np.isfinite(part["certificate"].transpose(axis, "task_seed").values).any(1)})
+    if not part.sizes[axis]:
         return
     last = part.isel({axis: -1})
     errors, spread = _posterior(part.transpose(axis, "task_seed"))
@@ -120,7 +135,7 @@ def _certified(part: xr.Dataset, axis: str, where: str) -> Iterator[Claim]:
     measured = f"of the certificate less the test error of the most common label, {end}"
     name = "the certificate is better than guessing"
     yield decide(name, where, Ratio(bound[-1] - known), 0.0, measured, plain=True, unit=_POINTS)
-    close = Ratio(bound[-1] / errors[-1], spread[-1] / errors[-1])
+    close = Ratio(_over(bound[-1], errors[-1]), _over(spread[-1], errors[-1]))
     measured = f"the certificate over the mean test error of Guess & Check, {end}"
     yield decide("the certificate is within a factor of two", where, close, _CLOSE, measured)
 
@@ -142,6 +157,11 @@ def _descent(cells: xr.Dataset, law: str) -> Float[np.ndarray, "*cell"]:
 
 def _in_points(cells: xr.Dataset, values: Float[np.ndarray, "*cell"]) -> Float[np.ndarray, "*cell"]:
     return np.asarray(measures_over(cells).generalisation.scaled(values), dtype=float)
+
+
+def _over(values: Float[np.ndarray, " task"], errors: Float[np.ndarray, " task"]) -> Float[np.ndarray, " task"]:
+    """Values over test errors; no number where no draw that fits makes any."""
+    return np.divide(values, errors, out=np.full_like(errors, np.nan), where=errors > 0)
 
 
 def _any(cells: xr.Dataset, law: str) -> bool:

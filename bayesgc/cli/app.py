@@ -176,7 +176,7 @@ def run_study(
     quiet: QuietOption = False,
     force: ForceOption = False,
 ) -> None:
-    """Run a study of a question that the paper leaves open; the same command on a store resumes it."""
+    """Run a study of a question that the paper leaves open, or of networks; the same command on a store resumes it."""
     from bayesgc.cli.sweep import SweepCommand
 
     command = SweepCommand(out, method, scheduler, workers, dry_run, zarr, as_json, quiet, force)
@@ -188,7 +188,7 @@ def claims(
     stores: Annotated[list[Path], typer.Argument(help="Stores of sweeps, or folders of stores.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Judge the paper's claims by the data of stores: holds, fails or undecided, with effect and error."""
+    """Judge claims by the data of stores: holds, fails or undecided, with effect and error."""
     from bayesgc.cli.show import print_claims
 
     print_claims(stores, as_json=as_json)

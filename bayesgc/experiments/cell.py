@@ -18,7 +18,8 @@ from bayesgc.inference import METHODS, Method
 from bayesgc.inference.version import ALGORITHM
 from bayesgc.models.priors import listed_priors
 from bayesgc.options import Options
-from bayesgc.task import TASKS
+from bayesgc.plugins import is_foreign
+from bayesgc.task import TASKS, linear_view
 
 TASKS_TOGETHER = 8
 """Task seeds whose gradient descents run in one batch: those from a multiple of this number on. The batch decides how
@@ -51,20 +52,26 @@ class Cell:
 
     @cached_property
     def labelled(self) -> bool:
-        """Whether it is about labelled examples: then gradient descent runs with the conditioning."""
-        return self.options.labelled
+        """Whether it is about labelled examples: then gradient descent runs with the conditioning.
+
+        A task of the user's own is made to see what it is.
+        """
+        options = self.options
+        if options.labelled or options.data is not None or not is_foreign(TASKS.find(options.task)[0]):
+            return options.labelled
+        return linear_view(options.make_task()) is None
 
     @property
     def _training(self) -> dict[str, Any]:
         """What gradient descent with the conditioning depends on."""
-        return {name: value for name, value in _chosen(self.options, without=()).items() if name in _DESCENT | {"gd"}}
+        return {name: value for name, value in self._chosen(without=()).items() if name in _DESCENT | {"gd"}}
 
     @cached_property
     def descent_key(self) -> str | None:
         """Under which gradient descent is stored; None where it is turned off."""
         if not self.options.gd or self.labelled:
             return None
-        chosen = _chosen(self.options, without=_CONDITIONING | _NEITHER | {"task_seed"} | self._unused_in_descent)
+        chosen = self._chosen(without=_CONDITIONING | _NEITHER | {"task_seed"} | self._unused_in_descent)
         return _digest({"algorithm": ALGORITHM, "gd": chosen, "tasks": self.task_seeds})
 
     @property
@@ -101,7 +108,7 @@ class Cell:
 
     @cached_property
     def _conditioning(self) -> dict[str, Any]:
-        chosen = _chosen(self.options, without=_DESCENT | _NEITHER | {"max_seconds"})
+        chosen = self._chosen(without=_DESCENT | _NEITHER | {"max_seconds"})
         # Any clock counts, that of a single inference too: a sweep has none.
         clock = self.options.max_seconds
         return chosen if clock is None else chosen | {"max_seconds": clock}
@@ -110,16 +117,17 @@ class Cell:
     def _unused_in_descent(self) -> frozenset[str]:
         return frozenset() if self.options.gd_init == "prior" else _START_AT_PRIOR
 
+    def _chosen(self, *, without: Collection[str]) -> dict[str, Any]:
+        """The options that differ from their defaults, and those that labels leave open in another way, where given."""
+        chosen = self.options.model_dump(mode="json", exclude_defaults=True, exclude=set(without))
+        if self.labelled:
+            asked = (self.options.given & (_OPEN_FOR_LABELS | _DESCENT)) - set(without)
+            chosen |= self.options.model_dump(mode="json", include=set(asked))
+        return _by_content(chosen)
 
-def _chosen(options: Options, *, without: Collection[str]) -> dict[str, Any]:
-    """The options that differ from their defaults; new options with defaults then change no key.
 
-    A file, of data or of code, counts by what is in it, and code by what it imports of the user's own too.
-    """
-    chosen: dict[str, Any] = options.model_dump(mode="json", exclude_defaults=True, exclude=set(without))
-    if options.labelled:
-        asked = (options.given & (_OPEN_FOR_LABELS | _DESCENT)) - set(without)
-        chosen |= options.model_dump(mode="json", include=set(asked))
+def _by_content(chosen: dict[str, Any]) -> dict[str, Any]:
+    """Options with files, of data or of code, by what is in them, and code by what it imports of the user's own too."""
     if "data" in chosen:
         chosen["data"] = content(chosen["data"])
     if "model" in chosen:

@@ -90,6 +90,60 @@ def test_descent_is_judged_where_it_was_run(tmp_path):
     assert "gradient descent does better at its end | width inf,inf" not in found
 
 
+def test_an_axis_is_judged_from_its_least_to_its_greatest_value(tmp_path):
+    """In whatever order a file lists them; widths that do not grow are no axis of widths."""
+    falling = around(0.1, 0.3, spread=0.005)
+    found = claims(write(tmp_path / "s", "train", [128, 8], posterior=falling, gd=0.05))
+    assert "at train 128 less that at 8" in found["the advantage of gradient descent at its end closes | "].measured
+    assert found["the advantage of gradient descent at its end closes | "].effect == pytest.approx(20, abs=1)
+    for widths in (["40,20", "20,10"], ["5,100", "100,5"], ["inf,inf", "20,10"]):
+        names = claims(write(tmp_path / widths[0], "width", widths))
+        assert not any("hurts" in name for name in names)
+
+
+def test_each_seed_is_judged_by_itself(tmp_path):
+    store = write(tmp_path / "s", "train", [8, 128])
+    cells = xr.load_dataset(store / "sweep.nc", engine="h5netcdf")
+    xr.concat([cells, cells], xr.IndexVariable("seed", [0, 1])).to_netcdf(store / "sweep.nc", engine="h5netcdf")
+    found = claims(store)
+    assert found["gradient descent does better at its end | seed 1, train 8"].tasks == TASKS
+    assert len(found) == 2 * len(claims(write(tmp_path / "one", "train", [8, 128])))
+
+
+@pytest.mark.parametrize(("outcome", "verdict"), [("converged", "holds"), ("failed", "undecided"), ("", "undecided")])
+def test_cells_that_are_missing_leave_it_undecided_and_those_without_descent_do_not(tmp_path, outcome, verdict):
+    descent = np.array([[0.05], [np.nan]]) * np.ones(TASKS)
+    store = write(tmp_path / "s", "train", [8, 128], gd=descent, gd_at_eps=descent)
+    cells = xr.load_dataset(store / "sweep.nc", engine="h5netcdf")
+    cells["gd_restarts"] = (("train", "task_seed"), np.where(np.isnan(descent), np.nan, 8))
+    cells["outcome"][1] = outcome
+    cells.to_netcdf(store / "sweep.nc", engine="h5netcdf")
+    name = "gradient descent does better at its end"
+    found = [claim for each, claim in claims(store).items() if each.startswith(name)]
+    assert found[-1].verdict == verdict
+    assert len(found) == (1 if verdict == "holds" else 2)
+
+
+def test_of_kinds_every_one_is_judged(tmp_path):
+    found = claims(write(tmp_path / "s", "activation", ["linear", "relu", "tanh"]))
+    assert "gradient descent does better at its end | activation relu" in found
+    assert not any("closes" in name for name in found)
+
+
+def test_no_test_error_is_no_number_under_a_ratio(tmp_path):
+    never = around(0.3, 0.2)
+    never[1, 2] = 0.0
+    found = claims(write(tmp_path / "s", "train", [8, 128], posterior=never, certificate=0.6))
+    assert found["the certificate is within a factor of two | "].tasks == TASKS - 1
+    assert found["the certificate holds | "].verdict == "holds"
+
+
+def test_a_certificate_is_judged_where_there_may_be_one(tmp_path):
+    bound = np.array([[np.nan], [0.9], [0.5]]) * np.ones(TASKS)
+    found = claims(write(tmp_path / "s", "train", [4, 8, 128], posterior=around(0.4, 0.3, 0.2), certificate=bound))
+    assert found["the certificate holds | "].verdict == "holds"
+
+
 @pytest.mark.parametrize(("descent", "verdict"), [(0.1, "holds"), (0.3, "fails"), (0.0, "holds")])
 def test_descent_does_better_where_its_error_is_lower(tmp_path, descent, verdict):
     errors = np.clip(around(descent, descent), 0, 1)  # an error of zero is a number like any other
