@@ -70,7 +70,8 @@ def _table(dataset: xr.Dataset, panel: str | None) -> FittedTable:
     axes = [name for name in axes_of(dataset) if name not in REPLICATES]
     measures = measures_over(dataset)
     others = beside(dataset)
-    headings = (*axes, "prior", "G&C", "quartiles", *others, "log P(fit)", "± MC")
+    volume = "log P" if measures.labelled else "log P(fit)"  # where there are more columns
+    headings = (*axes, "prior", "G&C", "quartiles", *others, volume, "± MC")
     title = f"{title or ''} {measures.generalisation.heading}".strip() if measures.generalisation.percent else panel
     table = FittedTable(headings, labels=len(axes), aligned="right", title=title)
     stacked = dataset.stack(row=axes) if axes else dataset.expand_dims("row")
