@@ -57,7 +57,7 @@ NETWORK_STUDIES: dict[str, Study] = {
         _MNIST | {"width": "20,10,5,2"},
         parts={
             "gaussian": Part({}, {"train": [8, 16, 32, 64, 128]} | _FOUR_TASKS),
-            "binary": Part({"prior": "rademacher"}, {"train": [8, 16, 32]} | _FOUR_TASKS),
+            "binary": Part({"prior": "rademacher"}, {"train": [8, 32]} | _FOUR_TASKS),
         },
         note=_NOTE,
     ),
