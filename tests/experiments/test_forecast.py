@@ -31,7 +31,7 @@ def test_a_picture_says_how_many_panels_it_leaves_out(tmp_path, depths, said):
     dataset = collect(sweep, sweep.cells(), Store(tmp_path))
     figure = plot_sweep(dataset, "width")
     assert figure.get_suptitle() == said
-    assert len(figure.axes) == 6 * 4
+    assert len(figure.axes) == 6 * 3  # gradient descent is turned off, and has no row
 
 
 def test_descent_is_forecast_from_a_short_one():
