@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bayesgc.experiments import sources
-from bayesgc.experiments.cell import _chosen
+from bayesgc.experiments.cell import Cell
 from bayesgc.experiments.sources import code_key
 from bayesgc.models.priors import PRIORS, RegisteredPrior
 from bayesgc.options import Options
@@ -49,7 +49,7 @@ def test_cells_with_the_prior_of_an_edited_module_are_made_again() -> None:
     for scale in ("1.0", "2.0"):
         write("mymod.py", MODULE.replace("1.0", scale))
         given = ({"prior": "gaussian,mymod:sp"}, {"model": "mymod:sp"})
-        keys += [str(_chosen(Options.checked(each), without=())) for each in given]
+        keys += [str(Cell({}, Options.checked(each))._chosen(without=())) for each in given]
     assert len(set(keys)) == 4
 
 

@@ -10,7 +10,6 @@ from small import OPTIONS, small_sweep
 
 import bayesgc as gc
 from bayesgc.experiments import Sweep
-from bayesgc.experiments.cell import _chosen
 from bayesgc.experiments.checks import check_cells
 
 FILE = """
@@ -200,7 +199,7 @@ def test_names_of_priors_are_their_own_keys(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("uniform").write_text("notes", encoding="utf-8")
     for text in ("uniform", "gaussian:mean=0.5", "student-t:df=3,scale=2,...,gaussian", "package.module:prior"):
-        assert _chosen(cell(prior=text).options, without=())["prior"] == text
+        assert cell(prior=text)._chosen(without=())["prior"] == text
 
 
 def test_arrays_are_as_good_as_lists():
