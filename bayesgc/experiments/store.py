@@ -17,8 +17,9 @@ import h5py
 from filelock import FileLock, Timeout
 
 from bayesgc.analysis import whole
+from bayesgc.analysis.panels import PANEL
 from bayesgc.analysis.storage import DAMAGE
-from bayesgc.experiments.sweep import PANEL, Sweep
+from bayesgc.experiments.sweep import Sweep
 from bayesgc.inference.version import ALGORITHM
 from bayesgc.validate import InputError
 

@@ -16,11 +16,10 @@ Panels = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Part:
-    """A sweep of a study: options, axes and panels of its own beside the common ones."""
+    """A sweep of a study: options and axes of its own beside the common ones."""
 
     options: dict[str, Any]
     axes: Axes
-    panels: Panels = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,6 @@ class Study:
             # Replicates are the last axis.
             axes={axis: values for axis, values in axes.items() if axis != "task_seed"}
             | {"task_seed": axes["task_seed"]},
-            panels=self.panels | part.panels,
+            panels=self.panels,
             notes=["Few sizes and tasks (--quick): a look, not the study.", self.note] if quick else [self.note],
         )

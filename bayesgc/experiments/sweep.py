@@ -11,11 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from bayesgc.analysis.panels import PANEL
 from bayesgc.experiments.cell import Cell
 from bayesgc.options import Options, refusal
 from bayesgc.validate import InputError
 
-PANEL = "panel"
 DEFAULTS: dict[str, Any] = {
     "draws": 25,
     "precision": 0.1,
