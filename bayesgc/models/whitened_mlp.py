@@ -191,7 +191,7 @@ class _Seen:
 def _independent(
     columns: Float[np.ndarray, "feature example"],
 ) -> tuple[Float[np.ndarray, "feature rank"], Float[np.ndarray, "rank example"]]:
-    """An orthonormal basis of these columns and their coordinates in it: pivoted QR, which unlike an SVD never fails."""
+    """An orthonormal basis of these columns, and their coordinates in it: by pivoted QR, which never fails."""
     basis, triangle, order = scipy.linalg.qr(columns, mode="economic", pivoting=True)
     sizes = np.abs(np.diag(triangle))
     rank = int(np.count_nonzero(sizes > sizes.max(initial=0.0) * max(columns.shape) * _EPS))
