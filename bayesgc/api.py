@@ -10,7 +10,7 @@ from typing import Literal
 
 from xarray import DataTree
 
-from bayesgc.analysis.datatree import assemble
+from bayesgc.analysis.tree.datatree import assemble
 from bayesgc.inference import (
     SGD,
     Control,
@@ -30,8 +30,8 @@ from bayesgc.inference import (
     why_no_map,
     why_not_by_default,
 )
+from bayesgc.inference.collapsed.noise import likeliest_threshold
 from bayesgc.inference.control import one_thread_each
-from bayesgc.inference.noise import likeliest_threshold
 from bayesgc.models import Model, as_model, as_sites, factorised
 from bayesgc.models.layout import Program
 from bayesgc.models.program import trainable, why_untrainable

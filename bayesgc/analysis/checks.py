@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import xarray as xr
 
-from bayesgc.analysis.groups import values
+from bayesgc.analysis.tree.groups import values
 from bayesgc.analysis.uncertainty import diagnostics, error_rule, island_shares
 from bayesgc.correlated import FEWEST_ISLANDS, ErrorRule
 from bayesgc.verification import Check, at_least, at_most
