@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bayesgc.correlated import FEWEST_ISLANDS
+from bayesgc.correlated import ENOUGH_ISLANDS
 from bayesgc.inference.control import Control, OutOfTime, Progress, in_order
 from bayesgc.inference.curve import Profile
 from bayesgc.inference.islands.islands import Islands
@@ -45,7 +45,7 @@ def pass_after(pilot: Pilot, request: Request) -> tuple[Passage, list[IslandReco
         pilot.evaluations = before = passage.evaluations(len(islands))
         deeper, began = replace(passage, schedule=pilot.go_on(most=most)), time.perf_counter()
         found = deeper.rounds()
-        if len(found) < min(len(islands), FEWEST_ISLANDS):  # the forecast was wrong
+        if len(found) < min(len(islands), ENOUGH_ISLANDS):  # the forecast was wrong
             wasted = deeper.evaluations(len(found)) - before
             return passage.having_spent(wasted), islands
         passage, islands = deeper, found

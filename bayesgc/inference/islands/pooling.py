@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from bayesgc.correlated import FEWEST_ISLANDS
+from bayesgc.correlated import ENOUGH_ISLANDS
 from bayesgc.inference.curve import Candidate, Profile, Stage, join
 from bayesgc.inference.estimates import log_mean, shares, summarize_weighted, weighted_mean
 from bayesgc.inference.records import Curve, Draws, Estimate, Levels, Summary
@@ -116,7 +116,7 @@ def precise_enough(islands: list[IslandRecord], request: Request, primary: str) 
     volume = log_mean(log_volumes)
     if not islands or volume.mcse is None or volume.mcse > LOG_VOLUME_ERROR:
         return False
-    if 1 / np.sum(shares(log_volumes) ** 2) < FEWEST_ISLANDS:
+    if 1 / np.sum(shares(log_volumes) ** 2) < ENOUGH_ISLANDS:
         return False
     if primary not in islands[0].quantities:
         return True
