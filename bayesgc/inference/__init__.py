@@ -9,6 +9,7 @@ from bayesgc.inference.automatic import Automatic
 from bayesgc.inference.collapsed.conditioned import conditioned_program
 from bayesgc.inference.collapsed.importance import Importance
 from bayesgc.inference.collapsed.nuts import NUTS
+from bayesgc.inference.collapsed.orthants import Orthants
 from bayesgc.inference.collapsed.tempering import Tempering
 from bayesgc.inference.control import Control, Progress, interruptible
 from bayesgc.inference.criterion import Criterion
@@ -44,6 +45,7 @@ __all__ = [
     "Levels",
     "MaximumAPosteriori",
     "Method",
+    "Orthants",
     "Outcome",
     "Progress",
     "Rejection",

@@ -87,6 +87,19 @@ class Whitened(ABC):
         """The outputs where the task tests; ``generator`` serves what the training inputs do not see of a draw."""
         return None
 
+    last_is_linear: bool = False
+    """Whether the outputs are a matrix of the last block's rows, standard normals, times the `features`."""
+
+    def features(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "draw feature example"]:
+        """What such a last layer sees of the training inputs.
+
+        An output is the sum over features of them times the rows of the last block, which hold output by output.
+
+        Raises:
+            TypeError: for models that have no such layer.
+        """
+        raise TypeError(f"{type(self).__name__} has no linear last layer of standard normals")
+
     def draw(
         self, generator: torch.Generator, count: int, *, device: torch.device, dtype: torch.dtype
     ) -> Float[Tensor, "latent draw"]:

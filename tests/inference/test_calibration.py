@@ -18,6 +18,7 @@ from calibration import DRAWS, FUNCTIONALS, Simulation, pairs, pairwise, plot_ra
 from scipy import stats
 
 from bayesgc.inference import NUTS, Importance, Rejection, Splitting, Tempering
+from bayesgc.inference import weighted
 from bayesgc.inference.collapsed import importance
 from bayesgc.inference.collapsed.importance import _Sample
 from bayesgc.models import MatrixFactorization
@@ -72,7 +73,7 @@ def test_rejection_is_calibrated(activation):
 @pytest.mark.parametrize(("model", "task", "eps"), [(DEEP, DEEP_TASK, 0.0), (MODEL, TASK, EPS)], ids=["exact", "eps"])
 def test_importance_is_calibrated(model, task, eps, monkeypatch):
     # Quick: a sixteenth of the draws, of which the ranks take no more than a hundred.
-    monkeypatch.setattr(importance, "_FEWEST_BLOCKS", 16)
+    monkeypatch.setattr(importance, "FEWEST_BLOCKS", 16)
     monkeypatch.setattr(importance, "BLOCK", 256)
     assert worst(ranks(Simulation(model, task, eps), IMPORTANCE, FAST // 2)) > 1e-3
 
@@ -93,11 +94,12 @@ def test_a_posterior_that_is_too_wide_is_caught():
 
 
 def test_ignored_weights_are_caught(monkeypatch):
-    monkeypatch.setattr(importance, "pareto_shape", lambda log_weight: -np.inf)  # no tempering, whatever the weights
+    for module in (importance, weighted):
+        monkeypatch.setattr(module, "pareto_shape", lambda log_weight: -np.inf)  # no tempering, whatever the weights
     # Quick: so many draws, and as few truths as the method itself is checked with, are wrong enough.
-    monkeypatch.setattr(importance, "_FEWEST_BLOCKS", 16)
+    monkeypatch.setattr(importance, "FEWEST_BLOCKS", 16)
     monkeypatch.setattr(importance, "BLOCK", 256)
-    monkeypatch.setattr(_Sample, "_resample", lambda sample, size: np.linspace(0, sample.total - 1, size).astype(int))
+    monkeypatch.setattr(_Sample, "resample", lambda sample, size: np.linspace(0, sample.total - 1, size).astype(int))
     assert worst(ranks(Simulation(DEEP, DEEP_TASK, 0.0), Importance(most_draws=2**30), FAST // 2)) < 1e-4
 
 

@@ -126,8 +126,9 @@ def test_as_many_as_the_width_carries_is_not_refused():
 
 def test_it_looks_once_more_when_the_budget_ends(monkeypatch):
     """After 32 blocks, when it last looked, the error was 0.212 %; after 48 it is 0.204 %."""
-    monkeypatch.setattr("bayesgc.inference.collapsed.importance._FEWEST_BLOCKS", 16)
-    monkeypatch.setattr("bayesgc.inference.collapsed.importance._MOST_BATCHES", 16)
+    monkeypatch.setattr("bayesgc.inference.collapsed.importance.FEWEST_BLOCKS", 16)
+    monkeypatch.setattr("bayesgc.inference.collapsed.importance.MOST_BATCHES", 16)
+    monkeypatch.setattr("bayesgc.inference.weighted.MOST_BATCHES", 16)
     few, more = (
         run(
             IMPORTANCE,

@@ -15,7 +15,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from bayesgc.correlated import ErrorRule
 from bayesgc.inference.collapsed.criterion import CollapsedCriterion
@@ -27,20 +26,15 @@ from bayesgc.inference.estimates import log_mean, summarize, weighted_mean
 from bayesgc.inference.methods import CollapsedMethod, register_method
 from bayesgc.inference.records import Draws, Estimate, Levels, Outcome, Run, Summary
 from bayesgc.inference.request import LOG_VOLUME_ERROR, Request
-from bayesgc.inference.smoothing import pareto_shape, shape_limit
+from bayesgc.inference.smoothing import pareto_shape
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.inference.target import Harvest
+from bayesgc.inference.weighted import FEWEST_BLOCKS, FIRST_CHECK, MOST_BATCHES, WeightedSample
 from bayesgc.models.placement import exact_device
 from bayesgc.validate import positive_integer
 
 BLOCK = 1024
 """Draws in a block, the unit of drawing and evaluation."""
-_FIRST_CHECK = 16
-"""Blocks before the first look, which are also the fewest batches for an error."""
-_FEWEST_BLOCKS = 64
-"""Blocks before a run can end well. A first look may turn plain weights down, but it must not take them: where the tail
-is heavy, it is the samples that lack large weights whose tails look light."""
-_MOST_BATCHES = 64
 _TRIAL = 0.25
 """The part of the time within which the first look must come, where another method could have the rest."""
 _COMPLETION = 0.1
@@ -80,7 +74,7 @@ class Importance(CollapsedMethod):
         """
         sample, trial = self._sample(criterion, request), control.part(1 - _TRIAL)
         run = self._weigh(sample, control, trial)
-        late = len(sample.blocks) < _FIRST_CHECK and trial.out_of_time() and not control.interrupted
+        late = len(sample.blocks) < FIRST_CHECK and trial.out_of_time() and not control.interrupted
         return None if late else run, sample.total
 
     def _sample(self, criterion: Criterion, request: Request) -> _Sample:
@@ -115,7 +109,7 @@ class Importance(CollapsedMethod):
     @staticmethod
     def _blocks(sample: _Sample, control: Control, trial: Control) -> Iterator[_Block]:
         def one_block(index: int) -> _Block | None:
-            own = trial if index < _FIRST_CHECK else control
+            own = trial if index < FIRST_CHECK else control
             if own.out_of_time() or not own.affords((index + 1) * BLOCK):
                 return None
             try:
@@ -167,23 +161,13 @@ def _weigh_block(target: CollapsedCriterion, seed: int, index: int) -> _Block:
     return _Block(profile.log_density(radius) + target.log_ball, loss, profile)
 
 
-class _Sample:
-    """The weighted draws so far. Their normals are not kept: their stream brings back those that are wanted."""
+class _Sample(WeightedSample):
+    """The weighted draws so far, with what each says of E[L_gen] and of other thresholds."""
 
     def __init__(self, target: CollapsedCriterion, request: Request) -> None:
-        self.target, self.request = target, request
+        super().__init__(request, target.device, BLOCK)
+        self.target = target
         self.blocks: list[_Block] = []
-        self.next_look = _FIRST_CHECK
-
-    @property
-    def total(self) -> int:
-        """Draws so far."""
-        return len(self.blocks) * BLOCK
-
-    @property
-    def log_weight(self) -> Float[np.ndarray, " draw"]:
-        """All log weights."""
-        return np.concatenate([block.log_weight for block in self.blocks]) if self.blocks else np.empty(0)
 
     @property
     def gen_loss(self) -> Float[np.ndarray, " draw"] | None:
@@ -194,13 +178,7 @@ class _Sample:
     def add(self, block: _Block) -> None:
         """Take in one more block."""
         self.blocks.append(block)
-
-    def time_to_look(self) -> bool:
-        """At numbers of blocks that double: looking often would stop at lucky moments."""
-        if len(self.blocks) < self.next_look:
-            return False
-        self.next_look *= 2
-        return True
+        self.parts.append(block.log_weight)
 
     def log_evidence(self) -> Estimate | None:
         """The evidence or the volume, its error from independent batches."""
@@ -214,12 +192,12 @@ class _Sample:
 
     def precise_enough(self) -> bool:
         """Whether the errors are small enough and the weights are fit to tell."""
-        if len(self.blocks) < _FEWEST_BLOCKS:
+        if len(self.blocks) < FEWEST_BLOCKS:
             return False
         evidence, loss = self.log_evidence(), self.mean_gen_loss()
         if evidence is None or evidence.mcse is None or evidence.mcse > LOG_VOLUME_ERROR:
             return False
-        if self._shape() > self._limit():
+        if self.shape() > self.shape_limit():
             return False
         if loss is None:
             return self.effective_size() * self.request.relative_error**2 >= 1
@@ -228,7 +206,7 @@ class _Sample:
     def hopeless(self, most: int) -> bool:
         """Whether plain weights will not do: their tail is too heavy, or it would take too many draws."""
         loss = self.mean_gen_loss()
-        if self._shape() > self._limit() or self.total >= most:
+        if self.shape() > self.shape_limit() or self.total >= most:
             return True
         share = (
             self._error_share(loss)
@@ -242,40 +220,28 @@ class _Sample:
             return np.inf
         return loss.mcse / (self.request.relative_error * loss.value)
 
-    def _shape(self) -> float:
-        shapes = [pareto_shape(self.log_weight)]
+    def shape(self) -> float:
+        """The larger k̂ of the weights and of the weights times E[L_gen]."""
+        shapes = [super().shape()]
         if self.gen_loss is not None:
             shapes.append(pareto_shape(self.log_weight + np.log(np.maximum(self.gen_loss, 1e-300))))
         return max(shapes)
 
-    def _limit(self) -> float:
-        return shape_limit(self.total)
-
-    def effective_size(self) -> float:
-        """Kish's effective sample size."""
-        weight = np.exp(self.log_weight - self.log_weight.max()) if np.isfinite(self.log_weight).any() else np.zeros(1)
-        return float(weight.sum() ** 2 / max((weight**2).sum(), 1e-300))
-
     def _batches(self) -> tuple[Float[np.ndarray, " batch"], Float[np.ndarray, " batch"] | None]:
         """log mean weight of each batch and the weighted mean of L_gen in it."""
-        number = min(_MOST_BATCHES, len(self.blocks))
-        parts = np.array_split(np.arange(len(self.blocks)), number)
-        size = min(len(part) for part in parts)
-        # Batches of one size, so that they are alike; the few blocks left over are not needed for the error.
-        rows = [np.concatenate([self.blocks[i].log_weight for i in part[:size]]) for part in parts]
-        log_weight = np.stack(rows)
+        log_weight = self.batch_weights()
         top = np.logaddexp.reduce(log_weight, axis=1)
         if self.gen_loss is None:
             return top - np.log(log_weight.shape[1]), None
-        losses = np.stack([np.concatenate([self._loss(int(i)) for i in part[:size]]) for part in parts])
+        losses = np.stack([np.concatenate([self._loss(int(i)) for i in batch]) for batch in self.batches()])
         share = np.where(np.isfinite(top)[:, None], np.exp(log_weight - top[:, None]), 0.0)
         return top - np.log(log_weight.shape[1]), (share * np.where(share > 0, losses, 0.0)).sum(1)
 
     def curve(self) -> Levels | None:
         """The ε-curve, with errors from the same batches; None where there are too few of them."""
-        if len(self.blocks) < _FIRST_CHECK:
+        if len(self.blocks) < FIRST_CHECK:
             return None
-        size = len(self.blocks) // min(_MOST_BATCHES, len(self.blocks)) * BLOCK
+        size = len(self.blocks) // min(MOST_BATCHES, len(self.blocks)) * BLOCK
         groups = self.total // size
         whole = join([block.profile for block in self.blocks]).part(slice(groups * size))
         stage = Stage(whole, np.zeros((groups, size)), np.zeros(groups))
@@ -284,17 +250,6 @@ class _Sample:
     def _loss(self, index: int) -> Float[np.ndarray, " draw"]:
         loss = self.blocks[index].gen_loss
         return np.full(BLOCK, np.nan) if loss is None else loss
-
-    def diagnostics(self) -> dict[str, float | int | str]:
-        """Draws, effective sample size, and the tail shape with its limit."""
-        if not self.blocks:
-            return {"draws": 0}
-        return {
-            "draws": self.total,
-            "effective_sample_size": self.effective_size(),
-            "pareto_k": self._shape(),
-            "pareto_k_limit": self._limit(),
-        }
 
     def progress(self) -> Progress:
         """What to show while it goes on."""
@@ -313,63 +268,28 @@ class _Sample:
 
         As many as were asked for, or as could be completed in time.
         """
-        if not self.blocks or not np.isfinite(self.log_weight).any():
+        if not self.any_weight:
             return None
         chains = int(self.request.chains or 1)
         length = self.request.kept(chains)
-        chosen = self._resample(chains * length)
-        parts = self._completed(chosen, control)
-        made = sum(part.vectors.shape[1] for part in parts)
-        if made < chains * length:
-            chains, length = (chains, made // chains) if made >= chains else (1, made)
-        if not made:
-            return None
-        order = torch.randperm(made, generator=self._source(len(self.blocks)), device=self.target.device)
-
-        def arrange(values: list[Tensor]) -> Tensor:
-            return torch.cat(values)[order.cpu()[: chains * length]].unflatten(0, (chains, length))
-
-        held = {name: arrange([part.quantities[name] for part in parts]) for name in parts[0].quantities}
-        sites = [part.weights for part in parts if part.weights is not None]
-        return Draws(
-            end_to_end=arrange([part.vectors.T for part in parts]).unflatten(-1, self.target.task.shape),
-            quantities=held,
-            summaries={name: self._summary(name, v.numpy().ravel()) for name, v in held.items() if v.ndim == 2},
-            weights={name: arrange([site[name] for site in sites]) for name in sites[0]} if sites else None,
-        )
+        parts = self._completed(self.resample(chains * length), control)
+        return self.arranged(parts, chains, length, self.target.task.shape)
 
     def _completed(self, chosen: Int[np.ndarray, " draw"], control: Control) -> list[Harvest]:
         """The chosen draws with their last layers, block by block until the time is spent."""
         target = replace(self.target, check=control.check_time)
         parts: list[Harvest] = []
         with contextlib.suppress(OutOfTime):
-            for normals, source in self._recall(chosen):
+            for index, columns in self.by_block(chosen):
+                source = generator(self.request.seed, Stream.IMPORTANCE, index, self.device)
+                normals = self.target.draw(source, BLOCK)[:, columns]
                 loss = normals.new_zeros(normals.shape[1])
                 parts.append(target.harvest(normals, loss, [source], weights=self.request.weights))
         return parts
 
-    def _resample(self, size: int) -> Int[np.ndarray, " draw"]:
-        """Systematic resampling by weight, as indices in rising order."""
-        weight = np.exp(self.log_weight - self.log_weight.max())
-        edges = np.cumsum(weight) / weight.sum()
-        start = torch.rand(1, generator=self._source(0), dtype=torch.float64, device=self.target.device).item()
-        places = (start + np.arange(size)) / size
-        return np.minimum(np.searchsorted(edges, places, side="right"), np.flatnonzero(weight)[-1])
-
-    def _recall(self, chosen: Int[np.ndarray, " draw"]) -> Iterator[tuple[Tensor, torch.Generator]]:
-        """The normals of the chosen draws, block by block, with a generator for what is still to be drawn."""
-        for index in np.unique(chosen // BLOCK):
-            source = generator(self.request.seed, Stream.IMPORTANCE, int(index), self.target.device)
-            normals = self.target.draw(source, BLOCK)
-            columns = torch.as_tensor(chosen[chosen // BLOCK == index] % BLOCK, device=self.target.device)
-            yield normals[:, columns], source
-
-    def _source(self, block: int) -> torch.Generator:
-        return generator(self.request.seed, Stream.RESAMPLE, block, self.target.device)
-
-    def _summary(self, name: str, values: Float[np.ndarray, " draw"]) -> Summary:
+    def summary(self, name: str, values: Float[np.ndarray, " draw"]) -> Summary:
+        """The same, but of E[L_gen] by what every draw says of it."""
         known = self.mean_gen_loss() if name == "gen_loss" else None
         if known is not None and known.value is not None and known.mcse is not None:
             return summarize(values, known.value, known.mcse)
-        size = min(len(values), self.effective_size())
-        return summarize(values, float(values.mean()), float(values.std() / max(size, 1.0) ** 0.5))
+        return super().summary(name, values)

@@ -49,6 +49,8 @@ class WhitenedMLP(Whitened):
         self._transports = [transport_of(law, name) for name, law in zip(self.names, self._laws, strict=True)]
         self._normals = [each.normals(law) for each, law in zip(self._transports, self._laws, strict=True)]
         self.size = sum(math.prod(normals) for normals in self._normals)
+        self._last_scale = centred_gaussian_scale(self._laws[-1])
+        self.last_is_linear = self._last_scale is not None and len(self._laws) > 1
 
     @cached_property
     def blocks(self) -> tuple[slice, ...]:
@@ -112,6 +114,16 @@ class WhitenedMLP(Whitened):
     def vectors(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "entry draw"]:
         """The outputs at the training inputs, vectorised example by example."""
         return self.rest(1, self.through(0, None, normals[self.blocks[0]]), normals)
+
+    def features(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "draw feature example"]:
+        """What the last layer sees, with the scale of its weights; a bias sees ones."""
+        value = self.through(0, None, normals[self.blocks[0]])
+        for index in range(1, len(self._laws) - 1):
+            value = self.through(index, value, normals[self.blocks[index]])
+        seen = self.activation(value) * float(self._last_scale or 0.0)
+        if not self.bias:
+            return seen
+        return torch.cat([seen, seen.new_full((len(seen), 1, seen.shape[2]), float(self._last_scale or 0.0))], dim=1)
 
     def held_out(
         self, normals: Float[Tensor, "latent draw"], generator: torch.Generator

@@ -36,6 +36,10 @@ class Fit(ABC):
     def score(self, outputs: Outputs, labels: Tensor) -> Float[Tensor, " draw"]:
         """How badly each draw fits; NaN where an output is not finite."""
 
+    def all_right(self, eps: float) -> bool:
+        """Whether a fit is that every label has the largest output, and nothing else."""
+        return False
+
     def surrogate(self, outputs: Float[Tensor, "start example output"], labels: Tensor) -> Float[Tensor, " start"]:
         """What gradient descent follows down, differentiable: the mean cross-entropy unless a fit says otherwise.
 
@@ -125,6 +129,10 @@ class Errors(Fit):
     summary = "at most ε of the training labels are wrong; 0 unless said"
     measure = "train_errors"
     default = 0.0
+
+    def all_right(self, eps: float) -> bool:
+        """At no error."""
+        return eps == 0
 
     def score(self, outputs: Outputs, labels: Tensor) -> Float[Tensor, " draw"]:
         """Errors − 1 + violation, which is at least 0 and below 1."""
