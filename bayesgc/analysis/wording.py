@@ -127,6 +127,11 @@ def run_line(result: Json) -> str:
     return f"{result['method']}, {event}, seed {result['seed']}: {result['outcome']}{took}"
 
 
+def summary_lines(result: Json) -> dict[str, str]:
+    """What ran: the task, the model and the run, each in one line."""
+    return {"task": task_line(result["task"]), "model": model_line(result["model"]), "run": run_line(result)}
+
+
 def judged(result: Json) -> bool:
     """Whether generalisation is known."""
     return result["prior"][measures_of(result).generalisation.name] is not None

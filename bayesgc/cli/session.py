@@ -15,13 +15,13 @@ from bayesgc.analysis.outputs import check_output, same_file
 from bayesgc.analysis.storage import save, save_new
 from bayesgc.analysis.summary import result_object
 from bayesgc.api import infer
-from bayesgc.cli.progress import LiveProgress
 from bayesgc.cli.render import print_result
 from bayesgc.cli.show import PLOT_SUFFIXES, print_json
 from bayesgc.cli.terminal import Terminal, kept, say
 from bayesgc.inference import Outcome
 from bayesgc.options import Options
 from bayesgc.plugins import called
+from bayesgc.progress import LiveProgress
 from bayesgc.task import Task
 from bayesgc.validate import InputError
 
@@ -56,7 +56,8 @@ class Session:
         model = self.options.make_model(task)
         with self._watched() as progress:
             report = None if progress is None else progress.update
-            result = infer(model, task, weights=self.weights, report=report, **self.options.settings(task))
+            settings = self.options.settings(task)
+            result = infer(model, task, weights=self.weights, progress=False, report=report, **settings)
         outcome = Outcome(result.attrs["outcome"])
         if outcome is Outcome.INFEASIBLE:
             if self.as_json:

@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import xarray as xr
-from records_for_tests import RESTARTS, descent, draws, run, sensing_task, table_task, tree
+from records_for_tests import RESTARTS, chained_tree, descent, draws, run, sensing_task, table_task, tree
 
 import bayesgc.task as tasks
 from bayesgc.analysis.numerals import rounded
@@ -153,10 +153,7 @@ def test_levels_are_drawn_with_the_least_that_a_diagnosis_accepts() -> None:
 
 
 def test_rank_plots_are_for_chains_alone() -> None:
-    task = sensing_task()
-    mixed = {"draws": 60, "r_hat": 1.004, "ess_bulk": 900.0, "ess_tail": 900.0, "divergences": 0}
-    chained = dataclasses.replace(run(task, posterior=draws(task, 0.08, 11)), method="nuts", diagnostics=mixed)
-    figure = plot_ranks(tree(task, run=chained))
+    figure = plot_ranks(chained_tree())
     assert "The chains agree (R̂ = 1.004)" in figure.get_suptitle()
     assert len([axes for axes in figure.axes if axes.lines]) == 3
     with pytest.raises(InputError, match="method is 'splitting'"):

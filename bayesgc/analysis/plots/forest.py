@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from textwrap import fill
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import xarray as xr
@@ -17,10 +17,10 @@ from bayesgc.analysis.equal_fit import compared_group
 from bayesgc.analysis.groups import fitted, has, values
 from bayesgc.analysis.measures import MEASURES, measures_in
 from bayesgc.analysis.numerals import NORMAL_95
+from bayesgc.analysis.plots.canvas import axes_on, handed_over
 from bayesgc.analysis.plots.look import (
     COLOURS,
     NAMES,
-    column,
     in_the_look,
     inches,
     names_in,
@@ -40,16 +40,38 @@ _SHORT = 14
 _LINE = 20
 
 
+@overload
+def plot_forest(
+    *results: xr.DataTree | str | os.PathLike[str],
+    labels: Sequence[str] | None = None,
+    quantity: str | None = None,
+    ax: None = None,
+) -> Figure: ...
+
+
+@overload
+def plot_forest(
+    *results: xr.DataTree | str | os.PathLike[str],
+    labels: Sequence[str] | None = None,
+    quantity: str | None = None,
+    ax: Axes,
+) -> Axes: ...
+
+
 @in_the_look
 def plot_forest(
-    *results: xr.DataTree | str | os.PathLike[str], labels: Sequence[str] | None = None, quantity: str | None = None
-) -> Figure:
+    *results: xr.DataTree | str | os.PathLike[str],
+    labels: Sequence[str] | None = None,
+    quantity: str | None = None,
+    ax: Axes | None = None,
+) -> Figure | Axes:
     """50 and 90 % intervals and the median of each result's prior and posterior, and the restarts at equal fit.
 
     Args:
         results: DataTrees or files, from top to bottom.
         labels: a name for each; by default what the results differ in.
         quantity: the measure of generalisation, which it is by default, ``effective_rank`` or ``nuclear_norm``.
+        ax: axes to draw on, which are then returned, instead of a figure.
     """
     trees = [each if isinstance(each, xr.DataTree) else load(each) for each in results]
     if not trees:
@@ -58,8 +80,7 @@ def plot_forest(
     names = distinguishing_labels(trees) if labels is None else list(labels)
     marks = [_in_lines(name) for name in names]
     lines = max(mark.count("\n") + 1 for mark in marks)
-    figure = column(1.3 + max(0.4, 0.1 + 0.12 * lines) * len(trees))
-    axes = figure.add_subplot()
+    axes = axes_on(ax, 1.3 + max(0.4, 0.1 + 0.12 * lines) * len(trees))
     for row, tree in enumerate(trees):
         for law, offset in (("prior", 0.2), ("posterior", 0.0)):
             if has(tree, law, quantity):
@@ -77,7 +98,7 @@ def plot_forest(
     axes.set(xscale="log" if logarithmic else "linear", xlabel=LABELS.get(quantity, quantity))
     widest = max(inches(line) for mark in marks for line in mark.splitlines())
     title_and_legend(axes, forest_title(trees, names, quantity), labels=0.2 + widest)
-    return figure
+    return handed_over(axes, ax)
 
 
 def _shown(found: np.ndarray, quantity: str) -> np.ndarray:

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from bayesgc.analysis.dependence import loss_dependence
 from bayesgc.analysis.groups import fitted, has, values
 from bayesgc.analysis.measures import Measure, measures_in
+from bayesgc.analysis.plots.canvas import Drawn, axes_on, plot_of_result
 from bayesgc.analysis.plots.curve import curve_change, curve_of
-from bayesgc.analysis.plots.look import COLOURS, column, in_the_look, names_in, say_absent, title_and_legend
+from bayesgc.analysis.plots.look import COLOURS, names_in, say_absent, title_and_legend
 from bayesgc.intervals import Standing
 
 _POINTS = 1500
@@ -24,15 +24,14 @@ LEAST = 1e-8
 """Losses below this are drawn at it: how exact an exact fit is, is of no interest."""
 
 
-@in_the_look
-def plot_joint(tree: xr.DataTree) -> Figure:
+@plot_of_result
+def plot_joint(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
     """Each draw of prior and posterior and each restart of descent at ε and at its end, by both losses."""
-    figure = column()
-    axes = figure.add_subplot()
+    axes = axes_on(ax)
     measures = measures_in(tree)
     if not has(tree, "prior", measures.generalisation.name):
         say_absent(axes, "the held-out loss is not known here")
-        return figure
+        return axes
     for law, size in (("prior", 3), ("posterior", 3), ("gd_at_eps", 14), ("gd", 14), ("map", 14)):
         if law in tree.children:
             _scatter(axes, tree, law, size)
@@ -56,7 +55,7 @@ def plot_joint(tree: xr.DataTree) -> Figure:
             scale("log")
             _mark_least(ticks, *limits())
     title_and_legend(axes, joint_title(tree))
-    return figure
+    return axes
 
 
 def _mark_least(ticks: Callable[..., object], low: float, high: float) -> None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
 from bayesgc.analysis.checks import FEWEST_ANCESTORS, LEAST_ACCEPTANCE
 from bayesgc.analysis.measures import measures_in
-from bayesgc.analysis.plots.look import COLOURS, column, in_the_look, plain_numbers, say_absent
+from bayesgc.analysis.plots.canvas import Drawn, canvas, plot_of_result
+from bayesgc.analysis.plots.look import COLOURS, plain_numbers, say_absent
 
 _SHOWN = {"acceptance": ("accepted moves", LEAST_ACCEPTANCE), "ancestors": ("ancestors of an island", FEWEST_ANCESTORS)}
 
 
-@in_the_look
-def plot_levels(tree: xr.DataTree) -> Figure:
+@plot_of_result
+def plot_levels(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
     """Acceptance and surviving ancestors against the threshold, with the least that a diagnosis accepts."""
-    figure = column()
+    figure = canvas(ax)
     levels = tree["levels"].to_dataset() if "levels" in tree.children else None
     # The curve of importance has thresholds, but no moves below them.
     seen = np.zeros(0) if levels is None else levels["threshold"].values + levels["acceptance"].values

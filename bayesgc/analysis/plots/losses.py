@@ -5,20 +5,19 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.gridspec import SubplotSpec
 
 from bayesgc.analysis.equal_fit import AT_EPS, compared, compared_group
 from bayesgc.analysis.groups import fitted, has, values
 from bayesgc.analysis.measures import Measure, exact, judged_by, measures_in, measures_of
 from bayesgc.analysis.numerals import NORMAL_95
+from bayesgc.analysis.plots.canvas import Drawn, canvas, plot_of_result
 from bayesgc.analysis.plots.cells import draw_cells
 from bayesgc.analysis.plots.look import (
     COLOURS,
     FLOOR,
     NAMES,
-    column,
-    in_the_look,
     names_in,
     positive,
     title_and_legend,
@@ -42,18 +41,18 @@ EXACT = 1e-9
 """A mode's fit is exact to about this, and drawn at it."""
 
 
-@in_the_look
-def plot_losses(tree: xr.DataTree) -> Figure:
+@plot_of_result
+def plot_losses(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
     """Generalisation under prior and posterior, of each restart at its first fit and at its end, and reference points.
 
     Where it is not known: the intervals of the missing cells, or the measure of fit.
     """
-    figure = column()
+    figure = canvas(ax)
     draw_losses(figure, figure.add_gridspec(1, 1)[0], tree, result_object(tree))
     return figure
 
 
-def draw_losses(figure: Figure, place: SubplotSpec, tree: xr.DataTree, result: Json) -> None:
+def draw_losses(figure: Figure | SubFigure, place: SubplotSpec, tree: xr.DataTree, result: Json) -> None:
     """The same in one place of a larger figure."""
     if result["unobserved"] and judged_by(result, "posterior") is None:
         draw_cells(figure.add_subplot(place), tree, result["unobserved"])
