@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Protocol, cast, overload, runtime_checkable
 
@@ -15,12 +16,10 @@ import matplotlib as mpl
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.gridspec import SubplotSpec
 
 from bayesgc.analysis.plots.look import COLUMN, LOOK, in_the_look, labels_in_any_script
 from bayesgc.validate import InputError
-
-Drawn = Axes | Figure | SubFigure
-"""Where something was drawn."""
 
 
 class Picture(Figure):
@@ -36,32 +35,59 @@ class Picture(Figure):
         return content.getvalue()
 
 
-def canvas(ax: Axes | None, height: float = 3.2, width: float = COLUMN) -> Figure | SubFigure:
-    """A figure of so many inches, or one within another figure in the place of ``ax``, which goes.
+@dataclass(frozen=True)
+class Canvas:
+    """A place in a figure for several axes; ``before`` is how many it had."""
+
+    figure: Figure | SubFigure
+    place: SubplotSpec
+    before: int = 0
+
+    @property
+    def axes(self) -> Axes:
+        """The first of those that were drawn."""
+        return self.figure.axes[self.before]
+
+
+def canvas(ax: Axes | None, height: float = 3.2, width: float = COLUMN) -> Canvas:
+    """The whole of a new figure of so many inches, or the place of ``ax``, which goes.
 
     Raises:
         InputError: for an ``ax`` that is not in a grid of subplots.
     """
     if ax is None:
-        return Picture(figsize=(width, height), layout="constrained")
-    place = ax.get_subplotspec()
-    if place is None or ax.figure is None:
+        figure = Picture(figsize=(width, height), layout="constrained")
+        return Canvas(figure, figure.add_gridspec(1, 1)[0])
+    place, within = ax.get_subplotspec(), ax.figure
+    if place is None:
         raise InputError("ax has no place in a grid; give one that plt.subplots or figure.subplots has made.")
-    within = ax.figure.add_subfigure(place)
     ax.remove()
-    return within
+    return Canvas(within, place, len(within.axes))
+
+
+def titled_canvas(ax: Axes | None, height: float, width: float) -> Canvas:
+    """The same for what has a title or a legend over all its axes: a figure of its own within another one."""
+    found = canvas(ax, height, width)
+    if ax is None:
+        return found
+    figure = found.figure.add_subfigure(found.place)
+    return Canvas(figure, figure.add_gridspec(1, 1)[0])
 
 
 def axes_on(ax: Axes | None, height: float = 3.2) -> Axes:
     """``ax`` itself, or the axes of a new figure."""
-    return canvas(None, height).add_subplot() if ax is None else ax
+    return canvas(None, height).figure.add_subplot() if ax is None else ax
+
+
+Drawn = Axes | Canvas
+"""Where something was drawn."""
 
 
 def handed_over(drawn: Drawn, ax: Axes | None) -> Any:
     """The figure that is new, or of somebody's figure the axes, the first where there are several."""
     if ax is None:
-        return drawn.figure if isinstance(drawn, Axes) else drawn
-    return drawn if isinstance(drawn, Axes) else drawn.axes[0]
+        return drawn.figure
+    return drawn if isinstance(drawn, Axes) else drawn.axes
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from bayesgc.analysis.diagnose import diagnose
-from bayesgc.analysis.plots.canvas import Drawn, canvas, plot_of_result
+from bayesgc.analysis.plots.canvas import Drawn, plot_of_result, titled_canvas
 from bayesgc.analysis.plots.forest import LABELS
 from bayesgc.analysis.plots.look import PAGE
 from bayesgc.analysis.standing import quantities
@@ -33,11 +33,11 @@ def plot_ranks(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
 
     names = [name for name in quantities(tree) if name in tree["posterior"].data_vars]
     shown: Any = MapLabeller(var_name_map={name: LABELS[name] for name in names})
-    figure = canvas(ax, 2.8, PAGE)
-    places = _places(tree, names, figure)
+    drawn = titled_canvas(ax, 2.8, PAGE)
+    places = _places(tree, names, drawn.figure)
     plot_rank(tree, var_names=names, plot_collection=places, backend="matplotlib", labeller=shown)
-    figure.suptitle(ranks_title(tree), x=0.01, ha="left", fontsize=8, fontweight="bold")
-    return figure
+    drawn.figure.suptitle(ranks_title(tree), x=0.01, ha="left", fontsize=8, fontweight="bold")
+    return drawn
 
 
 def _places(tree: xr.DataTree, names: list[str], figure: Figure | SubFigure) -> Any:

@@ -29,9 +29,9 @@ _FAR = 30.0
 @plot_of_result
 def plot_curve(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
     """Mean generalisation and the log volume of the fits against ε, with 95 % bands, and the curve of descent."""
-    figure = canvas(ax)
-    draw_curve(figure, figure.add_gridspec(1, 1)[0], tree, result_object(tree))
-    return figure
+    drawn = canvas(ax)
+    draw_curve(drawn.figure, drawn.place, tree, result_object(tree))
+    return drawn
 
 
 def draw_curve(figure: Figure | SubFigure, place: SubplotSpec, tree: xr.DataTree, result: Json) -> None:

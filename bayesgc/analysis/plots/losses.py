@@ -47,9 +47,9 @@ def plot_losses(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
 
     Where it is not known: the intervals of the missing cells, or the measure of fit.
     """
-    figure = canvas(ax)
-    draw_losses(figure, figure.add_gridspec(1, 1)[0], tree, result_object(tree))
-    return figure
+    drawn = canvas(ax)
+    draw_losses(drawn.figure, drawn.place, tree, result_object(tree))
+    return drawn
 
 
 def draw_losses(figure: Figure | SubFigure, place: SubplotSpec, tree: xr.DataTree, result: Json) -> None:

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from bayesgc.analysis.equal_fit import descent_variable
 from bayesgc.analysis.measures import measures_over
 from bayesgc.analysis.panels import Panel, axes_of, main_axis, panels
-from bayesgc.analysis.plots.canvas import canvas, handed_over
+from bayesgc.analysis.plots.canvas import handed_over, titled_canvas
 from bayesgc.analysis.plots.look import COLOURS, COLUMN, NAMES, in_the_look, inches_across, save_figure
 from bayesgc.validate import one_of
 
@@ -71,8 +71,8 @@ def plot_sweep(dataset: xr.Dataset, axis: str | None = None, *, ax: Axes | None 
     every = panels(dataset, along)
     shown = every[:_MOST_PANELS]
     rows = ROWS[: len(ROWS) if _descended(dataset) else -1]
-    figure = canvas(ax, 1.5 + 1.025 * len(rows), max(COLUMN, 1.0 + 2.1 * len(shown)))
-    heights = [3, *[1] * (len(rows) - 1)]
+    drawn = titled_canvas(ax, 1.5 + 1.025 * len(rows), max(COLUMN, 1.0 + 2.1 * len(shown)))
+    figure, heights = drawn.figure, [3, *[1] * (len(rows) - 1)]
     axes = figure.subplots(len(rows), len(shown), sharex=True, sharey="row", squeeze=False, height_ratios=heights)
     for column, panel in enumerate(shown):
         _draw_panel(axes[:, column], panel)
@@ -92,7 +92,7 @@ def plot_sweep(dataset: xr.Dataset, axis: str | None = None, *, ax: Axes | None 
     words = [*(dataset.attrs.get(key, "") for key in ("title", "question")), left_out, above]
     room = round(_LETTERS * inches_across(figure))
     figure.suptitle("\n".join(fill(line, room) for line in words if line), fontsize=8)
-    return handed_over(figure, ax)
+    return handed_over(drawn, ax)
 
 
 def save_sweep_plots(dataset: xr.Dataset, files: Sequence[Path]) -> list[Path]:

@@ -15,14 +15,13 @@ from bayesgc.analysis.summary import result_object
 @plot_of_result
 def plot_result(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
     """How well the laws generalise on the left, the curve over fits on the right."""
-    figure = canvas(ax, width=PAGE)
-    if ax is None:
-        figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr, call-arg]
-    result = result_object(tree)
+    drawn, result = canvas(ax, width=PAGE), result_object(tree)
     if curve_of(tree) is None:
-        draw_losses(figure, figure.add_gridspec(1, 1)[0], tree, result)
-        return figure
-    grid = figure.add_gridspec(1, 2, width_ratios=[1.15, 1.0])
-    draw_losses(figure, grid[0], tree, result)
-    draw_curve(figure, grid[1], tree, result)
-    return figure
+        draw_losses(drawn.figure, drawn.place, tree, result)
+        return drawn
+    if ax is None:
+        drawn.figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr, call-arg]
+    grid = drawn.place.subgridspec(1, 2, width_ratios=[1.15, 1.0])
+    draw_losses(drawn.figure, grid[0], tree, result)
+    draw_curve(drawn.figure, grid[1], tree, result)
+    return drawn
