@@ -25,7 +25,6 @@ app = typer.Typer(
     help="Guess & Check as Bayesian conditioning: how well do weights generalise that merely fit the data, "
     "drawn from the prior, and how well do those that gradient descent finds?",
     invoke_without_command=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

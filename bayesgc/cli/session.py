@@ -15,12 +15,12 @@ from bayesgc.analysis.outputs import check_output, same_file
 from bayesgc.analysis.storage import save, save_new
 from bayesgc.analysis.summary import result_object
 from bayesgc.api import infer
+from bayesgc.cli.names import default_stem
 from bayesgc.cli.render import print_result
 from bayesgc.cli.show import PLOT_SUFFIXES, print_json
 from bayesgc.cli.terminal import Terminal, kept, say
 from bayesgc.inference import Outcome
 from bayesgc.options import Options
-from bayesgc.plugins import called
 from bayesgc.progress import LiveProgress
 from bayesgc.task import Task
 from bayesgc.validate import InputError
@@ -78,13 +78,7 @@ class Session:
 
     def names(self, task: Task) -> Iterator[Path]:
         """Where a result may go that has no ``--out``, one after the other: new files here, named after the run."""
-        data, layered = self.options.data, isinstance(task.domain, tuple)
-        size = "x".join(map(str, task.shape)) if layered else task.shape[0]
-        source = data.stem if data else f"{called(self.options.task)}-{size}"
-        program = self.options.model
-        own = f"depth{self.options.depth}" if layered else self.options.family or "mlp"
-        model = own if program is None else called(program)
-        stem = f"{source}-{model}-seed{self.options.seed}"
+        stem = default_stem(self.options, task)
         names = itertools.chain([f"{stem}.nc"], (f"{stem}-{i}.nc" for i in itertools.count(2)))
         return (path for path in map(Path, names) if not os.path.lexists(path))
 
