@@ -75,7 +75,7 @@ def infer(
     progress: bool | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> Result:
-    """Condition a model on fitting a task, with the prior, gradient descent and reference points beside it.
+    """Condition a model on fitting a task, with the prior, gradient descent and reference points to compare with.
 
     Args:
         model: a `MatrixFactorization`, `CPFactorization` or `TensorTrain`; or a Pyro program without arguments that
@@ -92,7 +92,7 @@ def infer(
         chains: independent islands or chains; None for the method's own number.
         draws: posterior and prior draws kept in each chain; None for the method's own number, or as many as 20 MB hold
             for each law.
-        weights: keep the weights beside the end-to-end matrices.
+        weights: keep the weights as well as the end-to-end matrices.
         precision: relative standard error of E[L_gen] at which a run has converged; None for the method's own.
         max_seconds: wall time of the whole call, None for no limit: checks, the prior's draws, the search for
             ``"evidence"``, reference points, conditioning, gradient descent and MAP. A tenth of it is kept back for

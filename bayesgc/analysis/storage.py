@@ -96,7 +96,7 @@ def _check_contents(tree: xr.DataTree, source: Path) -> None:
     """Refuse a file that lacks what every result has, by the name of what is missing."""
     missing = lacking(tree)
     if missing:
-        raise InputError(f"{source} is no whole bayesgc result: {missing[0]} is missing; run again.")
+        raise InputError(f"{source} is not a complete bayesgc result: {missing[0]} is missing; run again.")
 
 
 def _check_origin(attributes: dict[Any, Any], source: Path) -> None:

@@ -219,7 +219,7 @@ def _nothing_accepted(result: Json) -> str:
     elif nothing_drawn(result):
         opening = f"Nothing was drawn, so nothing is known of weights that fit {fit}"
     else:
-        opening = f"No draw fitted {fit}{_bound(result)}, so nothing is known of weights that merely fit"
+        opening = f"{measures.missed(result['eps'])}{_bound(result)}, so nothing is known of weights that merely fit"
     gd = result["gd"]
     if gd is None:
         return f"{opening}."

@@ -186,7 +186,7 @@ def test_unknown_truth_shows_the_missing_cells_in_standard_deviations() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"accepted": False}, "No draw fitted to ε = 0.0035"),
+        ({"accepted": False}, "No draw reached ε = 0.0035"),
         ({"with_gd": False}, "better than the prior"),
         ({"outcome": Outcome.STALLED}, "(stalled)"),
     ],
@@ -198,7 +198,7 @@ def test_titles_say_what_one_sees(changes: dict[str, Any], words: str) -> None:
 def test_a_run_that_drew_nothing_has_its_title() -> None:
     spent = {"posterior": None, "eps": 0.1, "diagnostics": {"evaluations": 900, "draws": 0}}
     assert losses_title(spent) == "Nothing was drawn"
-    assert losses_title(spent | {"diagnostics": {"evaluations": 900}}) == "No draw fitted to ε = 0.1"
+    assert losses_title(spent | {"diagnostics": {"evaluations": 900}}) == "No draw reached ε = 0.1"
 
 
 def test_figures_are_written_in_the_format_named_or_refused_in_one_line(tmp_path: Path) -> None:

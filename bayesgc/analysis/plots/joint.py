@@ -99,7 +99,7 @@ def joint_title(tree: xr.DataTree) -> str:
     close = close_fits(tree)
     if found["p_value"] > _NONE and abs(rho) < _WEAK:
         but = f",\nbut close fits generalise {close}" if close else ""
-        return f"Under the prior, fit and held-out loss\nare as good as independent (ρ = {rho:.2f}){but}"
+        return f"Under the prior, fit and held-out loss\nare nearly independent (ρ = {rho:.2f}){but}"
     direction = "better" if rho > 0 else "worse"
     strength = "slightly " if abs(rho) < _WEAK * 2 else ""
     but = f",\nbut close fits generalise {close}" if close and close != direction else ""

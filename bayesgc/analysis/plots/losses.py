@@ -229,9 +229,7 @@ def _loss_axes(density: Axes, strip: Axes, rows: int, loss: Measure) -> None:
 def losses_title(result: Json) -> str:
     """What the picture shows, in a few words."""
     if result["posterior"] is None:
-        measures = measures_of(result)
-        to = "with" if measures.counted else "to"
-        return "Nothing was drawn" if nothing_drawn(result) else f"No draw fitted {to} {measures.event(result['eps'])}"
+        return "Nothing was drawn" if nothing_drawn(result) else measures_of(result).missed(result["eps"])
     if judged_by(result, "posterior") is None:
         return "How well the draws fit"
     title = {
