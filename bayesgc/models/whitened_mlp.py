@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 import pyro.distributions as dist
+import scipy.linalg
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -175,24 +176,26 @@ class _Seen:
         train = _with_constant(inputs.flat_train, bias)
         test = None if inputs.flat_test is None else _with_constant(inputs.flat_test, bias)
         if reduce:
-            basis, singular, right = np.linalg.svd(train, full_matrices=False)
-            rank = int(np.count_nonzero(singular > singular.max(initial=0.0) * max(train.shape) * _EPS))
+            basis, known = _independent(train)
+            rank = len(known)
             if 0 < rank < len(train):
-                basis = basis[:, :rank]
-                known = DeviceCopies(singular[:rank, None] * right[:rank])
                 if test is None:
-                    return cls(known, None, None, rank, reduced=True)
+                    return cls(DeviceCopies(known), None, None, rank, reduced=True)
                 inside = basis.T @ test
-                missed = _root(test - basis @ inside)
-                return cls(known, DeviceCopies(inside), None if missed is None else DeviceCopies(missed), rank, True)
+                _, missed = _independent(test - basis @ inside)
+                rest = DeviceCopies(missed) if len(missed) else None
+                return cls(DeviceCopies(known), DeviceCopies(inside), rest, rank, reduced=True)
         return cls(DeviceCopies(train), None if test is None else DeviceCopies(test), None, len(train), reduced=False)
 
 
-def _root(columns: Float[np.ndarray, "feature example"]) -> Float[np.ndarray, "some example"] | None:
-    """A matrix of as few rows as possible with the same inner products of its columns; None where they are all zero."""
-    _, singular, right = np.linalg.svd(columns, full_matrices=False)
-    kept = singular > singular.max(initial=0.0) * max(columns.shape) * _EPS
-    return singular[kept, None] * right[kept] if kept.any() else None
+def _independent(
+    columns: Float[np.ndarray, "feature example"],
+) -> tuple[Float[np.ndarray, "feature rank"], Float[np.ndarray, "rank example"]]:
+    """An orthonormal basis of these columns, and their coordinates in it: by pivoted QR, which never fails."""
+    basis, triangle, order = scipy.linalg.qr(columns, mode="economic", pivoting=True)
+    sizes = np.abs(np.diag(triangle))
+    rank = int(np.count_nonzero(sizes > sizes.max(initial=0.0) * max(columns.shape) * _EPS))
+    return basis[:, :rank], triangle[:rank, np.argsort(order)]
 
 
 _EPS = float(np.finfo(np.float64).eps)

@@ -198,7 +198,8 @@ class LabelledTask(Task):
         if judged is not None and held_out is not None:
             found[self.primary] = judged
             if self.classes is not None:
-                found["prediction"] = self._tested(held_out).argmax(1).T.to(outputs.dtype)
+                # Many times as fast as argmax, which takes a dimension between others one entry at a time.
+                found["prediction"] = self._tested(held_out).max(1).indices.T.to(outputs.dtype)
         return found
 
     def replicated(
