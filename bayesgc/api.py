@@ -369,7 +369,7 @@ def _in_time(
 
 
 def _ender(control: Control) -> str:
-    return "an interrupt" if control.interrupted else f"`max_seconds={control.max_seconds}`"
+    return "an interrupt" if control.interrupted else f"`max_seconds={control.max_seconds:g}`"
 
 
 def _find_mode(settings: Settings, run: Run, control: Control, reason: str | None) -> tuple[Descent | None, str | None]:

@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 from records_for_tests import RESTARTS, chained_tree, descent, draws, run, sensing_task, table_task, tree
 
+import bayesgc as gc
 import bayesgc.task as tasks
 from bayesgc.analysis.numerals import rounded
 from bayesgc.analysis.plots import (
@@ -132,7 +133,7 @@ def test_the_spectrum_shows_medians_of_shares_of_the_largest() -> None:
 
 def test_the_forest_has_medians_from_top_to_bottom_and_says_which_is_better() -> None:
     task = sensing_task()
-    worse = tree(task, run=run(task, posterior=draws(task, 0.4, 12)))
+    worse = tree(task, run=run(task, posterior=draws(task, 0.4, 12)), seed=2)
     (axes,) = plot_forest(tree(), worse, labels=["depth 8", "depth 2"]).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["depth 8", "depth 2"]
     medians = {
@@ -142,6 +143,27 @@ def test_the_forest_has_medians_from_top_to_bottom_and_says_which_is_better() ->
     assert axes.get_title(loc="left") == "Weights that fit generalise worse\nat depth 2 than at depth 8"
     with pytest.raises(InputError, match="no result"):
         plot_forest()
+
+
+@pytest.mark.parametrize(
+    ("seed", "error", "words"),
+    [
+        (2, 1e-4, "Weights that fit generalise worse"),
+        (2, 0.5, "The errors cannot decide"),
+        (2**70, 1e-4, "The errors cannot decide"),  # of runs that share their random numbers
+    ],
+)
+def test_the_forest_judges_as_compare_does(seed: int, error: float, words: str) -> None:
+    task = sensing_task()
+    pair = [tree(), tree(task, run=run(task, posterior=draws(task, 0.1, 12)), seed=seed)]
+    for each in pair:
+        each["posterior"]["gen_loss"].attrs["mcse"] = error
+    standing = gc.compare(*pair).differences[0]["factor"]["standing"]
+    assert (standing == "undecided") == ("cannot" in words)
+    assert plot_forest(*pair, labels=["a", "b"]).axes[0].get_title(loc="left").split("\n")[0] == words
+    again = tree(seed=2)
+    again["posterior"]["gen_loss"].attrs["mcse"] = pair[0]["posterior"]["gen_loss"].attrs["mcse"] = 1e-6
+    assert "generalise alike" in plot_forest(pair[0], again).axes[0].get_title(loc="left")
 
 
 def test_levels_are_drawn_with_the_least_that_a_diagnosis_accepts() -> None:

@@ -109,6 +109,16 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
         {"posterior": None, "outcome": "interrupted", "gd": None, "log_volume": {"ci95": [None, 0.0]}},
         "No draw reached ε = 0.0035, so nothing is known",
     ),
+    "a threshold above ε reached": (
+        {
+            "posterior": None,
+            "outcome": "exhausted",
+            "gd": None,
+            "reached": {"eps": 0.01, "posterior": law(0.03, 0.001)},
+        },
+        "so nothing is known of weights that merely fit; those that came nearest (L_train < 0.01) have L_gen 0.0300 ± "
+        "0.0010.",
+    ),
     "infeasible": ({"posterior": None, "outcome": "infeasible", "gd": None}, "No matrix that this model can produce"),
     "nothing accepted by either": (
         {"posterior": None, "outcome": "stalled", "gd": descent(0.1, converged=0)},
