@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from bayesgc.analysis.datatree import assemble
-from bayesgc.analysis.tree import Result
+from bayesgc.analysis.tree.datatree import assemble
+from bayesgc.analysis.tree.result import Result
 from bayesgc.inference import (
     SGD,
     Control,
@@ -29,8 +29,8 @@ from bayesgc.inference import (
     why_no_map,
     why_not_by_default,
 )
+from bayesgc.inference.collapsed.noise import likeliest_threshold
 from bayesgc.inference.control import one_thread_each
-from bayesgc.inference.noise import likeliest_threshold
 from bayesgc.models import Model, as_model, as_sites, factorised
 from bayesgc.models.layout import Program
 from bayesgc.models.program import trainable, why_untrainable

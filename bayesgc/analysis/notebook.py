@@ -9,9 +9,9 @@ import xarray as xr
 from markupsafe import Markup
 
 from bayesgc.analysis.markup import environment
-from bayesgc.analysis.sentences import FACTS
-from bayesgc.analysis.summary import result_object
-from bayesgc.analysis.wording import absent_lines, cut_lines, headings, law_rows, legend_line, summary_lines
+from bayesgc.analysis.tree.summary import result_object
+from bayesgc.analysis.words.sentences import FACTS
+from bayesgc.analysis.words.wording import absent_lines, cut_lines, headings, law_rows, legend_line, summary_lines
 
 
 def result_html(tree: xr.DataTree, groups: str) -> str:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from xarray import DataTree
 
-from bayesgc.analysis.outputs import check_output, same_file
-from bayesgc.analysis.storage import save, save_new
-from bayesgc.analysis.summary import result_object
+from bayesgc.analysis.tree.outputs import check_output, same_file
+from bayesgc.analysis.tree.storage import save, save_new
+from bayesgc.analysis.tree.summary import result_object
 from bayesgc.api import infer
 from bayesgc.cli.names import default_stem
 from bayesgc.cli.render import print_result

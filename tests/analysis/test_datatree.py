@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 from records_for_tests import CHAINS, DRAWS, RESTARTS, draws, mode, run, sensing_task, table_task, tree
 
-from bayesgc.analysis.datatree import load, save
+from bayesgc.analysis.tree.datatree import load, save
 from bayesgc.validate import InputError
 
 
@@ -94,7 +94,7 @@ def test_replicates_are_fitted_values_with_noise_of_the_size_of_the_residuals() 
 
 
 def test_replicates_are_kept_of_as_many_draws_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bayesgc.analysis.datatree._REPLICATED", CHAINS * 7 * 20)
+    monkeypatch.setattr("bayesgc.analysis.tree.datatree._REPLICATED", CHAINS * 7 * 20)
     assert dict(tree()["posterior_predictive"]["y"].sizes) == {"chain": CHAINS, "draw": 20, "measurement": 7}
 
 

@@ -11,9 +11,9 @@ import xarray as xr
 from labelled_for_tests import labelled
 from records_for_tests import table_task, tree
 
-from bayesgc.analysis.datatree import load, save
-from bayesgc.analysis.summary import result_object
-from bayesgc.analysis.tree import Result
+from bayesgc.analysis.tree.datatree import load, save
+from bayesgc.analysis.tree.result import Result
+from bayesgc.analysis.tree.summary import result_object
 from bayesgc.inference.records import Outcome
 
 

@@ -13,7 +13,6 @@ from records_for_tests import RESTARTS, chained_tree, descent, draws, run, sensi
 
 import bayesgc as gc
 import bayesgc.task as tasks
-from bayesgc.analysis.numerals import rounded
 from bayesgc.analysis.plots import (
     plot_cells,
     plot_curve,
@@ -30,7 +29,8 @@ from bayesgc.analysis.plots import (
 from bayesgc.analysis.plots.losses import losses_title
 from bayesgc.analysis.plots.sweep import LAWS
 from bayesgc.analysis.report import write_report
-from bayesgc.analysis.storage import save
+from bayesgc.analysis.tree.storage import save
+from bayesgc.analysis.words.numerals import rounded
 from bayesgc.inference.records import Outcome
 from bayesgc.validate import InputError
 

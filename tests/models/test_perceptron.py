@@ -10,7 +10,7 @@ from scipy import stats
 from sweeps import assert_a_sweep_gives_the_whole
 
 from bayesgc.models import MLP
-from bayesgc.models.whitened_mlp import WhitenedMLP
+from bayesgc.models.networks.whitened_mlp import WhitenedMLP
 from bayesgc.task import Inputs
 from bayesgc.validate import InputError
 

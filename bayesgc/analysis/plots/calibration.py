@@ -7,10 +7,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from bayesgc.analysis.calibration import LAWS, calibration
-from bayesgc.analysis.numerals import NORMAL_95
 from bayesgc.analysis.plots.canvas import Drawn, axes_on, plot_of_result
 from bayesgc.analysis.plots.look import COLOURS, names_in, say_absent, title_and_legend
-from bayesgc.analysis.summary import Json
+from bayesgc.analysis.tree.summary import Json
+from bayesgc.analysis.words.numerals import NORMAL_95
 
 
 @plot_of_result

@@ -8,12 +8,12 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from bayesgc.analysis.groups import has, values
-from bayesgc.analysis.numerals import quartiles, rounded
 from bayesgc.analysis.plots.canvas import Drawn, axes_on, plot_of_result
 from bayesgc.analysis.plots.look import COLOURS, NAMES, say_absent, title_and_legend
 from bayesgc.analysis.predictive import MEANINGS, cell_moments, cell_quantiles, interval_kind
-from bayesgc.analysis.summary import Json, cell_labels, result_object
+from bayesgc.analysis.tree.groups import has, values
+from bayesgc.analysis.tree.summary import Json, cell_labels, result_object
+from bayesgc.analysis.words.numerals import quartiles, rounded
 
 CELLS_SHOWN = 16
 NAME_LENGTH = 22

@@ -13,10 +13,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayesgc.analysis.compare import distinguishing_labels
-from bayesgc.analysis.contrast import factor_between
+from bayesgc.analysis.compare.compare import distinguishing_labels
+from bayesgc.analysis.compare.contrast import factor_between
 from bayesgc.analysis.equal_fit import compared_group
-from bayesgc.analysis.groups import fitted, has, values
 from bayesgc.analysis.measures import MEASURES, measures_in, measures_of
 from bayesgc.analysis.plots.canvas import axes_on, handed_over
 from bayesgc.analysis.plots.look import (
@@ -28,8 +27,9 @@ from bayesgc.analysis.plots.look import (
     positive,
     title_and_legend,
 )
-from bayesgc.analysis.storage import load
-from bayesgc.analysis.summary import Json, result_object
+from bayesgc.analysis.tree.groups import fitted, has, values
+from bayesgc.analysis.tree.storage import load
+from bayesgc.analysis.tree.summary import Json, result_object
 from bayesgc.intervals import Number, Standing
 from bayesgc.validate import InputError
 

@@ -8,12 +8,12 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from bayesgc.analysis.dependence import loss_dependence
-from bayesgc.analysis.groups import fitted, has, values
+from bayesgc.analysis.compare.dependence import loss_dependence
 from bayesgc.analysis.measures import Measure, measures_in
 from bayesgc.analysis.plots.canvas import Drawn, axes_on, plot_of_result
 from bayesgc.analysis.plots.curve import curve_change, curve_of
 from bayesgc.analysis.plots.look import COLOURS, names_in, say_absent, title_and_legend
+from bayesgc.analysis.tree.groups import fitted, has, values
 from bayesgc.intervals import Standing
 
 _POINTS = 1500

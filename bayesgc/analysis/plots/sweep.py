@@ -20,9 +20,9 @@ from matplotlib.figure import Figure
 
 from bayesgc.analysis.equal_fit import descent_variable
 from bayesgc.analysis.measures import measures_over
-from bayesgc.analysis.panels import Panel, axes_of, main_axis, panels
 from bayesgc.analysis.plots.canvas import handed_over, titled_canvas
 from bayesgc.analysis.plots.look import COLOURS, COLUMN, NAMES, in_the_look, inches_across, save_figure
+from bayesgc.analysis.tree.panels import Panel, axes_of, main_axis, panels
 from bayesgc.validate import one_of
 
 _LAWS = {

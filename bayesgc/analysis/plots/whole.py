@@ -9,7 +9,7 @@ from bayesgc.analysis.plots.canvas import Drawn, canvas, plot_of_result
 from bayesgc.analysis.plots.curve import curve_of, draw_curve
 from bayesgc.analysis.plots.look import PAGE
 from bayesgc.analysis.plots.losses import draw_losses
-from bayesgc.analysis.summary import result_object
+from bayesgc.analysis.tree.summary import result_object
 
 
 @plot_of_result

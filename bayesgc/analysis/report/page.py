@@ -12,10 +12,10 @@ import bokeh.embed
 from bokeh.resources import Resources
 from markupsafe import Markup
 
-from bayesgc.analysis import whole
 from bayesgc.analysis.markup import environment
-from bayesgc.analysis.outputs import check_output
-from bayesgc.analysis.storage import load
+from bayesgc.analysis.tree import whole
+from bayesgc.analysis.tree.outputs import check_output
+from bayesgc.analysis.tree.storage import load
 
 
 @dataclass(frozen=True)
