@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from xarray import DataTree
-
 from bayesgc.analysis.tree.datatree import assemble
+from bayesgc.analysis.tree.result import Result
 from bayesgc.inference import (
     SGD,
     Control,
@@ -36,6 +35,7 @@ from bayesgc.models import Model, as_model, as_sites, factorised
 from bayesgc.models.layout import Program
 from bayesgc.models.program import trainable, why_untrainable
 from bayesgc.plugins import blame, is_foreign
+from bayesgc.progress import watched
 from bayesgc.settings import EVIDENCE, Settings, check_task, request_of
 from bayesgc.task import Task, labelled_view, linear_view
 from bayesgc.task.array.feasibility import infeasible, least_train_loss
@@ -48,7 +48,7 @@ _SHARE = 0.1
 class InferenceFailed(RuntimeError):  # noqa: N818 - it says what happened
     """A run that did not converge, raised on request; ``result`` holds what was found."""
 
-    def __init__(self, message: str, result: DataTree) -> None:
+    def __init__(self, message: str, result: Result) -> None:
         super().__init__(message)
         self.result = result
 
@@ -72,9 +72,10 @@ def infer(
     device: str = "auto",
     dtype: str = "float32",
     on_failure: Literal["return", "raise"] = "return",
+    progress: bool | None = None,
     report: Callable[[Progress], None] | None = None,
-) -> DataTree:
-    """Condition a model on fitting a task, with the prior, gradient descent and reference points beside it.
+) -> Result:
+    """Condition a model on fitting a task, with the prior, gradient descent and reference points to compare with.
 
     Args:
         model: a `MatrixFactorization`, `CPFactorization` or `TensorTrain`; or a Pyro program without arguments that
@@ -91,7 +92,7 @@ def infer(
         chains: independent islands or chains; None for the method's own number.
         draws: posterior and prior draws kept in each chain; None for the method's own number, or as many as 20 MB hold
             for each law.
-        weights: keep the weights beside the end-to-end matrices.
+        weights: keep the weights as well as the end-to-end matrices.
         precision: relative standard error of E[L_gen] at which a run has converged; None for the method's own.
         max_seconds: wall time of the whole call, None for no limit: checks, the prior's draws, the search for
             ``"evidence"``, reference points, conditioning, gradient descent and MAP. A tenth of it is kept back for
@@ -100,7 +101,9 @@ def infer(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:i`` or ``mps``.
         dtype: ``float32`` or ``float64``.
         on_failure: what to do when the run does not converge: return the result with its outcome, or raise.
-        report: called with `Progress` while the run goes on.
+        progress: whether to show how far the run is, in a terminal or below a notebook's cell; None for doing so
+            unless ``report`` is given, or the call is made in a thread or a child process.
+        report: called with `Progress` while the run goes on, from any thread.
 
     Returns:
         A DataTree whose attributes hold configuration, outcome and volume; see the documentation of results.
@@ -113,12 +116,13 @@ def infer(
     limit = None if max_seconds is None else real_in("max_seconds", max_seconds, 0, open_low=True)
     most = None if max_evaluations is None else positive_integer("max_evaluations", max_evaluations)
     # The clock runs from here: checks decompose the measurements, which takes seconds where there are thousands.
-    control = Control(limit, most, report or (lambda progress: None))
-    settings = Settings.checked(
-        model, task, eps, method, gd, map, device, dtype, request_of(seed, precision, chains, draws, weights)
-    )
-    with interruptible(control):
-        result = _assemble(_at_evidence(settings, eps, control), control)
+    with watched(progress, report) as tell:
+        control = Control(limit, most, tell)
+        settings = Settings.checked(
+            model, task, eps, method, gd, map, device, dtype, request_of(seed, precision, chains, draws, weights)
+        )
+        with interruptible(control):
+            result = _assemble(_at_evidence(settings, eps, control), control)
     if control.interrupted:
         _note_interruption(result)
     if on_failure == "raise" and result.attrs["outcome"] != Outcome.CONVERGED:
@@ -164,7 +168,7 @@ def infer_together(
     max_evaluations: int | None = None,
     device: str = "auto",
     dtype: str = "float32",
-) -> list[DataTree]:
+) -> list[Result]:
     """`infer` by rejection, without descent, on problems that share the law of the weights and one set of draws.
 
     Problems are (model, task, eps); those with the same model object share its products too. Each result has the bits
@@ -237,7 +241,7 @@ def _at_evidence(settings: Settings, eps: float | str | None, control: Control) 
     return settings.at(likeliest_threshold(replace(settings.criterion, check=own.check), settings.request.seed, own))
 
 
-def _assemble(settings: Settings, control: Control, run: Run | None = None) -> DataTree:
+def _assemble(settings: Settings, control: Control, run: Run | None = None) -> Result:
     """The result of one call, from its run where that was made elsewhere."""
     prior = draw_prior(settings.criterion, settings.request, control)
     normalize = settings.model.normalize
@@ -268,7 +272,7 @@ def _assemble(settings: Settings, control: Control, run: Run | None = None) -> D
     )
 
 
-def _note_interruption(result: DataTree) -> None:
+def _note_interruption(result: Result) -> None:
     """However late a Ctrl-C came, whoever it was meant for must learn of it."""
     result.attrs |= {"outcome": Outcome.INTERRUPTED.value, "message": Outcome.INTERRUPTED.advice}
 
@@ -365,7 +369,7 @@ def _in_time(
 
 
 def _ender(control: Control) -> str:
-    return "an interrupt" if control.interrupted else f"`max_seconds={control.max_seconds}`"
+    return "an interrupt" if control.interrupted else f"`max_seconds={control.max_seconds:g}`"
 
 
 def _find_mode(settings: Settings, run: Run, control: Control, reason: str | None) -> tuple[Descent | None, str | None]:

@@ -9,6 +9,9 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+
 project = "bayesgc"
 author = "the bayesgc developers"
 copyright = f"2026, {author}"
@@ -18,12 +21,12 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.mathjax",
     "sphinx_copybutton",
     "sphinxcontrib.bibtex",
 ]
 exclude_patterns = ["_build", "_generated"]
 html_theme = "furo"
+html_math_renderer = "mathml"
 html_title = f"bayesgc {release}"
 
 myst_enable_extensions = ["deflist", "dollarmath"]
@@ -54,6 +57,17 @@ def _write_command_line_page(target: Path) -> None:
 _write_command_line_page(Path(__file__).parent / "_generated" / "command-line.md")
 
 
+def _formula(writer: Any, node: Any) -> None:
+    """A formula as MathML, which browsers set by themselves: no script, and nothing is fetched."""
+    block = isinstance(node, nodes.math_block)
+    # Sphinx's equations may have several lines; docutils sets them where they stand in an environment.
+    lines = node.astext().strip().replace(r"\dots", r"\ldots")
+    lines = f"\\begin{{aligned}}{lines}\\end{{aligned}}" if "\\\\" in lines and "\\begin" not in lines else lines
+    markup = tex2mathml(lines, as_block=block)
+    writer.body.append(f'<div class="math">{markup}</div>' if block else markup)
+    raise nodes.SkipNode
+
+
 _LITERAL = re.compile(r"(``.+?``|`[^`]+`)")
 
 
@@ -67,4 +81,5 @@ def _plain_text(_app: Any, _what: str, _name: str, _object: Any, _options: Any, 
 
 def setup(app: Any) -> None:
     """Called by Sphinx; 400 is before napoleon, which works at the default of 500."""
+    app.add_html_math_renderer("mathml", inline_renderers=(_formula, None), block_renderers=(_formula, None))
     app.connect("autodoc-process-docstring", _plain_text, priority=400)

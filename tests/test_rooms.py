@@ -17,7 +17,7 @@ FLOORS = [
     {"models"},
     {"inference"},
     {"analysis"},
-    {"settings", "api"},
+    {"settings", "progress", "api"},
     {"options"},
     {"experiments"},
     {"cli"},

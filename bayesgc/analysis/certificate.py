@@ -42,7 +42,7 @@ def why_no_certificate(result: Json) -> str | None:
     if task["fit"] != "errors" and not task.get("right"):
         return "it is for the fit 'errors', or with all labels right"
     if not task["independent"]:
-        return "the training set is no independent sample"
+        return "the training set is not an independent sample"
     if "preparation" in task:
         return f"{task['preparation']}, which the prior must not look at"
     if task["examples"] < FEWEST:

@@ -177,6 +177,10 @@ class Measures:
         """Whether the fit at ``eps`` is exact and so has no volume, as that of an array at ε = 0."""
         return eps == 0 and not self.counted
 
+    def missed(self, eps: float) -> str:
+        """That no draw fitted: ``No draw reached ε = 0.0035``, ``No draw had at most 2 errors``."""
+        return f"No draw {'had' if self.counted else 'reached'} {self.event(eps)}"
+
     def event(self, eps: float) -> str:
         """What a draw must be to fit: ``ε = 0.01``, ``at most 3 errors``, ``L_train in [0.4, 0.5)``."""
         if self.counted:

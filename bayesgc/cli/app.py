@@ -22,10 +22,9 @@ WRONG_INPUT, NOT_CONVERGED, BROKEN_PIPE = 2, 3, 141
 
 app = typer.Typer(
     name="bayesgc",
-    help="Guess & Check as Bayesian conditioning: how well do weights generalise that merely fit the data, "
-    "drawn from the prior, and how well do those that gradient descent finds?",
+    help="Guess & Check as Bayesian conditioning: how well do weights that merely fit the data, drawn "
+    "from the prior, generalise, and how well do those that gradient descent finds?",
     invoke_without_command=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -24,9 +24,7 @@ from bayesgc.analysis.words.wording import (
     headings,
     law_rows,
     legend_line,
-    model_line,
-    run_line,
-    task_line,
+    summary_lines,
 )
 
 Json = dict[str, Any]
@@ -61,8 +59,7 @@ def _heading(result: Json) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", overflow="fold")
     grid.add_column(overflow="fold")
-    lines = {"task": task_line(result["task"]), "model": model_line(result["model"]), "run": run_line(result)}
-    for name, line in lines.items():
+    for name, line in summary_lines(result).items():
         grid.add_row(name, escape(line))
     return grid
 

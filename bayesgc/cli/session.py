@@ -15,13 +15,13 @@ from bayesgc.analysis.tree.outputs import check_output, same_file
 from bayesgc.analysis.tree.storage import save, save_new
 from bayesgc.analysis.tree.summary import result_object
 from bayesgc.api import infer
-from bayesgc.cli.progress import LiveProgress
+from bayesgc.cli.names import default_stem
 from bayesgc.cli.render import print_result
 from bayesgc.cli.show import PLOT_SUFFIXES, print_json
 from bayesgc.cli.terminal import Terminal, kept, say
 from bayesgc.inference import Outcome
 from bayesgc.options import Options
-from bayesgc.plugins import called
+from bayesgc.progress import LiveProgress
 from bayesgc.task import Task
 from bayesgc.validate import InputError
 
@@ -56,7 +56,8 @@ class Session:
         model = self.options.make_model(task)
         with self._watched() as progress:
             report = None if progress is None else progress.update
-            result = infer(model, task, weights=self.weights, report=report, **self.options.settings(task))
+            settings = self.options.settings(task)
+            result = infer(model, task, weights=self.weights, progress=False, report=report, **settings)
         outcome = Outcome(result.attrs["outcome"])
         if outcome is Outcome.INFEASIBLE:
             if self.as_json:
@@ -77,13 +78,7 @@ class Session:
 
     def names(self, task: Task) -> Iterator[Path]:
         """Where a result may go that has no ``--out``, one after the other: new files here, named after the run."""
-        data, layered = self.options.data, isinstance(task.domain, tuple)
-        size = "x".join(map(str, task.shape)) if layered else task.shape[0]
-        source = data.stem if data else f"{called(self.options.task)}-{size}"
-        program = self.options.model
-        own = f"depth{self.options.depth}" if layered else self.options.family or "mlp"
-        model = own if program is None else called(program)
-        stem = f"{source}-{model}-seed{self.options.seed}"
+        stem = default_stem(self.options, task)
         names = itertools.chain([f"{stem}.nc"], (f"{stem}-{i}.nc" for i in itertools.count(2)))
         return (path for path in map(Path, names) if not os.path.lexists(path))
 

@@ -49,7 +49,7 @@ QUESTIONS = {
 }
 NOTES = [
     (
-        "The law is that of the paper's Guess & Check; the draws come from whatever method samples it best, which each "
+        "The law is that of the paper's Guess & Check; the draws come from the method that samples it best, which each "
         "cell names. --method rejection draws as the paper does."
     ),
     "Tasks come from their seeds; the published ones were drawn before seeding and cannot be drawn again.",

@@ -92,7 +92,8 @@ class CellJob:
         """Infer, without gradient descent: that is another job's."""
         options = Options.checked(self.given)
         task = options.make_task()
-        tree = infer(options.make_model(task), task, **conditioning_settings(options, self.seed, task))
+        settings = conditioning_settings(options, self.seed, task)
+        tree = infer(options.make_model(task), task, progress=False, **settings)
         if tree.attrs["outcome"] == Outcome.INTERRUPTED:
             raise KeyboardInterrupt
         return [Part(CELLS, self.key, _netcdf(tree))]

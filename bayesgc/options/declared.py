@@ -126,7 +126,7 @@ class Declared(BaseModel):
         str | None, About("What fits labels: errors, cross-entropy, squared or margin.", TASK, "errors; squared")
     ] = None
     eps_low: Annotated[
-        float | None, About("A lower end beside eps: a fit has a loss from here to eps. For labels.", TASK, "none")
+        float | None, About("Least loss of a fit, which then lies from here to eps. For labels.", TASK, "none")
     ] = None
     right: Annotated[bool, About("A fit by a loss has every training label right too.", TASK)] = False
 
@@ -157,7 +157,7 @@ class Declared(BaseModel):
     device: Annotated[str, About("auto, cpu, cuda, cuda:i or mps.", RUN)] = "auto"
     dtype: Annotated[str, About("float32 or float64.", RUN)] = "float32"
 
-    gd: Annotated[bool, About("Run gradient descent beside.", DESCENT)] = True
+    gd: Annotated[bool, About("Also run gradient descent.", DESCENT)] = True
     gd_optimizer: Annotated[
         str, About("group-rmsprop, gd, momentum or adam.", DESCENT, "group-rmsprop; gd for labels")
     ] = "group-rmsprop"
@@ -177,7 +177,7 @@ class Declared(BaseModel):
         str | None, About("peleg-hein or chiang; other options change it. For labels.", DESCENT, "none")
     ] = None
     restarts: Annotated[int, About("Independent starts.", DESCENT)] = 32
-    map: Annotated[bool | None, About("Find the mode at an exact fit beside.", DESCENT, "where it is quick")] = None
+    map: Annotated[bool | None, About("Also find the mode at an exact fit.", DESCENT, "where it is quick")] = None
 
     @classmethod
     def names(cls, panel: str) -> frozenset[str]:

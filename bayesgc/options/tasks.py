@@ -51,7 +51,7 @@ class OfTask(OfModel):
             return examples.with_fit(examples.criterion.name, low=self.eps_low, right=self.right)
         known = task_options(TASKS.find(self.task, DATASETS)[0])
         given = {name: getattr(self, name) for name in _OF_TASKS if name in self.given}
-        self._refuse(tuple(given.keys() - known), f"is no option of this task; --task is {self.task!r}")
+        self._refuse(tuple(given.keys() - known), f"is not an option of this task; --task is {self.task!r}")
         if self.shape is not None:
             given["shape"] = sides_in(self.shape)
         task = task_named(self.task, given | ({"seed": self.task_seed} if "seed" in known else {}))

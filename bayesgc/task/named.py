@@ -52,7 +52,7 @@ def task_named(spec: str, given: Mapping[str, Any], others: tuple[str, ...] = ()
     maker, text = TASKS.find(spec, others)
     options = options_in(TASKS.kind, spec, text, task_options(maker))
     if twice := sorted((given.keys() & options.keys()) - {"seed"}):
-        raise InputError(f"task is {spec!r}, and `{twice[0]}` is given beside it; give it once.")
+        raise InputError(f"task is {spec!r}, and `{twice[0]}` is given too; give it once.")
     with blame(f"task {spec!r}") if is_foreign(maker) else contextlib.nullcontext():
         task = maker(**{**given, **options})
     if not isinstance(task, Task):

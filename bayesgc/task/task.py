@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from bayesgc.task.domain import Domain
@@ -148,6 +149,15 @@ class Task(ABC):
     ) -> Float[Tensor, " draw"] | None:
         """The measure of generalisation alone; None where it is not known."""
         return self.measures(outputs, held_out).get(self.primary)
+
+    def replicated(
+        self, outputs: Float[Tensor, "entry draw"], fit: Float[Tensor, " draw"], source: torch.Generator
+    ) -> dict[str, Shaped[Tensor, "draw *rest"]]:
+        """What each draw would have one observe, by the names of `observed`; empty where a kind of task does not say.
+
+        ``fit`` is the measure of fit of each draw, and ``source`` has the random numbers of what noise there is.
+        """
+        return {}
 
     def why_absent(self, *, normalize: bool) -> dict[str, str]:
         """Why reference points are not among the `references`, by name."""

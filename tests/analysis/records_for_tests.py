@@ -222,3 +222,11 @@ def tree(task: ArrayTask | None = None, *, weights: bool = False, with_gd: bool 
         "reasons": {"map": "a normalised output has no mode"},
     }
     return assemble(task, **(arguments | changes))
+
+
+def chained_tree() -> xr.DataTree:
+    """A result that chains have made."""
+    task = sensing_task()
+    mixed = {"draws": 60, "r_hat": 1.004, "ess_bulk": 900.0, "ess_tail": 900.0, "divergences": 0}
+    found = run(task, posterior=draws(task, 0.08, 11))
+    return tree(task, run=dataclasses.replace(found, method="nuts", diagnostics=mixed))

@@ -184,7 +184,7 @@ def test_descent_that_fits_some_tasks_only_does_not_generalise_at_every_point(tm
 
 
 def test_what_is_no_store(tmp_path):
-    with pytest.raises(gc.InputError, match="is no store"):
+    with pytest.raises(gc.InputError, match="is not a store"):
         judge([tmp_path])
     store = write(tmp_path / "s", "width")
     one = xr.load_dataset(store / "sweep.nc", engine="h5netcdf").isel(task_seed=[0])

@@ -17,8 +17,8 @@ from bayesgc.validate import InputError
 def test_groups_and_dimensions_are_the_documented_ones() -> None:
     result = tree(weights=True)
     assert set(result.children) == {
-        "posterior", "prior", "gd", "gd_at_eps", "sample_stats", "levels", "observed_data", "constant_data",
-        "ground_truth",
+        "posterior", "posterior_predictive", "prior", "gd", "gd_at_eps", "sample_stats", "levels", "observed_data",
+        "constant_data", "ground_truth",
     }  # fmt: skip
     posterior = result["posterior"].to_dataset()
     assert dict(posterior["end_to_end"].sizes) == {"chain": CHAINS, "draw": DRAWS, "row": 4, "col": 3}
@@ -78,6 +78,30 @@ def test_root_attributes_say_how_the_result_was_found() -> None:
     assert (attributes["log_volume"], attributes["log_volume_high"]) == (-8.4, -8.23)
     assert (attributes["eps"], attributes["outcome"], attributes["wall_time"]) == (0.0035, "converged", 5.0)
     assert "log_evidence" not in attributes
+
+
+def test_replicates_are_fitted_values_with_noise_of_the_size_of_the_residuals() -> None:
+    task = sensing_task()
+    result = tree(task)
+    found, matrices = result["posterior_predictive"]["y"], result["posterior"]["end_to_end"].values
+    assert found.dims == ("chain", "draw", *result["observed_data"]["y"].dims)
+    fitted = np.einsum("cdij,nij->cdn", matrices, result["constant_data"]["A"].values)
+    scaled = (found.values - fitted) / np.sqrt(result["posterior"]["train_loss"].values)[..., None]
+    # Standard errors of mean and variance of so many normals; no noise, or twice as much, is far outside.
+    assert abs(scaled.mean()) < 5 / np.sqrt(scaled.size)
+    assert abs(scaled.var() - 1) < 5 * np.sqrt(2 / scaled.size)
+    xr.testing.assert_identical(tree(task)["posterior_predictive"]["y"], found)
+
+
+def test_replicates_are_kept_of_as_many_draws_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bayesgc.analysis.tree.datatree._REPLICATED", CHAINS * 7 * 20)
+    assert dict(tree()["posterior_predictive"]["y"].sizes) == {"chain": CHAINS, "draw": 20, "measurement": 7}
+
+
+def test_arviz_draws_replicates_beside_the_data() -> None:
+    from arviz_plots import plot_ppc_dist
+
+    assert "y" in plot_ppc_dist(tree(), backend="none", num_samples=5).viz["plot"]
 
 
 CASES = {

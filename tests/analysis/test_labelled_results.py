@@ -106,7 +106,7 @@ def test_the_table_has_the_test_error_in_per_cent_beside_the_most_common_label(t
         ("no test set", "There is no test set, so generalisation cannot be judged"),
         ("errors", "With probability 95 % the mean test error of weights that fit is at most"),
         ("cross-entropy", "No certificate: it is for the fit 'errors', or with all labels right"),
-        ("nothing fitted", "No draw fitted with at most 0 errors"),
+        ("nothing fitted", "No draw had at most 0 errors"),
         ("nothing fitted", "No certificate: nothing fitted"),
         ("errors", "GD: plain gradient descent, in batches of 2"),
         ("errors", "The vote of the draws that fit has a test error of"),

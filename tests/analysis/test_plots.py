@@ -9,8 +9,9 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import xarray as xr
-from records_for_tests import RESTARTS, descent, draws, run, sensing_task, table_task, tree
+from records_for_tests import RESTARTS, chained_tree, descent, draws, run, sensing_task, table_task, tree
 
+import bayesgc as gc
 import bayesgc.task as tasks
 from bayesgc.analysis.plots import (
     plot_cells,
@@ -132,7 +133,7 @@ def test_the_spectrum_shows_medians_of_shares_of_the_largest() -> None:
 
 def test_the_forest_has_medians_from_top_to_bottom_and_says_which_is_better() -> None:
     task = sensing_task()
-    worse = tree(task, run=run(task, posterior=draws(task, 0.4, 12)))
+    worse = tree(task, run=run(task, posterior=draws(task, 0.4, 12)), seed=2)
     (axes,) = plot_forest(tree(), worse, labels=["depth 8", "depth 2"]).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["depth 8", "depth 2"]
     medians = {
@@ -144,6 +145,27 @@ def test_the_forest_has_medians_from_top_to_bottom_and_says_which_is_better() ->
         plot_forest()
 
 
+@pytest.mark.parametrize(
+    ("seed", "error", "words"),
+    [
+        (2, 1e-4, "Weights that fit generalise worse"),
+        (2, 0.5, "The errors cannot decide"),
+        (2**70, 1e-4, "The errors cannot decide"),  # of runs that share their random numbers
+    ],
+)
+def test_the_forest_judges_as_compare_does(seed: int, error: float, words: str) -> None:
+    task = sensing_task()
+    pair = [tree(), tree(task, run=run(task, posterior=draws(task, 0.1, 12)), seed=seed)]
+    for each in pair:
+        each["posterior"]["gen_loss"].attrs["mcse"] = error
+    standing = gc.compare(*pair).differences[0]["factor"]["standing"]
+    assert (standing == "undecided") == ("cannot" in words)
+    assert plot_forest(*pair, labels=["a", "b"]).axes[0].get_title(loc="left").split("\n")[0] == words
+    again = tree(seed=2)
+    again["posterior"]["gen_loss"].attrs["mcse"] = pair[0]["posterior"]["gen_loss"].attrs["mcse"] = 1e-6
+    assert "generalise alike" in plot_forest(pair[0], again).axes[0].get_title(loc="left")
+
+
 def test_levels_are_drawn_with_the_least_that_a_diagnosis_accepts() -> None:
     result = tree()
     acceptance, ancestors = plot_levels(result).axes
@@ -153,10 +175,7 @@ def test_levels_are_drawn_with_the_least_that_a_diagnosis_accepts() -> None:
 
 
 def test_rank_plots_are_for_chains_alone() -> None:
-    task = sensing_task()
-    mixed = {"draws": 60, "r_hat": 1.004, "ess_bulk": 900.0, "ess_tail": 900.0, "divergences": 0}
-    chained = dataclasses.replace(run(task, posterior=draws(task, 0.08, 11)), method="nuts", diagnostics=mixed)
-    figure = plot_ranks(tree(task, run=chained))
+    figure = plot_ranks(chained_tree())
     assert "The chains agree (R̂ = 1.004)" in figure.get_suptitle()
     assert len([axes for axes in figure.axes if axes.lines]) == 3
     with pytest.raises(InputError, match="method is 'splitting'"):
@@ -189,7 +208,7 @@ def test_unknown_truth_shows_the_missing_cells_in_standard_deviations() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"accepted": False}, "No draw fitted to ε = 0.0035"),
+        ({"accepted": False}, "No draw reached ε = 0.0035"),
         ({"with_gd": False}, "better than the prior"),
         ({"outcome": Outcome.STALLED}, "(stalled)"),
     ],
@@ -201,7 +220,7 @@ def test_titles_say_what_one_sees(changes: dict[str, Any], words: str) -> None:
 def test_a_run_that_drew_nothing_has_its_title() -> None:
     spent = {"posterior": None, "eps": 0.1, "diagnostics": {"evaluations": 900, "draws": 0}}
     assert losses_title(spent) == "Nothing was drawn"
-    assert losses_title(spent | {"diagnostics": {"evaluations": 900}}) == "No draw fitted to ε = 0.1"
+    assert losses_title(spent | {"diagnostics": {"evaluations": 900}}) == "No draw reached ε = 0.1"
 
 
 def test_figures_are_written_in_the_format_named_or_refused_in_one_line(tmp_path: Path) -> None:

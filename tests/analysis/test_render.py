@@ -61,13 +61,22 @@ def test_the_mode_is_shown_by_its_most_probable_restart() -> None:
 
 def test_why_rows_are_missing_stands_below_the_table() -> None:
     reasons = {"map": "a normalised output has no mode", "gd": "it was turned off", "nuclear_norm": "time was up"}
-    text = text_of(result_object(tree(with_gd=False, reasons=reasons)))
+    text = text_of(result_object(tree(with_gd=False, references={}, reasons=reasons)))
     for line in (
         "No MAP: a normalised output has no mode",
         "No gradient descent: it was turned off",
         "No nuclear norm: time was up",
     ):
         assert line in text.splitlines()
+
+
+def test_what_the_deadline_cut_short_is_there_and_said_once() -> None:
+    reasons = {"gd": "`max_seconds=40` stopped it after 569 steps", "nuclear_norm": "time was up", "gd_at_eps": "none"}
+    lines = text_of(result_object(tree(reasons=reasons))).splitlines()
+    assert len([line for line in lines if line.startswith("Gradient descent: ") and "569" in line]) == 1
+    assert sum("569" in line for line in lines) == 1
+    assert "Nuclear norm: time was up." in lines
+    assert not any(line.startswith("No ") for line in lines)
 
 
 @pytest.mark.parametrize("task", [sensing_task(), table_task()])

@@ -73,7 +73,7 @@ def test_labels_from_files_stay_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize("accepted", [True, False])
 def test_a_result_without_a_posterior_or_descent_has_a_page_too(tmp_path: Path, accepted: bool) -> None:
     text, _ = page_of(tree(accepted=accepted, with_gd=False, references={}), tmp_path)
-    assert ("No draw fitted" in text) is not accepted
+    assert ("No draw reached" in text) is not accepted
 
 
 def test_the_command_on_the_page_gives_the_same_configuration(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
     "not converged": ({"outcome": "exhausted"}, "Provisional, as the run has not converged (exhausted): weights that"),
     "nothing accepted": (
         {"posterior": None, "outcome": "exhausted"},
-        "No draw fitted to ε = 0.0035 (fewer than one in 160 000 does, at 95 % confidence), so nothing is known of "
+        "No draw reached ε = 0.0035 (fewer than one in 160 000 does, at 95 % confidence), so nothing is known of "
         "weights that merely fit; gradient descent fits, with L_gen 0.00110 [0.00099, 0.0012] at a training loss of "
         "0.0034; at its end (training loss 4.0e-08) it has 1.0e-06 [9.0e-07, 1.1e-06].",
     ),
@@ -107,7 +107,17 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "nothing known of the volume": (
         {"posterior": None, "outcome": "interrupted", "gd": None, "log_volume": {"ci95": [None, 0.0]}},
-        "No draw fitted to ε = 0.0035, so nothing is known",
+        "No draw reached ε = 0.0035, so nothing is known",
+    ),
+    "a threshold above ε reached": (
+        {
+            "posterior": None,
+            "outcome": "exhausted",
+            "gd": None,
+            "reached": {"eps": 0.01, "posterior": law(0.03, 0.001)},
+        },
+        "so nothing is known of weights that merely fit; those that came nearest (L_train < 0.01) have L_gen 0.0300 ± "
+        "0.0010.",
     ),
     "infeasible": ({"posterior": None, "outcome": "infeasible", "gd": None}, "No matrix that this model can produce"),
     "nothing accepted by either": (

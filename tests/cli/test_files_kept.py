@@ -93,13 +93,13 @@ def test_a_name_taken_during_the_run_is_left_alone(command, monkeypatch, tmp_pat
     plain = session.infer
 
     def meanwhile(*args, **options):
-        Path("sensing-5x5-depth2-seed0.nc").write_text("another run's")
+        Path("sensing-5x5-depth2-eps0.05-rejection-seed0.nc").write_text("another run's")
         return plain(*args, **options)
 
     monkeypatch.setattr(session, "infer", meanwhile)
     assert command("infer", "--eps", 0.05, *FAST).code == 0
-    assert Path("sensing-5x5-depth2-seed0.nc").read_text() == "another run's"
-    assert Path("sensing-5x5-depth2-seed0-2.nc").stat().st_size > 0
+    assert Path("sensing-5x5-depth2-eps0.05-rejection-seed0.nc").read_text() == "another run's"
+    assert Path("sensing-5x5-depth2-eps0.05-rejection-seed0-2.nc").stat().st_size > 0
 
 
 def test_show_draws_over_nothing_that_it_reads(command):

@@ -60,3 +60,15 @@ def test_every_option_of_infer_is_explained(command):
     # An open default is said too: brackets in a help text would be taken for markup and vanish.
     for default in ("60 % of the", "a new file in", "the optimizer's", "the paper's"):
         assert default in text
+
+
+def test_the_shell_completes_commands(monkeypatch, capsys):
+    from bayesgc.cli.app import app
+
+    monkeypatch.setenv("_BAYESGC_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "bayesgc re")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    with pytest.raises(SystemExit) as stopped:
+        app(prog_name="bayesgc")
+    assert not stopped.value.code
+    assert capsys.readouterr().out.split() == ["report", "reproduce"]

@@ -46,7 +46,7 @@ def test_the_text_says_that_it_is_partial(command, interrupt_at):
     ended = command("infer", "--eps", 1e-12)
     assert ended.code == 130
     assert "interrupted" in ended.out
-    assert "saved in sensing-5x5-depth2-seed0.nc" in ended.err
+    assert "saved in sensing-5x5-depth2-eps1e-12-seed0.nc" in ended.err
 
 
 def test_a_second_one_ends_at_once(command, interrupt_at, tmp_path):

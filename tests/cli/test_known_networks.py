@@ -75,7 +75,7 @@ def test_a_named_set_is_inferred_from_and_saved_under_its_name(command, unchecke
     found = ended.object
     assert (found["task"]["set"], found["task"]["examples"], found["task"]["test_examples"]) == ("two-moons", 4, 800)
     assert (found["task"]["independent"], found["certificate"]) == (False, None)
-    assert [path.name for path in tmp_path.iterdir()] == ["two-moons-4-mlp-seed0.nc"]
+    assert [path.name for path in tmp_path.iterdir()] == ["two-moons-4-mlp-width5-balanced-rejection-seed0.nc"]
 
 
 def test_every_name_that_an_option_takes_is_listed(command):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,7 +67,8 @@ def test_nothing_accepted_leaves_a_bound_and_advice(command):
     assert high >= math.log(-math.expm1(math.log(0.025) / 20_000))
     assert "--max-seconds" in found["message"]
     assert "--max-seconds" in ended.err
-    text = command("show", "sensing-5x5-depth2-seed0.nc")
+    [saved] = Path().glob("sensing-5x5-depth2-*.nc")
+    text = command("show", saved)
     assert text.code == 0
     assert "--max-seconds" in text.out
 
@@ -119,7 +121,7 @@ def test_a_table_with_missing_cells(command, table):
     for cell in found["unobserved"]:
         assert cell["q05"] < cell["mean"] < cell["q95"]
         assert -100 < cell["mean"] < 300  # the table's own units, not standardised ones
-    text = command("show", "table-depth2-seed0.nc").out
+    text = command("show", "table-depth2-eps60pct-seed0.nc").out
     for word in ("sugar [x]", "[bold]red", "köln", "truth unknown"):
         assert word in text
 
@@ -136,7 +138,7 @@ def test_the_text_holds_what_the_object_holds(command):
 def test_quiet_prints_nothing_and_saves(command, tmp_path):
     ended = command("infer", "--quiet", *QUICK_NO_GD)
     assert (ended.code, ended.out, ended.err) == (0, "", "")
-    assert [path.name for path in tmp_path.iterdir()] == ["sensing-5x5-depth2-seed0.nc"]
+    assert [path.name for path in tmp_path.iterdir()] == ["sensing-5x5-depth2-eps0.05-rejection-seed0.nc"]
     loud = command("infer", "--quiet", "--json", *QUICK_NO_GD)
     assert loud.object["outcome"] == "converged"
     assert loud.err == ""
@@ -145,7 +147,7 @@ def test_quiet_prints_nothing_and_saves(command, tmp_path):
 def test_a_new_file_for_every_run(command, tmp_path):
     for _ in range(3):
         assert command("infer", "--quiet", "--task", "completion", *QUICK_NO_GD).code == 0
-    stem = "completion-5x5-depth2-seed0"
+    stem = "completion-5x5-depth2-eps0.05-rejection-seed0"
     assert {path.name for path in tmp_path.iterdir()} == {f"{stem}.nc", f"{stem}-2.nc", f"{stem}-3.nc"}
 
 

@@ -44,7 +44,7 @@ def test_a_module_in_a_file_is_a_model(command, unchecked, tmp_path):
     assert found["model"] == {"family": "module", "prior": prior, "scaling": "fan-in", "name": "net.py:Net"}
     assert found["gd"]["restarts"] == 2
     [saved] = tmp_path.glob("*.nc")
-    assert saved.name == "two-moons-4-Net-seed0.nc"
+    assert saved.name == "two-moons-4-Net-bias=uniform_=gaussian-test50-balanced-rejection-seed0.nc"
 
 
 def test_a_program_of_inputs_is_a_model(command, unchecked):
@@ -77,4 +77,5 @@ def test_lenet_is_there_by_name(command, unchecked, tmp_path):
     ended = command("infer", "--task", "digits", "--train", 4, "--balanced", "--test", 20, *more, *QUICK, "--json")
     assert ended.code == 0, ended.err
     assert (ended.object["model"]["family"], ended.object["model"]["width"]) == ("lenet", 0.2)
-    assert [path.name for path in tmp_path.glob("*.nc")] == ["digits-4-lenet-seed0.nc"]
+    [saved] = tmp_path.glob("*.nc")
+    assert saved.name == "digits-4-lenet-width0.2-bias-test20-classes0_7-balanced-rejection-seed0.nc"

@@ -242,7 +242,7 @@ def test_a_study_in_parts_has_a_folder_for_each_and_one_picture(command, tmp_pat
         (["reproduce", "fig1", "--out", "store", "--workers", 0, "--dry-run"], "--workers is 0"),
         (["reproduce", "fig1", "--out", "store", "--method", "gibbs", "--dry-run"], "method is 'gibbs'"),
         (["reproduce", "fig2", "--out", "store", "--method", "nuts", "--dry-run"], "task_seed = 0: nuts"),
-        (["claims", "none"], "is no store"),
+        (["claims", "none"], "is not a store"),
         (["sweep", "small.toml", "--out", "small.toml/store"], "Cannot write"),
         (["sweep", "small.toml", "--out", "store", "--scheduler", "tcp://127.0.0.1:9"], "no Dask scheduler answers"),
     ],

@@ -296,7 +296,7 @@ REFUSED = {
     "batch norm": (lambda: flat(nn.Linear(36, 2), nn.BatchNorm1d(2)), "has batch statistics .* LayerNorm"),
     "chance": (lambda: Noisy(36, 2), "gave other outputs when it ran again"),
     "state": (Counting, "changes its buffer 'seen'"),
-    "other examples": (lambda: Centred(36, 2), "other outputs beside others than alone"),
+    "other examples": (lambda: Centred(36, 2), "other outputs in a batch than alone"),
     "nan": (lambda: Lost(36, 2), "not finite in each of 1000 draws"),
     "no parameters": (nn.Flatten, "no parameters that require gradients"),
     "many weights": (lambda: flat(nn.Linear(36, 300_000, bias=False)), "10800000 weights, and .* takes 44.2 GB"),

@@ -108,7 +108,7 @@ def _datasets(stores: Sequence[Path | str]) -> Iterator[tuple[str, xr.Dataset]]:
     for store in map(Path, stores):
         files = [store / "sweep.nc"] if (store / "sweep.nc").is_file() else sorted(store.glob("*/sweep.nc"))
         if not files:
-            raise InputError(f"{store} is no store: it has no sweep.nc; give the folder of a sweep that has run.")
+            raise InputError(f"{store} is not a store: it has no sweep.nc; give the folder of a sweep that has run.")
         for file in files:
             yield str(file.parent), load_cells(file)
 

@@ -45,10 +45,15 @@ def difference(result: Result, first: Result) -> Json:
         "same_eps": _event(entry) == _event(base),
         "shared_draws": shared,
         **gaps,
-        "factor": _factor([([entry], [base])], shared=shared),
+        "factor": factor_between(entry, base),
         "better": chance_of_less((tree, "posterior"), (base_tree, "posterior"), shared=shared),
         "distance": distances(tree, "posterior", base_tree, "posterior"),
     }
+
+
+def factor_between(entry: Json, base: Json) -> Json | None:
+    """By which factor L_gen of one result differs from that of another, and what that decides; None where unknown."""
+    return _factor([([entry], [base])], shared=_shares_draws(entry, base))
 
 
 def _event(entry: Json) -> tuple[float, float | None, bool]:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
 from bayesgc.analysis.calibration import LAWS, calibration
-from bayesgc.analysis.plots.look import COLOURS, column, in_the_look, names_in, say_absent, title_and_legend
+from bayesgc.analysis.plots.canvas import Drawn, axes_on, plot_of_result
+from bayesgc.analysis.plots.look import COLOURS, names_in, say_absent, title_and_legend
 from bayesgc.analysis.tree.summary import Json
 from bayesgc.analysis.words.numerals import NORMAL_95
 
 
-@in_the_look
-def plot_calibration(tree: xr.DataTree) -> Figure:
+@plot_of_result
+def plot_calibration(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
     """Of all test examples and classes with a share of the votes, how many are right: the diagonal if calibrated."""
-    figure = column()
-    axes = figure.add_subplot()
+    axes = axes_on(ax)
     found = calibration(tree)
     if found is None or found["posterior"] is None:
         say_absent(axes, "there are no votes on test labels")
-        return figure
+        return axes
     axes.plot([0, 1], [0, 1], color=COLOURS["reference"], lw=0.8, ls=(0, (4, 3)))
     for name, group in LAWS.items():
         if found[name] is not None and name != "prior":
@@ -34,7 +34,7 @@ def plot_calibration(tree: xr.DataTree) -> Figure:
     axes.set_ylabel("share of these that are right")
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
     title_and_legend(axes, calibration_title(found["posterior"]))
-    return figure
+    return axes
 
 
 _DRAWN = ("share", "share_mcse", "frequency", "frequency_se")

@@ -7,9 +7,9 @@ from textwrap import fill
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, say_absent, title_and_legend
+from bayesgc.analysis.plots.canvas import Drawn, axes_on, plot_of_result
+from bayesgc.analysis.plots.look import COLOURS, NAMES, say_absent, title_and_legend
 from bayesgc.analysis.predictive import MEANINGS, cell_moments, cell_quantiles, interval_kind
 from bayesgc.analysis.tree.groups import has, values
 from bayesgc.analysis.tree.summary import Json, cell_labels, result_object
@@ -20,17 +20,16 @@ NAME_LENGTH = 22
 _LINE = 42
 
 
-@in_the_look
-def plot_cells(tree: xr.DataTree) -> Figure:
+@plot_of_result
+def plot_cells(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
     """Mean and 90 % interval of the missing cells, before and after the fit, in the table's units beside them."""
     cells = result_object(tree)["unobserved"]
-    figure = column(1.0 + 0.16 * min(len(cells or []), CELLS_SHOWN) + 0.4)
-    axes = figure.add_subplot()
+    axes = axes_on(ax, 1.0 + 0.16 * min(len(cells or []), CELLS_SHOWN) + 0.4)
     if cells:
         draw_cells(axes, tree, cells)
     else:
         say_absent(axes, "no cell is to be predicted here")
-    return figure
+    return axes
 
 
 def draw_cells(axes: Axes, tree: xr.DataTree, cells: list[Json]) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import MaxNLocator
 
 from bayesgc.analysis.equal_fit import AT_EPS, compared, descent_curve
 from bayesgc.analysis.measures import Measure, Measures, judged_by, measures_in, measures_of
-from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, plain_numbers, say_absent, title_and_legend
+from bayesgc.analysis.plots.canvas import Drawn, canvas, plot_of_result
+from bayesgc.analysis.plots.look import COLOURS, NAMES, plain_numbers, say_absent, title_and_legend
 from bayesgc.analysis.tree.summary import Json, result_object
 from bayesgc.analysis.words.numerals import NORMAL_95, rounded
 from bayesgc.intervals import Number, log_loss
@@ -25,15 +26,15 @@ _FAR = 30.0
 """A loss that many times below the curve would leave the curve itself no room."""
 
 
-@in_the_look
-def plot_curve(tree: xr.DataTree) -> Figure:
+@plot_of_result
+def plot_curve(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
     """Mean generalisation and the log volume of the fits against ε, with 95 % bands, and the curve of descent."""
-    figure = column()
-    draw_curve(figure, figure.add_gridspec(1, 1)[0], tree, result_object(tree))
-    return figure
+    drawn = canvas(ax)
+    draw_curve(drawn.figure, drawn.place, tree, result_object(tree))
+    return drawn
 
 
-def draw_curve(figure: Figure, place: SubplotSpec, tree: xr.DataTree, result: Json) -> None:
+def draw_curve(figure: Figure | SubFigure, place: SubplotSpec, tree: xr.DataTree, result: Json) -> None:
     """The same in one place of a larger figure."""
     levels, measures = curve_of(tree), measures_in(tree)
     if levels is None:

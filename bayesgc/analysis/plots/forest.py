@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from textwrap import fill
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import xarray as xr
@@ -13,12 +14,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayesgc.analysis.compare.compare import distinguishing_labels
+from bayesgc.analysis.compare.contrast import factor_between
 from bayesgc.analysis.equal_fit import compared_group
-from bayesgc.analysis.measures import MEASURES, measures_in
+from bayesgc.analysis.measures import MEASURES, measures_in, measures_of
+from bayesgc.analysis.plots.canvas import axes_on, handed_over
 from bayesgc.analysis.plots.look import (
     COLOURS,
     NAMES,
-    column,
     in_the_look,
     inches,
     names_in,
@@ -27,8 +29,8 @@ from bayesgc.analysis.plots.look import (
 )
 from bayesgc.analysis.tree.groups import fitted, has, values
 from bayesgc.analysis.tree.storage import load
-from bayesgc.analysis.tree.summary import result_object
-from bayesgc.analysis.words.numerals import NORMAL_95
+from bayesgc.analysis.tree.summary import Json, result_object
+from bayesgc.intervals import Number, Standing
 from bayesgc.validate import InputError
 
 LABELS = {
@@ -40,16 +42,38 @@ _SHORT = 14
 _LINE = 20
 
 
+@overload
+def plot_forest(
+    *results: xr.DataTree | str | os.PathLike[str],
+    labels: Sequence[str] | None = None,
+    quantity: str | None = None,
+    ax: None = None,
+) -> Figure: ...
+
+
+@overload
+def plot_forest(
+    *results: xr.DataTree | str | os.PathLike[str],
+    labels: Sequence[str] | None = None,
+    quantity: str | None = None,
+    ax: Axes,
+) -> Axes: ...
+
+
 @in_the_look
 def plot_forest(
-    *results: xr.DataTree | str | os.PathLike[str], labels: Sequence[str] | None = None, quantity: str | None = None
-) -> Figure:
+    *results: xr.DataTree | str | os.PathLike[str],
+    labels: Sequence[str] | None = None,
+    quantity: str | None = None,
+    ax: Axes | None = None,
+) -> Figure | Axes:
     """50 and 90 % intervals and the median of each result's prior and posterior, and the restarts at equal fit.
 
     Args:
         results: DataTrees or files, from top to bottom.
         labels: a name for each; by default what the results differ in.
         quantity: the measure of generalisation, which it is by default, ``effective_rank`` or ``nuclear_norm``.
+        ax: axes to draw on, which are then returned, instead of a figure.
     """
     trees = [each if isinstance(each, xr.DataTree) else load(each) for each in results]
     if not trees:
@@ -58,8 +82,7 @@ def plot_forest(
     names = distinguishing_labels(trees) if labels is None else list(labels)
     marks = [_in_lines(name) for name in names]
     lines = max(mark.count("\n") + 1 for mark in marks)
-    figure = column(1.3 + max(0.4, 0.1 + 0.12 * lines) * len(trees))
-    axes = figure.add_subplot()
+    axes = axes_on(ax, 1.3 + max(0.4, 0.1 + 0.12 * lines) * len(trees))
     for row, tree in enumerate(trees):
         for law, offset in (("prior", 0.2), ("posterior", 0.0)):
             if has(tree, law, quantity):
@@ -77,7 +100,7 @@ def plot_forest(
     axes.set(xscale="log" if logarithmic else "linear", xlabel=LABELS.get(quantity, quantity))
     widest = max(inches(line) for mark in marks for line in mark.splitlines())
     title_and_legend(axes, forest_title(trees, names, quantity), labels=0.2 + widest)
-    return figure
+    return handed_over(axes, ax)
 
 
 def _shown(found: np.ndarray, quantity: str) -> np.ndarray:
@@ -94,18 +117,31 @@ def _in_lines(name: str) -> str:
 
 
 def forest_title(trees: Sequence[xr.DataTree], names: Sequence[str], quantity: str) -> str:
-    """From the first result to the last: lower, higher, or no clear change."""
-    found = [(result_object(tree)["posterior"] or {}).get(quantity) for tree in trees]
-    if len(trees) < 2 or found[0] is None or found[-1] is None:
+    """From the first result to the last: lower, higher, alike or not decided, by the rule of all comparisons."""
+    results = [result_object(tree) for tree in (trees[0], trees[-1])]
+    found = [(each["posterior"] or {}).get(quantity) for each in results]
+    if len(trees) < 2 or found[0] is None or found[1] is None:
         return "What draws of the prior and of the posterior have"
-    change, known = found[-1]["mean"] - found[0]["mean"], [each["mcse"] for each in (found[0], found[-1])]
-    what = quantity.replace("_", " ")
     last, first = (f"at {name}" if len(name) <= _SHORT else place for name, place in _ends(names))
-    if None in known or abs(change) <= NORMAL_95 * float(np.hypot(*known)):
-        return f"No clear change: {last} as {first}"
-    if quantity in MEASURES:
-        return f"Weights that fit generalise {'better' if change < 0 else 'worse'}\n{last} than {first}"
-    return f"Weights that fit have a {'lower' if change < 0 else 'higher'} {what}\n{last} than {first}"
+    judgement = _judgement(results, quantity)
+    if judgement == "undecided":
+        return f"The errors cannot decide\n{last} against {first}"
+    if judgement == "alike":
+        return f"Weights that fit generalise alike\n{last} and {first}"
+    if quantity == measures_of(results[0]).generalisation.name:
+        return f"Weights that fit generalise {'better' if judgement == 'lower' else 'worse'}\n{last} than {first}"
+    return f"Weights that fit have a {judgement} {quantity.replace('_', ' ')}\n{last} than {first}"
+
+
+def _judgement(results: Sequence[Json], quantity: str) -> str:
+    """Of a measure of generalisation by the factor between two results, of other quantities by their difference."""
+    first, last = (each["posterior"][quantity] for each in results)
+    if quantity == measures_of(results[0]).generalisation.name:
+        factor = factor_between(results[1], results[0])
+        return "undecided" if factor is None else str(factor["standing"])
+    numbers = [Number(each["mean"], math.inf if each["mcse"] is None else each["mcse"]) for each in (first, last)]
+    words = {Standing.LOWER: "lower", Standing.HIGHER: "higher"}
+    return words.get((numbers[1] - numbers[0]).standing, "undecided")
 
 
 def _ends(names: Sequence[str]) -> list[tuple[str, str]]:

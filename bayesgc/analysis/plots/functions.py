@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayesgc.analysis.functions import FUNCTION_POINTS, functions
-from bayesgc.analysis.plots.look import COLOURS, column, in_the_look, say_absent
+from bayesgc.analysis.plots.canvas import axes_on, handed_over
+from bayesgc.analysis.plots.look import COLOURS, in_the_look, say_absent
 from bayesgc.validate import InputError
 
 
+@overload
+def plot_functions(tree: xr.DataTree, points: int = FUNCTION_POINTS, *, ax: None = None) -> Figure: ...
+
+
+@overload
+def plot_functions(tree: xr.DataTree, points: int = FUNCTION_POINTS, *, ax: Axes) -> Axes: ...
+
+
 @in_the_look
-def plot_functions(tree: xr.DataTree, points: int = FUNCTION_POINTS) -> Figure:
-    """Each function on the first test examples by its share of the posterior and of the restarts at equal fit."""
-    figure = column()
-    axes = figure.add_subplot()
+def plot_functions(tree: xr.DataTree, points: int = FUNCTION_POINTS, *, ax: Axes | None = None) -> Figure | Axes:
+    """Each function on the first test examples by its share of the posterior and of the restarts at equal fit.
+
+    Given ``ax``, it draws there, and returns these axes instead of the figure.
+    """
+    axes = axes_on(ax)
     try:
         found = functions(tree, min(points, int(tree.attrs["held_out"])))
     except InputError as absent:
         say_absent(axes, str(absent))
-        return figure
+        return handed_over(axes, ax)
     ours, theirs = found["posterior"].values, found["gd"].values
     least = 0.4 / found.attrs["draws"], 0.4 / found.attrs["restarts"]
     for shown, fill in (((ours > 0) & (theirs > 0), True), ((ours == 0) | (theirs == 0), False)):
@@ -34,7 +47,7 @@ def plot_functions(tree: xr.DataTree, points: int = FUNCTION_POINTS) -> Figure:
     axes.set_xlabel(f"P(f) given the fit, on {found.attrs['points']} test examples")
     axes.set_ylabel("share of restarts at equal fit")
     axes.set_title(functions_title(found))
-    return figure
+    return handed_over(axes, ax)
 
 
 def _error_bars(axes: Axes, found: xr.Dataset, least: tuple[float, float]) -> None:

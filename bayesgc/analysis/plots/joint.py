@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from bayesgc.analysis.compare.dependence import loss_dependence
 from bayesgc.analysis.measures import Measure, measures_in
+from bayesgc.analysis.plots.canvas import Drawn, axes_on, plot_of_result
 from bayesgc.analysis.plots.curve import curve_change, curve_of
-from bayesgc.analysis.plots.look import COLOURS, column, in_the_look, names_in, say_absent, title_and_legend
+from bayesgc.analysis.plots.look import COLOURS, names_in, say_absent, title_and_legend
 from bayesgc.analysis.tree.groups import fitted, has, values
 from bayesgc.intervals import Standing
 
@@ -24,15 +24,14 @@ LEAST = 1e-8
 """Losses below this are drawn at it: how exact an exact fit is, is of no interest."""
 
 
-@in_the_look
-def plot_joint(tree: xr.DataTree) -> Figure:
+@plot_of_result
+def plot_joint(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
     """Each draw of prior and posterior and each restart of descent at ε and at its end, by both losses."""
-    figure = column()
-    axes = figure.add_subplot()
+    axes = axes_on(ax)
     measures = measures_in(tree)
     if not has(tree, "prior", measures.generalisation.name):
         say_absent(axes, "the held-out loss is not known here")
-        return figure
+        return axes
     for law, size in (("prior", 3), ("posterior", 3), ("gd_at_eps", 14), ("gd", 14), ("map", 14)):
         if law in tree.children:
             _scatter(axes, tree, law, size)
@@ -56,7 +55,7 @@ def plot_joint(tree: xr.DataTree) -> Figure:
             scale("log")
             _mark_least(ticks, *limits())
     title_and_legend(axes, joint_title(tree))
-    return figure
+    return axes
 
 
 def _mark_least(ticks: Callable[..., object], low: float, high: float) -> None:
@@ -100,7 +99,7 @@ def joint_title(tree: xr.DataTree) -> str:
     close = close_fits(tree)
     if found["p_value"] > _NONE and abs(rho) < _WEAK:
         but = f",\nbut close fits generalise {close}" if close else ""
-        return f"Under the prior, fit and held-out loss\nare as good as independent (ρ = {rho:.2f}){but}"
+        return f"Under the prior, fit and held-out loss\nare nearly independent (ρ = {rho:.2f}){but}"
     direction = "better" if rho > 0 else "worse"
     strength = "slightly " if abs(rho) < _WEAK * 2 else ""
     but = f",\nbut close fits generalise {close}" if close and close != direction else ""

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
 from bayesgc.analysis.checks import FEWEST_ANCESTORS, LEAST_ACCEPTANCE
 from bayesgc.analysis.measures import measures_in
-from bayesgc.analysis.plots.look import COLOURS, column, in_the_look, plain_numbers, say_absent
+from bayesgc.analysis.plots.canvas import Drawn, canvas, plot_of_result
+from bayesgc.analysis.plots.look import COLOURS, plain_numbers, say_absent
 
 _SHOWN = {"acceptance": ("accepted moves", LEAST_ACCEPTANCE), "ancestors": ("ancestors of an island", FEWEST_ANCESTORS)}
 
 
-@in_the_look
-def plot_levels(tree: xr.DataTree) -> Figure:
+@plot_of_result
+def plot_levels(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
     """Acceptance and surviving ancestors against the threshold, with the least that a diagnosis accepts."""
-    figure = column()
+    drawn = canvas(ax)
     levels = tree["levels"].to_dataset() if "levels" in tree.children else None
     # The curve of importance has thresholds, but no moves below them.
     seen = np.zeros(0) if levels is None else levels["threshold"].values + levels["acceptance"].values
     known = np.isfinite(seen)
     if levels is None or known.sum() < 2:
-        say_absent(figure.add_subplot(), "this method climbs no levels")
-        return figure
-    panels = figure.subplots(2, 1, sharex=True)
+        say_absent(drawn.figure.add_subplot(drawn.place), "this method climbs no levels")
+        return drawn
+    panels: Any = drawn.place.subgridspec(2, 1).subplots(sharex=True)
     for axes, (name, (label, least)) in zip(panels, _SHOWN.items(), strict=True):
         eps, found = levels["threshold"].values[known], levels[name].values[known]
         axes.plot(eps, found, color=COLOURS["posterior"], marker="o", ms=2.4)
@@ -40,7 +43,7 @@ def plot_levels(tree: xr.DataTree) -> Figure:
         panels[-1].set_xscale("log")
         plain_numbers(panels[-1].xaxis)
     panels[0].set_title(levels_title(levels.isel(level=known)))
-    return figure
+    return drawn
 
 
 def levels_axis(tree: xr.DataTree) -> str:

@@ -1,6 +1,6 @@
 """The look of every figure: colour-blind safe (Okabe & Ito 2008), legible at a column's width, and one for all.
 
-A plot takes DataTrees and returns a matplotlib ``Figure``; nothing is shown and no global setting is left changed.
+A plot takes DataTrees and returns a matplotlib ``Figure`` (see `canvas`); no global setting is left changed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec
+from typing import ParamSpec, TypeVar
 
 import matplotlib as mpl
 import numpy as np
@@ -22,7 +22,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.collections import PathCollection
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
@@ -83,13 +83,14 @@ FLOOR = 1e-16
 """What is below this is drawn at it on a logarithmic axis."""
 
 Arguments = ParamSpec("Arguments")
+Drawn = TypeVar("Drawn")
 
 
-def in_the_look(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
+def in_the_look(draw: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
     """Draw with the project's settings and put back what was there."""
 
     @wraps(draw)
-    def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
+    def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Drawn:
         with mpl.rc_context(LOOK), labels_in_any_script():
             return draw(*args, **kwargs)
 
@@ -106,11 +107,6 @@ def labels_in_any_script() -> Iterator[None]:
         warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
         warnings.filterwarnings("ignore", r"Matplotlib currently does not support .* natively", UserWarning)
         yield
-
-
-def column(height: float = 3.2) -> Figure:
-    """An empty figure of a column's width."""
-    return Figure(figsize=(COLUMN, height), layout="constrained")
 
 
 def title_and_legend(
@@ -148,11 +144,16 @@ def inches(words: str) -> float:
 
 def _room(axes: Axes) -> float:
     """Inches that the axes and the labels beside them have of the figure."""
-    figure, place = axes.get_figure(root=True), axes.get_subplotspec()
-    if figure is None or place is None:
+    place = axes.get_subplotspec()
+    if place is None:
         return COLUMN
-    left, right = place.get_position(figure).intervalx
-    return float((right - left) * figure.get_figwidth() / _USED)
+    left, right = place.get_position(axes.figure).intervalx  # type: ignore[arg-type] # a SubFigure has what it asks for
+    return float((right - left) * inches_across(axes.figure) / _USED)
+
+
+def inches_across(figure: Figure | SubFigure) -> float:
+    """The width of a figure, or of one within another."""
+    return float(figure.bbox.width / figure.dpi)
 
 
 _USED = 0.775

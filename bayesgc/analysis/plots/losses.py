@@ -5,18 +5,17 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.gridspec import SubplotSpec
 
 from bayesgc.analysis.equal_fit import AT_EPS, compared, compared_group
 from bayesgc.analysis.measures import Measure, exact, judged_by, measures_in, measures_of
+from bayesgc.analysis.plots.canvas import Drawn, canvas, plot_of_result
 from bayesgc.analysis.plots.cells import draw_cells
 from bayesgc.analysis.plots.look import (
     COLOURS,
     FLOOR,
     NAMES,
-    column,
-    in_the_look,
     names_in,
     positive,
     title_and_legend,
@@ -42,18 +41,18 @@ EXACT = 1e-9
 """A mode's fit is exact to about this, and drawn at it."""
 
 
-@in_the_look
-def plot_losses(tree: xr.DataTree) -> Figure:
+@plot_of_result
+def plot_losses(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
     """Generalisation under prior and posterior, of each restart at its first fit and at its end, and reference points.
 
     Where it is not known: the intervals of the missing cells, or the measure of fit.
     """
-    figure = column()
-    draw_losses(figure, figure.add_gridspec(1, 1)[0], tree, result_object(tree))
-    return figure
+    drawn = canvas(ax)
+    draw_losses(drawn.figure, drawn.place, tree, result_object(tree))
+    return drawn
 
 
-def draw_losses(figure: Figure, place: SubplotSpec, tree: xr.DataTree, result: Json) -> None:
+def draw_losses(figure: Figure | SubFigure, place: SubplotSpec, tree: xr.DataTree, result: Json) -> None:
     """The same in one place of a larger figure."""
     if result["unobserved"] and judged_by(result, "posterior") is None:
         draw_cells(figure.add_subplot(place), tree, result["unobserved"])
@@ -230,9 +229,7 @@ def _loss_axes(density: Axes, strip: Axes, rows: int, loss: Measure) -> None:
 def losses_title(result: Json) -> str:
     """What the picture shows, in a few words."""
     if result["posterior"] is None:
-        measures = measures_of(result)
-        to = "with" if measures.counted else "to"
-        return "Nothing was drawn" if nothing_drawn(result) else f"No draw fitted {to} {measures.event(result['eps'])}"
+        return "Nothing was drawn" if nothing_drawn(result) else measures_of(result).missed(result["eps"])
     if judged_by(result, "posterior") is None:
         return "How well the draws fit"
     title = {

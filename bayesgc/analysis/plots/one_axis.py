@@ -29,7 +29,7 @@ def plot_one_axis(datasets: Sequence[xr.Dataset]) -> Figure:
     for dataset, colour, marker in zip(datasets, SERIES, "osD^v<>", strict=False):
         width = json.loads(dataset.attrs["sweep"])["options"].get("width")
         if width is None or "depth" not in dataset.dims:
-            raise InputError(f"{dataset.attrs.get('title')!r} is no sweep along depth at one width.")
+            raise InputError(f"{dataset.attrs.get('title')!r} is not a sweep along depth at one width.")
         panel = Panel(f"width {width}", "depth", dataset.sortby("depth"))
         places, (low, middle, high) = panel.positions / width, panel.band("posterior_gen_loss")
         ends += [places.min() / 1.3, places.max() * 1.3]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
 from bayesgc.analysis.equal_fit import group_of
 from bayesgc.analysis.measures import measures_in
-from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, say_absent, title_and_legend
+from bayesgc.analysis.plots.canvas import Drawn, axes_on, plot_of_result
+from bayesgc.analysis.plots.look import COLOURS, NAMES, say_absent, title_and_legend
 from bayesgc.analysis.spectra import LAWS, singular_values, spectrum
 from bayesgc.analysis.words.numerals import rounded
 
@@ -16,16 +17,15 @@ LEAST = 1e-6
 """Shares of the largest singular value below this are drawn at it."""
 
 
-@in_the_look
-def plot_spectrum(tree: xr.DataTree) -> Figure:
+@plot_of_result
+def plot_spectrum(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
     """The singular values relative to the largest: medians, and quartiles as bars, of each law."""
-    figure = column()
-    axes = figure.add_subplot()
+    axes = axes_on(ax)
     bands = {law: band for law in LAWS if (band := spectrum_band(tree, law)) is not None}
     if not bands:
         what = "labelled examples have" if measures_in(tree).labelled else "a tensor has"
         say_absent(axes, f"{what} no singular values")
-        return figure
+        return axes
     for place, (law, (low, middle, high)) in enumerate(bands.items()):
         index = np.arange(1, len(middle) + 1) + 0.08 * (place - (len(bands) - 1) / 2)
         axes.errorbar(
@@ -35,7 +35,7 @@ def plot_spectrum(tree: xr.DataTree) -> Figure:
     axes.set(yscale="log", xlabel="singular value, by rank", ylabel="share of the largest, $σ_i/σ_1$")
     axes.set_xticks(range(1, len(middle) + 1))
     title_and_legend(axes, spectrum_title(tree))
-    return figure
+    return axes
 
 
 def spectrum_band(tree: xr.DataTree, law: str) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from textwrap import fill
-from typing import Any
+from typing import Any, overload
 
 import matplotlib as mpl
 import numpy as np
@@ -20,7 +20,8 @@ from matplotlib.figure import Figure
 
 from bayesgc.analysis.equal_fit import descent_variable
 from bayesgc.analysis.measures import measures_over
-from bayesgc.analysis.plots.look import COLOURS, COLUMN, NAMES, in_the_look, save_figure
+from bayesgc.analysis.plots.canvas import handed_over, titled_canvas
+from bayesgc.analysis.plots.look import COLOURS, COLUMN, NAMES, in_the_look, inches_across, save_figure
 from bayesgc.analysis.tree.panels import Panel, axes_of, main_axis, panels
 from bayesgc.validate import one_of
 
@@ -46,13 +47,22 @@ _FLAGGED = 0.1
 """The relative Monte Carlo error above which a cell is flagged."""
 
 
+@overload
+def plot_sweep(dataset: xr.Dataset, axis: str | None = None, *, ax: None = None) -> Figure: ...
+
+
+@overload
+def plot_sweep(dataset: xr.Dataset, axis: str | None = None, *, ax: Axes) -> Axes: ...
+
+
 @in_the_look
-def plot_sweep(dataset: xr.Dataset, axis: str | None = None) -> Figure:
+def plot_sweep(dataset: xr.Dataset, axis: str | None = None, *, ax: Axes | None = None) -> Figure | Axes:
     """The figure of a sweep along one axis, a column for each panel, of which it shows the first six.
 
     Args:
         dataset: what ``sweep.nc`` holds.
         axis: the axis to draw along; None for the first one of numbers, or else of words, that repeats no cell.
+        ax: axes in whose place to draw, instead of a figure; the first of those that stand there is returned.
 
     Raises:
         InputError: where the sweep has no such axis.
@@ -61,8 +71,8 @@ def plot_sweep(dataset: xr.Dataset, axis: str | None = None) -> Figure:
     every = panels(dataset, along)
     shown = every[:_MOST_PANELS]
     rows = ROWS[: len(ROWS) if _descended(dataset) else -1]
-    figure = Figure(figsize=(max(COLUMN, 1.0 + 2.1 * len(shown)), 1.5 + 1.025 * len(rows)), layout="constrained")
-    heights = [3, *[1] * (len(rows) - 1)]
+    drawn = titled_canvas(ax, 1.5 + 1.025 * len(rows), max(COLUMN, 1.0 + 2.1 * len(shown)))
+    figure, heights = drawn.figure, [3, *[1] * (len(rows) - 1)]
     axes = figure.subplots(len(rows), len(shown), sharex=True, sharey="row", squeeze=False, height_ratios=heights)
     for column, panel in enumerate(shown):
         _draw_panel(axes[:, column], panel)
@@ -75,14 +85,14 @@ def plot_sweep(dataset: xr.Dataset, axis: str | None = None) -> Figure:
     for row in range(len(rows)):
         axes[row, 0].set_ylabel(labels_of_rows[row])
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    beside = int(figure.get_figwidth() / _ENTRY)
+    beside = int(inches_across(figure) / _ENTRY)
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), beside))
     left_out = f"the first {len(shown)} of {len(every)} panels" if len(shown) < len(every) else ""
     above = "" if top is None else "the prior goes on above the picture"
     words = [*(dataset.attrs.get(key, "") for key in ("title", "question")), left_out, above]
-    room = round(_LETTERS * figure.get_figwidth())
+    room = round(_LETTERS * inches_across(figure))
     figure.suptitle("\n".join(fill(line, room) for line in words if line), fontsize=8)
-    return figure
+    return handed_over(drawn, ax)
 
 
 def save_sweep_plots(dataset: xr.Dataset, files: Sequence[Path]) -> list[Path]:

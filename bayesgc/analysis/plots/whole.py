@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import xarray as xr
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
+from bayesgc.analysis.plots.canvas import Drawn, canvas, plot_of_result
 from bayesgc.analysis.plots.curve import curve_of, draw_curve
-from bayesgc.analysis.plots.look import PAGE, in_the_look
+from bayesgc.analysis.plots.look import PAGE
 from bayesgc.analysis.plots.losses import draw_losses
 from bayesgc.analysis.tree.summary import result_object
 
 
-@in_the_look
-def plot_result(tree: xr.DataTree) -> Figure:
+@plot_of_result
+def plot_result(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
     """How well the laws generalise on the left, the curve over fits on the right."""
-    figure = Figure(figsize=(PAGE, 3.2), layout="constrained")
-    figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr, call-arg]
-    result = result_object(tree)
+    drawn, result = canvas(ax, width=PAGE), result_object(tree)
     if curve_of(tree) is None:
-        draw_losses(figure, figure.add_gridspec(1, 1)[0], tree, result)
-        return figure
-    grid = figure.add_gridspec(1, 2, width_ratios=[1.15, 1.0])
-    draw_losses(figure, grid[0], tree, result)
-    draw_curve(figure, grid[1], tree, result)
-    return figure
+        draw_losses(drawn.figure, drawn.place, tree, result)
+        return drawn
+    if ax is None:
+        drawn.figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr, call-arg]
+    grid = drawn.place.subgridspec(1, 2, width_ratios=[1.15, 1.0])
+    draw_losses(drawn.figure, grid[0], tree, result)
+    draw_curve(drawn.figure, grid[1], tree, result)
+    return drawn

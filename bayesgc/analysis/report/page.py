@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Any
 
 import bokeh.embed
 from bokeh.resources import Resources
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
+from bayesgc.analysis.markup import environment
 from bayesgc.analysis.tree import whole
 from bayesgc.analysis.tree.outputs import check_output
 from bayesgc.analysis.tree.storage import load
@@ -102,30 +101,21 @@ def write_report(source: str | os.PathLike[str], target: str | os.PathLike[str],
 
 def rendered(page: Page) -> str:
     """The page as HTML. Everything but the pictures' own code is escaped, so labels from files stay text."""
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_coded
-    )
     layouts = {picture.key: picture.live for section in page.sections for picture in section.pictures if picture.live}
     script, divisions = bokeh.embed.components(layouts) if layouts else ("", {})
     library = Resources(mode="inline", components=["bokeh"]).render_js() if layouts else ""
     template, style = (_shipped(name) for name in ("page.html.jinja", "page.css"))
-    return environment.from_string(template).render(
-        page=page,
-        style=Markup(style),
-        library=Markup(library),
-        script=Markup(script),
-        divisions={key: Markup(each) for key, each in divisions.items()},
+    return (
+        environment()
+        .from_string(template)
+        .render(
+            page=page,
+            style=Markup(style),
+            library=Markup(library),
+            script=Markup(script),
+            divisions={key: Markup(each) for key, each in divisions.items()},
+        )
     )
-
-
-def _coded(value: object) -> object:
-    """Text with the words in backticks as code."""
-    if isinstance(value, Markup) or not isinstance(value, str):
-        return value
-    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(value))))
-
-
-_CODE = re.compile(r"`(\w+(?:=\S+?)?)`")
 
 
 def _shipped(name: str) -> str:

@@ -85,9 +85,7 @@ def _question(result: Json) -> str:
     where = f"{task_line(result['task'])}; {model_line(result['model'])}"
     if result["unobserved"]:
         return f"What do weights that fit the observed cells say of the missing ones? ({where})"
-    return (
-        f"Of all weights that fit, drawn from the prior, how well do they generalise beside gradient descent? ({where})"
-    )
+    return f"How well do weights that merely fit, drawn from the prior, generalise, and gradient descent? ({where})"
 
 
 def _warning(diagnosis: Diagnosis) -> str:

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 
 from bayesgc import __version__
 from bayesgc.analysis.measures import measures_over
-from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, title_and_legend
+from bayesgc.analysis.plots.canvas import axes_on, handed_over
+from bayesgc.analysis.plots.look import COLOURS, NAMES, in_the_look, title_and_legend
 from bayesgc.analysis.plots.sweep import mark_places
 from bayesgc.analysis.report import charts
 from bayesgc.analysis.report.page import Page, Picture, Section, Table
@@ -114,8 +115,7 @@ def _picture_title(panel: Panel) -> str:
 
 @in_the_look
 def _still(panel: Panel) -> Figure:
-    figure = column()
-    axes = figure.add_subplot()
+    axes = axes_on(None)
     places = panel.positions
     measures = measures_over(panel.cells)
     measure = measures.generalisation
@@ -131,7 +131,7 @@ def _still(panel: Panel) -> Figure:
     axes.set_ylim(bottom=0)
     mark_places([axes], panel)
     title_and_legend(axes, "")  # the caption has the title
-    return figure
+    return handed_over(axes, None)
 
 
 def _zero(panel: Panel, draw: Callable[[np.ndarray], Any]) -> None:

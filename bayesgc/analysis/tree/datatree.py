@@ -21,10 +21,12 @@ import numpy as np
 import xarray as xr
 from torch import Tensor
 
+from bayesgc.analysis.tree.result import Result
 from bayesgc.analysis.tree.storage import CREATOR, SCHEMA, load, save
 from bayesgc.analysis.tree.strict import to_json
 from bayesgc.correlated import ErrorRule
 from bayesgc.inference.records import Curve, Descent, Draws, Estimate, Levels, Passage, Run, Summary
+from bayesgc.inference.streams import Stream, generator
 from bayesgc.task import Reference, Task
 from bayesgc.task.task import Variables
 
@@ -64,7 +66,7 @@ def assemble(
     seconds: Mapping[str, float],
     seed: int,
     reasons: Mapping[str, str],
-) -> xr.DataTree:
+) -> Result:
     """Everything one call of ``infer`` found, as a DataTree whose root attributes say how it was found.
 
     ``reasons`` says, by name, why a part is absent (``{"map": "a uniform prior is flat"}``).
@@ -73,6 +75,8 @@ def assemble(
     if run.posterior is not None:
         groups["posterior"] = _draws(task, run.posterior)
         groups["posterior"].attrs |= _note(run)
+        if replicates := _replicates(task, run, seed):
+            groups["posterior_predictive"] = replicates
     groups["prior"] = _draws(task, prior)
     groups["prior"].attrs["not_finite"] = float(prior.not_finite)
     if run.reached is not None:
@@ -97,7 +101,7 @@ def assemble(
     groups["constant_data"] = _constants(task, run.eps, references)
     if truth := task.truth_known():
         groups["ground_truth"] = _named(truth, task.coords)
-    tree = xr.DataTree.from_dict(groups)
+    tree = Result.from_dict(groups)
     tree.attrs = _root_attributes(task, configuration, run, seconds, seed, reasons)
     return tree
 
@@ -115,6 +119,25 @@ def _note(run: Run) -> dict[str, str]:
     if run.importance is not None:
         return {"note": f"These draws were resampled by their weights, {_NO_CHAINS}"}
     return {}
+
+
+_REPLICATED = 1_000_000
+"""The most numbers kept of what the posterior's draws would have one observe (4 MB)."""
+
+
+def _replicates(task: Task, run: Run, seed: int) -> xr.Dataset | None:
+    """What the posterior would have one observe, under the names of ``observed_data``, for draws evenly spaced."""
+    assert run.posterior is not None  # noqa: S101 - for the type checker
+    observed, output = task.observed(), run.posterior.end_to_end
+    chains, draws = output.shape[:2]
+    size = sum(values.size for _, values in observed.values())
+    stride = -(-draws // max(1, _REPLICATED // max(1, chains * size)))
+    vectors = output[:, ::stride].reshape(-1, math.prod(task.shape)).T.cpu()
+    fit = run.posterior.quantities[task.fit][:, ::stride].reshape(-1).cpu()
+    found = task.replicated(vectors, fit, generator(seed, Stream.REPLICATE, 0, vectors.device))
+    variables = {name: _array(each).reshape(chains, -1, *each.shape[1:]) for name, each in found.items()}
+    dims = {name: list(observed[name][0]) for name in variables}
+    return _dataset(variables, dims, ["chain", "draw"]) if variables else None
 
 
 def _draws(task: Task, draws: Draws) -> xr.Dataset:

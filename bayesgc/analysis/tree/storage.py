@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from bayesgc.analysis.tree import whole
+from bayesgc.analysis.tree.result import Result, as_result, lacking
 from bayesgc.validate import InputError
 
 CREATOR = "bayesgc"
@@ -21,11 +22,6 @@ SCHEMA = 1
 
 OLDEST_SCHEMA = 1
 _MAGIC = b"\x89HDF\r\n\x1a\n"
-_GROUPS = ("prior", "observed_data", "constant_data")
-_ATTRIBUTES = (
-    "configuration", "method", "outcome", "message", "eps", "held_out", "seeds", "evaluations", "seconds",
-    "diagnostics", "reasons", "versions",
-)  # fmt: skip
 
 # A damaged file raises in whichever layer of HDF5, h5netcdf or xarray meets the damage first.
 DAMAGE = (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError)
@@ -64,7 +60,7 @@ def is_result(path: Path) -> bool:
         return False
 
 
-def load(path: str | os.PathLike[str]) -> xr.DataTree:
+def load(path: str | os.PathLike[str]) -> Result:
     """The result saved in ``path``, all of it in memory and the file closed."""
     source = Path(path)
     if not source.is_file():
@@ -73,7 +69,7 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
     try:
         with xr.open_datatree(source, engine="h5netcdf") as lazy:
             _check_origin(lazy.attrs, source)
-            tree = lazy.load().copy()
+            tree = as_result(lazy.load().copy())
     except InputError:
         raise
     except DAMAGE as error:
@@ -98,10 +94,9 @@ def _check_signature(source: Path) -> None:
 
 def _check_contents(tree: xr.DataTree, source: Path) -> None:
     """Refuse a file that lacks what every result has, by the name of what is missing."""
-    missing = [f"the group {name!r}" for name in _GROUPS if name not in tree.children]
-    missing += [f"the attribute {name!r}" for name in _ATTRIBUTES if name not in tree.attrs]
+    missing = lacking(tree)
     if missing:
-        raise InputError(f"{source} is no whole bayesgc result: {missing[0]} is missing; run again.")
+        raise InputError(f"{source} is not a complete bayesgc result: {missing[0]} is missing; run again.")
 
 
 def _check_origin(attributes: dict[Any, Any], source: Path) -> None:

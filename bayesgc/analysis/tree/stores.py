@@ -91,5 +91,7 @@ def load_cells(file: Path) -> xr.Dataset:
     primary = measures_over(cells).generalisation.name
     missing = [name for name in ("outcome", *(each.format(primary) for each in _NEEDED)) if name not in cells]
     if missing:
-        raise InputError(f"{file} is no table of a sweep: the variable {missing[0]!r} is missing; run the sweep again.")
+        raise InputError(
+            f"{file} is not the table of a sweep: the variable {missing[0]!r} is missing; run the sweep again."
+        )
     return cells

@@ -342,9 +342,7 @@ def diagnosis_table(diagnosis: Diagnosis) -> RenderableType:
         table.add_row(Text(mark, style=style), check.name, found, str(check.limit))
     advice = [Text(f"{_MARKS[each.status][1]} {each.name}: {each.advice}", style=_MARKS[each.status][0])
               for each in diagnosis.checks if each.advice]  # fmt: skip
-    healthy = (
-        "Nothing is wrong with this result" if diagnosis.healthy else "This result is not to be relied on as it is"
-    )
+    healthy = "Nothing is wrong with this result" if diagnosis.healthy else "Do not rely on this result as it is"
     verdict = Text(f"{healthy} ({diagnosis.method}).", style="bold")
     return Group(table, Text(), *advice, *([Text()] if advice else []), verdict)
 

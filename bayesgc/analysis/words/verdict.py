@@ -219,7 +219,8 @@ def _nothing_accepted(result: Json) -> str:
     elif nothing_drawn(result):
         opening = f"Nothing was drawn, so nothing is known of weights that fit {fit}"
     else:
-        opening = f"No draw fitted {fit}{_bound(result)}, so nothing is known of weights that merely fit"
+        opening = f"{measures.missed(result['eps'])}{_bound(result)}, so nothing is known of weights that merely fit"
+        opening += _reached_clause(result)
     gd = result["gd"]
     if gd is None:
         return f"{opening}."
@@ -231,6 +232,19 @@ def _nothing_accepted(result: Json) -> str:
     ended = _at_its_end(result) if at is not gd else ""
     found = f"with {measures.generalisation.symbol} {_descent_numbers(result, at)} at {_fit_in_words(result, at)}"
     return f"{opening}; gradient descent fits, {found}{ended}."
+
+
+def _reached_clause(result: Json) -> str:
+    """How those generalise that came nearest, where the run did not come to ε."""
+    measures, reached = measures_of(result), result.get("reached")
+    summary = reached["posterior"][measures.generalisation.name] if reached else None
+    if not reached or summary is None:
+        return ""
+    which = centre([summary])
+    found = measures.generalisation.estimate(summary[which], error_of(summary, which))
+    average = "" if which == "mean" else "median "
+    what = measures.formula(reached["eps"])
+    return f"; those that came nearest ({what}) have {average}{measures.generalisation.symbol} {found}"
 
 
 def nothing_drawn(result: Json) -> bool:

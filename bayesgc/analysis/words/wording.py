@@ -127,6 +127,11 @@ def run_line(result: Json) -> str:
     return f"{result['method']}, {event}, seed {result['seed']}: {result['outcome']}{took}"
 
 
+def summary_lines(result: Json) -> dict[str, str]:
+    """What ran: the task, the model and the run, each in one line."""
+    return {"task": task_line(result["task"]), "model": model_line(result["model"]), "run": run_line(result)}
+
+
 def judged(result: Json) -> bool:
     """Whether generalisation is known."""
     return result["prior"][measures_of(result).generalisation.name] is not None
@@ -275,13 +280,23 @@ def _quartiles(measure: Measure | None, low: float | None, high: float | None) -
     return quartiles(low, high) if measure is None else measure.quartiles(low, high, bare=True)
 
 
+_PARTS = {"gd": "gradient descent", "gd_at_eps": "gradient descent at ε", "map": "MAP", **BASELINES}
+_PARTS["chance"] = "chance level"
+"""What the rows of a result are called in sentences."""
+
+
 def cut_lines(result: Json) -> Iterator[str]:
     """What the deadline did to the parts that are there."""
-    names = {"gd": "Gradient descent", "map": "MAP", "nuclear_norm": "The least nuclear norm"}
-    parts = {"gd": result["gd"], "map": result["map"], "nuclear_norm": result["baselines"].get("nuclear_norm")}
-    for part, found in parts.items():
-        if found is not None and part in result["reasons"]:
-            yield f"{names[part]}: {result['reasons'][part]}."
+    for part, reason in result["reasons"].items():
+        if part in _PARTS and _is_there(result, part):
+            yield f"{_PARTS[part][:1].upper()}{_PARTS[part][1:]}: {reason}."
+
+
+def _is_there(result: Json, part: str) -> bool:
+    """Whether a result has such a row."""
+    if part == "gd_at_eps":
+        return result["gd"] is not None and result["gd"]["at_eps"] is not None
+    return (result.get(part) or result["baselines"].get(part)) is not None
 
 
 def legend_line(result: Json) -> str:
@@ -313,9 +328,9 @@ def legend_line(result: Json) -> str:
 
 def absent_lines(result: Json) -> Iterator[str]:
     """Why rows that others have are missing here."""
-    names = {"gd": "gradient descent", "map": "MAP", **BASELINES, "chance": "chance level"}
     for part, reason in result["reasons"].items():
-        yield f"No {names.get(part, part.replace('_', ' '))}: {reason}"
+        if part != "gd_diverged" and not _is_there(result, part):  # which the legend tells
+            yield f"No {_PARTS.get(part, part.replace('_', ' '))}: {reason}"
 
 
 MEDIANS = "* median [quartiles], as the mean cannot be believed"

@@ -55,7 +55,7 @@ def _why_no_batch(model: Model, sites: dict[str, Any]) -> str | None:
     for name, law in sites.items():
         if law.batch_shape:
             rank = len(law.batch_shape)
-            return f"site {name!r} is not one event, so restarts cannot run beside it: end it with .to_event({rank})"
+            return f"site {name!r} is not one event, so restarts cannot be batched: end it with .to_event({rank})"
     return None
 
 

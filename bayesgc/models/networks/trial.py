@@ -166,7 +166,7 @@ def _check_function(module: nn.Module, given: Tensor, found: Tensor, who: str) -
     if changed:
         raise InputError(f"{who} changes its buffer {changed[0]!r} when it runs: {_WHY}.")
     if not torch.allclose(alone.nan_to_num(), found.nan_to_num(), rtol=1e-3, atol=1e-5):
-        raise InputError(f"{who} gives an example other outputs beside others than alone: {_WHY}.")
+        raise InputError(f"{who} gives an example other outputs in a batch than alone: {_WHY}.")
 
 
 def work_of(module: Callable[[Tensor], Any], examples: Float[Tensor, "example *features"]) -> tuple[int, int]:

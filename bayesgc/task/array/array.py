@@ -268,6 +268,14 @@ class ArrayTask(Task):
         known = {name: values for name, values in found.items() if values is not None}
         return known | spectra(outputs, self.shape)
 
+    def replicated(
+        self, outputs: Float[Tensor, "entry draw"], fit: Float[Tensor, " draw"], source: torch.Generator
+    ) -> dict[str, Float[Tensor, "draw n"]]:
+        """<A_i, W>, with Gaussian noise of the size of the draw's own residuals, as in `predict`."""
+        fitted = self.measurements.apply(outputs)
+        noise = torch.randn(fitted.shape, generator=source, dtype=fitted.dtype)
+        return {"y": (fitted + fit.clamp(min=0).sqrt().to(fitted) * noise).T}
+
     def why_absent(self, *, normalize: bool) -> dict[str, str]:
         """Why there is no chance level, where there is none."""
         from bayesgc.task.array.references import why_no_chance

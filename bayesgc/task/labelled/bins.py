@@ -32,7 +32,9 @@ class Bin(Fit):
 
     def __post_init__(self) -> None:
         if isinstance(self.loss, Errors | Bin) or self.loss.measure != "train_loss":
-            raise InputError(f"the fit {self.loss.name!r} is no loss, so it has no lower end and nothing beside it.")
+            raise InputError(
+                f"the fit {self.loss.name!r} is not a loss, so it takes no lower end and no other condition."
+            )
         if self.low is not None:
             real_in("the lower end of eps", self.low, 0, open_low=True)
 

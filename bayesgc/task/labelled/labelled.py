@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
+import torch
 from jaxtyping import Float, Shaped
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -200,6 +201,16 @@ class LabelledTask(Task):
                 # Many times as fast as argmax, which takes a dimension between others one entry at a time.
                 found["prediction"] = self._tested(held_out).max(1).indices.T.to(outputs.dtype)
         return found
+
+    def replicated(
+        self, outputs: Float[Tensor, "entry draw"], fit: Float[Tensor, " draw"], source: torch.Generator
+    ) -> dict[str, Shaped[Tensor, "draw example"]]:
+        """The class that each draw gives each training example; of numbers its output, with noise of its residuals."""
+        shaped = outputs.unflatten(0, self.shape)
+        if self.classes is not None:
+            return {"y": shaped.argmax(1).T}
+        noise = torch.randn(shaped[:, 0].shape, generator=source, dtype=outputs.dtype)
+        return {"y": (shaped[:, 0] + fit.clamp(min=0).sqrt().to(outputs) * noise).T}
 
     def references(self, *, normalize: bool = False, stop: Callable[[], bool] = lambda: False) -> dict[str, Reference]:
         """The most common label, nearest neighbour and logistic or ridge regression."""

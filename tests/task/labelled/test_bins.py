@@ -90,13 +90,13 @@ def test_results_record_what_it_is() -> None:
 
 
 def test_what_makes_no_bin_is_refused() -> None:
-    with pytest.raises(InputError, match="the fit 'errors' is no loss, so it has no lower end"):
+    with pytest.raises(InputError, match="the fit 'errors' is not a loss, so it takes no lower end"):
         TASK.with_fit("errors", low=0.1)
     with pytest.raises(InputError, match="the lower end of eps is 0; it must be"):
         TASK.with_fit("margin", low=0)
     with pytest.raises(InputError, match=r"eps is 0.4; with a lower end of 0.4 \(`eps_low`\) it must be above"):
         TASK.with_fit("margin", low=0.4).threshold(0.4)
-    with pytest.raises(InputError, match="is no loss"):
+    with pytest.raises(InputError, match="is not a loss"):
         Bin(Bin(fit_named("margin")), 0.1)
     numbers = regression(SOURCE.normal(size=(6, 2)), SOURCE.normal(size=6))
     assert numbers.with_fit("squared", low=0.1).threshold(0.2) == 0.2

@@ -1,0 +1,69 @@
+"""What a notebook shows of a result: the table and the sentence, of new results and of loaded ones."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from pathlib import Path
+
+import pytest
+import xarray as xr
+from labelled_for_tests import labelled
+from records_for_tests import table_task, tree
+
+from bayesgc.analysis.tree.datatree import load, save
+from bayesgc.analysis.tree.result import Result
+from bayesgc.analysis.tree.summary import result_object
+from bayesgc.inference.records import Outcome
+
+
+def _space(tag: re.Match[str]) -> str:
+    return "" if "code" in tag[0] else " "
+
+
+def text_of(result: xr.DataTree) -> str:
+    """The words of its HTML before the groups."""
+    html = result._repr_html_().partition("<details>")[0]
+    return " ".join(re.sub(r"<style>.*?</style>|</?code>|<[^>]+>", _space, html, flags=re.DOTALL).split())
+
+
+CASES = {
+    "sensing": tree,
+    "table": lambda: tree(table_task()),
+    "nothing accepted": lambda: tree(accepted=False, outcome=Outcome.EXHAUSTED),
+    "labelled": labelled,
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_result_is_its_table_and_its_sentence(case: str) -> None:
+    result = CASES[case]()
+    shown, told = text_of(result), result_object(result)
+    assert isinstance(result, Result)
+    for words in ("prior", "G&amp;C posterior", "standard error", f"seed {told['seed']}"):
+        assert words in shown
+    assert told["verdict"].replace("&", "&amp;") in shown.replace("&lt;", "<")
+    assert (told["message"].replace("`", "") in shown) == (told["outcome"] != "converged")
+    assert "<details>" in result._repr_html_()
+
+
+def test_what_is_loaded_copied_or_pickled_shows_the_same(tmp_path: Path) -> None:
+    result = tree()
+    for other in (load(save(result, tmp_path / "a.nc")), result.copy(), pickle.loads(pickle.dumps(result))):
+        assert isinstance(other, Result)
+        assert text_of(other) == text_of(result)
+
+
+def test_a_part_of_a_result_is_shown_by_xarray() -> None:
+    result = tree()
+    part = result["posterior"]
+    assert "bayesgc-result" not in part._repr_html_()
+    assert "bayesgc-result" not in result.filter(lambda node: node.name == "gd")._repr_html_()
+
+
+def test_labels_from_files_stay_text() -> None:
+    task = table_task()
+    evil = "<script>alert(1)</script>"
+    result = tree(task, reasons={"map": evil})
+    assert evil not in result._repr_html_()
+    assert "&lt;script&gt;" in result._repr_html_()
