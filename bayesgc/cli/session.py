@@ -23,6 +23,7 @@ from bayesgc.inference import Outcome
 from bayesgc.options import Options
 from bayesgc.plugins import called
 from bayesgc.task import Task
+from bayesgc.task.array.doubts import DOUBTFUL
 from bayesgc.validate import InputError
 
 EXIT_CODES = {Outcome.CONVERGED: 0, Outcome.INFEASIBLE: 2, Outcome.INTERRUPTED: 130}
@@ -51,6 +52,7 @@ class Session:
         """
         self.check()
         task = self.options.make_task()
+        self._doubt(task)
         if self.out is None:
             check_output("the default --out", next(self.names(task)), OUT_SUFFIXES)
         model = self.options.make_model(task)
@@ -64,6 +66,12 @@ class Session:
             raise InputError(result.attrs["message"])
         self._deliver(result, task)
         return EXIT_CODES.get(outcome, NOT_CONVERGED)
+
+    def _doubt(self, task: Task) -> None:
+        """Say at once what looks wrong with a table; the result says it again."""
+        if DOUBTFUL in task.description and not self.quiet:
+            columns = task.description[DOUBTFUL]
+            say(f"{columns}: taken as measured; leave out with `drop` what is not, or call a first column `index`.")
 
     def check(self) -> None:
         """Refuse, before any work, files that could not be written or must not be."""
