@@ -11,6 +11,7 @@ from typing import Literal
 from xarray import DataTree
 
 from bayesgc.analysis.datatree import assemble
+from bayesgc.hiding import SHARE, add_hidden, share_to_hide
 from bayesgc.inference import (
     SGD,
     Control,
@@ -31,12 +32,11 @@ from bayesgc.inference import (
     why_not_by_default,
 )
 from bayesgc.inference.control import one_thread_each
-from bayesgc.inference.noise import likeliest_threshold
 from bayesgc.models import Model, as_model, as_sites, factorised
 from bayesgc.models.layout import Program
 from bayesgc.models.program import trainable, why_untrainable
 from bayesgc.plugins import blame, is_foreign
-from bayesgc.settings import EVIDENCE, Settings, check_task, request_of
+from bayesgc.settings import Settings, check_task, request_of, usual_for
 from bayesgc.task import Task, labelled_view, linear_view
 from bayesgc.task.array.feasibility import infeasible, least_train_loss
 from bayesgc.validate import InputError, one_of, positive_integer, real_in
@@ -67,6 +67,7 @@ def infer(
     draws: int | None = None,
     weights: bool = False,
     precision: float | None = None,
+    hide: float | str | None = None,
     max_seconds: float | None = 600.0,
     max_evaluations: int | None = None,
     device: str = "auto",
@@ -80,10 +81,12 @@ def infer(
         model: a `MatrixFactorization`, `CPFactorization` or `TensorTrain`; or a Pyro program without arguments that
             returns one array of ``task.shape``.
         task: what was measured.
-        eps: the threshold on the training loss, 0.0035 unless given; a share of the zero predictor's, such as ``"5%"``;
+        eps: the threshold on the training loss, unless given ``"evidence"`` for measured values, as of a table, and
+            0.0035 else; a share of the zero predictor's, such as ``"5%"``;
             or ``"evidence"``, the size of noise under which noisy data are most probable. For labelled examples what
             their fit asks for: the number of training labels that may be wrong, 0 unless given, or a loss.
-        method: ``auto``, a method's name, or a method object with its hyperparameters.
+        method: ``auto``, a method's name, or a method object with its hyperparameters. Where ``eps`` is left open for a
+            table, ``auto`` is splitting with particles that move more.
         gd: gradient descent with these hyperparameters, with the paper's, or none.
         map: the mode at an exact fit, with these hyperparameters, with the defaults, or none; None for the defaults
             where it takes a few seconds at most. Where there is no mode the result says why.
@@ -93,6 +96,9 @@ def infer(
             for each law.
         weights: keep the weights beside the end-to-end matrices.
         precision: relative standard error of E[L_gen] at which a run has converged; None for the method's own.
+        hide: a share of a table's observed cells, as ``"15%"``, to hide from a second run of about a third of the work,
+            to compare with column means, nearest rows and least squares; None for none. Where the truth is known, the
+            missing cells are compared and nothing is run again.
         max_seconds: wall time of the whole call, None for no limit: checks, the prior's draws, the search for
             ``"evidence"``, reference points, conditioning, gradient descent and MAP. A tenth of it is kept back for
             descent, and another for MAP, where they are on. What the deadline cuts short is returned as far as it came.
@@ -114,11 +120,15 @@ def infer(
     most = None if max_evaluations is None else positive_integer("max_evaluations", max_evaluations)
     # The clock runs from here: checks decompose the measurements, which takes seconds where there are thousands.
     control = Control(limit, most, report or (lambda progress: None))
-    settings = Settings.checked(
-        model, task, eps, method, gd, map, device, dtype, request_of(seed, precision, chains, draws, weights)
-    )
+    check_task(task)
+    asked, method = usual_for(task, eps, method)
+    request = request_of(seed, precision, chains, draws, weights)
+    settings = Settings.checked(model, task, asked, method, gd, map, device, dtype, request)
+    share = share_to_hide(hide, settings)
     with interruptible(control):
-        result = _assemble(_at_evidence(settings, eps, control), control)
+        settings = settings.at_evidence(asked, control, noise=eps is not None)
+        result = _assemble(settings, control, kept=SHARE if share else 0.0)
+        add_hidden(result, settings, share, control)
     if control.interrupted:
         _note_interruption(result)
     if on_failure == "raise" and result.attrs["outcome"] != Outcome.CONVERGED:
@@ -146,6 +156,8 @@ def check_inference(
     Raises:
         InputError: as `infer` does.
     """
+    check_task(task)
+    eps, method = usual_for(task, eps, method)
     request = request_of(seed, precision, chains, draws, weights=False)
     settings = Settings.checked(model, task, eps, method, gd, map, device, dtype, request)
     if reason := settings.method.needs(settings.criterion):
@@ -177,7 +189,7 @@ def infer_together(
     request = request_of(seed, precision, chains, draws, weights=False)
     every = [Settings.checked(*problem, Rejection(), False, False, device, dtype, request) for problem in problems]
     with interruptible(control):
-        every = [_at_evidence(each, eps, control) for each, (_, _, eps) in zip(every, problems, strict=True)]
+        every = [each.at_evidence(eps, control) for each, (_, _, eps) in zip(every, problems, strict=True)]
         firsts = {id(model): settings for (model, _, _), settings in reversed(list(zip(problems, every, strict=True)))}
         criteria = [
             replace(settings.criterion, whitened=firsts[id(model)].criterion.whitened)
@@ -229,26 +241,18 @@ def conditioned(model: Model | Program, task: Task, *, eps: float | str, complet
     return conditioned_program(as_model(model), array, eps=array.threshold(eps), complete=complete)
 
 
-def _at_evidence(settings: Settings, eps: float | str | None, control: Control) -> Settings:
-    """The threshold that the data suggest, where that was asked for."""
-    if eps != EVIDENCE:
-        return settings
-    own = control.part()
-    return settings.at(likeliest_threshold(replace(settings.criterion, check=own.check), settings.request.seed, own))
-
-
-def _assemble(settings: Settings, control: Control, run: Run | None = None) -> DataTree:
-    """The result of one call, from its run where that was made elsewhere."""
+def _assemble(settings: Settings, control: Control, run: Run | None = None, kept: float = 0.0) -> DataTree:
+    """The result of one call, from its run where that was made elsewhere; a share of the time is ``kept`` back."""
     prior = draw_prior(settings.criterion, settings.request, control)
     normalize = settings.model.normalize
     references = settings.task.references(normalize=normalize, stop=control.out_of_time)
     why_no_mode = _why_no_mode(settings)
     for_mode = _SHARE * (why_no_mode is None)
-    kept_back = _SHARE * (settings.gd is not None) + for_mode
+    kept_back = _SHARE * (settings.gd is not None) + for_mode + kept
     run = run or _condition(settings, control.after(settings.spent).part(kept_back))
     run = replace(run if settings.settled else _unsettled(run), evaluations=settings.spent + run.evaluations)
-    descent, why_no_descent = _descend(settings, run, control, for_mode)
-    mode, why_no_mode = _find_mode(settings, run, control, why_no_mode)
+    descent, why_no_descent = _descend(settings, run, control, for_mode + kept)
+    mode, why_no_mode = _find_mode(settings, run, control, why_no_mode, kept)
     seconds = {"total": control.seconds, "sampling": run.seconds}
     seconds |= {name: part.seconds for name, part in (("gd", descent), ("map", mode)) if part is not None}
     reasons = {"gd": why_no_descent, "map": why_no_mode} | {name: each.note for name, each in references.items()}
@@ -368,7 +372,9 @@ def _ender(control: Control) -> str:
     return "an interrupt" if control.interrupted else f"`max_seconds={control.max_seconds}`"
 
 
-def _find_mode(settings: Settings, run: Run, control: Control, reason: str | None) -> tuple[Descent | None, str | None]:
+def _find_mode(
+    settings: Settings, run: Run, control: Control, reason: str | None, kept: float
+) -> tuple[Descent | None, str | None]:
     """The mode, unless there is a ``reason`` against it, or why there is none."""
     if settings.mode is not False and (control.interrupted or run.outcome in (Outcome.INFEASIBLE, Outcome.INTERRUPTED)):
         return None, f"the run was {Outcome.INTERRUPTED if control.interrupted else run.outcome}"
@@ -376,7 +382,7 @@ def _find_mode(settings: Settings, run: Run, control: Control, reason: str | Non
         return None, reason
     method = settings.mode if isinstance(settings.mode, MaximumAPosteriori) else MaximumAPosteriori()
     seed = settings.request.seed
-    return _in_time(control, lambda own: method.run(settings.model, settings.criterion, seed, own), 0.0)
+    return _in_time(control, lambda own: method.run(settings.model, settings.criterion, seed, own), kept)
 
 
 def _why_no_mode(settings: Settings) -> str | None:
@@ -389,5 +395,7 @@ def _why_no_mode(settings: Settings) -> str | None:
         return f"it is the mode at an exact fit of linear measurements, and the task is {kind}"
     reason = why_no_map(settings.model, array)
     if reason is None and settings.mode is None:
+        if array.noisy:
+            return "it is the mode at an exact fit, and measured values hold noise"
         return why_not_by_default(settings.model, array.shape)
     return reason

@@ -17,7 +17,7 @@ FLOORS = [
     {"models"},
     {"inference"},
     {"analysis"},
-    {"settings", "api"},
+    {"settings", "hiding", "api"},
     {"options"},
     {"experiments"},
     {"cli"},

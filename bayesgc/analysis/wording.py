@@ -314,6 +314,7 @@ def legend_line(result: Json) -> str:
 def absent_lines(result: Json) -> Iterator[str]:
     """Why rows that others have are missing here."""
     names = {"gd": "gradient descent", "map": "MAP", **BASELINES, "chance": "chance level"}
+    names["hidden"] = "comparison on hidden cells"
     for part, reason in result["reasons"].items():
         yield f"No {names.get(part, part.replace('_', ' '))}: {reason}"
 

@@ -28,6 +28,7 @@ class Stream(IntEnum):
     HELD_OUT = 10
     PLUGIN = 11
     """For methods of other packages, whose blocks are their own to number."""
+    HIDDEN = 12
 
 
 def generator(seed: int, stream: Stream, block: int, device: torch.device) -> torch.Generator:

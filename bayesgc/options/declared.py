@@ -51,7 +51,7 @@ class Declared(BaseModel):
             "Hidden width, of cp the number of outer products; of each hidden layer of an mlp, as 20,10,5, or inf,inf "
             "for infinitely wide ones; of a lenet the share of the full one.",
             MODEL,
-            "max(5, entries / longest side); 20,10,5; 0.5",
+            "max(5, entries / longest side), of a table its root; 20,10,5; 0.5",
             typed=str,
         ),
     ] = None
@@ -156,7 +156,7 @@ class Declared(BaseModel):
             "Threshold on the training loss; 5% is of the zero predictor's, 0 an exact fit, evidence the noise that "
             "makes the data most probable. For labels: how many may be wrong.",
             RUN,
-            "0.0035; 0 wrong labels",
+            "0.0035; evidence for a table; 0 wrong labels",
             typed=str,
         ),
     ] = 0.0035

@@ -57,6 +57,7 @@ def completion_of(
         dims=dimension_names(values.ndim),
         coords=dict(coords or {}),
         units=units,
+        noisy=True,
     )
 
 
