@@ -108,7 +108,7 @@ def hidden_lines(result: Json) -> Iterator[str]:
         if found["second_run"]
         else f"the {cells} cells that are missing"
     )
-    errors = ", ".join(f"{NAMES[name]} {rounded(error, 2)}" for name, error in found["error"].items())
+    errors = ", ".join(f"{NAMES[name]} {rounded(error, 3)}" for name, error in found["error"].items())
     yield f"Error at {which}, in {found['unit']}: {errors}."
     yield f"{100 * found['level']:.0f} % intervals of G&C contain {found['covered']} of these {cells} values."
     yield _VERDICTS[found["judgement"]].format(best=best)

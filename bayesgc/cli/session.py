@@ -94,7 +94,9 @@ class Session:
     def _check_completed(self, inputs: list[Path]) -> None:
         """Refuse a file of another kind or somebody else's, and a task that has no table to complete."""
         if self.options.data is None and self.options.task != "completion":
-            raise InputError("--completed writes a table filled in; there is no --data, and --task is no completion.")
+            raise InputError(
+                f"--completed is {str(self.completed)!r}, a table filled in; there is no --data, and --task is no completion."
+            )
         check_output("--completed", Path(str(self.completed)), (".csv",), inputs=inputs, force=self.force)
 
     def names(self, task: Task) -> Iterator[Path]:

@@ -74,6 +74,7 @@ def assert_refused(ended, *words):
         ("--out", "result.txt", ".nc"),
         ("--out", "no/such/folder/result.nc", "does not exist"),
         ("--plot", "result.gif", ".png"),
+        ("--completed", "filled.csv", "there is no --data"),
         ("--plot", "no/such/folder/result.png", "does not exist"),
     ],
 )
