@@ -10,7 +10,7 @@ import importlib.metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bayesgc.analysis.compare import Comparison, compare
+    from bayesgc.analysis.compare.compare import Comparison, compare
     from bayesgc.analysis.completed import completed
     from bayesgc.analysis.diagnose import Diagnosis, diagnose
     from bayesgc.analysis.functions import functions
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     )
     from bayesgc.analysis.predictive import predict
     from bayesgc.analysis.report import write_report
-    from bayesgc.analysis.storage import load as load_result
-    from bayesgc.analysis.storage import save as save_result
-    from bayesgc.analysis.summary import result_object
+    from bayesgc.analysis.tree.storage import load as load_result
+    from bayesgc.analysis.tree.storage import save as save_result
+    from bayesgc.analysis.tree.summary import result_object
     from bayesgc.api import InferenceFailed, conditioned, infer
     from bayesgc.experiments import Sweep, run_sweep
     from bayesgc.inference import (
@@ -91,7 +91,7 @@ if TYPE_CHECKING:
 __version__ = importlib.metadata.version("bayesgc")
 
 _HOMES = {
-    "bayesgc.analysis.compare": ["Comparison", "compare"],
+    "bayesgc.analysis.compare.compare": ["Comparison", "compare"],
     "bayesgc.analysis.diagnose": ["Diagnosis", "diagnose"],
     "bayesgc.analysis.functions": ["functions"],
     "bayesgc.analysis.plots": [
@@ -111,7 +111,7 @@ _HOMES = {
     "bayesgc.analysis.completed": ["completed"],
     "bayesgc.analysis.predictive": ["predict"],
     "bayesgc.analysis.report": ["write_report"],
-    "bayesgc.analysis.summary": ["result_object"],
+    "bayesgc.analysis.tree.summary": ["result_object"],
     "bayesgc.api": ["InferenceFailed", "conditioned", "infer"],
     "bayesgc.experiments": ["Sweep", "run_sweep"],
     "bayesgc.inference": [
@@ -168,7 +168,7 @@ _HOMES = {
     "bayesgc.validate": ["InputError"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_RENAMED = {"load_result": ("bayesgc.analysis.storage", "load"), "save_result": ("bayesgc.analysis.storage", "save")}
+_RENAMED = {f"{name}_result": ("bayesgc.analysis.tree.storage", name) for name in ("load", "save")}
 
 __all__ = [
     "MLP",

@@ -10,7 +10,7 @@ from typing import Literal
 
 from xarray import DataTree
 
-from bayesgc.analysis.datatree import assemble
+from bayesgc.analysis.tree.datatree import assemble
 from bayesgc.hiding import SHARE, add_hidden, share_to_hide
 from bayesgc.inference import (
     SGD,

@@ -25,9 +25,11 @@ class ErrorRule(StrEnum):
     """Chains that are independent of each other, whatever happens within one: the spread over them."""
 
 
-FEWEST_ISLANDS = 8
+ENOUGH_ISLANDS = 8
 """Islands of correlated draws from whose spread an error can be read; their effective number, as larger ones weigh
 more."""
+FEWEST_ISLANDS = 3
+"""With fewer than this carrying the weight, their spread says nothing about the error, and none is given."""
 FEWEST_DRAWS = 8
 """With fewer draws in a chain nothing is known of their correlation."""
 _ROUNDING = 1e-9

@@ -20,10 +20,10 @@ from bayesgc.inference import (
     dtype_named,
     method_named,
 )
+from bayesgc.inference.collapsed.noise import Likeliest, likeliest_threshold
 from bayesgc.inference.methods import hyperparameters
-from bayesgc.inference.noise import Likeliest, likeliest_threshold
 from bayesgc.models import Model, as_model, as_sites, describe
-from bayesgc.models.collapse import collapse, why_not_collapsible
+from bayesgc.models.factorization.collapse import collapse, why_not_collapsible
 from bayesgc.models.layout import Program
 from bayesgc.task import ArrayTask, Task, labelled_view, linear_view
 from bayesgc.task.array.feasibility import resolution

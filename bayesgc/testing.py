@@ -21,7 +21,7 @@ from torch import Tensor
 from bayesgc.inference import Control, Criterion, Progress, Request, Splitting
 from bayesgc.models import MatrixFactorization, Model, as_model
 from bayesgc.models.layout import Program
-from bayesgc.models.priors import Prior, layer_prior
+from bayesgc.models.priors.prior import Prior, layer_prior
 from bayesgc.task import sensing
 
 LEVEL = 1e-3

@@ -91,3 +91,27 @@ def test_a_wrong_import_would_be_found(tmp_path):
     assert imported(wrong, at_import=False) == {"bayesgc.cli.app", "bayesgc.api"}
     assert imported(wrong, at_import=True) == {"bayesgc.api"}
     assert floor_of("bayesgc.cli.app") > floor_of("bayesgc.task.files")
+
+
+SUBROOMS = {
+    "models.transports": set(),
+    "models.priors": {"models.transports"},
+    "models.factorization": {"models.transports", "models.priors"},
+    "models.networks": {"models.transports", "models.priors"},
+    "inference.islands": set(),
+    "inference.collapsed": {"inference.islands"},
+    "inference.descent": set(),
+}
+"""The rooms within a room, and which of their neighbours each may import."""
+
+
+def subroom_of(module: str) -> str:
+    return ".".join(module.split(".")[1:3])
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if subroom_of(name) in SUBROOMS))
+def test_rooms_within_a_room_import_one_way(module):
+    own = subroom_of(module)
+    beside = {each for each in SUBROOMS if each != own and each.split(".")[0] == own.split(".")[0]}
+    others = beside & {subroom_of(each) for each in imported(MODULES[module], at_import=False)}
+    assert others <= SUBROOMS[own]

@@ -13,14 +13,14 @@ from bayesgc.inference import METHODS
 
 CLASSES = {
     "bayesgc.settings": "Task: whether an argument is a task at all",
-    "bayesgc.inference.backpropagation": "MatrixFactorization: whose gradient is written by hand",
+    "bayesgc.inference.descent.backpropagation": "MatrixFactorization: whose gradient is written by hand",
 }
 """Where a class of another room is tested all the same, and why."""
 NAMES = {
     ("bayesgc.api", "auto"): "the default of an argument",
     ("bayesgc.options.declared", "auto"): "the default of an option",
     ("bayesgc.inference.device", "auto"): "a device",
-    ("bayesgc.analysis.datatree", "importance"): "a group of the tree: draws with their weights",
+    ("bayesgc.analysis.tree.datatree", "importance"): "a group of the tree: draws with their weights",
     ("bayesgc.analysis.uncertainty", "importance"): "the same group",
 }
 """Where a word that is a method's name is something else."""

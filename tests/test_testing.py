@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bayesgc.models import PRIORS, MatrixFactorization, WhitenedFactors
-from bayesgc.models.transports import TRANSPORTS, register_transport
+from bayesgc.models.transports.registry import TRANSPORTS, register_transport
 from bayesgc.testing import (
     CHECKS,
     SHAPE,
@@ -92,7 +92,7 @@ class Stretched(dist.Normal):
 
 @pytest.fixture
 def stretched(monkeypatch):
-    monkeypatch.setattr("bayesgc.models.transports.TRANSPORTS", dict(TRANSPORTS))
+    monkeypatch.setattr("bayesgc.models.transports.registry.TRANSPORTS", dict(TRANSPORTS))
     register_transport(Stretched)(lambda fn, z: fn.loc + 3 * fn.scale * z)
     return lambda rows, cols: Stretched(0.0, 1.0).expand([rows, cols])
 

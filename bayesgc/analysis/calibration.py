@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from bayesgc.analysis.ensemble import Votes, votes_of
 from bayesgc.analysis.equal_fit import AT_EPS
-from bayesgc.analysis.groups import values
+from bayesgc.analysis.tree.groups import values
 
 Json = dict[str, Any]
 

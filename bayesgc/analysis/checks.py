@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import xarray as xr
 
-from bayesgc.analysis.groups import values
+from bayesgc.analysis.tree.groups import values
 from bayesgc.analysis.uncertainty import diagnostics, error_rule, island_shares
-from bayesgc.correlated import FEWEST_ISLANDS, ErrorRule
+from bayesgc.correlated import ENOUGH_ISLANDS, ErrorRule
 from bayesgc.verification import Check, at_least, at_most
 
 FEWEST_ACCEPTED = 100
@@ -60,7 +60,7 @@ def _weights(tree: xr.DataTree) -> Iterator[Check]:
 
 def _replicates(tree: xr.DataTree) -> Iterator[Check]:
     chains, advice = tree["posterior"].sizes["chain"], "Their spread says nothing about the error: more `chains`."
-    yield at_least("independent chains", float(chains), FEWEST_ISLANDS, advice)
+    yield at_least("independent chains", float(chains), ENOUGH_ISLANDS, advice)
 
 
 def _chains(tree: xr.DataTree) -> Iterator[Check]:
@@ -79,7 +79,7 @@ def _islands(tree: xr.DataTree) -> Iterator[Check]:
     """Particles of an island share ancestors, so only islands are compared, and what happened on their way."""
     found, shares = diagnostics(tree), island_shares(tree)
     advice = "A few islands hold the volume: more `chains`, or more particles or moves in Splitting(…)."
-    yield at_least("effective number of islands", float(1 / np.sum(shares**2)), FEWEST_ISLANDS, advice)
+    yield at_least("effective number of islands", float(1 / np.sum(shares**2)), ENOUGH_ISLANDS, advice)
     if "least_visible_mode" in found:
         advice = "A mode that holds less of the prior may be missing: raise `max_evaluations`, or more `chains`."
         least, volume = _number(found, "least_visible_mode"), math.exp(float(tree.attrs.get("log_volume", -math.inf)))

@@ -9,8 +9,8 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Float
 
-from bayesgc.analysis.groups import has, values
 from bayesgc.analysis.predictive import predict
+from bayesgc.analysis.tree.groups import has, values
 
 
 def completed(tree: xr.DataTree, *, level: float = 0.9) -> pd.DataFrame:

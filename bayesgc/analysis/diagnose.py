@@ -20,8 +20,8 @@ import xarray as xr
 from bayesgc.analysis.checks import method_checks
 from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.measures import judged_by, measures_of
-from bayesgc.analysis.storage import load
-from bayesgc.analysis.summary import result_object
+from bayesgc.analysis.tree.storage import load
+from bayesgc.analysis.tree.summary import result_object
 from bayesgc.moments import HEAVIEST
 from bayesgc.verification import Check, at_least, at_most
 
@@ -62,12 +62,12 @@ class Diagnosis:
 
     def __rich__(self) -> Any:
         """What ``rich.print`` and the command line show."""
-        from bayesgc.analysis.tables import diagnosis_table
+        from bayesgc.analysis.words.tables import diagnosis_table
 
         return diagnosis_table(self)
 
     def __str__(self) -> str:
-        from bayesgc.analysis.tables import as_text
+        from bayesgc.analysis.words.tables import as_text
 
         return as_text(self.__rich__())
 

@@ -16,9 +16,9 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
-from bayesgc.analysis.groups import fitted, has, values
-from bayesgc.analysis.uncertainty import FEWEST_ISLANDS, error_rule, island_shares
-from bayesgc.correlated import ErrorRule
+from bayesgc.analysis.tree.groups import fitted, has, values
+from bayesgc.analysis.uncertainty import error_rule, island_shares
+from bayesgc.correlated import FEWEST_ISLANDS, ErrorRule
 
 Json = dict[str, Any]
 

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from bayesgc.analysis.ensemble import Votes, predictions
 from bayesgc.analysis.equal_fit import AT_EPS
-from bayesgc.analysis.groups import has
+from bayesgc.analysis.tree.groups import has
 from bayesgc.validate import InputError, integer_in
 
 FUNCTION_POINTS = 8

@@ -11,8 +11,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
-from bayesgc.analysis.numerals import rounded
 from bayesgc.analysis.predictive import noisy_quantiles
+from bayesgc.analysis.words.numerals import rounded
 from bayesgc.intervals import Number
 
 Json = dict[str, Any]

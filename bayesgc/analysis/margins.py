@@ -10,7 +10,7 @@ import xarray as xr
 from jaxtyping import Float, Int
 
 from bayesgc.analysis.equal_fit import AT_EPS
-from bayesgc.analysis.groups import fitted, has, values
+from bayesgc.analysis.tree.groups import fitted, has, values
 from bayesgc.analysis.uncertainty import mean_and_error
 
 Json = dict[str, Any]

@@ -12,7 +12,7 @@ from typing import Any
 
 import xarray as xr
 
-from bayesgc.analysis.numerals import rounded, with_error
+from bayesgc.analysis.words.numerals import rounded, with_error
 
 Json = dict[str, Any]
 

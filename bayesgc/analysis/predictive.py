@@ -10,7 +10,7 @@ import xarray as xr
 from jaxtyping import Float, Int
 from scipy.special import ndtr
 
-from bayesgc.analysis.groups import has, values
+from bayesgc.analysis.tree.groups import has, values
 from bayesgc.validate import InputError, real_in
 
 MEASURED, NOISELESS = "measured", "noiseless"

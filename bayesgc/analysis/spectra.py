@@ -10,7 +10,6 @@ import xarray as xr
 from jaxtyping import Float
 
 from bayesgc.analysis.equal_fit import group_of
-from bayesgc.analysis.groups import fitted, has, values
 from bayesgc.analysis.measures import measures_in
 from bayesgc.analysis.theory import (
     expected_log_determinant,
@@ -19,6 +18,7 @@ from bayesgc.analysis.theory import (
     linear_gaussian,
     lyapunov_exponents,
 )
+from bayesgc.analysis.tree.groups import fitted, has, values
 from bayesgc.analysis.uncertainty import mean_and_error
 
 Json = dict[str, Any]

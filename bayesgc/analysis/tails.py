@@ -13,8 +13,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from bayesgc.analysis.groups import has, values
 from bayesgc.analysis.measures import measures_in, measures_of
+from bayesgc.analysis.tree.groups import has, values
 from bayesgc.analysis.uncertainty import mean_and_error
 from bayesgc.intervals import Number, log_loss
 from bayesgc.moments import believable, tail_shape

@@ -11,10 +11,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Shaped
 
-from bayesgc.correlated import ErrorRule, mean_error
-
-FEWEST_ISLANDS = 3
-"""With fewer islands than this carrying the weight, their spread says nothing about the error."""
+from bayesgc.correlated import FEWEST_ISLANDS, ErrorRule, mean_error
 
 
 def mean_and_error(

@@ -14,9 +14,9 @@ from bayesgc.cli.terminal import Terminal
 from bayesgc.experiments.figures import FIGURES, figure
 from bayesgc.experiments.studies import STUDIES
 from bayesgc.inference import INITIALIZATIONS, METHODS, OPTIMIZERS, available_devices
+from bayesgc.inference.descent.protocols import PROTOCOLS
+from bayesgc.inference.descent.sgd import STARTS
 from bayesgc.inference.methods import method_options
-from bayesgc.inference.protocols import PROTOCOLS
-from bayesgc.inference.sgd import STARTS
 from bayesgc.models import ACTIVATIONS, FAMILIES, NETWORKS, NORMALIZATION_SUMMARIES, SCALING_SUMMARIES, available
 from bayesgc.options import Options
 from bayesgc.plugins import summary

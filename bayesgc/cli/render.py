@@ -14,11 +14,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bayesgc.analysis.fitted import FittedTable
-from bayesgc.analysis.numerals import rounded
-from bayesgc.analysis.sentences import FACTS
-from bayesgc.analysis.summary import cell_labels
-from bayesgc.analysis.wording import (
+from bayesgc.analysis.tree.summary import cell_labels
+from bayesgc.analysis.words.fitted import FittedTable
+from bayesgc.analysis.words.numerals import rounded
+from bayesgc.analysis.words.sentences import FACTS
+from bayesgc.analysis.words.wording import (
     absent_lines,
     cut_lines,
     headings,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from xarray import DataTree
 
-from bayesgc.analysis.outputs import check_output, same_file
-from bayesgc.analysis.storage import save, save_new
-from bayesgc.analysis.summary import result_object
+from bayesgc.analysis.tree.outputs import check_output, same_file
+from bayesgc.analysis.tree.storage import save, save_new
+from bayesgc.analysis.tree.summary import result_object
 from bayesgc.api import infer
 from bayesgc.cli.progress import LiveProgress
 from bayesgc.cli.render import print_result
@@ -95,7 +95,8 @@ class Session:
         """Refuse a file of another kind or somebody else's, and a task that has no table to complete."""
         if self.options.data is None and self.options.task != "completion":
             raise InputError(
-                f"--completed is {str(self.completed)!r}, a table filled in; there is no --data, and --task is no completion."
+                f"--completed is {str(self.completed)!r}, a table filled in; there is no --data, and --task is no "
+                "completion."
             )
         check_output("--completed", Path(str(self.completed)), (".csv",), inputs=inputs, force=self.force)
 
@@ -141,7 +142,7 @@ class Session:
     def _complete(self, result: DataTree, file: Path) -> None:
         """Write the table filled in; where nothing fitted there is none."""
         from bayesgc.analysis.completed import completed_text
-        from bayesgc.analysis.whole import write
+        from bayesgc.analysis.tree.whole import write
 
         if "posterior" not in result.children:
             raise InputError(f"{file} was not written: without a posterior no cell is predicted.")

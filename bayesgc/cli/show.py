@@ -29,9 +29,9 @@ def show(
     Raises:
         InputError: where the file is missing, damaged, or no result; where the plot cannot be written or must not be.
     """
-    from bayesgc.analysis.outputs import check_output
-    from bayesgc.analysis.storage import load
-    from bayesgc.analysis.summary import result_object
+    from bayesgc.analysis.tree.outputs import check_output
+    from bayesgc.analysis.tree.storage import load
+    from bayesgc.analysis.tree.summary import result_object
 
     if plot is not None:
         check_output("--plot", plot, PLOT_SUFFIXES, inputs=[file], force=force)
@@ -51,7 +51,7 @@ def show(
 
 def print_comparison(files: list[Path], *, delta: str | None, as_json: bool = False) -> None:
     """Print the saved results side by side."""
-    from bayesgc.analysis.compare import compare
+    from bayesgc.analysis.compare.compare import compare
 
     comparison = compare(*files, delta=delta)
     _print(comparison, as_json=as_json)
@@ -68,7 +68,7 @@ def print_diagnosis(file: Path, *, as_json: bool = False) -> bool:
 
 def print_claims(stores: list[Path], *, as_json: bool) -> None:
     """Judge the claims of the paper by the data in stores."""
-    from bayesgc.analysis.claims import judge
+    from bayesgc.analysis.claims.claims import judge
 
     _print(judge(stores), as_json=as_json)
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import xarray as xr
 
-from bayesgc.analysis.numerals import duration
-from bayesgc.analysis.outputs import check_replaced, is_zarr_of_ours
 from bayesgc.analysis.plots.look import save_figure
 from bayesgc.analysis.plots.one_axis import plot_one_axis
 from bayesgc.analysis.plots.sweep import save_sweep_plots
-from bayesgc.analysis.stores import load_cells
+from bayesgc.analysis.tree.outputs import check_replaced, is_zarr_of_ours
+from bayesgc.analysis.tree.stores import load_cells
+from bayesgc.analysis.words.numerals import duration
 from bayesgc.cli.infer import INTERRUPTED
 from bayesgc.cli.session import NOT_CONVERGED
 from bayesgc.cli.show import print_json

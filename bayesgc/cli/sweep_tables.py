@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from bayesgc.analysis.equal_fit import descent_variable
-from bayesgc.analysis.fitted import FittedTable
 from bayesgc.analysis.measures import measures_over
-from bayesgc.analysis.numerals import decimals, duration
-from bayesgc.analysis.panels import REPLICATES, axes_of
+from bayesgc.analysis.tree.panels import REPLICATES, axes_of
+from bayesgc.analysis.words.fitted import FittedTable
+from bayesgc.analysis.words.numerals import decimals, duration
 from bayesgc.experiments.cell import Cell
 from bayesgc.experiments.dataset import BETWEEN_FLAGS
 from bayesgc.experiments.sweep import Sweep

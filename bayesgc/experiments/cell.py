@@ -16,7 +16,7 @@ from typing import Any
 from bayesgc.experiments.sources import code_key, content
 from bayesgc.inference import METHODS, Method
 from bayesgc.inference.version import ALGORITHM
-from bayesgc.models.priors import listed_priors
+from bayesgc.models.priors.prior import listed_priors
 from bayesgc.options import Options
 from bayesgc.plugins import is_foreign
 from bayesgc.task import TASKS, linear_view

@@ -14,17 +14,17 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
-from bayesgc.analysis import whole
 from bayesgc.analysis.measures import MEASURES, OF_ARRAYS, measures_of
-from bayesgc.analysis.numerals import decimals
-from bayesgc.analysis.storage import CREATOR, DAMAGE, as_bytes, load
-from bayesgc.analysis.summary import BASELINES, result_object
+from bayesgc.analysis.tree import whole
+from bayesgc.analysis.tree.storage import CREATOR, DAMAGE, as_bytes, load
+from bayesgc.analysis.tree.summary import BASELINES, result_object
+from bayesgc.analysis.words.numerals import decimals
 from bayesgc.experiments import limits
 from bayesgc.experiments.cell import Cell
 from bayesgc.experiments.equal_fit import at_threshold
 from bayesgc.experiments.store import CELLS, DESCENTS, FAILURES, SCHEMA, Store, describe
 from bayesgc.experiments.sweep import Sweep
-from bayesgc.inference.descent import fitted_below
+from bayesgc.inference.descent.gradient_descent import fitted_below
 from bayesgc.validate import InputError
 
 PRECISION = 0.1

@@ -16,7 +16,7 @@ from bayesgc.inference import METHODS, Automatic, Control, Criterion, GradientDe
 from bayesgc.inference.control import one_thread_each
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.models import Factorization, Model, factorised
-from bayesgc.models.collapse import why_not_collapsible
+from bayesgc.models.factorization.collapse import why_not_collapsible
 from bayesgc.models.program import trainable
 from bayesgc.task import ArrayTask, LabelledTask, labelled_view, linear_view, sensing
 

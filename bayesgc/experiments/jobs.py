@@ -12,9 +12,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import xarray as xr
 
-from bayesgc.analysis.datatree import versions
-from bayesgc.analysis.storage import CREATOR, SCHEMA, as_bytes
-from bayesgc.analysis.strict import to_json
+from bayesgc.analysis.tree.datatree import versions
+from bayesgc.analysis.tree.storage import CREATOR, SCHEMA, as_bytes
+from bayesgc.analysis.tree.strict import to_json
 from bayesgc.api import infer, infer_together
 from bayesgc.experiments.cell import Cell
 from bayesgc.experiments.store import CELLS, DESCENTS, FAILURES

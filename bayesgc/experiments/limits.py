@@ -6,8 +6,8 @@ import functools
 import json
 
 from bayesgc.experiments.cell import Cell
-from bayesgc.inference.wide import wide_limit
-from bayesgc.models.wide import wide_gram
+from bayesgc.inference.collapsed.wide import wide_limit
+from bayesgc.models.factorization.wide import wide_gram
 from bayesgc.options import MODEL, TASK, Options
 from bayesgc.task import linear_view
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bayesgc import plugins
-from bayesgc.models.priors import PRIORS
+from bayesgc.models.priors.prior import PRIORS
 
 _PACKAGE = "bayesgc"
 _INSTALLED = frozenset({"site-packages", "dist-packages"})

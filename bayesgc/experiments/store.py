@@ -16,9 +16,9 @@ from typing import Any
 import h5py
 from filelock import FileLock, Timeout
 
-from bayesgc.analysis import whole
-from bayesgc.analysis.panels import PANEL
-from bayesgc.analysis.storage import DAMAGE
+from bayesgc.analysis.tree import whole
+from bayesgc.analysis.tree.panels import PANEL
+from bayesgc.analysis.tree.storage import DAMAGE
 from bayesgc.experiments.sweep import Sweep
 from bayesgc.inference.version import ALGORITHM
 from bayesgc.validate import InputError

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from bayesgc.analysis.panels import PANEL
+from bayesgc.analysis.tree.panels import PANEL
 from bayesgc.experiments.cell import Cell
 from bayesgc.options import Options, refusal
 from bayesgc.validate import InputError

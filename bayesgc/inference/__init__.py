@@ -6,25 +6,25 @@ same model.* Every method has the same shape, `Method`: a frozen object with its
 """
 
 from bayesgc.inference.automatic import Automatic
-from bayesgc.inference.conditioned import conditioned_program
+from bayesgc.inference.collapsed.conditioned import conditioned_program
+from bayesgc.inference.collapsed.importance import Importance
+from bayesgc.inference.collapsed.nuts import NUTS
+from bayesgc.inference.collapsed.tempering import Tempering
 from bayesgc.inference.control import Control, Progress, interruptible
 from bayesgc.inference.criterion import Criterion
-from bayesgc.inference.descent import INITIALIZATIONS, GradientDescent
+from bayesgc.inference.descent.gradient_descent import INITIALIZATIONS, GradientDescent
+from bayesgc.inference.descent.mode import MaximumAPosteriori, why_no_map, why_not_by_default
+from bayesgc.inference.descent.optimizers import OPTIMIZERS
+from bayesgc.inference.descent.sgd import SGD, STARTS
+from bayesgc.inference.descent.unconstrained import why_no_descent
 from bayesgc.inference.device import available_devices, device_named, dtype_named
-from bayesgc.inference.importance import Importance
+from bayesgc.inference.islands.splitting import Splitting
 from bayesgc.inference.methods import METHODS, Method, method_named, register_method
-from bayesgc.inference.mode import MaximumAPosteriori, why_no_map, why_not_by_default
-from bayesgc.inference.nuts import NUTS
-from bayesgc.inference.optimizers import OPTIMIZERS
 from bayesgc.inference.prior import draw_prior
 from bayesgc.inference.records import Descent, Draws, Estimate, Levels, Outcome, Run, Summary
 from bayesgc.inference.rejection import Rejection
 from bayesgc.inference.replicates import draws_of_replicates
 from bayesgc.inference.request import Request
-from bayesgc.inference.sgd import SGD, STARTS
-from bayesgc.inference.splitting import Splitting
-from bayesgc.inference.tempering import Tempering
-from bayesgc.inference.unconstrained import why_no_descent
 
 __all__ = [
     "INITIALIZATIONS",

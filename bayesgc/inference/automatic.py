@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from bayesgc.inference.collapsed import why_no_density
+from bayesgc.inference.collapsed.criterion import why_no_density
+from bayesgc.inference.collapsed.importance import Importance
 from bayesgc.inference.control import Control
 from bayesgc.inference.criterion import Criterion
-from bayesgc.inference.importance import Importance
+from bayesgc.inference.islands.splitting import Splitting
 from bayesgc.inference.methods import Method, register_method
 from bayesgc.inference.records import Run
 from bayesgc.inference.request import Request
-from bayesgc.inference.splitting import Splitting
 
 
 @register_method

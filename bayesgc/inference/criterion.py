@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bayesgc.inference.collapsed import FEWEST_AT_ONCE, CollapsedCriterion, why_no_density
-from bayesgc.inference.refresh import refresh_at_fixed_values
+from bayesgc.inference.collapsed.criterion import FEWEST_AT_ONCE, CollapsedCriterion, why_no_density
+from bayesgc.inference.collapsed.refresh import refresh_at_fixed_values
 from bayesgc.inference.target import Harvest, ScoreSweep, WholeSweep, crank_nicolson, taken
 from bayesgc.models import Whitened, as_sites
-from bayesgc.models.collapse import Collapsed
+from bayesgc.models.factorization.collapse import Collapsed
 from bayesgc.models.placement import exact_device
 from bayesgc.task import ArrayTask, Task, linear_view
 from bayesgc.task.array.feasibility import Resolution

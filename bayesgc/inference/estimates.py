@@ -8,12 +8,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import betaincinv, logsumexp
 
+from bayesgc.correlated import FEWEST_ISLANDS
 from bayesgc.inference.records import Estimate, Summary
 from bayesgc.intervals import Number
 
 QUANTILES = (0.05, 0.5, 0.95)
-_FEWEST_ISLANDS = 3
-"""With fewer islands than this carrying the weight, their spread says nothing about the error."""
 
 
 def student_interval(value: float, mcse: float, freedom: int) -> Estimate:
@@ -48,7 +47,7 @@ def weighted_mean(means: Float[np.ndarray, " island"], log_weights: Float[np.nda
     if count < 2 or not alive.any():
         return Estimate(None, None, (None, math.inf))
     share = shares(log_weights)
-    if 1 / np.sum(share**2) < _FEWEST_ISLANDS:
+    if 1 / np.sum(share**2) < FEWEST_ISLANDS:
         return Estimate(float(np.sum(share[alive] * means[alive])), math.inf, (-math.inf, math.inf))
     value = float(np.sum(share[alive] * means[alive]))
     residual = np.where(alive, share * (np.where(alive, means, 0.0) - value), 0.0)

@@ -1,22 +1,23 @@
 """Generative programs: factorised weights of matrices and tensors, their priors and activations, and whitening."""
 
 # isort: off
-from bayesgc.models import univariate, multivariate, shipped  # noqa: F401 - they register transports and priors
+from bayesgc.models.priors import shipped  # noqa: F401 - it registers priors
+from bayesgc.models.transports import multivariate, univariate  # noqa: F401 - they register transports
 # isort: on
 
 from bayesgc.models.activations import ACTIVATIONS, Activation, register_activation
-from bayesgc.models.factorization import Factorization, MatrixFactorization, WhitenedFactors, factorised
-from bayesgc.models.infinite_mlp import InfiniteMLP
-from bayesgc.models.laws import Haar, LowRankGaussian, ScaleMixture
-from bayesgc.models.lenet import LeNet
-from bayesgc.models.module import Module, as_module
-from bayesgc.models.normalized import NORMALIZATION_SUMMARIES, NORMALIZATIONS
-from bayesgc.models.perceptron import MLP
-from bayesgc.models.priors import PRIORS, SCALING_SUMMARIES, SCALINGS, available, register_prior
+from bayesgc.models.factorization.matrices import Factorization, MatrixFactorization, WhitenedFactors, factorised
+from bayesgc.models.factorization.tensors import CPFactorization, TensorTrain
+from bayesgc.models.factorization.triangular import TriangularFactors
+from bayesgc.models.networks.infinite_mlp import InfiniteMLP
+from bayesgc.models.networks.lenet import LeNet
+from bayesgc.models.networks.module import Module, as_module
+from bayesgc.models.networks.normalized import NORMALIZATION_SUMMARIES, NORMALIZATIONS
+from bayesgc.models.networks.perceptron import MLP
+from bayesgc.models.priors.laws import Haar, LowRankGaussian, ScaleMixture
+from bayesgc.models.priors.prior import PRIORS, SCALING_SUMMARIES, SCALINGS, available, register_prior
 from bayesgc.models.program import Model, ProgramModel, as_model, describe, model_named
-from bayesgc.models.tensors import CPFactorization, TensorTrain
-from bayesgc.models.transports import register_scales, register_transport
-from bayesgc.models.triangular import TriangularFactors
+from bayesgc.models.transports.registry import register_scales, register_transport
 from bayesgc.models.whitening import Whitened, WhitenedProgram, WhiteningMessenger, as_sites
 
 FAMILIES: dict[str, type[Factorization]] = {

@@ -16,7 +16,7 @@ from pyro.infer.inspect import get_dependencies
 from pyro.poutine.util import site_is_subsample
 from torch import Tensor
 
-from bayesgc.models.transports import Law, find_transport, innermost
+from bayesgc.models.transports.registry import Law, find_transport, innermost
 from bayesgc.plugins import blame
 from bayesgc.validate import InputError
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bayesgc.models.transports import Law, Push, innermost
+from bayesgc.models.transports.registry import Law, Push, innermost
 
 _CPU = torch.device("cpu")
 _MOVED: weakref.WeakKeyDictionary[Law, dict[torch.device, Law]] = weakref.WeakKeyDictionary()

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from bayesgc.models.layout import Program
-from bayesgc.models.module import Module
+from bayesgc.models.networks.module import Module
+from bayesgc.models.networks.trainable import Trainable
 from bayesgc.models.promotion import promoting
-from bayesgc.models.trainable import Trainable
 from bayesgc.models.whitened_program import WhitenedNetworkProgram
 from bayesgc.models.whitening import Whitened, WhitenedProgram
 from bayesgc.plugins import load

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from bayesgc.copies import DeviceCopies
 from bayesgc.models.layout import Program, layout_of
+from bayesgc.models.networks.trial import work_of
 from bayesgc.models.promotion import promoting
-from bayesgc.models.trial import work_of
 from bayesgc.models.whitening import Whitened, WhitenedProgram
 from bayesgc.plugins import blame
 from bayesgc.task.domain import Inputs

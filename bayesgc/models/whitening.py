@@ -25,7 +25,7 @@ from bayesgc.copies import DeviceCopies
 from bayesgc.models.layout import Layout, Program, Site, layout_of
 from bayesgc.models.placement import making_on, push_beside, sample_for
 from bayesgc.models.promotion import promoting
-from bayesgc.models.transports import transport_of
+from bayesgc.models.transports.registry import transport_of
 from bayesgc.plugins import blame
 from bayesgc.validate import InputError
 

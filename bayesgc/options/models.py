@@ -23,7 +23,7 @@ class OfModel(Consistent):
     def make_model(self, task: Task) -> Model:
         """The user's program, or the model that the options describe, with defaults that fit the task."""
         from bayesgc.models import FAMILIES, model_named
-        from bayesgc.models.priors import is_scaled
+        from bayesgc.models.priors.prior import is_scaled
         from bayesgc.task import network_inputs
 
         if self.model is not None:

@@ -32,7 +32,7 @@ class OfTask(OfModel):
 
     def files(self) -> list[Path]:
         """The user's files that these options name: data, the program, the priors."""
-        from bayesgc.models.priors import given_priors
+        from bayesgc.models.priors.prior import given_priors
         from bayesgc.plugins import is_file, split
 
         priors = [each for each in given_priors(self.prior) if isinstance(each, str)]

@@ -9,7 +9,7 @@ import torch
 import xarray as xr
 from records_for_tests import generator, summary
 
-from bayesgc.analysis.datatree import assemble
+from bayesgc.analysis.tree.datatree import assemble
 from bayesgc.inference.records import Curve, Descent, Draws, Estimate, Levels, Outcome, Passage, Run
 from bayesgc.task.labelled.labelled import LabelledTask, classification, regression
 from bayesgc.task.task import Reference

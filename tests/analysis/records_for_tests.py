@@ -11,7 +11,7 @@ import torch
 import xarray as xr
 
 import bayesgc.task as tasks
-from bayesgc.analysis.datatree import assemble
+from bayesgc.analysis.tree.datatree import assemble
 from bayesgc.inference.records import (
     Descent,
     DescentCurve,

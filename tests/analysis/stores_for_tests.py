@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 import bayesgc as gc
-from bayesgc.analysis.summary import result_object
+from bayesgc.analysis.tree.summary import result_object
 
 FLOATS = (
     "prior_gen_loss", "prior_gen_loss_mcse", "posterior_gen_loss", "posterior_gen_loss_mcse", "log_volume",

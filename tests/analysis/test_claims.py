@@ -12,7 +12,7 @@ import xarray as xr
 from scipy import stats
 
 import bayesgc as gc
-from bayesgc.analysis.claims import judge
+from bayesgc.analysis.claims.claims import judge
 
 TASKS = 8
 

@@ -18,12 +18,12 @@ from scipy import stats
 
 import bayesgc as gc
 import bayesgc.task as tasks
-from bayesgc.analysis.claims import judge
-from bayesgc.analysis.compare import compare, distinguishing_labels
+from bayesgc.analysis.claims.claims import judge
+from bayesgc.analysis.compare.compare import compare, distinguishing_labels
 from bayesgc.analysis.report.trends import change
-from bayesgc.analysis.schema import schema
-from bayesgc.analysis.stores import Store
 from bayesgc.analysis.theory import expected_log_determinant, lyapunov_exponents
+from bayesgc.analysis.tree.schema import schema
+from bayesgc.analysis.tree.stores import Store
 from bayesgc.inference.records import Estimate
 from bayesgc.validate import InputError
 
@@ -154,7 +154,7 @@ def test_runs_of_the_same_random_numbers_have_a_difference_of_unknown_error() ->
 
 
 def test_divergence_is_near_that_of_two_normals_and_zero_of_a_law_from_itself() -> None:
-    from bayesgc.analysis.distance import _distance
+    from bayesgc.analysis.compare.distance import _distance
 
     source = np.random.default_rng(0)
     first, second = source.normal(0, 1, (1, 4000)), source.normal(1, 2, (1, 4000))
@@ -182,7 +182,7 @@ def test_dependence_is_seen_where_it_is_and_not_where_it_is_not() -> None:
 
 
 def test_mutual_information_of_a_known_law() -> None:
-    from bayesgc.analysis.dependence import loss_dependence
+    from bayesgc.analysis.compare.dependence import loss_dependence
 
     source, rho, size = np.random.default_rng(1), 0.6, 40_000
     x = source.normal(size=(1, size))

@@ -16,8 +16,8 @@ from recomputed_for_tests import LAWS, MATRIX_FUNCTIONS, apart, chance_of_less, 
 from scipy import stats
 
 import bayesgc.task as tasks
-from bayesgc.analysis.compare import Comparison, compare
-from bayesgc.analysis.numerals import quartiles, rounded, with_error
+from bayesgc.analysis.compare.compare import Comparison, compare
+from bayesgc.analysis.words.numerals import quartiles, rounded, with_error
 
 NEAR = {"rel": 2e-5, "abs": 1e-7}
 """Draws are kept in single precision."""

@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 from records_for_tests import CHAINS, DRAWS, RESTARTS, draws, mode, run, sensing_task, table_task, tree
 
-from bayesgc.analysis.datatree import load, save
+from bayesgc.analysis.tree.datatree import load, save
 from bayesgc.validate import InputError
 
 

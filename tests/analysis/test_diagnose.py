@@ -28,8 +28,8 @@ from records_for_tests import (
 import bayesgc as gc
 from bayesgc.analysis import checks
 from bayesgc.analysis.diagnose import LOG_VOLUME_ERROR, diagnose
-from bayesgc.analysis.schema import schema
-from bayesgc.analysis.summary import result_object
+from bayesgc.analysis.tree.schema import schema
+from bayesgc.analysis.tree.summary import result_object
 from bayesgc.inference import NUTS, MaximumAPosteriori, mixing, request
 from bayesgc.inference.records import Estimate, Outcome, Summary
 from bayesgc.settings import Settings

@@ -9,9 +9,9 @@ import pytest
 from records_for_tests import sensing_task, table_task, tree
 from rich.console import Console
 
-from bayesgc.analysis.fitted import FittedTable
-from bayesgc.analysis.numerals import decimals, duration, with_error
-from bayesgc.analysis.summary import result_object
+from bayesgc.analysis.tree.summary import result_object
+from bayesgc.analysis.words.fitted import FittedTable
+from bayesgc.analysis.words.numerals import decimals, duration, with_error
 from bayesgc.cli.render import print_result
 
 HEADINGS = ("law", "L_gen", "L_train")

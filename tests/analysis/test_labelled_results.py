@@ -15,17 +15,17 @@ from labelled_for_tests import configuration as configuration_of
 from rich.console import Console
 
 from bayesgc.analysis import plots
-from bayesgc.analysis.compare import compare
-from bayesgc.analysis.datatree import load, save
+from bayesgc.analysis.compare.compare import compare
 from bayesgc.analysis.diagnose import diagnose
 from bayesgc.analysis.ensemble import ensemble
 from bayesgc.analysis.equal_fit import compared, compared_group
 from bayesgc.analysis.measures import measures_in, measures_of
 from bayesgc.analysis.report.rerun import rerun_command
 from bayesgc.analysis.report.result import result_page
-from bayesgc.analysis.schema import schema
-from bayesgc.analysis.summary import result_object
-from bayesgc.analysis.wording import headings, law_rows
+from bayesgc.analysis.tree.datatree import load, save
+from bayesgc.analysis.tree.schema import schema
+from bayesgc.analysis.tree.summary import result_object
+from bayesgc.analysis.words.wording import headings, law_rows
 from bayesgc.cli.render import print_result
 from bayesgc.inference.records import Outcome
 
@@ -331,7 +331,7 @@ _NUMBERS = {"train", "test", "task_seed", "eps_low"}
 
 
 def _splitting() -> str:
-    from bayesgc.analysis.strict import to_json
+    from bayesgc.analysis.tree.strict import to_json
     from bayesgc.inference import method_named
     from bayesgc.inference.methods import hyperparameters
 

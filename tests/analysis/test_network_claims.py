@@ -10,8 +10,8 @@ import pytest
 import xarray as xr
 
 import bayesgc as gc
-from bayesgc.analysis.claims import judge
-from bayesgc.analysis.decisions import Claim
+from bayesgc.analysis.claims.claims import judge
+from bayesgc.analysis.claims.decisions import Claim
 
 TASKS = 8
 _MEASURES = {"fit": "train_errors", "generalisation": "test_error"}

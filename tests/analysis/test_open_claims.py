@@ -11,10 +11,10 @@ import xarray as xr
 from scipy import stats
 
 import bayesgc as gc
-from bayesgc.analysis.claims import judge
-from bayesgc.analysis.decisions import Claim
+from bayesgc.analysis.claims.claims import judge
+from bayesgc.analysis.claims.decisions import Claim
 from bayesgc.analysis.plots.one_axis import plot_one_axis
-from bayesgc.analysis.stores import load_cells
+from bayesgc.analysis.tree.stores import load_cells
 
 TASKS = 8
 NOISE = np.random.default_rng(2).normal(0, 0.03, (8, 8, TASKS))

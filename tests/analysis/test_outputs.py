@@ -11,10 +11,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 from records_for_tests import tree
 
-from bayesgc.analysis.outputs import check_output
 from bayesgc.analysis.plots.look import save_figure
 from bayesgc.analysis.report import write_report
-from bayesgc.analysis.storage import save
+from bayesgc.analysis.tree.outputs import check_output
+from bayesgc.analysis.tree.storage import save
 from bayesgc.validate import InputError
 
 

@@ -12,7 +12,6 @@ import xarray as xr
 from records_for_tests import RESTARTS, descent, draws, run, sensing_task, table_task, tree
 
 import bayesgc.task as tasks
-from bayesgc.analysis.numerals import rounded
 from bayesgc.analysis.plots import (
     plot_cells,
     plot_curve,
@@ -29,7 +28,8 @@ from bayesgc.analysis.plots import (
 from bayesgc.analysis.plots.losses import losses_title
 from bayesgc.analysis.plots.sweep import LAWS
 from bayesgc.analysis.report import write_report
-from bayesgc.analysis.storage import save
+from bayesgc.analysis.tree.storage import save
+from bayesgc.analysis.words.numerals import rounded
 from bayesgc.inference.records import Outcome
 from bayesgc.validate import InputError
 

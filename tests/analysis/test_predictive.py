@@ -10,7 +10,7 @@ import torch
 from records_for_tests import quantities, run, sensing_task, table_task, tree
 
 from bayesgc.analysis.predictive import _mixture_quantile, predict
-from bayesgc.analysis.summary import result_object
+from bayesgc.analysis.tree.summary import result_object
 from bayesgc.inference.records import Draws
 from bayesgc.task import ArrayTask, ObservedCells
 from bayesgc.validate import InputError

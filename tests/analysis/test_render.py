@@ -11,10 +11,10 @@ import pytest
 from records_for_tests import descent, mode, sensing_task, table_task, tree
 from rich.console import Console
 
-from bayesgc.analysis.datatree import save
-from bayesgc.analysis.numerals import rounded, with_error
-from bayesgc.analysis.sentences import volume_lines
-from bayesgc.analysis.summary import result_object
+from bayesgc.analysis.tree.datatree import save
+from bayesgc.analysis.tree.summary import result_object
+from bayesgc.analysis.words.numerals import rounded, with_error
+from bayesgc.analysis.words.sentences import volume_lines
 from bayesgc.cli.render import print_result
 from bayesgc.cli.show import show
 from bayesgc.inference.records import Outcome

@@ -19,11 +19,11 @@ from recomputed_for_tests import MATRIX_FUNCTIONS, entry, flat, good, measured, 
 from records_for_tests import curve, levels, sensing_task, table_task, tree
 from scipy import stats
 
-from bayesgc.analysis.numerals import quartiles, rounded, with_error
 from bayesgc.analysis.report import charts, write_report
 from bayesgc.analysis.report.sweep import _chart
-from bayesgc.analysis.stores import load_store
-from bayesgc.analysis.summary import result_object
+from bayesgc.analysis.tree.stores import load_store
+from bayesgc.analysis.tree.summary import result_object
+from bayesgc.analysis.words.numerals import quartiles, rounded, with_error
 
 LAW_NAMES = {
     "prior": "prior", "posterior": "G&C posterior", "gd_at_eps": "GD, at ε", "gd": "GD, at its end", "map": "MAP",

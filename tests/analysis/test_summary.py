@@ -11,12 +11,12 @@ import pytest
 from records_for_tests import RESTARTS, descent, draws, mode, run, sensing_task, table_task, tree
 
 import bayesgc.task as tasks
-from bayesgc.analysis.datatree import load, save
 from bayesgc.analysis.predictive import predict
-from bayesgc.analysis.schema import result_schema
-from bayesgc.analysis.sentences import volume_lines
-from bayesgc.analysis.summary import result_object
-from bayesgc.analysis.wording import law_rows
+from bayesgc.analysis.tree.datatree import load, save
+from bayesgc.analysis.tree.schema import result_schema
+from bayesgc.analysis.tree.summary import result_object
+from bayesgc.analysis.words.sentences import volume_lines
+from bayesgc.analysis.words.wording import law_rows
 from bayesgc.inference.records import Estimate, Outcome, Reached, Run
 
 

@@ -14,7 +14,7 @@ from scipy import stats
 
 from bayesgc.analysis.report import write_report
 from bayesgc.analysis.report.trends import answer, change, headline
-from bayesgc.analysis.stores import Store, load_store
+from bayesgc.analysis.tree.stores import Store, load_store
 from bayesgc.validate import InputError
 
 

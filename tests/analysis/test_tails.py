@@ -10,11 +10,11 @@ import pytest
 import xarray as xr
 from records_for_tests import sensing_task, tree
 
-from bayesgc.analysis.decisions import MEDIANS, ratio_of
+from bayesgc.analysis.claims.decisions import MEDIANS, ratio_of
 from bayesgc.analysis.diagnose import diagnose
-from bayesgc.analysis.summary import result_object
 from bayesgc.analysis.tails import chance_of_less, quartiles, tail
-from bayesgc.analysis.wording import law_rows, legend_line
+from bayesgc.analysis.tree.summary import result_object
+from bayesgc.analysis.words.wording import law_rows, legend_line
 
 ISLANDS, PARTICLES = 16, 200
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from records_for_tests import table_task, tree
 
-from bayesgc.analysis.numerals import one_in, rounded, with_error
-from bayesgc.analysis.summary import result_object
-from bayesgc.analysis.verdict import verdict
+from bayesgc.analysis.tree.summary import result_object
+from bayesgc.analysis.words.numerals import one_in, rounded, with_error
+from bayesgc.analysis.words.verdict import verdict
 
 
 def law(mean: float, mcse: float | None, spread: float = 0.5, **changes: Any) -> dict[str, Any]:

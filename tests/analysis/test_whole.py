@@ -17,12 +17,12 @@ import xarray as xr
 from matplotlib.figure import Figure
 from records_for_tests import tree
 
-from bayesgc.analysis import whole
 from bayesgc.analysis.plots.look import save_figure
 from bayesgc.analysis.report import write_report
 from bayesgc.analysis.report.page import Page
 from bayesgc.analysis.report.result import result_page
-from bayesgc.analysis.storage import load, save, save_new
+from bayesgc.analysis.tree import whole
+from bayesgc.analysis.tree.storage import load, save, save_new
 from bayesgc.experiments.dataset import export_zarr
 from bayesgc.validate import InputError
 
@@ -89,7 +89,8 @@ def test_what_was_there_before_survives_an_interruption(
 
 
 SAVE = (
-    "import resource; from records_for_tests import tree; from bayesgc.analysis.storage import save; result = tree(); "
+    "import resource; from records_for_tests import tree; from bayesgc.analysis.tree.storage import save; "
+    "result = tree(); "
     "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); save(result, 'result.nc')"
 )
 

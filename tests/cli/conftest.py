@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 
 import bayesgc.cli
 import bayesgc.validate
-from bayesgc.analysis.schema import result_schema
+from bayesgc.analysis.tree.schema import result_schema
 from bayesgc.inference import Progress
 
 SCHEMA = Draft202012Validator(result_schema())

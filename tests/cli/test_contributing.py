@@ -15,7 +15,7 @@ import xarray as xr
 
 import bayesgc as gc
 from bayesgc import plugins
-from bayesgc.analysis.schema import schema
+from bayesgc.analysis.tree.schema import schema
 from bayesgc.correlated import ErrorRule
 from bayesgc.inference import METHODS
 from bayesgc.task import TASKS

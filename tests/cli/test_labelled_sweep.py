@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import bayesgc as gc
-from bayesgc.analysis.claims import judge
+from bayesgc.analysis.claims.claims import judge
 from bayesgc.analysis.measures import measures_over
 from bayesgc.analysis.plots import plot_sweep
 from bayesgc.analysis.report.sweep import sweep_page
-from bayesgc.analysis.stores import load_store
+from bayesgc.analysis.tree.stores import load_store
 from bayesgc.cli.sweep_tables import beside
 from bayesgc.experiments.checks import check_cells
 from bayesgc.experiments.forecast import seconds_of

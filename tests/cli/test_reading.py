@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from bayesgc.analysis.schema import schema
+from bayesgc.analysis.tree.schema import schema
 
 Command = Callable[..., Any]
 QUICK = ("--method", "rejection", "--no-gd", "--no-map", "--draws", 50, "--quiet")

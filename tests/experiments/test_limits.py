@@ -7,12 +7,12 @@ import pytest
 from small import OPTIONS, small_sweep
 
 import bayesgc as gc
-from bayesgc.analysis.claims import judge
+from bayesgc.analysis.claims.claims import judge
 from bayesgc.analysis.plots.sweep import plot_sweep
 from bayesgc.experiments.limits import limit_of
 from bayesgc.experiments.running import run_sweep
-from bayesgc.inference.wide import wide_limit
-from bayesgc.models.wide import wide_gram
+from bayesgc.inference.collapsed.wide import wide_limit
+from bayesgc.models.factorization.wide import wide_gram
 
 PANELS = {
     "leaky-relu": {"activation": "leaky-relu"},

@@ -25,7 +25,7 @@ import xarray as xr
 from small import OPTIONS, Deadly, Dying, assert_same_bits, small_sweep
 
 import bayesgc as gc
-from bayesgc.analysis.datatree import assemble
+from bayesgc.analysis.tree.datatree import assemble
 from bayesgc.experiments import Sweep, jobs, run_sweep, runners
 from bayesgc.experiments.dataset import BETWEEN_FLAGS
 from bayesgc.experiments.jobs import CellJob, DescentJob

@@ -12,7 +12,7 @@ import pytest
 from bayesgc.experiments import sources
 from bayesgc.experiments.cell import Cell
 from bayesgc.experiments.sources import code_key
-from bayesgc.models.priors import PRIORS, RegisteredPrior
+from bayesgc.models.priors.prior import PRIORS, RegisteredPrior
 from bayesgc.options import Options
 
 MODULE = "import pyro.distributions as dist\n\ndef sp(rows, cols): return dist.Normal(0.0, 1.0).expand([rows, cols])\n"

@@ -22,7 +22,7 @@ from scipy import stats
 
 from bayesgc.inference import NUTS, Control, Criterion, Request, Run
 from bayesgc.models import Factorization
-from bayesgc.models.collapse import collapse
+from bayesgc.models.factorization.collapse import collapse
 from bayesgc.task import ArrayTask
 
 DRAWS = 9

@@ -10,10 +10,10 @@ from problems import CPU
 from scipy import stats
 
 from bayesgc.inference import Control, Criterion, Request, Run
-from bayesgc.inference.collapsed import CollapsedCriterion
+from bayesgc.inference.collapsed.criterion import CollapsedCriterion
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.models import MatrixFactorization
-from bayesgc.models.collapse import collapse
+from bayesgc.models.factorization.collapse import collapse
 from bayesgc.task import ArrayTask, DenseMeasurements, completion, sensing
 
 SENSING = sensing(3, 4, 1, 5, seed=2)

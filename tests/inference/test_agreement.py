@@ -11,8 +11,8 @@ from problems import MILD_EPS, condition, criterion, errors_apart
 from scipy import stats
 
 from bayesgc.inference import Rejection, Splitting
-from bayesgc.inference.islands import Islands
-from bayesgc.inference.ladders import Threshold
+from bayesgc.inference.islands.islands import Islands
+from bayesgc.inference.islands.ladders import Threshold
 from bayesgc.models import MatrixFactorization
 from bayesgc.task import completion, sensing
 

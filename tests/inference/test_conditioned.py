@@ -13,8 +13,8 @@ from pyro.infer import MCMC, NUTS, Predictive
 
 import bayesgc as gc
 from bayesgc.inference import Control, Criterion, Importance, Request
-from bayesgc.inference.collapsed import CollapsedCriterion
-from bayesgc.models.collapse import collapse
+from bayesgc.inference.collapsed.criterion import CollapsedCriterion
+from bayesgc.models.factorization.collapse import collapse
 from bayesgc.validate import InputError
 
 TASK = gc.sensing(3, 4, 1, 5, seed=2)

@@ -18,7 +18,7 @@ from problems import MILD_TASK
 from scipy import stats
 
 from bayesgc.inference import NUTS, Control, Importance, Outcome, Rejection, Request, Run, Splitting, Tempering
-from bayesgc.inference.collapsed import CollapsedCriterion
+from bayesgc.inference.collapsed.criterion import CollapsedCriterion
 from bayesgc.models import MatrixFactorization
 from bayesgc.task import completion, sensing
 

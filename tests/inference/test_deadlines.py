@@ -26,10 +26,10 @@ from bayesgc.inference import (
     Splitting,
     draw_prior,
 )
+from bayesgc.inference.collapsed.noise import likeliest_threshold
 from bayesgc.inference.control import OutOfTime
-from bayesgc.inference.noise import likeliest_threshold
 from bayesgc.models import MatrixFactorization
-from bayesgc.models.collapse import collapse
+from bayesgc.models.factorization.collapse import collapse
 from bayesgc.settings import Settings
 from bayesgc.task import sensing
 from bayesgc.task.array.references import reference_points

@@ -10,9 +10,10 @@ import torch
 from problems import criterion
 from scipy import stats
 
-from bayesgc.inference import Control, GradientDescent, descent
-from bayesgc.inference.backpropagation import weights_of
-from bayesgc.inference.optimizers import OPTIMIZERS
+from bayesgc.inference import Control, GradientDescent
+from bayesgc.inference.descent import gradient_descent as descent
+from bayesgc.inference.descent.backpropagation import weights_of
+from bayesgc.inference.descent.optimizers import OPTIMIZERS
 from bayesgc.models import ACTIVATIONS, CPFactorization, MatrixFactorization, TensorTrain
 from bayesgc.task import completion, sensing
 from bayesgc.validate import InputError

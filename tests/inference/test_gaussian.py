@@ -10,10 +10,10 @@ import torch
 from collapsed_problems import COMPLETION, SENSING, TASKS, Twin, collapsed_target, gram, source, unnormalised
 from scipy import stats
 
-from bayesgc.inference import collapsed
-from bayesgc.inference.collapsed import residual_in_ball
-from bayesgc.inference.gaussian import CellSystem, DenseSystem, gaussian_system
-from bayesgc.models.triangular import TriangularFactors
+from bayesgc.inference.collapsed import criterion as collapsed
+from bayesgc.inference.collapsed.criterion import residual_in_ball
+from bayesgc.inference.collapsed.gaussian import CellSystem, DenseSystem, gaussian_system
+from bayesgc.models.factorization.triangular import TriangularFactors
 from bayesgc.task import sensing
 
 MODELS = {

@@ -13,7 +13,7 @@ from scipy import stats
 import bayesgc as gc
 from bayesgc.inference import Control, Importance, Outcome, Request, Splitting, Tempering
 from bayesgc.inference.automatic import Automatic
-from bayesgc.inference.importance import BLOCK
+from bayesgc.inference.collapsed.importance import BLOCK
 from bayesgc.inference.smoothing import pareto_shape, shape_limit
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.models import MatrixFactorization
@@ -126,8 +126,8 @@ def test_as_many_as_the_width_carries_is_not_refused():
 
 def test_it_looks_once_more_when_the_budget_ends(monkeypatch):
     """After 32 blocks, when it last looked, the error was 0.212 %; after 48 it is 0.204 %."""
-    monkeypatch.setattr("bayesgc.inference.importance._FEWEST_BLOCKS", 16)
-    monkeypatch.setattr("bayesgc.inference.importance._MOST_BATCHES", 16)
+    monkeypatch.setattr("bayesgc.inference.collapsed.importance._FEWEST_BLOCKS", 16)
+    monkeypatch.setattr("bayesgc.inference.collapsed.importance._MOST_BATCHES", 16)
     few, more = (
         run(
             IMPORTANCE,

@@ -11,9 +11,9 @@ from problems import MILD_EPS, criterion, errors_apart
 from scipy import stats
 
 from bayesgc.inference import Request
-from bayesgc.inference.islands import Islands
-from bayesgc.inference.ladders import Threshold, next_threshold
-from bayesgc.inference.pooling import IslandRecord, LevelRecord, pool_log_volume, pool_posterior, precise_enough
+from bayesgc.inference.islands.islands import Islands
+from bayesgc.inference.islands.ladders import Threshold, next_threshold
+from bayesgc.inference.islands.pooling import IslandRecord, LevelRecord, pool_log_volume, pool_posterior, precise_enough
 from bayesgc.inference.streams import Stream
 
 NAN, INF = math.nan, math.inf

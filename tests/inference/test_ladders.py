@@ -10,8 +10,8 @@ import torch
 from problems import CPU, criterion, power_law
 from scipy import stats
 
-from bayesgc.inference.islands import Islands
-from bayesgc.inference.ladders import Ladder, Noise, NoiseLadder, Rung, Threshold, ThresholdLadder
+from bayesgc.inference.islands.islands import Islands
+from bayesgc.inference.islands.ladders import Ladder, Noise, NoiseLadder, Rung, Threshold, ThresholdLadder
 from bayesgc.inference.streams import Stream, generator
 
 SCORES = 30 * torch.randn(400, generator=generator(0, Stream.PRIOR, 0, CPU), dtype=torch.float64)

@@ -13,11 +13,11 @@ from problems import CPU
 from scipy import optimize
 
 from bayesgc.inference import Control, Criterion, MaximumAPosteriori
-from bayesgc.inference.annealing import AnnealedPosterior
-from bayesgc.inference.mode import why_no_map, why_not_by_default
-from bayesgc.inference.quasi_newton import minimise
+from bayesgc.inference.descent.annealing import AnnealedPosterior
+from bayesgc.inference.descent.mode import why_no_map, why_not_by_default
+from bayesgc.inference.descent.quasi_newton import minimise
 from bayesgc.models import MatrixFactorization, ProgramModel
-from bayesgc.models.density import peak
+from bayesgc.models.factorization.density import peak
 from bayesgc.task import ArrayTask, DenseMeasurements, completion, sensing
 from bayesgc.task.array.affine import best_fits
 from bayesgc.task.array.nuclear import minimum_nuclear_norm

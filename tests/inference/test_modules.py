@@ -171,7 +171,7 @@ def test_a_module_takes_the_steps_of_torch():
     method = SGD(batch=None, epochs=12, restarts=1, tol=0.0, lr=0.05)
     criterion_, network = criterion(task, model), model.network(task.domain)
     found = method.run(model, criterion_, 0, Control())
-    from bayesgc.inference.sgd import _starts
+    from bayesgc.inference.descent.sgd import _starts
 
     _, [start] = _starts(method, model, network, criterion_, 0)
     module, place = network.chain.module, 0

@@ -13,8 +13,8 @@ from scipy import optimize, stats
 import bayesgc as gc
 from bayesgc.api import infer_together
 from bayesgc.inference import Control, Criterion
-from bayesgc.inference.noise import likeliest_threshold
-from bayesgc.models.collapse import collapse
+from bayesgc.inference.collapsed.noise import likeliest_threshold
+from bayesgc.models.factorization.collapse import collapse
 from bayesgc.task import ArrayTask, ObservedCells
 from bayesgc.validate import InputError
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 from problems import CPU, condition, criterion, errors_apart
 
-from bayesgc.analysis.compare import compare
-from bayesgc.analysis.datatree import load, save
+from bayesgc.analysis.compare.compare import compare
 from bayesgc.analysis.diagnose import diagnose
-from bayesgc.analysis.summary import result_object
-from bayesgc.analysis.wording import legend_line
+from bayesgc.analysis.tree.datatree import load, save
+from bayesgc.analysis.tree.summary import result_object
+from bayesgc.analysis.words.wording import legend_line
 from bayesgc.api import infer
 from bayesgc.inference import Control, Rejection, Request, Splitting, draw_prior
 from bayesgc.inference.estimates import summarize_independent

@@ -10,12 +10,12 @@ import torch
 from problems import CPU, errors_apart
 
 from bayesgc.inference import NUTS, Control, Criterion, Importance, Outcome, Progress, Request, Run
-from bayesgc.inference.chains import Chain
-from bayesgc.inference.collapsed import CollapsedCriterion
+from bayesgc.inference.collapsed.chains import Chain
+from bayesgc.inference.collapsed.criterion import CollapsedCriterion
 from bayesgc.inference.mixing import Mixing, mixing
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.models import MatrixFactorization
-from bayesgc.models.collapse import collapse
+from bayesgc.models.factorization.collapse import collapse
 from bayesgc.task import ArrayTask, completion, load, sensing
 from bayesgc.validate import InputError
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 from problems import criterion
 
-from bayesgc.inference import Control, GradientDescent, steps
-from bayesgc.inference.optimizers import OPTIMIZERS
+from bayesgc.inference import Control, GradientDescent
+from bayesgc.inference.descent import steps
+from bayesgc.inference.descent.optimizers import OPTIMIZERS
 from bayesgc.models import MatrixFactorization, as_model
 from bayesgc.task import sensing
 

@@ -12,9 +12,9 @@ from problems import MILD_TASK, criterion
 
 from bayesgc import infer
 from bayesgc.inference import Control, GradientDescent, why_no_descent
-from bayesgc.inference.unconstrained import UnconstrainedProgram
+from bayesgc.inference.descent.unconstrained import UnconstrainedProgram
 from bayesgc.models import MatrixFactorization, as_model
-from bayesgc.models.laws import Haar, LowRankGaussian
+from bayesgc.models.priors.laws import Haar, LowRankGaussian
 
 MODEL = MatrixFactorization(2, 4, normalize=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bayesgc.inference import SGD
-from bayesgc.inference.protocols import PROTOCOLS
+from bayesgc.inference.descent.protocols import PROTOCOLS
 from bayesgc.options import Options
 from bayesgc.validate import InputError
 

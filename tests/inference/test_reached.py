@@ -12,9 +12,9 @@ from problems import MILD_MODEL, MILD_TASK, condition, criterion, errors_apart
 from rich.console import Console
 
 import bayesgc as gc
-from bayesgc.analysis.schema import result_schema
-from bayesgc.analysis.storage import load, save
-from bayesgc.analysis.summary import result_object
+from bayesgc.analysis.tree.schema import result_schema
+from bayesgc.analysis.tree.storage import load, save
+from bayesgc.analysis.tree.summary import result_object
 from bayesgc.cli.render import rendered
 from bayesgc.inference import Control, Outcome, Rejection, Request, Splitting
 

@@ -11,9 +11,10 @@ from collapsed_problems import TASKS, collapsed_problem, run, source, unnormalis
 from problems import MILD_TASK, errors_apart
 from scipy import stats
 
-from bayesgc.inference import Importance, Splitting, refresh
-from bayesgc.inference.collapsed import CollapsedCriterion
-from bayesgc.inference.refresh import refresh_at_fixed_values
+from bayesgc.inference import Importance, Splitting
+from bayesgc.inference.collapsed import refresh
+from bayesgc.inference.collapsed.criterion import CollapsedCriterion
+from bayesgc.inference.collapsed.refresh import refresh_at_fixed_values
 from bayesgc.task import completion, sensing
 
 pytestmark = pytest.mark.usefixtures("unchecked")

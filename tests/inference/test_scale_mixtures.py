@@ -12,11 +12,11 @@ from problems import MILD_TASK, errors_apart
 from scipy import stats
 
 from bayesgc.inference import NUTS, Importance, Rejection, Splitting
-from bayesgc.inference.conditioned import conditioned_program
-from bayesgc.inference.gaussian import gaussian_system
-from bayesgc.inference.refresh import refresh_at_fixed_values
+from bayesgc.inference.collapsed.conditioned import conditioned_program
+from bayesgc.inference.collapsed.gaussian import gaussian_system
+from bayesgc.inference.collapsed.refresh import refresh_at_fixed_values
 from bayesgc.models import MatrixFactorization, ScaleMixture
-from bayesgc.models.collapse import collapse, why_not_collapsible
+from bayesgc.models.factorization.collapse import collapse, why_not_collapsible
 from bayesgc.task import sensing
 from bayesgc.validate import InputError
 

@@ -95,7 +95,7 @@ def test_a_start_depends_on_the_seed_and_its_number_alone():
 
 
 def test_a_kaiming_start_has_its_spread_and_no_biases():
-    from bayesgc.inference.sgd import _starts
+    from bayesgc.inference.descent.sgd import _starts
 
     wide = MLP((400,), bias=True)
     _, [flat] = _starts(SGD(restarts=1), wide, wide.network(TASK.inputs), criterion(model=wide), 0)

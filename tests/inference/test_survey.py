@@ -12,12 +12,13 @@ import torch
 from problems import condition, criterion, power_law
 from scipy import stats
 
-from bayesgc.inference import Control, Outcome, Splitting, survey
-from bayesgc.inference.islands import Islands
-from bayesgc.inference.ladders import Threshold, ThresholdLadder
-from bayesgc.inference.pilot import Climb, run_pilot
+from bayesgc.inference import Control, Outcome, Splitting
+from bayesgc.inference.islands import survey
+from bayesgc.inference.islands.islands import Islands
+from bayesgc.inference.islands.ladders import Threshold, ThresholdLadder
+from bayesgc.inference.islands.pilot import Climb, run_pilot
+from bayesgc.inference.islands.survey import BLOCK, Survey
 from bayesgc.inference.streams import Stream
-from bayesgc.inference.survey import BLOCK, Survey
 from bayesgc.task import completion
 
 TASK = completion(3, 3, 1, 5, seed=0)

@@ -14,10 +14,10 @@ from problems import errors_apart
 from scipy import stats
 
 from bayesgc.inference import Control, Estimate, Importance, Outcome, Request, Tempering
-from bayesgc.inference.ladders import Noise, NoiseLadder
-from bayesgc.inference.noisy import NoisyCriterion
-from bayesgc.inference.passage import Passage
-from bayesgc.inference.pilot import Climb, run_pilot
+from bayesgc.inference.collapsed.noisy import NoisyCriterion
+from bayesgc.inference.islands.ladders import Noise, NoiseLadder
+from bayesgc.inference.islands.passage import Passage
+from bayesgc.inference.islands.pilot import Climb, run_pilot
 from bayesgc.models import MatrixFactorization
 from bayesgc.task import completion, sensing
 from bayesgc.validate import InputError

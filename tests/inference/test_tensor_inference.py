@@ -17,9 +17,9 @@ from scipy import stats
 
 import bayesgc as gc
 from bayesgc.inference import NUTS, Control, Importance, Outcome, Rejection, Splitting, Tempering
-from bayesgc.inference.collapsed import CollapsedCriterion
+from bayesgc.inference.collapsed.criterion import CollapsedCriterion
 from bayesgc.models import CPFactorization, MatrixFactorization, TensorTrain
-from bayesgc.models.collapse import collapse
+from bayesgc.models.factorization.collapse import collapse
 from bayesgc.task import ArrayTask, DenseMeasurements, ObservedCells, completion, sensing
 from bayesgc.validate import InputError
 

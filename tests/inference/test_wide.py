@@ -12,14 +12,14 @@ from collapsed_problems import COMPLETION, SENSING, Twin, collapsed_problem, run
 from problems import errors_apart
 
 from bayesgc.inference import Importance
-from bayesgc.inference.collapsed import CollapsedCriterion, residual_in_ball
+from bayesgc.inference.collapsed.criterion import CollapsedCriterion, residual_in_ball
+from bayesgc.inference.collapsed.gaussian import gaussian_system
+from bayesgc.inference.collapsed.wide import wide_limit
 from bayesgc.inference.curve import log_ball
 from bayesgc.inference.estimates import log_mean, weighted_mean
-from bayesgc.inference.gaussian import gaussian_system
-from bayesgc.inference.wide import wide_limit
 from bayesgc.models import MatrixFactorization
-from bayesgc.models.collapse import collapse
-from bayesgc.models.wide import wide_gram
+from bayesgc.models.factorization.collapse import collapse
+from bayesgc.models.factorization.wide import wide_gram
 from bayesgc.task import completion, sensing
 
 ACTIVATIONS = ("linear", "tanh", "leaky-relu", "relu")

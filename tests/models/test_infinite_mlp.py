@@ -13,7 +13,7 @@ import torch
 from bayesgc.models import MLP, InfiniteMLP, as_model
 from bayesgc.models.activations import ACTIVATIONS, Activation, activation_named
 from bayesgc.models.kernels import expected_products
-from bayesgc.models.priors import PRIORS, RegisteredPrior
+from bayesgc.models.priors.prior import PRIORS, RegisteredPrior
 from bayesgc.models.program import trainable
 from bayesgc.task import Inputs
 from bayesgc.validate import InputError

@@ -11,9 +11,9 @@ from sweeps import assert_a_sweep_gives_the_whole
 from torch import nn
 
 from bayesgc.models import MLP, LeNet, Module, ProgramModel, as_model
-from bayesgc.models.convolutions import ManyConvolutions
-from bayesgc.models.normalized import frobenius, spectral
-from bayesgc.models.trial import MOST_WEIGHTS
+from bayesgc.models.networks.convolutions import ManyConvolutions
+from bayesgc.models.networks.normalized import frobenius, spectral
+from bayesgc.models.networks.trial import MOST_WEIGHTS
 from bayesgc.task import Inputs
 from bayesgc.validate import InputError
 

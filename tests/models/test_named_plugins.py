@@ -11,7 +11,7 @@ import torch
 
 from bayesgc import plugins
 from bayesgc.models import MatrixFactorization, available
-from bayesgc.models.priors import PRIORS, each_layer, prior_named
+from bayesgc.models.priors.prior import PRIORS, each_layer, prior_named
 from bayesgc.validate import InputError
 
 SOURCE = '''
@@ -52,7 +52,7 @@ Broken.expand = lambda self, shape, _instance=None: Broken(dist.Normal(0.0, 1.0)
 def folder(tmp_path, monkeypatch):
     """A folder with a plug-in file, to be in; and registries that forget what a test adds."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("bayesgc.models.priors.PRIORS", PRIORS.copy())
+    monkeypatch.setattr("bayesgc.models.priors.prior.PRIORS", PRIORS.copy())
     (tmp_path / "mine.py").write_text(SOURCE, encoding="utf-8")
     (tmp_path / "syntax.py").write_text("def f(:", encoding="utf-8")
     (tmp_path / "imports.py").write_text("import no_such_module_anywhere", encoding="utf-8")
@@ -233,5 +233,5 @@ def test_the_variance_of_an_entry_of_a_shipped_prior(name):
 
 
 def test_every_shipped_prior_has_its_variance_known_or_infinite():
-    shipped = {name for name, prior in PRIORS.items() if prior.factory.__module__ == "bayesgc.models.shipped"}
+    shipped = {name for name, prior in PRIORS.items() if prior.factory.__module__ == "bayesgc.models.priors.shipped"}
     assert shipped == {name.partition(":")[0] for name in MOMENTS} | {"horseshoe"}

@@ -10,7 +10,7 @@ from scipy import stats
 from sweeps import assert_a_sweep_gives_the_whole
 
 from bayesgc.models import MLP
-from bayesgc.models.whitened_mlp import WhitenedMLP
+from bayesgc.models.networks.whitened_mlp import WhitenedMLP
 from bayesgc.task import Inputs
 from bayesgc.validate import InputError
 
@@ -92,6 +92,25 @@ def test_the_first_layer_takes_as_many_normals_as_the_inputs_span():
     assert MLP((5,), prior="uniform").whiten(domain).size == 5 * 9 + 3 * 5
     repeated = Inputs(np.repeat(domain.train[:2], 3, axis=0), None, 3)
     assert MLP((5,)).whiten(repeated).size == 5 * 2 + 3 * 5
+
+
+def test_the_span_needs_no_svd_and_keeps_all_inner_products(monkeypatch):
+    """LAPACK's SVD did not converge on some processors for images whose borders are nearly empty."""
+
+    def fails(*_args, **_kwargs):
+        raise np.linalg.LinAlgError("SVD did not converge")
+
+    monkeypatch.setattr(np.linalg, "svd", fails)
+    source = np.random.default_rng(3)
+    images = source.standard_normal((30, 40)) * np.where(np.arange(40) < 25, 1.0, 1e-310)
+    images[:, 33:] = 0.0
+    whitened = MLP((5,)).whiten(Inputs(images[:8], images[8:], 3))
+    seen = whitened._seen
+    assert (seen.rank, len(seen.missed.array)) == (8, 25 - 8)
+    train, test = seen.train.array, np.concatenate([seen.test.array, seen.missed.array])
+    np.testing.assert_allclose(train.T @ train, images[:8] @ images[:8].T, atol=1e-12)
+    np.testing.assert_allclose(test.T @ test, images[8:] @ images[8:].T, atol=1e-12)
+    np.testing.assert_allclose(train.T @ seen.test.array, images[:8] @ images[8:].T, atol=1e-12)
 
 
 def test_outputs_have_one_law_with_and_without_the_span():

@@ -10,21 +10,22 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bayesgc.inference.collapsed import CollapsedCriterion
-from bayesgc.inference.unconstrained import UnconstrainedProgram
-from bayesgc.models import CPFactorization, MatrixFactorization, TensorTrain, WhitenedProgram, as_model, gamma
+from bayesgc.inference.collapsed.criterion import CollapsedCriterion
+from bayesgc.inference.descent.unconstrained import UnconstrainedProgram
+from bayesgc.models import CPFactorization, MatrixFactorization, TensorTrain, WhitenedProgram, as_model
 from bayesgc.models.activations import ACTIVATIONS
-from bayesgc.models.collapse import collapse
-from bayesgc.models.laws import ScaleMixture
+from bayesgc.models.factorization.collapse import collapse
+from bayesgc.models.factorization.triangular import TriangularFactors
 from bayesgc.models.placement import at_home, law_on, work_device
-from bayesgc.models.priors import PRIORS
-from bayesgc.models.transports import transport_of
-from bayesgc.models.triangular import TriangularFactors
+from bayesgc.models.priors.laws import ScaleMixture
+from bayesgc.models.priors.prior import PRIORS
+from bayesgc.models.transports import gamma
+from bayesgc.models.transports.registry import transport_of
 from bayesgc.task import sensing
 from bayesgc.testing import own_draws
 
 CPU, ELSEWHERE, APPLE = torch.device("cpu"), torch.device("meta"), torch.device("mps")
-SHIPPED = [name for name, prior in PRIORS.items() if prior.factory.__module__ == "bayesgc.models.shipped"]
+SHIPPED = [name for name, prior in PRIORS.items() if prior.factory.__module__ == "bayesgc.models.priors.shipped"]
 FAMILIES = {MatrixFactorization: (3, 4), CPFactorization: (3, 2, 4), TensorTrain: (3, 2, 4)}
 DRAWS = 7
 

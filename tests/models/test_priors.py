@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bayesgc.models import PRIORS, SCALINGS, register_prior
-from bayesgc.models.priors import prior_named
+from bayesgc.models.priors.prior import prior_named
 from bayesgc.validate import InputError
 
 SCALES = {"fan-out": 3**-0.5, "fan-in": 7**-0.5, "kaiming": (2 / 7) ** 0.5, "unit": 1.0}
@@ -52,7 +52,7 @@ def test_an_unknown_scaling_is_named():
 @pytest.fixture
 def registry(monkeypatch):
     """A copy of the registry, so that what a test registers is gone after it."""
-    monkeypatch.setattr("bayesgc.models.priors.PRIORS", PRIORS.copy())
+    monkeypatch.setattr("bayesgc.models.priors.prior.PRIORS", PRIORS.copy())
 
 
 @pytest.mark.usefixtures("registry")
@@ -83,7 +83,7 @@ def test_a_name_belongs_to_the_module_that_took_it():
     def wide(rows, cols):
         return dist.Normal(0.0, 2.0).expand([rows, cols])
 
-    with pytest.raises(InputError, match="prior 'gaussian' is one of bayesgc.models.shipped; register yours by anoth"):
+    with pytest.raises(InputError, match="prior 'gaussian' is one of bayesgc.models.priors.shipped; register"):
         register_prior("gaussian")(wide)
     assert prior_named("gaussian", "unit")(2, 2).stddev.unique() == 1.0
     for _ in range(2):  # as a cell of a notebook that runs again

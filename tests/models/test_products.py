@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bayesgc.models import ACTIVATIONS, MatrixFactorization
-from bayesgc.models.products import forward, product
+from bayesgc.models.factorization.products import forward, product
 
 
 def layers_of(model, shape, draws, dtype=torch.float32, seed=0):

@@ -11,8 +11,8 @@ import torch
 from scipy import stats
 
 from bayesgc.models import Haar, LowRankGaussian, ScaleMixture, register_transport
-from bayesgc.models.gamma import log_gamma_quantile
-from bayesgc.models.transports import TRANSPORTS, find_transport, transport_of
+from bayesgc.models.transports.gamma import log_gamma_quantile
+from bayesgc.models.transports.registry import TRANSPORTS, find_transport, transport_of
 from bayesgc.validate import InputError
 
 
@@ -239,7 +239,7 @@ def test_without_a_transport_the_site_is_named(law):
 
 
 def test_a_registered_transport_serves_subclasses(monkeypatch):
-    monkeypatch.setattr("bayesgc.models.transports.TRANSPORTS", dict(TRANSPORTS))
+    monkeypatch.setattr("bayesgc.models.transports.registry.TRANSPORTS", dict(TRANSPORTS))
 
     class Square(dist.VonMises):
         """Not a von Mises law at all: the square of a normal in the plane."""

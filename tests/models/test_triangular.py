@@ -11,10 +11,11 @@ import pytest
 import torch
 from scipy import stats
 
-import bayesgc.models.chi as chi
+import bayesgc.models.transports.chi as chi
 from bayesgc.inference import Control, Criterion, GradientDescent, Request, Splitting
 from bayesgc.models import MatrixFactorization, TriangularFactors, WhitenedFactors
-from bayesgc.models.triangular import centred_gaussian_scale, from_input, from_output
+from bayesgc.models.factorization.triangular import from_input, from_output
+from bayesgc.models.priors.laws import centred_gaussian_scale
 from bayesgc.task import sensing
 from bayesgc.validate import InputError
 

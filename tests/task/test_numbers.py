@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import bayesgc as gc
-from bayesgc.analysis.summary import result_object
+from bayesgc.analysis.tree.summary import result_object
 from bayesgc.task import ArrayTask, DenseMeasurements, ObservedCells, load
 from bayesgc.validate import InputError
 

@@ -7,9 +7,9 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bayesgc.analysis.calibration import LAWS, calibration
-from bayesgc.analysis.numerals import NORMAL_95
 from bayesgc.analysis.plots.look import COLOURS, column, in_the_look, names_in, say_absent, title_and_legend
-from bayesgc.analysis.summary import Json
+from bayesgc.analysis.tree.summary import Json
+from bayesgc.analysis.words.numerals import NORMAL_95
 
 
 @in_the_look

@@ -9,11 +9,11 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayesgc.analysis.groups import has, values
-from bayesgc.analysis.numerals import quartiles, rounded
 from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, say_absent, title_and_legend
 from bayesgc.analysis.predictive import MEANINGS, cell_moments, cell_quantiles, interval_kind
-from bayesgc.analysis.summary import Json, cell_labels, result_object
+from bayesgc.analysis.tree.groups import has, values
+from bayesgc.analysis.tree.summary import Json, cell_labels, result_object
+from bayesgc.analysis.words.numerals import quartiles, rounded
 
 CELLS_SHOWN = 16
 NAME_LENGTH = 22

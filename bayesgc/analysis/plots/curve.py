@@ -16,9 +16,9 @@ from matplotlib.ticker import MaxNLocator
 
 from bayesgc.analysis.equal_fit import AT_EPS, compared, descent_curve
 from bayesgc.analysis.measures import Measure, Measures, judged_by, measures_in, measures_of
-from bayesgc.analysis.numerals import NORMAL_95, rounded
 from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, plain_numbers, say_absent, title_and_legend
-from bayesgc.analysis.summary import Json, result_object
+from bayesgc.analysis.tree.summary import Json, result_object
+from bayesgc.analysis.words.numerals import NORMAL_95, rounded
 from bayesgc.intervals import Number, log_loss
 
 _FAR = 30.0

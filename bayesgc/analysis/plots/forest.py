@@ -12,11 +12,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayesgc.analysis.compare import distinguishing_labels
+from bayesgc.analysis.compare.compare import distinguishing_labels
 from bayesgc.analysis.equal_fit import compared_group
-from bayesgc.analysis.groups import fitted, has, values
 from bayesgc.analysis.measures import MEASURES, measures_in
-from bayesgc.analysis.numerals import NORMAL_95
 from bayesgc.analysis.plots.look import (
     COLOURS,
     NAMES,
@@ -27,8 +25,10 @@ from bayesgc.analysis.plots.look import (
     positive,
     title_and_legend,
 )
-from bayesgc.analysis.storage import load
-from bayesgc.analysis.summary import result_object
+from bayesgc.analysis.tree.groups import fitted, has, values
+from bayesgc.analysis.tree.storage import load
+from bayesgc.analysis.tree.summary import result_object
+from bayesgc.analysis.words.numerals import NORMAL_95
 from bayesgc.validate import InputError
 
 LABELS = {

@@ -9,11 +9,11 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayesgc.analysis.dependence import loss_dependence
-from bayesgc.analysis.groups import fitted, has, values
+from bayesgc.analysis.compare.dependence import loss_dependence
 from bayesgc.analysis.measures import Measure, measures_in
 from bayesgc.analysis.plots.curve import curve_change, curve_of
 from bayesgc.analysis.plots.look import COLOURS, column, in_the_look, names_in, say_absent, title_and_legend
+from bayesgc.analysis.tree.groups import fitted, has, values
 from bayesgc.intervals import Standing
 
 _POINTS = 1500

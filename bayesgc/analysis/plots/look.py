@@ -26,10 +26,10 @@ from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from bayesgc.analysis import whole
 from bayesgc.analysis.measures import measures_in
-from bayesgc.analysis.storage import CREATOR
-from bayesgc.analysis.summary import Json
+from bayesgc.analysis.tree import whole
+from bayesgc.analysis.tree.storage import CREATOR
+from bayesgc.analysis.tree.summary import Json
 from bayesgc.validate import InputError
 
 COLUMN, PAGE = 3.5, 7.2

@@ -9,9 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
 from bayesgc.analysis.equal_fit import AT_EPS, compared, compared_group
-from bayesgc.analysis.groups import fitted, has, values
 from bayesgc.analysis.measures import Measure, exact, judged_by, measures_in, measures_of
-from bayesgc.analysis.numerals import NORMAL_95
 from bayesgc.analysis.plots.cells import draw_cells
 from bayesgc.analysis.plots.look import (
     COLOURS,
@@ -24,8 +22,10 @@ from bayesgc.analysis.plots.look import (
     title_and_legend,
     with_outcome,
 )
-from bayesgc.analysis.summary import Json, result_object
-from bayesgc.analysis.verdict import Standing, against_prior, descent_against_posterior, nothing_drawn
+from bayesgc.analysis.tree.groups import fitted, has, values
+from bayesgc.analysis.tree.summary import Json, result_object
+from bayesgc.analysis.words.numerals import NORMAL_95
+from bayesgc.analysis.words.verdict import Standing, against_prior, descent_against_posterior, nothing_drawn
 
 REFERENCE_NAMES = {
     "zero": "zero",

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesgc.analysis.panels import Panel
 from bayesgc.analysis.plots.look import COLOURS, COLUMN, SERIES, in_the_look
+from bayesgc.analysis.tree.panels import Panel
 from bayesgc.validate import InputError
 
 

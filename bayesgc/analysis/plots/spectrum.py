@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 from bayesgc.analysis.equal_fit import group_of
 from bayesgc.analysis.measures import measures_in
-from bayesgc.analysis.numerals import rounded
 from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, say_absent, title_and_legend
 from bayesgc.analysis.spectra import LAWS, singular_values, spectrum
+from bayesgc.analysis.words.numerals import rounded
 
 LEAST = 1e-6
 """Shares of the largest singular value below this are drawn at it."""

@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 
 from bayesgc.analysis.equal_fit import descent_variable
 from bayesgc.analysis.measures import measures_over
-from bayesgc.analysis.panels import Panel, axes_of, main_axis, panels
 from bayesgc.analysis.plots.look import COLOURS, COLUMN, NAMES, in_the_look, save_figure
+from bayesgc.analysis.tree.panels import Panel, axes_of, main_axis, panels
 from bayesgc.validate import one_of
 
 _LAWS = {

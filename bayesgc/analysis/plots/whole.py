@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from bayesgc.analysis.plots.curve import curve_of, draw_curve
 from bayesgc.analysis.plots.look import PAGE, in_the_look
 from bayesgc.analysis.plots.losses import draw_losses
-from bayesgc.analysis.summary import result_object
+from bayesgc.analysis.tree.summary import result_object
 
 
 @in_the_look

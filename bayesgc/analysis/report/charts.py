@@ -13,9 +13,7 @@ from bokeh.models.annotations import Span
 from bokeh.plotting import figure
 
 from bayesgc.analysis.equal_fit import AT_EPS, descent_curve, group_of
-from bayesgc.analysis.groups import fitted, values
 from bayesgc.analysis.measures import Measure, Measures, measures_in
-from bayesgc.analysis.numerals import NORMAL_95, rounded
 from bayesgc.analysis.plots.cells import cell_name, cell_units
 from bayesgc.analysis.plots.curve import curve_of, drawn_levels, threshold_axis, why_no_curve
 from bayesgc.analysis.plots.joint import joint_points
@@ -24,7 +22,9 @@ from bayesgc.analysis.plots.look import COLOURS, FLOOR, NAMES, names_in
 from bayesgc.analysis.plots.losses import EXACT, density_of, reference_marks, shown_measure
 from bayesgc.analysis.plots.spectrum import spectrum_band
 from bayesgc.analysis.spectra import LAWS
-from bayesgc.analysis.summary import Json
+from bayesgc.analysis.tree.groups import fitted, values
+from bayesgc.analysis.tree.summary import Json
+from bayesgc.analysis.words.numerals import NORMAL_95, rounded
 
 HEIGHT = 330
 CELLS = 40

@@ -14,9 +14,9 @@ from bokeh.resources import Resources
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from bayesgc.analysis import whole
-from bayesgc.analysis.outputs import check_output
-from bayesgc.analysis.storage import load
+from bayesgc.analysis.tree import whole
+from bayesgc.analysis.tree.outputs import check_output
+from bayesgc.analysis.tree.storage import load
 
 
 @dataclass(frozen=True)

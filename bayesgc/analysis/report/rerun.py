@@ -9,7 +9,7 @@ from typing import Any
 
 import xarray as xr
 
-from bayesgc.analysis.strict import to_json
+from bayesgc.analysis.tree.strict import to_json
 
 Json = dict[str, Any]
 
@@ -86,7 +86,7 @@ def _why_no_model(model: Json) -> str | None:
 def _is_named(prior: str) -> bool:
     """Whether options can name a prior, or each in a list: by its name, or by where it lies."""
     from bayesgc.models import available
-    from bayesgc.models.priors import given_priors
+    from bayesgc.models.priors.prior import given_priors
     from bayesgc.plugins import split
 
     known = available()

@@ -12,12 +12,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bayesgc.analysis import plots
-from bayesgc.analysis.compare import compare
+from bayesgc.analysis.compare.compare import compare
 from bayesgc.analysis.diagnose import Diagnosis, diagnose
 from bayesgc.analysis.functions import FUNCTION_POINTS, functions
-from bayesgc.analysis.groups import has
 from bayesgc.analysis.measures import MEASURES, measures_in, measures_of
-from bayesgc.analysis.numerals import rounded, with_error
 from bayesgc.analysis.plots.calibration import calibration_title
 from bayesgc.analysis.plots.chains import in_chains, ranks_title
 from bayesgc.analysis.plots.curve import curve_of, curve_title
@@ -31,9 +29,11 @@ from bayesgc.analysis.report import charts
 from bayesgc.analysis.report.page import Page, Picture, Section, Table
 from bayesgc.analysis.report.rerun import rerun_command, why_no_command
 from bayesgc.analysis.report.stills import data_uri
-from bayesgc.analysis.sentences import FACTS
-from bayesgc.analysis.summary import Json, cell_labels, result_object
-from bayesgc.analysis.wording import (
+from bayesgc.analysis.tree.groups import has
+from bayesgc.analysis.tree.summary import Json, cell_labels, result_object
+from bayesgc.analysis.words.numerals import rounded, with_error
+from bayesgc.analysis.words.sentences import FACTS
+from bayesgc.analysis.words.wording import (
     absent_lines,
     headings,
     judged,

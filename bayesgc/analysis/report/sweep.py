@@ -16,15 +16,15 @@ from matplotlib.figure import Figure
 
 from bayesgc import __version__
 from bayesgc.analysis.measures import measures_over
-from bayesgc.analysis.numerals import duration, quartiles, rounded, with_error
-from bayesgc.analysis.panels import Panel
 from bayesgc.analysis.plots.look import COLOURS, NAMES, column, in_the_look, title_and_legend
 from bayesgc.analysis.plots.sweep import mark_places
 from bayesgc.analysis.report import charts
 from bayesgc.analysis.report.page import Page, Picture, Section, Table
 from bayesgc.analysis.report.stills import data_uri
 from bayesgc.analysis.report.trends import answer, change, factor, headline, laws
-from bayesgc.analysis.stores import Store, load_store
+from bayesgc.analysis.tree.panels import Panel
+from bayesgc.analysis.tree.stores import Store, load_store
+from bayesgc.analysis.words.numerals import duration, quartiles, rounded, with_error
 
 _BAND = 0.18
 _MOST_PICTURES = 24

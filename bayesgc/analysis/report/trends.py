@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayesgc.analysis.decisions import MEDIANS, ratio_of
+from bayesgc.analysis.claims.decisions import MEDIANS, ratio_of
 from bayesgc.analysis.equal_fit import descent_variable
 from bayesgc.analysis.measures import measures_over
-from bayesgc.analysis.numerals import count_word, rounded
-from bayesgc.analysis.panels import Panel
-from bayesgc.analysis.stores import Store
-from bayesgc.analysis.tables import BETTER, WITHIN, interval_words
+from bayesgc.analysis.tree.panels import Panel
+from bayesgc.analysis.tree.stores import Store
+from bayesgc.analysis.words.numerals import count_word, rounded
+from bayesgc.analysis.words.tables import BETTER, WITHIN, interval_words
 from bayesgc.intervals import Ratio
 
 

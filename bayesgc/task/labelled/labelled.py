@@ -16,9 +16,9 @@ from bayesgc.copies import DeviceCopies
 from bayesgc.task.domain import Inputs
 from bayesgc.task.labelled.bins import fit_of
 from bayesgc.task.labelled.fits import Fit, as_numbers, fit_named, is_wrong
-from bayesgc.task.labelled.labels import as_classes, as_inputs, as_targets, check_pairs
+from bayesgc.task.labelled.labels import as_classes, as_inputs, check_pairs
 from bayesgc.task.task import Reference, Task, Variables
-from bayesgc.validate import InputError, real_in
+from bayesgc.validate import InputError, real_array, real_in
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +197,8 @@ class LabelledTask(Task):
         if judged is not None and held_out is not None:
             found[self.primary] = judged
             if self.classes is not None:
-                found["prediction"] = self._tested(held_out).argmax(1).T.to(outputs.dtype)
+                # Many times as fast as argmax, which takes a dimension between others one entry at a time.
+                found["prediction"] = self._tested(held_out).max(1).indices.T.to(outputs.dtype)
         return found
 
     def references(self, *, normalize: bool = False, stop: Callable[[], bool] = lambda: False) -> dict[str, Reference]:
@@ -274,9 +275,9 @@ def regression(
     Raises:
         InputError: for arrays that do not match or numbers that are not finite.
     """
-    inputs, targets = as_inputs("X", X), as_targets("y", y)
+    inputs, targets = as_inputs("X", X), real_array("y", y)
     check_pairs("X", inputs, "y", targets)
-    test_inputs, test_targets = _test_set(inputs, test, lambda found: as_targets("y_test", found))
+    test_inputs, test_targets = _test_set(inputs, test, lambda found: real_array("y_test", found))
     return LabelledTask(
         Inputs(inputs, test_inputs, 1), targets, test_targets, None, fit_named("squared"), description or {}
     )

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 from numpy.typing import ArrayLike
 
-from bayesgc.validate import InputError
+from bayesgc.validate import InputError, real_array
 
 _MOST_CLASSES = 1000
 _SHOWN = 5
@@ -24,32 +24,9 @@ def as_inputs(name: str, values: ArrayLike) -> Float[np.ndarray, "example *featu
         array = np.asarray(values)
     except ValueError as error:
         raise InputError(f"{name} is no array: its examples are of unequal size.") from error
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"{name} is of type {array.dtype}; it must hold real numbers.")
     if array.ndim < 2 or array.size == 0:
         raise InputError(f"{name} has shape {array.shape}; it must be (examples, features) or (examples, *image).")
-    numbers = array.astype(np.float64)
-    bad = np.argwhere(~np.isfinite(numbers))
-    if len(bad):
-        place = ", ".join(str(int(axis)) for axis in bad[0])
-        raise InputError(f"{name}[{place}] is {array[tuple(bad[0])]}; every input must be a finite number.")
-    return numbers
-
-
-def as_targets(name: str, values: ArrayLike) -> Float[np.ndarray, "*shape"]:
-    """Finite numbers to be predicted.
-
-    Raises:
-        InputError: for what is not.
-    """
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"{name} is of type {array.dtype}; for regression it must hold real numbers.")
-    numbers = array.astype(np.float64)
-    if numbers.ndim == 1 and not np.isfinite(numbers).all():
-        place = int(np.flatnonzero(~np.isfinite(numbers))[0])
-        raise InputError(f"{name}[{place}] is {array[place]}; every target must be a finite number.")
-    return numbers
+    return real_array(name, array)
 
 
 def check_pairs(inputs_name: str, inputs: np.ndarray, labels_name: str, labels: Shaped[np.ndarray, "*shape"]) -> None:

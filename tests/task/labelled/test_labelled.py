@@ -97,7 +97,7 @@ def test_a_regression_has_one_output_and_squared_errors() -> None:
 
 
 @pytest.mark.parametrize(("targets", "said"), [
-    (["a", "b"], "y is of type <U1; for regression it must hold real numbers"),
+    (["a", "b"], "y is of type <U1; it must hold real numbers"),
     ([1.0, np.inf], r"y\[1\] is inf"),
     ([[1.0], [2.0]], r"y has shape \(2, 1\); it must be \(2,\)"),
 ])  # fmt: skip

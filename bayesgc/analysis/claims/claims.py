@@ -1,0 +1,234 @@
+"""The claims of the paper, of its open questions and about networks, decided by sweeps and the rule of `decisions`.
+
+Every claim is a number of each task, mostly a ratio of two losses. Where a claim is about every point of an axis, it
+is the one about its worst point: it holds when it does at every point, and fails when it fails at some point at the
+level 5 % / points (Bonferroni).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.markup import escape
+from rich.text import Text
+
+from bayesgc.analysis.claims.decisions import GENERALISES, LEVEL, MARGIN, Claim, Ratio, decide, over, ratio_of
+from bayesgc.analysis.claims.equal import equal_fit, fits
+from bayesgc.analysis.claims.networks import network_claims
+from bayesgc.analysis.claims.open import infinite_width, measurements_needed, one_axis, small_thresholds
+from bayesgc.analysis.equal_fit import descent_variable
+from bayesgc.analysis.measures import measures_over
+from bayesgc.analysis.tree.panels import axes_of, cut
+from bayesgc.analysis.tree.stores import load_cells
+from bayesgc.analysis.words.fitted import FittedTable
+from bayesgc.analysis.words.numerals import decimals, rounded
+from bayesgc.validate import InputError
+
+CLOSE = 0.1
+"""The relative gap below which the posterior has come to the prior."""
+
+RULE = (
+    "Factors are geometric means over tasks, plain ones for gradient descent, with t-intervals over tasks. A claim "
+    "holds when the whole interval is in the claimed range, and fails when the whole of it is outside; it is undecided "
+    "while tasks have no number. ± MC is what sampling adds to its error."
+)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The claims that the data of some stores bear on."""
+
+    claims: list[Claim]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values, for JSON."""
+        return {"schema": 1, "level": LEVEL, "rule": RULE, "claims": [asdict(claim) for claim in self.claims]}
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        names = [claim.claim for claim in self.claims]
+        kinds = dict.fromkeys((claim.claim, claim.measured) for claim in self.claims)
+        for name, measured in sorted(kinds, key=lambda kind: names.index(kind[0])):
+            same = [claim for claim in self.claims if (claim.claim, claim.measured) == (name, measured)]
+            what = f"the number of {same[0].unit}" if same[0].unit else "the factor is"
+            yield f"[bold]{name}[/bold]: {what} {measured}, claimed {_limit(same[0])}"
+            table = FittedTable(("", "", same[0].unit or "factor", "95 %", "± MC", "tasks"), labels=2)
+            for claim in same:
+                style = {"holds": "green", "fails": "red"}.get(claim.verdict, "yellow")
+                table.add_row(Text(claim.verdict, style=style), claim.panel, *_numbers(claim))
+            yield table
+            yield from dict.fromkeys(
+                f"[dim]{escape(claim.panel)}: {escape(claim.note)}[/dim]" for claim in same if claim.note
+            )
+        yield RULE
+
+
+def judge(stores: Sequence[Path | str]) -> Judgement:
+    """Judge every claim that the stores bear on; a folder of stores counts for all that are in it.
+
+    Raises:
+        InputError: where there is no store, a damaged one, or none that bears on a claim.
+    """
+    datasets = dict(_datasets(stores))
+    arrays = [found for found in datasets.values() if not measures_over(found).labelled]
+    claims = [claim for name, dataset in datasets.items() for claim in _claims_of(name, dataset)]
+    claims += [*_normalisation(arrays), *one_axis(arrays)]
+    if not claims:
+        raise InputError(
+            "no claim can be judged: that takes a sweep along width or depth, of labels also along train, over several "
+            "task_seed."
+        )
+    return Judgement(claims)
+
+
+def _numbers(claim: Claim) -> list[str]:
+    if claim.effect is None or claim.ci95 is None:
+        return ["-", "-", "-", str(claim.tasks)]
+    mc = claim.mc_error
+    error = "-" if mc is None else decimals(mc, 2) if claim.unit else f"{decimals(100 * mc, 1)}%"
+    low, high = claim.ci95
+    return [rounded(claim.effect), f"{rounded(low)} to {rounded(high)}", error, str(claim.tasks)]
+
+
+def _limit(claim: Claim) -> str:
+    if claim.within:
+        return f"from {1 / claim.limit:.3g} to {claim.limit:.3g}"
+    return f"{'above' if claim.above else 'below'} {claim.limit:.3g}"
+
+
+def _datasets(stores: Sequence[Path | str]) -> Iterator[tuple[str, xr.Dataset]]:
+    for store in map(Path, stores):
+        files = [store / "sweep.nc"] if (store / "sweep.nc").is_file() else sorted(store.glob("*/sweep.nc"))
+        if not files:
+            raise InputError(f"{store} is no store: it has no sweep.nc; give the folder of a sweep that has run.")
+        for file in files:
+            yield str(file.parent), load_cells(file)
+
+
+def _claims_of(name: str, dataset: xr.Dataset) -> Iterator[Claim]:
+    """The claims along the axis of one sweep, panel by panel."""
+    title = str(dataset.attrs.get("title") or Path(name).name)
+    if measures_over(dataset).labelled:
+        yield from network_claims(dataset, title)
+        return
+    axis = next((axis for axis in ("width", "depth", "measurements") if dataset.sizes.get(axis, 0) > 1), None)
+    if axis is None or dataset.sizes.get("task_seed", 0) < 2:
+        return
+    for panel, part in _panels(dataset.sortby(axis), axis):
+        where = ", ".join(filter(None, (title, panel)))
+        if axis == "width":
+            yield _rises(part, where)
+            yield _reaches_prior(part, where, panel)
+            yield from infinite_width(part, where, CLOSE)
+        elif axis == "depth":
+            yield _falls(part, where)
+        else:
+            yield _posterior_generalises(part, axis, where)
+            yield from measurements_needed(part, where)
+        # Few measurements determine no truth, so along them descent cannot generalise at every point.
+        if axis != "measurements" and not np.isnan(part["gd_gen_loss"]).all():
+            yield from _descent_generalises(part, axis, where)
+        yield from equal_fit(part, axis, where)
+    yield from small_thresholds(dataset, title)
+
+
+def _panels(dataset: xr.Dataset, axis: str) -> Iterator[tuple[str, xr.Dataset]]:
+    """Each seed is a panel of its own: its claims are about the same draws."""
+    return cut(dataset, [name for name in axes_of(dataset) if name not in (axis, "task_seed")])
+
+
+def _rises(part: xr.Dataset, where: str) -> Claim:
+    ratio = ratio_of(part.isel(width=-1), part.isel(width=0))
+    ends = part["width"].values[[-1, 0]].tolist()
+    measured = f"E[L_gen] of Guess & Check at width {ends[0]} over that at width {ends[1]}"
+    return decide("width hurts", where, ratio, MARGIN, measured, above=True)
+
+
+def _falls(part: xr.Dataset, where: str) -> Claim:
+    ratio = ratio_of(part.isel(depth=-1), part.isel(depth=0))
+    ends = part["depth"].values[[-1, 0]].tolist()
+    measured = f"E[L_gen] of Guess & Check at depth {ends[0]} over that at depth {ends[1]}"
+    return decide("depth helps", where, ratio, 1 / MARGIN, measured)
+
+
+def _reaches_prior(part: xr.Dataset, where: str, panel: str) -> Claim:
+    widest = part.isel(width=-1)
+    ratio = ratio_of(widest, widest, under="prior")
+    note = "the theorem is about odd activations" if "relu" in panel else ""
+    measured = f"E[L_gen] of Guess & Check at width {widest['width'].item()} over the prior's"
+    return decide("wide nets are no better than the prior", where, ratio, 1 - CLOSE, measured, note, above=True)
+
+
+def _posterior_generalises(part: xr.Dataset, axis: str, where: str) -> Claim:
+    last = part.isel({axis: -1})
+    ratio = ratio_of(last, last, under="zero")
+    measured = f"E[L_gen] of Guess & Check at {axis} {last[axis].item()} over the zero matrix's"
+    return decide("Guess & Check generalises in the end", where, ratio, GENERALISES, measured)
+
+
+def _descent_generalises(part: xr.Dataset, axis: str, where: str) -> Iterator[Claim]:
+    """Where it fits as Guess & Check does, and at its end, where it fits far better; old stores know the end alone."""
+    at_eps = descent_variable(part)
+    if at_eps != "gd_gen_loss":
+        yield _worst(part, axis, where, at_eps, "gradient descent generalises", "of gradient descent where it passes ε")
+    name, who = "gradient descent generalises at its end", "of gradient descent at its end"
+    yield _worst(part, axis, where, "gd_gen_loss", name, who)
+
+
+def _worst(part: xr.Dataset, axis: str, where: str, variable: str, name: str, who: str) -> Claim:
+    """At every point of the axis: the claim is the one about its worst point."""
+    measured = f"L_gen {who} over the zero matrix's, at its worst {axis}"
+    level = LEVEL / part.sizes[axis]
+    points = []
+    for place in part[axis].values.tolist():
+        point = part.sel({axis: place})
+        ratio = Ratio(point[variable].values / point["zero_gen_loss"].values)
+        claim = decide(name, where, ratio, GENERALISES, measured, plain=True, failing=level)
+        lack = claim.note and f"at {axis} {place}: {claim.note}"
+        points.append(replace(claim, note="; ".join(filter(None, (lack, fits(point))))))
+    return max(points, key=_badness)
+
+
+def _badness(claim: Claim) -> tuple[int, int, float]:
+    """What is worse: the verdict, then the tasks without a number, then the effect."""
+    effect = -math.inf if claim.effect is None else claim.effect
+    return ("holds", "undecided", "fails").index(claim.verdict), -claim.tasks, effect
+
+
+def _normalisation(datasets: Iterable[xr.Dataset]) -> Iterator[Claim]:
+    """What depth gains with normalisation over what it gains without, on the same tasks and panels."""
+    for (panel, _), sorts in _alike(datasets).items():
+        for pair in product(sorts[True], sorts[False]):
+            normalised, raw = xr.align(*pair, join="inner")
+            if min(normalised.sizes[axis] for axis in ("depth", "task_seed")) > 1:
+                ratio = over(*(ratio_of(each.isel(depth=-1), each.isel(depth=0)) for each in (normalised, raw)))
+                measured = "the factor by which depth changes E[L_gen] with normalisation, over that without"
+                yield decide("normalisation matters", panel, ratio, 1 / MARGIN, measured)
+
+
+def _alike(datasets: Iterable[xr.Dataset]) -> dict[tuple[str, str], dict[bool, list[xr.Dataset]]]:
+    """Panels of sweeps along depth, normalised or not, by their name and the options that have to be the same."""
+    found: dict[tuple[str, str], dict[bool, list[xr.Dataset]]] = {}
+    for dataset in datasets:
+        if not {"depth", "task_seed"} <= set(dataset.dims):
+            continue
+        sweep = json.loads(dataset.attrs["sweep"])
+        for panel, part in _panels(dataset.sortby("depth"), "depth"):
+            options = sweep["options"] | sweep.get("panels", {}).get(panel, {})
+            normalised = bool(options.get("normalize", True))
+            same = {name: value for name, value in options.items() if name not in _FREE}
+            sorts = found.setdefault((panel, json.dumps(same, sort_keys=True)), {True: [], False: []})
+            sorts[normalised].append(part)
+    return found
+
+
+_FREE = {"normalize", "eps", "method"}
+"""The options in which a sweep with normalisation may differ from one without: figures 2 and 11 have an ε each."""

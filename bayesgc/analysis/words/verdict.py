@@ -1,0 +1,265 @@
+"""One sentence that says what a result means, decided by the numbers and their errors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from bayesgc.analysis.equal_fit import compared
+from bayesgc.analysis.measures import errors_in_words, exact, fitted_by, judged_by, measures_of
+from bayesgc.analysis.tails import centre, doubtless, error_of, log_centre
+from bayesgc.analysis.words.numerals import one_in
+from bayesgc.intervals import Number, Standing, log_loss
+
+__all__ = ["Standing", "against_prior", "against_zero", "descent_against_posterior", "nothing_drawn", "verdict"]
+
+Json = dict[str, Any]
+
+ENOUGH_RESTARTS = 4
+"""Fewer restarts than this say little about their own spread."""
+
+
+def verdict(result: Json) -> str:
+    """What the result object ``result`` means, in one sentence, for a reader who does not know the paper."""
+    if result["posterior"] is None:
+        return _nothing_accepted(result)
+    judged = judged_by(result, "posterior") is not None
+    sentence = _comparison(result) if judged else _generalisation_unknown(result)
+    if result["outcome"] == "converged":
+        return sentence
+    return f"Provisional, as the run has not converged ({result['outcome']}): {sentence[0].lower()}{sentence[1:]}"
+
+
+def against_prior(result: Json) -> Standing:
+    """The posterior's generalisation against the prior's, by means or by medians; both must be there."""
+    which = _centre(result)
+    return (log_centre(result, "posterior", which) - log_centre(result, "prior", which)).standing
+
+
+def against_zero(result: Json) -> Standing:
+    """The posterior's generalisation against that of the reference point that knows nothing, which must be there."""
+    zero: float = measures_of(result).known_nothing(result)  # type: ignore[assignment]
+    predictor = log_loss(zero, 0.0, zero=zero, dtype=result["dtype"])
+    return (log_centre(result, "posterior", _centre(result)) - predictor).standing
+
+
+def _centre(result: Json) -> str:
+    """What stands for a law in the sentence: its mean, or its median where that of either law cannot be believed."""
+    return centre(judged_by(result, law) for law in ("posterior", "prior"))  # type: ignore[misc]
+
+
+def descent_against_posterior(result: Json, restarts: Json | None = None) -> Standing:
+    """Gradient descent's generalisation against the posterior's, at equal fit or of other ``restarts``.
+
+    Restarts are a spread and have no standard error, so laws are compared: descent is lower when three in four of its
+    restarts are below the posterior's median and its median is clearly below the posterior's mean, or its median where
+    the mean cannot be believed. With few restarts they must be outside the posterior's 90 % interval.
+    """
+    found: Json = restarts or compared(result) or result["gd"]
+    primary = measures_of(result).generalisation.name
+    gd, ours, enough = found[primary], result["posterior"][primary], found["converged"] >= ENOUGH_RESTARTS
+    which = centre([ours])
+    margin = _half_width(result, _error(ours, which))
+    if gd["q75"] < ours["q50" if enough else "q05"] and gd["median"] < ours[which] - margin:
+        return Standing.LOWER
+    if gd["q25"] > ours["q50" if enough else "q95"] and gd["median"] > ours[which] + margin:
+        return Standing.HIGHER
+    return Standing.EQUAL
+
+
+def _half_width(result: Json, error: float) -> float:
+    """Of the 95 % interval of the posterior: an error from the spread over islands is that of Student's t."""
+    islands = result["diagnostics"].get("islands", 0)
+    return Number(0.0, error, islands - 1 if islands > 1 else math.inf).interval()[1]
+
+
+def _error(summary: Json, which: str = "mean") -> float:
+    """The standard error of a mean, or of a median; one that is not known could be anything."""
+    error = error_of(summary, which)
+    return math.inf if error is None else error
+
+
+def _comparison(result: Json) -> str:
+    opening = {
+        Standing.LOWER: "better than the prior",
+        Standing.EQUAL: "no better than the prior, within error",
+        Standing.HIGHER: "worse than the prior",
+    }[against_prior(result)]
+    numbers = f"Weights that merely fit generalise {opening} ({_numbers(result)})"
+    return f"{numbers}{_zero_clause(result)}{_descent_clause(result)}."
+
+
+def _numbers(result: Json) -> str:
+    """What both laws say, and, where not by their means, why."""
+    which, measure = _centre(result), measures_of(result).generalisation
+    laws = {law: result[law][measure.name] for law in ("posterior", "prior")}
+    ours, prior = (measure.estimate(each[which], error_of(each, which)) for each in laws.values())
+    if which == "mean":
+        return f"{measure.symbol} {ours} against {prior}"
+    heavy = [law for law, each in laws.items() if not doubtless(each)]
+    whose = f"the {heavy[0]}'s mean" if len(heavy) == 1 else "both means"
+    return f"median {measure.symbol} {ours} against {prior}; {whose} cannot be believed, as the tail is too heavy"
+
+
+def _zero_clause(result: Json) -> str:
+    measures = measures_of(result)
+    zero = measures.known_nothing(result)
+    if zero is None:
+        return ""
+    name = measures.ignorant.phrase
+    standing = against_zero(result)
+    improved = against_prior(result) is Standing.LOWER
+    phrase = {
+        Standing.LOWER: f"and better than {name}" if improved else f"though better than {name}",
+        Standing.EQUAL: f"and about as well as {name}",
+        Standing.HIGHER: f"but worse than {name}" if improved else f"and worse than {name}",
+    }[standing]
+    return f" {phrase} ({measures.generalisation.number(zero)})"
+
+
+def _descent_clause(result: Json) -> str:
+    gd = result["gd"]
+    if gd is None:
+        return ""
+    at = compared(result)
+    if at is None:
+        return f"; {_why_not_compared(result, gd)}"
+    standing, improved = descent_against_posterior(result), against_prior(result) is Standing.LOWER
+    who = f"; gradient descent, {_where(result)}, does"
+    place = f", at {_descent_numbers(result, at)}"
+    after = _at_its_end(result)
+    if standing is Standing.LOWER:
+        meaning = _explained(result, "part of it") if improved else "fitting alone does not explain it"
+        return f"{who} better{' still' if improved else ''}{place}: {meaning}{after}"
+    if standing is Standing.HIGHER:
+        return f"{who} worse{place}: the search does not help here{after}"
+    meaning = _explained(result, "it") if improved else "neither fitting nor searching helps"
+    return f"{who} about as well{place}: {meaning}{after}"
+
+
+def _why_not_compared(result: Json, gd: Json) -> str:
+    if not gd["converged"]:
+        return f"no restart of gradient descent fitted ({gd['restarts']} tried), so it cannot be compared"
+    ended = f"gradient descent ends at {_descent_numbers(result, gd)}, with {_fit_in_words(result, gd)}"
+    return f"{ended}, and is not known where it first passed ε, so it cannot be compared at equal fit"
+
+
+def _where(result: Json) -> str:
+    """At what fit gradient descent is compared, with its own measure of fit and the posterior's."""
+    measures, ours = measures_of(result), fitted_by(result, "posterior")
+    fit = _fit(result, compared(result) or result["gd"])
+    beside = "" if ours is None or exact(result) else f", {measures.fit.number(ours['mean'], 2)} for the posterior"
+    opening = "at its end" if exact(result) else "where it first fits" if measures.counted else "at the same fit"
+    if measures.counted and not result["eps"]:
+        return opening
+    return f"{opening} ({measures.fit.words} {fit}{beside})"
+
+
+def _at_its_end(result: Json) -> str:
+    """Where gradient descent goes from its first fit on."""
+    gd, measures = result["gd"], measures_of(result)
+    if exact(result):
+        return ""
+    if not gd["converged"]:
+        return f"; no restart {'still fits' if measures.more_than_loss else 'is still below ε'} at its end"
+    if measures.counted and result["posterior"] is not None and not _better_at_first(result):
+        return f"; {_trained_on(result, gd)}"
+    ended = "trained on to its end," if measures.counted else f"at its end ({measures.fit.words} {_fit(result, gd)})"
+    return f"; {ended} it has {_descent_numbers(result, gd)}"
+
+
+def _better_at_first(result: Json) -> bool:
+    """Whether descent betters the posterior where it first fits, so that fitting is known not to explain it all."""
+    return compared(result) is not None and descent_against_posterior(result) is Standing.LOWER
+
+
+def _trained_on(result: Json, gd: Json) -> str:
+    """What descent gains between its first fit and its end, both of which are fits by their number of errors."""
+    does, more = {
+        Standing.LOWER: ("does better than weights that merely fit", ", which fitting alone does not explain"),
+        Standing.EQUAL: ("does about as well as weights that merely fit", ""),
+        Standing.HIGHER: ("does worse than weights that merely fit", ""),
+    }[descent_against_posterior(result, gd)]
+    return f"trained on to its end, it {does}, at {_descent_numbers(result, gd)}{more}"
+
+
+def _fit(result: Json, gd: Json) -> str:
+    """The median measure of fit of the restarts that fitted."""
+    measure = measures_of(result).fit
+    return measure.number(gd[measure.name]["median"], 2)
+
+
+def _fit_in_words(result: Json, gd: Json) -> str:
+    """``a training loss of 0.02``, ``3 errors``."""
+    measures = measures_of(result)
+    if measures.counted:
+        return errors_in_words(gd[measures.fit.name]["median"])
+    return f"a {measures.fit.words} of {_fit(result, gd)}"
+
+
+def _explained(result: Json, share: str) -> str:
+    """What fitting alone gives where it betters the prior: nothing that generalises, where zero is better still."""
+    measures = measures_of(result)
+    if measures.known_nothing(result) is not None and against_zero(result) is Standing.HIGHER:
+        return f"fitting alone leads away from the prior, but not as far as {measures.ignorant.phrase}"
+    return f"fitting alone explains {share}"
+
+
+def _descent_numbers(result: Json, gd: Json) -> str:
+    measure = measures_of(result).generalisation
+    return measure.spread(gd[measure.name])
+
+
+def _nothing_accepted(result: Json) -> str:
+    measures = measures_of(result)
+    fit = f"{'with' if measures.counted else 'to'} {measures.event(result['eps'])}"
+    if result["outcome"] == "infeasible":
+        what = "network" if measures.labelled else "matrix"
+        opening = f"No {what} that this model can produce fits {fit}, so there is no posterior"
+    elif nothing_drawn(result):
+        opening = f"Nothing was drawn, so nothing is known of weights that fit {fit}"
+    else:
+        opening = f"No draw fitted {fit}{_bound(result)}, so nothing is known of weights that merely fit"
+    gd = result["gd"]
+    if gd is None:
+        return f"{opening}."
+    at = compared(result) or (gd if gd["converged"] else None)
+    if at is None:
+        return f"{opening}; no restart of gradient descent fitted either."
+    if at[measures.generalisation.name] is None:
+        return f"{opening}; gradient descent fits."
+    ended = _at_its_end(result) if at is not gd else ""
+    found = f"with {measures.generalisation.symbol} {_descent_numbers(result, at)} at {_fit_in_words(result, at)}"
+    return f"{opening}; gradient descent fits, {found}{ended}."
+
+
+def nothing_drawn(result: Json) -> bool:
+    """Whether the run ended before it drew anything; searches for a threshold may have spent evaluations before it."""
+    spent = result["diagnostics"]
+    return result["posterior"] is None and 0 in (spent["evaluations"], spent.get("draws"))
+
+
+def _bound(result: Json) -> str:
+    volume = result["log_volume"]
+    if volume is None or volume["ci95"][1] is None or volume["ci95"][1] >= 0:
+        return ""
+    return f" (fewer than one in {one_in(volume['ci95'][1])} does, at 95 % confidence)"
+
+
+def _generalisation_unknown(result: Json) -> str:
+    if measures_of(result).labelled:
+        return "There is no test set, so generalisation cannot be judged: only the fit can."
+    if not result["task"]["held_out"]:
+        return "The measurements determine every entry, so nothing is held out and generalisation cannot be judged."
+    cells = result["unobserved"]
+    if cells:
+        which = (
+            "missing cell with the 90 % interval"
+            if len(cells) == 1
+            else f"{len(cells)} missing cells with the 90 % intervals"
+        )
+        return (
+            "The truth is unknown, so generalisation cannot be judged; weights that merely fit predict "
+            f"the {which} given, {result['unobserved_intervals']['meaning']}."
+        )
+    return "The truth is unknown, so generalisation cannot be judged: only the fit can."

@@ -1,0 +1,335 @@
+"""A result in words and rows of text, for the terminal's table and the report's alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from bayesgc.analysis.measures import Measure, Measures, measures_of
+from bayesgc.analysis.tails import centre, doubtless
+from bayesgc.analysis.tree.summary import Json, one_line
+from bayesgc.analysis.words.numerals import quartiles, rounded, with_error
+
+BASELINES = {
+    "zero": "zero",
+    "least_squares": "least squares",
+    "nuclear_norm": "nuclear norm",
+    "chance": "chance",
+    "majority": "most common label",
+    "mean": "mean label",
+    "nearest_neighbour": "nearest neighbour",
+    "logistic": "logistic regression",
+    "ridge": "ridge regression",
+}
+OPTIMIZERS = {
+    "group-rmsprop": "RMSprop with one shared average",
+    "gd": "plain gradient descent",
+    "momentum": "gradient descent with heavy-ball momentum",
+    "adam": "Adam",
+}
+_OF_TABLES = {
+    "standardize": ("standardised", "not standardised"),
+    "index": ("labels in the first column", "no labels"),
+    "header": ("names in the first line", "no names"),
+}
+"""How the task's line says how a table was read."""
+_EXACT = 1e-20
+
+
+@dataclass(frozen=True)
+class Row:
+    """One law or reference point: its name, a cell for each of the `headings`, and what kind of row it is."""
+
+    name: str
+    cells: tuple[str, ...]
+    kind: str
+
+
+def task_line(task: Json) -> str:
+    """The task in one line."""
+    if "examples" in task:
+        return _examples_line(task)
+    said = {"kind", "shape", "measurements", "held_out", "truth_known", "seed"}
+    parts = [f"{task['kind']} {'×'.join(str(side) for side in task['shape'])}"]
+    parts += [_said(name, value) for name, value in task.items() if name not in said]
+    parts += [f"{task['measurements']} measurements"] if "measurements" in task else []
+    parts += [f"{task['held_out']} held out"]
+    parts += [f"task seed {task['seed']}"] if "seed" in task else []
+    return ", ".join(parts + ([] if task["truth_known"] else ["truth unknown"]))
+
+
+def _examples_line(task: Json) -> str:
+    """Labelled examples: how many of what size, the classes, what a fit is, and what is special about them."""
+    features = task["features"]
+    size = f"{features[0]} feature{'' if features[0] == 1 else 's'}" if len(features) == 1 else _sides(features)
+    parts = [f"{task['kind']}, {task['examples']} examples of {size}"]
+    if task["classes"] is not None:
+        parts.append(f"classes {_listed(task['classes'])}")
+    parts += [
+        f"{task['test_examples']} test examples" if task["test_examples"] else "no test set",
+        f"fit {task['fit']}{', all labels right' if task.get('right') else ''}",
+    ]
+    parts += ["no independent sample"] if not task["independent"] else []
+    parts += [one_line(task["preparation"])] if "preparation" in task else []
+    told = {"kind", "shape", "examples", "features", "classes", "test_examples", "fit", "independent", "preparation"}
+    told |= {"eps_low", "right"}
+    parts += [_said(name, value) for name, value in task.items() if name not in told | {"held_out", "truth_known"}]
+    return ", ".join(parts)
+
+
+def _listed(classes: list[str], most: int = 10) -> str:
+    """``0 and 1``, ``a, b and c``; of many the first ones and how many there are."""
+    names = [*map(one_line, classes)]
+    if len(names) > most:
+        return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+
+
+def _sides(shape: list[int]) -> str:
+    return "×".join(str(side) for side in shape)
+
+
+def _said(name: str, value: object) -> str:
+    if name in _OF_TABLES and isinstance(value, bool):
+        return _OF_TABLES[name][not value]
+    return one_line(f"{name.replace('_', ' ')} {value}")
+
+
+def model_line(model: Json) -> str:
+    """The model in one line."""
+    parts = []
+    for name, value in model.items():
+        label = name.replace("_", " ")
+        if name == "bias":
+            parts.append("biases" if value else "no biases")
+        elif isinstance(value, bool):
+            parts.append(whether(label, value))
+        elif value is not None:
+            between = (
+                "-" if "activation" in model and "bias" in model else ", "
+            )  # layers of a network, one after another
+            shown = between.join(str(item) for item in value) if isinstance(value, list) else value
+            parts.append(str(shown) if name in {"family", "activation", "name", "scaling"} else f"{label} {shown}")
+    return ", ".join(parts)
+
+
+def whether(label: str, value: bool) -> str:
+    """A setting that is on or off: ``normalized``, ``not normalized``."""
+    adjective = f"{label}d" if label.endswith("e") else label
+    return adjective if value else f"not {adjective}"
+
+
+def run_line(result: Json) -> str:
+    """Method, threshold, seed, outcome and time in one line."""
+    seconds = result["seconds"]["total"]
+    took = "" if seconds is None else f" in {seconds:.1f} s"
+    event = measures_of(result).event(result["eps"])
+    return f"{result['method']}, {event}, seed {result['seed']}: {result['outcome']}{took}"
+
+
+def judged(result: Json) -> bool:
+    """Whether generalisation is known."""
+    return result["prior"][measures_of(result).generalisation.name] is not None
+
+
+def headings(result: Json) -> tuple[str, ...]:
+    """What the columns of the laws are called."""
+    measures = measures_of(result)
+    primary = (measures.generalisation.heading, f"× {measures.ignorant.name}") if judged(result) else ()
+    rank = () if measures.labelled else ("eff. rank",)
+    return (*primary, *(each.symbol for each in measures.columns), *rank)
+
+
+def law_rows(result: Json) -> Iterator[Row]:
+    """Prior, posterior, gradient descent, MAP and the reference points; a second line of a cell holds quartiles.
+
+    Gradient descent has two rows: where it first passed ε, which is at equal fit, and its end.
+    """
+    columns = _Columns(measures_of(result), judged(result), measures_of(result).known_nothing(result))
+    yield Row("prior", columns.of_law(result["prior"]), "law")
+    yield Row("G&C posterior", columns.of_law(result["posterior"]), "posterior")
+    if (vote := result.get("ensemble")) is not None:
+        yield Row("G&C, by vote", columns.of_vote(vote), "posterior")
+    if result["reached"] is not None:
+        words = columns.measures.formula(result["reached"]["eps"]).replace(" < ", "\n< ")
+        yield Row(f"where {words}", columns.of_law(result["reached"]["posterior"]), "posterior")
+    gd, mode = result["gd"], result["map"]
+    if gd is not None:
+        if gd["at_eps"] is not None:
+            first = f"GD, {columns.measures.first_fit}"
+            yield Row(f"{first}\n{_fitted(gd['at_eps'])}", columns.of_descent(gd["at_eps"]), "law")
+        yield Row(f"GD, at its end\n{_fitted(gd)}", columns.of_descent(gd), "law")
+    if mode is not None:
+        yield Row(f"MAP, best\n{mode['converged']}/{mode['restarts']} fitted", columns.of_mode(mode), "law")
+    for key, name in BASELINES.items():
+        if result["baselines"].get(key) is not None:
+            yield Row(name, columns.of_reference(result["baselines"][key]), "reference")
+
+
+def _fitted(gd: Json) -> str:
+    """How many restarts fitted, and how many diverged."""
+    diverged = gd.get("diverged")
+    return f"{gd['converged']}/{gd['restarts']} fitted" + (f", {diverged} diverged" if diverged else "")
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The cells under the `headings`: of generalisation where it is ``judged``, of fit, and of arrays the rank."""
+
+    measures: Measures
+    judged: bool
+    nothing: float | None
+
+    def of_law(self, law: Json | None) -> tuple[str, ...]:
+        """Means with their errors."""
+        if law is None:
+            return self._joined(("none found", "-"), ("none found",) + ("-",) * (len(self.measures.columns) - 1), "-")
+        primary = self.measures.generalisation
+        summary = law[primary.name]
+        beside = self._relative(law, _centre_of)
+        fits = (_summary(law[each.name], 1, each) for each in self.measures.columns)
+        return self._joined((_summary(summary, 2, primary), beside), fits, _summary(law.get("effective_rank"), 1))
+
+    def of_vote(self, vote: Json) -> tuple[str, ...]:
+        """The ensemble's test error; it has no single output, and so nothing of its fit is told."""
+        primary = self.measures.generalisation
+        shown = primary.estimate(vote[primary.name], vote["mcse"], bare=True)
+        return self._joined((shown, self._times(vote[primary.name])), ("",) * len(self.measures.columns), "")
+
+    def of_descent(self, gd: Json) -> tuple[str, ...]:
+        """Medians, and the quartiles on a line below."""
+        primary = self.measures.generalisation
+        beside = self._relative(gd, _median_of)
+        fits = (_spread(gd[each.name], measure=each) for each in self.measures.columns)
+        return self._joined(
+            (_spread(gd[primary.name], measure=primary), beside), fits, _spread(gd.get("effective_rank"))
+        )
+
+    def of_mode(self, mode: Json) -> tuple[str, ...]:
+        """The restart of least energy, and the quartiles of all on a line below; fits are exact but for rounding."""
+        best, primary = mode["best"] or {}, self.measures.generalisation
+        gen = _spread(mode[primary.name], best.get(primary.name), primary)
+        rank = _spread(mode["effective_rank"], best.get("effective_rank"))
+        return self._joined((gen, rounded(best.get("gen_loss_relative"), 2)), ("0" if best else "-",), rank)
+
+    def of_reference(self, point: Json) -> tuple[str, ...]:
+        """The measures of a point that are known."""
+        primary = self.measures.generalisation
+        shown = primary.number(point[primary.name], bare=True)
+        fits = (self._fit(each, point.get(each.name)) for each in self.measures.columns)
+        return self._joined((shown, self._times(point[primary.name])), fits, "")
+
+    def _relative(self, law: Json, middle: Callable[[Json | None], float | None]) -> str:
+        """The middle of a law relative to the reference point; of arrays it was recorded by itself."""
+        if not self.measures.labelled:
+            return rounded(middle(law["gen_loss_relative"]), 2)
+        return self._times(middle(law[self.measures.generalisation.name]))
+
+    def _times(self, value: float | None) -> str:
+        return rounded(value / self.nothing if value is not None and self.nothing else None, 2)
+
+    def _fit(self, measure: Measure, value: float | None) -> str:
+        # An exact fit leaves rounding errors, which would only distract.
+        return "0" if value is not None and value < _EXACT else measure.number(value, bare=True)
+
+    def _joined(self, primary: Iterable[str], fits: Iterable[str], rank: str) -> tuple[str, ...]:
+        return (*(primary if self.judged else ()), *fits, *(() if self.measures.labelled else (rank,)))
+
+
+def _centre_of(summary: Json | None) -> float | None:
+    found: float | None = None if summary is None else summary[centre([summary])]
+    return found
+
+
+def _median_of(spread: Json | None) -> float | None:
+    found: float | None = None if spread is None else spread["median"]
+    return found
+
+
+def _summary(summary: Json | None, digits: int, measure: Measure | None = None) -> str:
+    """The mean; where it cannot be believed the median, and the quartiles on a line below."""
+    if summary is None:
+        return "-"
+    if doubtless(summary):
+        return _estimated(measure, summary["mean"], summary["mcse"], digits)
+    middle = _estimated(measure, summary["q50"], summary["q50_mcse"], digits)
+    return f"{middle} *\n{_quartiles(measure, summary['q25'], summary['q75'])}"
+
+
+def _spread(spread: Json | None, middle: float | None = None, measure: Measure | None = None) -> str:
+    """The median, or another ``middle``, and the quartiles on a line below where there are any to tell."""
+    if spread is None:
+        return "-"
+    value = spread["median"] if middle is None else middle
+    shown = rounded(value) if measure is None else measure.number(value, bare=True)
+    if measure is not None and measure.counts and spread["q25"] == value == spread["q75"]:
+        return shown
+    return f"{shown}\n{_quartiles(measure, spread['q25'], spread['q75'])}"
+
+
+def _estimated(measure: Measure | None, value: float | None, error: float | None, digits: int) -> str:
+    return with_error(value, error, digits) if measure is None else measure.estimate(value, error, digits, bare=True)
+
+
+def _quartiles(measure: Measure | None, low: float | None, high: float | None) -> str:
+    return quartiles(low, high) if measure is None else measure.quartiles(low, high, bare=True)
+
+
+def cut_lines(result: Json) -> Iterator[str]:
+    """What the deadline did to the parts that are there."""
+    names = {"gd": "Gradient descent", "map": "MAP", "nuclear_norm": "The least nuclear norm"}
+    parts = {"gd": result["gd"], "map": result["map"], "nuclear_norm": result["baselines"].get("nuclear_norm")}
+    for part, found in parts.items():
+        if found is not None and part in result["reasons"]:
+            yield f"{names[part]}: {result['reasons'][part]}."
+
+
+def legend_line(result: Json) -> str:
+    """What the signs in the rows mean."""
+    parts = ["± standard error"]
+    restarted = result["gd"] is not None or result["map"] is not None
+    parts += ["[quartiles] over fitted restarts"] if restarted else []
+    measures = measures_of(result)
+    if judged(result):
+        parts += [f"× {measures.ignorant.name}: relative to {measures.ignorant.relative}"]
+    if result.get("ensemble") is not None:
+        parts += ["by vote: each test example gets the class that most draws of the posterior give it"]
+    parts += [MEDIANS] if any(_doubted(result, law) for law in ("prior", "posterior")) else []
+    if share := result.get("not_finite"):
+        parts += [
+            f"{rounded(100 * share)} % of the prior's draws are not finite: they fit nothing and are not in its row"
+        ]
+    gd = result["gd"]
+    if gd is not None:
+        batches = f", in batches of {gd['batch']}" if gd.get("batch") else ""
+        batches += f", by the protocol {gd['protocol']}" if gd.get("protocol") else ""
+        parts.append(f"GD: {OPTIMIZERS.get(gd['optimizer'], 'gradient descent')}{batches}")
+        if gd["at_eps"] is not None:
+            reached = "fitted" if measures.more_than_loss else "passed it"
+            parts.append(f"{measures.first_fit}: where a restart first {reached}")
+        parts += [reason] if (reason := result["reasons"].get("gd_diverged")) else []
+    return "; ".join(parts)
+
+
+def absent_lines(result: Json) -> Iterator[str]:
+    """Why rows that others have are missing here."""
+    names = {"gd": "gradient descent", "map": "MAP", **BASELINES, "chance": "chance level"}
+    names["hidden"] = "comparison on hidden cells"
+    for part, reason in result["reasons"].items():
+        yield f"No {names.get(part, part.replace('_', ' '))}: {reason}"
+
+
+MEDIANS = "* median [quartiles], as the mean cannot be believed"
+
+
+def _doubted(result: Json, name: str) -> bool:
+    """Whether the table has medians of a law."""
+    law, measures = result[name], measures_of(result)
+    if law is None:
+        return False
+    shown = [
+        law[measures.generalisation.name],
+        *(law[each.name] for each in measures.columns),
+        law.get("effective_rank"),
+    ]
+    return any(each is not None and not doubtless(each) for each in shown)

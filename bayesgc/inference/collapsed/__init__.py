@@ -1,0 +1,1 @@
+"""With the last layer integrated out: importance sampling, tempering, NUTS, exact limits."""

@@ -1,0 +1,167 @@
+"""The collapsed criterion with Gaussian noise on the measurements: the laws that tempering passes through.
+
+With noise of variance τ the density of y given the hidden layers is N(y; 0, S + τ), which is smooth and bounded where
+N(y; 0, S) has peaks without bound: hidden layers of nearly low rank that fit. As τ falls from ∞ to 0 the laws go from
+the prior to the posterior at exactly zero loss. Powers of N(y; 0, S) are no such way: a peak of width w in d directions
+is w⁻ᵈ high, and below the power one it has no weight next to the plain, so that particles meet it at the last step
+alone, if at all. With noise it is as wide as the noise, and of the mass that it will have.
+
+At ε > 0 the way ends at τ = ε, in the law of weights given y up to that noise, from which the hard threshold is one
+more step: a draw of W given noisy measurements has the density N(y; ĀW, ε) too much, so that
+
+    P(L_train < ε) = E[N(y; 0, S + ε) 1{L_train(W) < ε} / N(y; ĀW, ε)],
+
+an identity whose factors are bounded: none is above e^(n/2), whatever the prior.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bayesgc.inference.collapsed.criterion import CollapsedCriterion, condition_last_layer, system_given
+from bayesgc.inference.curve import log_correction
+from bayesgc.inference.target import Harvest
+
+_DIGITS = 1e-6
+"""The relative error with which measured values must come back from the solved system."""
+
+
+@dataclass(frozen=True)
+class NoisyCriterion(CollapsedCriterion):
+    """A collapsed criterion seen through noise of variance ``noise``: ∞ is the prior, 0 the criterion itself.
+
+    ``normals`` is (latent, draw): those of the hidden layers and, at ε > 0, more for a draw of the last layer given
+    noisy measurements: those of a free last layer, then n for the noise.
+    """
+
+    noise: float = math.inf
+
+    @property
+    def latent_size(self) -> int:
+        """The number of standard normals that make one draw."""
+        return self.collapsed.size + (self._last_size + self.task.measurements.count if self.eps > 0 else 0)
+
+    def at(self, height: float) -> NoisyCriterion:
+        """The same with that much noise."""
+        return replace(self, noise=height)
+
+    def score(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"]:
+        """log of the law's density relative to the prior's, times its normalising constant."""
+        if self.noise == math.inf:
+            return normals.new_zeros(normals.shape[1])
+        one = self._score_hard if self._hard else self._score_noisy
+        return torch.cat([one(part) for part in self._parts(normals)])
+
+    def _score_noisy(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"]:
+        return system_given(self.task, self._features(normals), self.noise).log_density(self._y(normals))
+
+    def _score_hard(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"]:
+        features, y = self._features(normals), self._y(normals)
+        system = system_given(self.task, features, self.eps)
+        loss = self.task.train_loss(self._condition(normals, features)[0])
+        score = system.log_density(y) + log_correction(self.task.measurements.count, loss, self.eps)
+        return torch.where(loss < self.eps, score, -torch.inf)
+
+    def generalisation(
+        self, normals: Float[Tensor, "latent draw"], generators: Sequence[torch.Generator] = ()
+    ) -> Float[Tensor, " draw"] | None:
+        """E[L_gen | hidden layers, measurements] of each draw of the posterior; None short of it, where nobody asks."""
+        if self.noise > 0 or not self._hard:
+            return super().generalisation(normals) if self.noise == 0 else None
+        parts = self._parts(normals)
+        known = [loss for part in parts if (loss := self._gen_loss_hard(part)) is not None]
+        return torch.cat(known) if known else None
+
+    def _gen_loss_hard(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"] | None:
+        features = self._features(normals)
+        vectors = self._condition(normals, features)[0]
+        own = self.task.gen_loss(vectors)
+        if own is None:
+            return None
+        values = self.task.measurements.apply(vectors).T
+        system = system_given(self.task, features)
+        found = self.task.measurements.apply(system.mean(values).flatten(1).T).T
+        digits = (found - values).abs().amax(1) < _DIGITS * values.abs().amax(1)
+        expected = self._gen_loss(system, values)
+        # Where S is singular up to rounding, the draw speaks for itself.
+        return own if expected is None else torch.where(digits & expected.isfinite(), expected, own)
+
+    def harvest(
+        self,
+        normals: Float[Tensor, "latent draw"],
+        score: Float[Tensor, " draw"],
+        generators: list[torch.Generator],
+        *,
+        weights: bool,
+    ) -> Harvest:
+        """The finished draws of each column; at ε > 0 a column holds its W already."""
+        if self.eps == 0:
+            return super().harvest(normals, score, generators, weights=weights)
+        found = [self._condition(part, self._features(part)) for part in self._parts(normals)]
+        vectors, last = (torch.cat(each, dim=-1) for each in zip(*found, strict=True))
+        expected = self.generalisation(normals)
+        return Harvest(
+            vectors,
+            self.task.measures(vectors),
+            {} if expected is None else {"gen_loss": expected},
+            self.collapsed.weights(normals[: self.collapsed.size], last) if weights else None,
+        ).cpu()
+
+    def _ball(
+        self, normals: Float[Tensor, "latent draw"], fresh: Float[Tensor, "n_and_two draw"]
+    ) -> Float[Tensor, "n_and_two draw"]:
+        return fresh
+
+    def _guess(
+        self,
+        features: Float[Tensor, "*row feature col draw"],
+        free: Float[Tensor, "row feature draw"],
+        ball: Float[Tensor, "n_and_two draw"],
+    ) -> Float[Tensor, "entry draw"]:
+        """A draw of W given the hidden layers and the noisy measurements."""
+        if not 0 < self.noise < math.inf:
+            return super()._guess(features, free, ball)
+        return self._given_noisy(features, free, ball[:-2], self.noise)[0]
+
+    @property
+    def _hard(self) -> bool:
+        """Whether the law is the one with the hard threshold."""
+        return self.noise == 0 and self.eps > 0
+
+    @property
+    def _last_shape(self) -> tuple[int, int]:
+        return self.task.unfolding[0], self.collapsed.feature_count
+
+    @property
+    def _last_size(self) -> int:
+        return math.prod(self._last_shape)
+
+    def _features(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "*row feature col draw"]:
+        return self.collapsed.features(normals[: self.collapsed.size])
+
+    def _y(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "draw n"]:
+        y = torch.as_tensor(self.task.targets, dtype=normals.dtype, device=normals.device)
+        return y.expand(normals.shape[1], -1)
+
+    def _condition(
+        self, normals: Float[Tensor, "latent draw"], features: Float[Tensor, "*row feature col draw"]
+    ) -> tuple[Float[Tensor, "entry draw"], Float[Tensor, "row feature draw"]]:
+        """W of each draw, and its last layer in standard units."""
+        free, noise = normals[self.collapsed.size :].split([self._last_size, self.task.measurements.count])
+        return self._given_noisy(features, free.unflatten(0, self._last_shape), noise, self.eps)
+
+    def _given_noisy(
+        self,
+        features: Float[Tensor, "*row feature col draw"],
+        free: Float[Tensor, "row feature draw"],
+        noise: Float[Tensor, "n draw"],
+        variance: float,
+    ) -> tuple[Float[Tensor, "entry draw"], Float[Tensor, "row feature draw"]]:
+        values = self._y(noise) - math.sqrt(variance) * noise.T
+        return condition_last_layer(self.task, features, free, values, variance)

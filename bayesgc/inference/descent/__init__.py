@@ -1,0 +1,1 @@
+"""Search on the same model: gradient descent, stochastic gradient descent, the mode."""

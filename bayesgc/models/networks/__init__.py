@@ -1,0 +1,1 @@
+"""Networks on labelled examples: perceptrons, LeNet, any torch module, infinite width."""

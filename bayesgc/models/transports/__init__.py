@@ -1,0 +1,1 @@
+"""How distributions are drawn as maps of standard normals."""
