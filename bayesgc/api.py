@@ -85,8 +85,7 @@ def infer(
             0.0035 else; a share of the zero predictor's, such as ``"5%"``;
             or ``"evidence"``, the size of noise under which noisy data are most probable. For labelled examples what
             their fit asks for: the number of training labels that may be wrong, 0 unless given, or a loss.
-        method: ``auto``, a method's name, or a method object with its hyperparameters. Where ``eps`` is left open for a
-            table, ``auto`` is splitting with particles that move more.
+        method: ``auto``, a method's name, or a method object with its hyperparameters.
         gd: gradient descent with these hyperparameters, with the paper's, or none.
         map: the mode at an exact fit, with these hyperparameters, with the defaults, or none; None for the defaults
             where it takes a few seconds at most. Where there is no mode the result says why.
@@ -96,9 +95,8 @@ def infer(
             for each law.
         weights: keep the weights beside the end-to-end matrices.
         precision: relative standard error of E[L_gen] at which a run has converged; None for the method's own.
-        hide: a share of a table's observed cells, as ``"15%"``, to hide from a second run of about a third of the work,
-            to compare with column means, nearest rows and least squares; None for none. Where the truth is known, the
-            missing cells are compared and nothing is run again.
+        hide: a share of a table's observed cells, as ``"15%"``, to hide from a second, shorter run and compare with simple
+            means; None for none. Where the truth is known, the missing cells are compared, and there is no second run.
         max_seconds: wall time of the whole call, None for no limit: checks, the prior's draws, the search for
             ``"evidence"``, reference points, conditioning, gradient descent and MAP. A tenth of it is kept back for
             descent, and another for MAP, where they are on. What the deadline cuts short is returned as far as it came.
