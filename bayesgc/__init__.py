@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bayesgc.analysis.compare.compare import Comparison, compare
+    from bayesgc.analysis.completed import completed
     from bayesgc.analysis.diagnose import Diagnosis, diagnose
     from bayesgc.analysis.functions import functions
     from bayesgc.analysis.plots import (
@@ -108,6 +109,7 @@ _HOMES = {
         "plot_spectrum",
         "plot_sweep",
     ],
+    "bayesgc.analysis.completed": ["completed"],
     "bayesgc.analysis.predictive": ["predict"],
     "bayesgc.analysis.report": ["write_report"],
     "bayesgc.analysis.tree.summary": ["result_object"],
@@ -206,6 +208,7 @@ __all__ = [
     "breast_cancer",
     "classification",
     "compare",
+    "completed",
     "completion",
     "conditioned",
     "diagnose",

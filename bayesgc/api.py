@@ -10,6 +10,7 @@ from typing import Literal
 
 from bayesgc.analysis.tree.datatree import assemble
 from bayesgc.analysis.tree.result import Result
+from bayesgc.hiding import SHARE, add_hidden, share_to_hide
 from bayesgc.inference import (
     SGD,
     Control,
@@ -29,14 +30,13 @@ from bayesgc.inference import (
     why_no_map,
     why_not_by_default,
 )
-from bayesgc.inference.collapsed.noise import likeliest_threshold
 from bayesgc.inference.control import one_thread_each
 from bayesgc.models import Model, as_model, as_sites, factorised
 from bayesgc.models.layout import Program
 from bayesgc.models.program import trainable, why_untrainable
 from bayesgc.plugins import blame, is_foreign
 from bayesgc.progress import watched
-from bayesgc.settings import EVIDENCE, Settings, check_task, request_of
+from bayesgc.settings import Settings, check_task, request_of, usual_for
 from bayesgc.task import Task, labelled_view, linear_view
 from bayesgc.task.array.feasibility import infeasible, least_train_loss
 from bayesgc.validate import InputError, one_of, positive_integer, real_in
@@ -67,6 +67,7 @@ def infer(
     draws: int | None = None,
     weights: bool = False,
     precision: float | None = None,
+    hide: float | str | None = None,
     max_seconds: float | None = 600.0,
     max_evaluations: int | None = None,
     device: str = "auto",
@@ -81,7 +82,8 @@ def infer(
         model: a `MatrixFactorization`, `CPFactorization` or `TensorTrain`; or a Pyro program without arguments that
             returns one array of ``task.shape``.
         task: what was measured.
-        eps: the threshold on the training loss, 0.0035 unless given; a share of the zero predictor's, such as ``"5%"``;
+        eps: the threshold on the training loss, unless given ``"evidence"`` for measured values, as of a table, and
+            0.0035 else; a share of the zero predictor's, such as ``"5%"``;
             or ``"evidence"``, the size of noise under which noisy data are most probable. For labelled examples what
             their fit asks for: the number of training labels that may be wrong, 0 unless given, or a loss.
         method: ``auto``, a method's name, or a method object with its hyperparameters.
@@ -94,6 +96,8 @@ def infer(
             for each law.
         weights: keep the weights as well as the end-to-end matrices.
         precision: relative standard error of E[L_gen] at which a run has converged; None for the method's own.
+        hide: a share of a table's observed cells, as ``"15%"``, to hide from a second, shorter run and compare with
+            simple means; None for none. Where the truth is known, the missing cells are compared, with no second run.
         max_seconds: wall time of the whole call, None for no limit: checks, the prior's draws, the search for
             ``"evidence"``, reference points, conditioning, gradient descent and MAP. A tenth of it is kept back for
             descent, and another for MAP, where they are on. What the deadline cuts short is returned as far as it came.
@@ -118,11 +122,15 @@ def infer(
     # The clock runs from here: checks decompose the measurements, which takes seconds where there are thousands.
     with watched(progress, report) as tell:
         control = Control(limit, most, tell)
-        settings = Settings.checked(
-            model, task, eps, method, gd, map, device, dtype, request_of(seed, precision, chains, draws, weights)
-        )
+        check_task(task)
+        asked, method = usual_for(task, eps, method)
+        request = request_of(seed, precision, chains, draws, weights)
+        settings = Settings.checked(model, task, asked, method, gd, map, device, dtype, request)
+        share = share_to_hide(hide, settings)
         with interruptible(control):
-            result = _assemble(_at_evidence(settings, eps, control), control)
+            settings = settings.at_evidence(asked, control, noise=eps is not None)
+            result = _assemble(settings, control, kept=SHARE if share else 0.0)
+            add_hidden(result, settings, share, control)
     if control.interrupted:
         _note_interruption(result)
     if on_failure == "raise" and result.attrs["outcome"] != Outcome.CONVERGED:
@@ -150,6 +158,8 @@ def check_inference(
     Raises:
         InputError: as `infer` does.
     """
+    check_task(task)
+    eps, method = usual_for(task, eps, method)
     request = request_of(seed, precision, chains, draws, weights=False)
     settings = Settings.checked(model, task, eps, method, gd, map, device, dtype, request)
     if reason := settings.method.needs(settings.criterion):
@@ -181,7 +191,7 @@ def infer_together(
     request = request_of(seed, precision, chains, draws, weights=False)
     every = [Settings.checked(*problem, Rejection(), False, False, device, dtype, request) for problem in problems]
     with interruptible(control):
-        every = [_at_evidence(each, eps, control) for each, (_, _, eps) in zip(every, problems, strict=True)]
+        every = [each.at_evidence(eps, control) for each, (_, _, eps) in zip(every, problems, strict=True)]
         firsts = {id(model): settings for (model, _, _), settings in reversed(list(zip(problems, every, strict=True)))}
         criteria = [
             replace(settings.criterion, whitened=firsts[id(model)].criterion.whitened)
@@ -233,26 +243,18 @@ def conditioned(model: Model | Program, task: Task, *, eps: float | str, complet
     return conditioned_program(as_model(model), array, eps=array.threshold(eps), complete=complete)
 
 
-def _at_evidence(settings: Settings, eps: float | str | None, control: Control) -> Settings:
-    """The threshold that the data suggest, where that was asked for."""
-    if eps != EVIDENCE:
-        return settings
-    own = control.part()
-    return settings.at(likeliest_threshold(replace(settings.criterion, check=own.check), settings.request.seed, own))
-
-
-def _assemble(settings: Settings, control: Control, run: Run | None = None) -> Result:
-    """The result of one call, from its run where that was made elsewhere."""
+def _assemble(settings: Settings, control: Control, run: Run | None = None, kept: float = 0.0) -> Result:
+    """The result of one call, from its run where that was made elsewhere; a share of the time is ``kept`` back."""
     prior = draw_prior(settings.criterion, settings.request, control)
     normalize = settings.model.normalize
     references = settings.task.references(normalize=normalize, stop=control.out_of_time)
     why_no_mode = _why_no_mode(settings)
     for_mode = _SHARE * (why_no_mode is None)
-    kept_back = _SHARE * (settings.gd is not None) + for_mode
+    kept_back = _SHARE * (settings.gd is not None) + for_mode + kept
     run = run or _condition(settings, control.after(settings.spent).part(kept_back))
     run = replace(run if settings.settled else _unsettled(run), evaluations=settings.spent + run.evaluations)
-    descent, why_no_descent = _descend(settings, run, control, for_mode)
-    mode, why_no_mode = _find_mode(settings, run, control, why_no_mode)
+    descent, why_no_descent = _descend(settings, run, control, for_mode + kept)
+    mode, why_no_mode = _find_mode(settings, run, control, why_no_mode, kept)
     seconds = {"total": control.seconds, "sampling": run.seconds}
     seconds |= {name: part.seconds for name, part in (("gd", descent), ("map", mode)) if part is not None}
     reasons = {"gd": why_no_descent, "map": why_no_mode} | {name: each.note for name, each in references.items()}
@@ -372,7 +374,9 @@ def _ender(control: Control) -> str:
     return "an interrupt" if control.interrupted else f"`max_seconds={control.max_seconds:g}`"
 
 
-def _find_mode(settings: Settings, run: Run, control: Control, reason: str | None) -> tuple[Descent | None, str | None]:
+def _find_mode(
+    settings: Settings, run: Run, control: Control, reason: str | None, kept: float
+) -> tuple[Descent | None, str | None]:
     """The mode, unless there is a ``reason`` against it, or why there is none."""
     if settings.mode is not False and (control.interrupted or run.outcome in (Outcome.INFEASIBLE, Outcome.INTERRUPTED)):
         return None, f"the run was {Outcome.INTERRUPTED if control.interrupted else run.outcome}"
@@ -380,7 +384,7 @@ def _find_mode(settings: Settings, run: Run, control: Control, reason: str | Non
         return None, reason
     method = settings.mode if isinstance(settings.mode, MaximumAPosteriori) else MaximumAPosteriori()
     seed = settings.request.seed
-    return _in_time(control, lambda own: method.run(settings.model, settings.criterion, seed, own), 0.0)
+    return _in_time(control, lambda own: method.run(settings.model, settings.criterion, seed, own), kept)
 
 
 def _why_no_mode(settings: Settings) -> str | None:
@@ -393,5 +397,7 @@ def _why_no_mode(settings: Settings) -> str | None:
         return f"it is the mode at an exact fit of linear measurements, and the task is {kind}"
     reason = why_no_map(settings.model, array)
     if reason is None and settings.mode is None:
+        if array.noisy:
+            return "it is the mode at an exact fit, and measured values hold noise"
         return why_not_by_default(settings.model, array.shape)
     return reason

@@ -10,6 +10,7 @@ import torch
 from bayesgc.inference import (
     METHODS,
     SGD,
+    Control,
     Criterion,
     GradientDescent,
     MaximumAPosteriori,
@@ -19,7 +20,7 @@ from bayesgc.inference import (
     dtype_named,
     method_named,
 )
-from bayesgc.inference.collapsed.noise import Likeliest
+from bayesgc.inference.collapsed.noise import Likeliest, likeliest_threshold
 from bayesgc.inference.methods import hyperparameters
 from bayesgc.models import Model, as_model, as_sites, describe
 from bayesgc.models.factorization.collapse import collapse, why_not_collapsible
@@ -102,6 +103,14 @@ class Settings:
         criterion = replace(self.criterion, eps=found.eps)
         return replace(self, criterion=criterion, spent=found.evaluations, settled=found.complete)
 
+    def at_evidence(self, eps: float | str | None, control: Control, *, noise: bool = True) -> Settings:
+        """The same at the threshold that the data suggest, where that was asked for."""
+        if eps != EVIDENCE:
+            return self
+        own = control.part()
+        criterion = replace(self.criterion, check=own.check)
+        return self.at(likeliest_threshold(criterion, self.request.seed, own, noise=noise))
+
     def configuration(self) -> dict[str, Any]:
         """All that makes the result what it is, as plain values."""
         gd = self.gd
@@ -125,6 +134,13 @@ class Settings:
         """What was asked for, with the defaults of the method that ran, which ``auto`` decides."""
         request = self.request.filled(METHODS.get(ran, type(self.method)).defaults)
         return {"precision": request.relative_error, "chains": request.chains, "draws": request.draws}
+
+
+def usual_for(task: Task, eps: float | str | None, method: str | Method) -> tuple[float | str | None, str | Method]:
+    """Threshold and method where no threshold is given: data with noise suggest their own, for a method that suits."""
+    if eps is not None or not task.noisy:
+        return eps, method
+    return EVIDENCE, method_named(method).for_noise()
 
 
 def request_of(seed: int, precision: float | None, chains: int | None, draws: int | None, weights: bool) -> Request:

@@ -72,7 +72,8 @@ def test_data_brings_its_own_task(tmp_path: Path):
     options = Options.checked({"data": str(file)})
     task = options.make_task()
     assert task.shape == (3, 2)
-    assert options.make_model(task) == gc.MatrixFactorization(normalize=False)
+    assert options.make_model(task) == gc.MatrixFactorization(width=2, normalize=False)
+    assert options.settings(task)["eps"] is None
 
 
 @pytest.mark.parametrize(

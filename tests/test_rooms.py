@@ -17,7 +17,7 @@ FLOORS = [
     {"models"},
     {"inference"},
     {"analysis"},
-    {"settings", "progress", "api"},
+    {"settings", "progress", "hiding", "api"},
     {"options"},
     {"experiments"},
     {"cli"},

@@ -64,6 +64,13 @@ def cell_quantiles(
     centers, spreads = _draws(tree, law, cells), _noise(tree, cells)
     if law == "prior":
         spreads = _root_mean_square(spreads)[None]
+    return noisy_quantiles(centers, spreads, shares)
+
+
+def noisy_quantiles(
+    centers: Float[np.ndarray, "draw cell"], spreads: Float[np.ndarray, "#draw #cell"], shares: list[float]
+) -> list[Float[np.ndarray, " cell"]]:
+    """The quantiles of mixtures of normals with such centers and standard deviations, one mixture for each cell."""
     if not spreads.any():
         return [np.asarray(np.quantile(centers, share, axis=0)) for share in shares]
     stride = -(-len(centers) // _MOST_DRAWS)

@@ -11,7 +11,7 @@ import re
 from bayesgc.options import Options
 
 _MARKED = re.compile(r"`(\w+)(?:=([^`\s]+))?`")
-_OF_COMMANDS = frozenset({"force", "out", "plot", "weights"})
+_OF_COMMANDS = frozenset({"force", "out", "plot", "weights", "hide", "completed"})
 """Names of options that single commands have besides those of an inference."""
 
 

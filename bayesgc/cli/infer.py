@@ -26,6 +26,19 @@ def infer(
     plot: Annotated[
         Path | None, typer.Option(help="Draw the result to this .png, .svg or .pdf.", rich_help_panel=OUTPUT)
     ] = None,
+    completed: Annotated[
+        Path | None,
+        typer.Option(help="Write the table filled in, with 90 % intervals, to this .csv.", rich_help_panel=OUTPUT),
+    ] = None,
+    hide: Annotated[
+        str | None,
+        typer.Option(
+            help="Share of a table's observed cells to hide from a second, shorter run, in which Guess & Check is "
+            "compared with column means, nearest neighbours and least squares; 0 for none.",
+            show_default="15% of a table's",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     weights: Annotated[bool, typer.Option("--weights", help="Keep the weights too.", rich_help_panel=OUTPUT)] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object and nothing else.", rich_help_panel=OUTPUT)
@@ -48,7 +61,8 @@ def infer(
         from bayesgc.options import Options
 
         chosen = Options.checked(options_given(ctx))
-        session = Session(chosen, out=out, plot=plot, weights=weights, as_json=as_json, quiet=quiet, force=force)
+        files = {"out": out, "plot": plot, "completed": completed}
+        session = Session(chosen, **files, hide=hide, weights=weights, as_json=as_json, quiet=quiet, force=force)
         code = session.run()
     except KeyboardInterrupt:
         say("interrupted at once; nothing more was saved.")

@@ -23,11 +23,14 @@ from bayesgc.inference import Outcome
 from bayesgc.options import Options
 from bayesgc.progress import LiveProgress
 from bayesgc.task import Task
+from bayesgc.task.array.doubts import DOUBTFUL
 from bayesgc.validate import InputError
 
 EXIT_CODES = {Outcome.CONVERGED: 0, Outcome.INFEASIBLE: 2, Outcome.INTERRUPTED: 130}
 NOT_CONVERGED = 3
 OUT_SUFFIXES = (".nc",)
+_HIDDEN = "15%"
+"""The share of a table's cells by which Guess & Check is compared with simple means."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Session:
     as_json: bool
     quiet: bool
     force: bool = False
+    completed: Path | None = None
+    hide: str | None = None
 
     def run(self) -> int:
         """Infer, print, save; returns the exit code.
@@ -51,13 +56,15 @@ class Session:
         """
         self.check()
         task = self.options.make_task()
+        self._doubt(task)
         if self.out is None:
             check_output("the default --out", next(self.names(task)), OUT_SUFFIXES)
         model = self.options.make_model(task)
         with self._watched() as progress:
             report = None if progress is None else progress.update
+            hide = _HIDDEN if self.hide is None and task.noisy else self.hide
             settings = self.options.settings(task)
-            result = infer(model, task, weights=self.weights, progress=False, report=report, **settings)
+            result = infer(model, task, weights=self.weights, hide=hide, progress=False, report=report, **settings)
         outcome = Outcome(result.attrs["outcome"])
         if outcome is Outcome.INFEASIBLE:
             if self.as_json:
@@ -66,15 +73,32 @@ class Session:
         self._deliver(result, task)
         return EXIT_CODES.get(outcome, NOT_CONVERGED)
 
+    def _doubt(self, task: Task) -> None:
+        """Say at once what looks wrong with a table; the result says it again."""
+        if DOUBTFUL in task.description and not self.quiet:
+            columns = task.description[DOUBTFUL]
+            say(f"{columns}: taken as measured; leave out with `drop` what is not, or call a first column `index`.")
+
     def check(self) -> None:
         """Refuse, before any work, files that could not be written or must not be."""
         inputs = self.options.files()
         if self.out is not None:
             check_output("--out", self.out, OUT_SUFFIXES, inputs=inputs, force=self.force)
+        if self.completed is not None:
+            self._check_completed(inputs)
         if self.plot is not None:
             check_output("--plot", self.plot, PLOT_SUFFIXES, inputs=inputs, force=self.force)
             if self.out is not None and same_file(self.plot, self.out):
                 raise InputError(f"--plot is {str(self.plot)!r}, which is the file of --out too; give another name.")
+
+    def _check_completed(self, inputs: list[Path]) -> None:
+        """Refuse a file of another kind or somebody else's, and a task that has no table to complete."""
+        if self.options.data is None and self.options.task != "completion":
+            raise InputError(
+                f"--completed is {str(self.completed)!r}, a table filled in; there is no --data, and --task is no "
+                "completion."
+            )
+        check_output("--completed", Path(str(self.completed)), (".csv",), inputs=inputs, force=self.force)
 
     def names(self, task: Task) -> Iterator[Path]:
         """Where a result may go that has no ``--out``, one after the other: new files here, named after the run."""
@@ -96,6 +120,8 @@ class Session:
         saved, failure = None, None
         try:
             saved = save_new(result, self.names(task)) if self.out is None else save(result, self.out)
+            if self.completed is not None:
+                self._complete(result, self.completed)
             if self.plot is not None:
                 from bayesgc.analysis.plots import plot_result, save_figure
 
@@ -106,6 +132,17 @@ class Session:
             self._print(result, saved)
         if failure is not None:
             raise failure
+
+    def _complete(self, result: DataTree, file: Path) -> None:
+        """Write the table filled in; where nothing fitted there is none."""
+        from bayesgc.analysis.completed import completed_text
+        from bayesgc.analysis.tree.whole import write
+
+        if "posterior" not in result.children:
+            raise InputError(f"{file} was not written: without a posterior no cell is predicted.")
+        write(file, completed_text(result).encode())
+        if not self.quiet:
+            say(f"the table is completed in {file}")
 
     def _print(self, result: DataTree, saved: Path | None) -> None:
         """The result on standard output; on standard error what the output has no place for."""

@@ -29,6 +29,10 @@ class Automatic(Method):
     fewest_chains: ClassVar[int] = Splitting.fewest_chains
     exact: ClassVar[bool] = True
 
+    def for_noise(self) -> Method:
+        """Splitting, with particles that move more: hundreds of cells make many levels, each a small step."""
+        return Splitting(particles=400, moves=16) if self == Automatic() else self
+
     def run(self, criterion: Criterion, request: Request, control: Control) -> Run:
         """Run the method that suits the criterion."""
         if criterion.exact:

@@ -40,6 +40,10 @@ class Method(ABC):
         """Why the method cannot condition on this, in one line; None where it can."""
         return None
 
+    def for_noise(self) -> Method:
+        """The same for data with noise, where the threshold is that of the noise: what was set by hand stays."""
+        return self
+
     @abstractmethod
     def run(self, criterion: Criterion, request: Request, control: Control) -> Run:
         """Condition, until the request is met or the budget is spent."""

@@ -29,6 +29,7 @@ class Stream(IntEnum):
     PLUGIN = 11
     """For methods of other packages, whose blocks are their own to number."""
     REPLICATE = 12
+    HIDDEN = 13
 
 
 def generator(seed: int, stream: Stream, block: int, device: torch.device) -> torch.Generator:

@@ -51,7 +51,7 @@ class Declared(BaseModel):
             "Hidden width, of cp the number of outer products; of each hidden layer of an mlp, as 20,10,5, or inf,inf "
             "for infinitely wide ones; of a lenet the share of the full one.",
             MODEL,
-            "max(5, entries / longest side); 20,10,5; 0.5",
+            "max(5, entries / longest side), of a table its root; 20,10,5; 0.5",
             typed=str,
         ),
     ] = None
@@ -84,8 +84,17 @@ class Declared(BaseModel):
             TASK,
         ),
     ] = "sensing"
-    rows: Annotated[int, About("Rows of the matrix.", TASK)] = 5
-    cols: Annotated[int, About("Columns of the matrix.", TASK)] = 5
+    rows: Annotated[
+        int | str,
+        About("Rows of the matrix; of a long table in --data, the column that names a value's row.", TASK, typed=str),
+    ] = 5
+    cols: Annotated[
+        int | str,
+        About("Columns of the matrix; of a long table, the column that names a value's column.", TASK, typed=str),
+    ] = 5
+    values: Annotated[
+        str | None, About("The column of values of a long table, one a line; with --rows and --cols.", TASK, "none")
+    ] = None
     shape: Annotated[str | None, About("Sides of a tensor, as 4x4x4.", TASK, "rows x cols")] = None
     rank: Annotated[int, About("Rank of the truth.", TASK)] = 1
     measurements: Annotated[int | None, About("Number of measurements.", TASK, "60 % of the entries")] = None
@@ -107,20 +116,31 @@ class Declared(BaseModel):
         Path | None,
         Field(strict=False),
         About(
-            "Your own task: .npz or .nc with A, y and maybe truth, or with X, y and maybe X_test, y_test; a .csv table "
-            "with empty cells; or a .csv or .parquet of examples, with --target.",
+            "Your own task: a table with empty cells (.csv, .tsv, .xlsx, .parquet), an array with NaN (.npy; "
+            ".npz or .nc with values), .mtx; .npz or .nc with A, y and maybe truth, or with X, y and maybe X_test, "
+            "y_test; or a table of examples, with --target.",
             TASK,
         ),
     ] = None
     target: Annotated[str | None, About("The column of a table that holds the labels.", TASK, "none")] = None
+    columns: Annotated[str | None, About("Columns of a table to take, as a,b.", TASK, "all")] = None
+    drop: Annotated[str | None, About("Columns of a table to leave out, as id,year.", TASK, "none")] = None
+    missing: Annotated[
+        str | None,
+        About("More markers of missing cells, as -999,x.", TASK, "empty, NA, null, ?, - and like"),
+    ] = None
+    separator: Annotated[
+        str | None, About("What separates cells: one sign, or tab.", TASK, "what divides all lines alike")
+    ] = None
+    decimal: Annotated[str | None, About("The sign before decimals, . or a comma.", TASK, "what the cells have")] = None
     index: Annotated[
-        bool | None, About("Whether the first column of a .csv holds labels.", TASK, "when it is text")
+        bool | None, About("Whether the first column of a table holds labels.", TASK, "when it is text")
     ] = None
     header: Annotated[
-        bool | None, About("Whether the first line of a .csv names the columns.", TASK, "when it is text")
+        bool | None, About("Whether the first line of a table names the columns.", TASK, "when it is text")
     ] = None
     standardize: Annotated[
-        bool, About("Centre and scale the columns of a .csv, or the features of examples.", TASK, "for a .csv")
+        bool, About("Centre and scale the cells of a table, or the features of examples.", TASK, "for cells")
     ] = True
     fit: Annotated[
         str | None, About("What fits labels: errors, cross-entropy, squared or margin.", TASK, "errors; squared")
@@ -136,7 +156,7 @@ class Declared(BaseModel):
             "Threshold on the training loss; 5% is of the zero predictor's, 0 an exact fit, evidence the noise that "
             "makes the data most probable. For labels: how many may be wrong.",
             RUN,
-            "0.0035; 0 wrong labels",
+            "0.0035; evidence for a table; 0 wrong labels",
             typed=str,
         ),
     ] = 0.0035

@@ -77,7 +77,7 @@ class Options(OfTask):
 
         labelled = self.labelled if task is None else linear_view(task) is None
         descent = self.make_training() if labelled else self.make_descent()
-        eps = None if labelled and "eps" not in self.given else self.eps
+        eps = None if (labelled or self.data is not None) and "eps" not in self.given else self.eps
         return {"eps": eps, "gd": descent or False} | {
             name: getattr(self, name) for name in (*names, "device", "dtype")
         }

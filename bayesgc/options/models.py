@@ -41,12 +41,17 @@ class OfModel(Consistent):
         enough = math.prod(task.shape) // max(task.shape)  # for any array of this shape
         return FAMILIES[family](
             depth=self.depth,
-            width=max(5, enough) if self.width is None else self._one_width(),
+            width=self._usual_width(enough, task) if self.width is None else self._one_width(),
             activation=self.activation,
             prior=self.prior,
             scaling=self.scaling,
             normalize=self.data is None if self.normalize is None else self.normalize,
         )
+
+    @staticmethod
+    def _usual_width(enough: int, task: Task) -> int:
+        """Enough for any array; of data with noise far less, as the rest would be a model of the noise."""
+        return max(2, math.isqrt(enough)) if task.noisy else max(5, enough)
 
     def _named(self, model: Model) -> Model:
         """The user's model; a module with the prior that the options give it."""

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bayesgc.options.models import OfModel
-from bayesgc.options.texts import sides_in
-from bayesgc.options.together import OF_CHOICES
+from bayesgc.options.texts import sides_in, whole_in
+from bayesgc.options.together import OF_CHOICES, OF_SIDES
 from bayesgc.validate import InputError
 
 if TYPE_CHECKING:
     from bayesgc.task import Task
 
+_OF_READING = ("index", "header", "columns", "drop", "missing", "separator", "decimal", "values")
 _OF_TASKS = ("rows", "cols", "shape", "rank", "measurements")
 
 
@@ -52,6 +53,7 @@ class OfTask(OfModel):
         known = task_options(TASKS.find(self.task, DATASETS)[0])
         given = {name: getattr(self, name) for name in _OF_TASKS if name in self.given}
         self._refuse(tuple(given.keys() - known), f"is not an option of this task; --task is {self.task!r}")
+        given |= {name: whole_in(f"--{name}", given[name]) for name in OF_SIDES if name in given}
         if self.shape is not None:
             given["shape"] = sides_in(self.shape)
         task = task_named(self.task, given | ({"seed": self.task_seed} if "seed" in known else {}))
@@ -63,10 +65,11 @@ class OfTask(OfModel):
         from bayesgc.task import load, network_inputs
 
         chosen = {name: getattr(self, name) for name in ("target", *OF_CHOICES)}
-        given = {name: getattr(self, name) for name in ("standardize",) if name in self.given}
+        chosen |= {name: getattr(self, name) for name in _OF_READING}
+        given = {name: getattr(self, name) for name in ("standardize", *OF_SIDES) if name in self.given}
         seed = self.task_seed if "task_seed" in self.given else None
         try:
-            task = load(data, seed=seed, fit=self.fit, index=self.index, header=self.header, **chosen, **given)
+            task = load(data, seed=seed, fit=self.fit, **chosen, **given)
         except InputError as error:
             # Here the seed of a task has another name, as there are others.
             raise InputError(str(error).replace("`seed`", "`task_seed`")) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bayesgc.validate import InputError, real_in
+from bayesgc.validate import InputError, positive_integer, real_in
 
 _INFINITE = "inf"
 
@@ -13,6 +13,11 @@ def widths_in(width: object, name: str = "--width") -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
         raise InputError(f"{name} is {width!r}; write whole numbers, each at least 1, as 5, or 20,10,5 for an mlp.")
     return tuple(map(int, parts))
+
+
+def whole_in(name: str, value: int | str) -> int:
+    """The whole number in a text such as ``5``, at least 1."""
+    return positive_integer(name, int(value) if str(value).isascii() and str(value).lstrip("-").isdigit() else value)
 
 
 def infinite_layers_in(width: object, name: str = "--width") -> int | None:

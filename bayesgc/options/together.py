@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from bayesgc.options.declared import Declared
+from bayesgc.options.texts import whole_in
 from bayesgc.validate import InputError, integer_in, one_of, positive_integer, real_in
 
-_OF_SYNTHETIC_TASKS = ("task", "rows", "cols", "shape", "rank", "measurements", "features", "teacher_width")
+_OF_SYNTHETIC_TASKS = ("task", "shape", "rank", "measurements", "features", "teacher_width")
+OF_SIDES = ("rows", "cols")
+"""The size of a synthetic matrix; of a long table, the columns that name a value's row and column."""
 _OF_ARRAYS = ("rows", "cols", "shape", "rank", "measurements", "gd_steps", "gd_init_scale")
 OF_CHOICES = ("train", "test", "classes", "balanced")
 _OF_LABELS = (
@@ -24,7 +27,7 @@ _OF_LABELS = (
 )
 _OF_TEACHERS = ("features", "teacher_width")
 _OF_FAMILIES = ("family", "depth", "width", "activation", "bias", "normalize")
-_OF_TABLES = ("index", "header")
+_OF_TABLES = ("index", "header", "columns", "drop", "missing", "separator", "decimal", "values")
 _OF_DESCENT = (
     "gd_optimizer",
     "gd_lr",
@@ -50,7 +53,8 @@ class Consistent(Declared):
             InputError: naming the first option that could have no effect, and why.
         """
         if self.data is not None:
-            self._refuse(_OF_SYNTHETIC_TASKS, f"describes a synthetic task; --data {self.data} brings its own")
+            synthetic = _OF_SYNTHETIC_TASKS if self._is_table else (*_OF_SYNTHETIC_TASKS, *OF_SIDES)
+            self._refuse(synthetic, f"describes a synthetic task; --data {self.data} brings its own")
             if self._is_table and self.target is None:
                 self._refuse(_OF_LABELS, "is for labelled examples; name the column of labels with --target")
                 self._refuse(("task_seed",), f"is the seed of a synthetic task; --data {self.data} brings its own")
@@ -62,7 +66,7 @@ class Consistent(Declared):
             self._refuse(_OF_FAMILIES, f"describes a family; --model {self.model} is a model of its own")
         if not self._is_table:
             held = "there is no --data" if self.data is None else f"--data is {str(self.data)!r}"
-            self._refuse(_OF_TABLES, f"is for a .csv table; {held}")
+            self._refuse(_OF_TABLES, f"is for a table, as .csv or .xlsx; {held}")
         if not self.gd:
             self._refuse(_OF_DESCENT, "is for gradient descent, which --no-gd turns off")
         if self.gd_init == "prior":
@@ -79,6 +83,8 @@ class Consistent(Declared):
         from bayesgc.task import DATASETS, TASKS
 
         self._refuse(("target",), "is a column of a table; there is no --data")
+        for name in OF_SIDES:
+            whole_in(f"--{name}", getattr(self, name))
         if self.task not in DATASETS:
             if self.task in TASKS and not is_foreign(TASKS[self.task]):
                 self._check_kind(labelled=False, named=f"--task is {self.task!r}")
@@ -119,4 +125,6 @@ class Consistent(Declared):
 
     @property
     def _is_table(self) -> bool:
-        return self.data is not None and self.data.suffix.lower() == ".csv"
+        from bayesgc.task.array.sheets import TABLES
+
+        return self.data is not None and self.data.suffix.lower() in TABLES

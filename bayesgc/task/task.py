@@ -47,6 +47,8 @@ class Task(ABC):
     dims: tuple[str, ...] = ("row", "col")
     coords: dict[str, list[str]] = {}  # noqa: RUF012 - kinds of task have their own
     description: dict[str, int | float | str] = {}  # noqa: RUF012
+    noisy: bool = False
+    """Whether what models are fitted to was measured, and so holds noise that a fit need not follow."""
     primary: str
     """The measure of generalisation, by its name among the `measures`: lower is better."""
     fit: str

@@ -116,7 +116,7 @@ def _given(words: list[str]) -> dict[str, Any]:
             given[name] = True
         else:
             text, kind = words.pop(0), str(Options.model_fields[name].annotation)
-            given[name] = float(text) if "float" in kind else int(text) if "int" in kind else text
+            given[name] = float(text) if "float" in kind else int(text) if "int" in kind and text.isdigit() else text
     return given
 
 
@@ -124,9 +124,18 @@ LABELLED = "id,a,b\n1,1.0,2.0\n2,2.0,\n3,4.0,7.0\n"
 
 
 @pytest.mark.parametrize(
-    "loading", [{"standardize": False, "index": True}, {"index": False}, {"index": True}, {"header": False}]
+    "loading",
+    [
+        {"standardize": False, "index": True},
+        {"index": False},
+        {"index": True},
+        {"header": False},
+        {"drop": "id", "missing": "4.0,x"},
+        {"columns": "a,b"},
+        {"rows": "id", "cols": "a", "values": "b"},
+    ],
 )
-def test_the_command_loads_a_table_as_it_was_loaded(tmp_path: Path, loading: dict[str, bool]) -> None:
+def test_the_command_loads_a_table_as_it_was_loaded(tmp_path: Path, loading: dict[str, Any]) -> None:
     from bayesgc.options import Options
 
     names, rows = LABELLED.split("\n", 1)

@@ -74,6 +74,7 @@ def assert_refused(ended, *words):
         ("--out", "result.txt", ".nc"),
         ("--out", "no/such/folder/result.nc", "does not exist"),
         ("--plot", "result.gif", ".png"),
+        ("--completed", "filled.csv", "there is no --data"),
         ("--plot", "no/such/folder/result.png", "does not exist"),
     ],
 )
@@ -154,11 +155,11 @@ def damaged_files():
         "shapes.npz": (archive(y=arrays["y"][:4]), "(15,)"),
         "many.npz": (archive(A=np.ones((30, 5, 5)), y=np.ones(30)), "at most 25"),
         "nan.npz": (archive(y=np.full(15, np.nan)), "y[0] is nan"),
-        "unknown.txt": (text("1"), ".npz, .nc, .csv"),
-        "text.csv": (text("a,b\n1,foo\n2,\n"), "line 2, column 2 holds 'foo'"),
+        "unknown.txt": (text("1"), ".npz, .nc, .npy, .csv"),
+        "text.csv": (text("a,b\n1,foo\n2,\n"), "line 2, column 'b' holds 'foo'"),
         "ragged.csv": (text("a,b,c\n1,2\n4,5,\n"), "line 2 has 2 cells"),
         "full.csv": (text("a,b\n1,2\n3,4\n"), "no cell is empty"),
-        "infinite.csv": (text("a,b\n1,inf\n2,\n"), "line 2, column 2"),
+        "infinite.csv": (text("a,b\n1,inf\n2,\n"), "line 2, column 'b'"),
         "empty.csv": (text(""), "is empty"),
         "header.csv": (text("a,b\n"), "no rows"),
     }

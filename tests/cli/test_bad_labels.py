@@ -81,7 +81,7 @@ def test_examples_that_cannot_be_used(command, tmp_path, fault):
     (["--classes", "1"], "classes is '1', which names one class"),
     (["--classes", "0,12"], "classes names '12', which is none of 0, 1"),
     (["--task-seed", 1], "--task-seed chooses examples; say with --train, --test or --classes"),
-    (["--target", "y"], "target is a column of a .csv or .parquet table"),
+    (["--target", "y"], "target is a column of a table, as of a .csv"),
     (["--family", "matrix"], "--family matrix is for an array; --data is 'mine.npz', labelled examples: mlp"),
     (["--family", "cnn"], "family is 'cnn'; choose one of matrix, cp, tensor-train, mlp"),
     (["--width", "20,x"], "--width is '20,x'; write whole numbers"),
@@ -90,7 +90,7 @@ def test_examples_that_cannot_be_used(command, tmp_path, fault):
     (["--normalize"], "--normalize is for a factorisation"),
     (["--method", "importance"], "labels are not measured so; choose auto, splitting or rejection"),
     (["--method", "nuts"], "--method nuts integrates out a last layer"),
-    (["--index"], "--index is for a .csv table; --data is 'mine.npz'"),
+    (["--index"], "--index is for a table, as .csv or .xlsx; --data is 'mine.npz'"),
     (["--rows", 5], "--rows describes a synthetic task"),
 ])  # fmt: skip
 def test_what_cannot_be_asked_of_examples(command, data, options, said):

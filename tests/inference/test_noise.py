@@ -26,11 +26,11 @@ def cells(values: np.ndarray, share: float, seed: int) -> ArrayTask:
     return ArrayTask("data", values.shape, ObservedCells(values.shape, observed), values.ravel()[observed])
 
 
-def suggested(model: gc.MatrixFactorization, task: ArrayTask, seed: int = 0) -> float:
+def suggested(model: gc.MatrixFactorization, task: ArrayTask, seed: int = 0, *, noise: bool = True) -> float:
     collapsed = collapse(model, task.shape)
     whitened = model.whiten(task.shape) if collapsed is None else collapsed.whitened
     criterion = Criterion(task, whitened, 1.0, torch.device("cpu"), torch.float32, collapsed)
-    return likeliest_threshold(criterion, seed, Control(None, None, lambda progress: None)).eps
+    return likeliest_threshold(criterion, seed, Control(None, None, lambda progress: None), noise=noise).eps
 
 
 def test_at_depth_one_it_is_the_top_of_a_noncentral_chi_square() -> None:
@@ -65,6 +65,9 @@ def test_data_without_noise_suggest_none() -> None:
     task = gc.completion(rows=4, cols=4, rank=1, measurements=6, seed=0)
     with pytest.raises(InputError, match=r"'evidence', but .*no noise; give eps"):
         suggested(gc.MatrixFactorization(depth=2, width=4, normalize=False), task)
+    # Where nobody said that there is noise, the least threshold is what they suggest.
+    found = suggested(gc.MatrixFactorization(depth=2, width=4, normalize=False), task, noise=False)
+    assert found == pytest.approx(1e-4 * task.zero_train_loss)
 
 
 def test_an_interruption_of_the_search_is_one_and_no_wrong_input() -> None:

@@ -180,10 +180,10 @@ def test_files_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "Permission denied" in fault(path)
 
 
-@pytest.mark.parametrize("name", ["mine.txt", "mine", "mine.npy"])
+@pytest.mark.parametrize("name", ["mine.txt", "mine", "mine.pkl"])
 def test_unknown_suffixes_list_the_known_ones(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("a,b\n1,\n")
-    assert "it must be one of .npz, .nc, .csv" in fault(tmp_path / name)
+    assert "it must be one of .npz, .nc, .npy, .csv, .tsv" in fault(tmp_path / name)
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".nc"])
@@ -234,8 +234,8 @@ def test_corrupted_archives_are_refused_or_read(tmp_path: Path) -> None:
 
 
 def test_labels_are_for_tables(tmp_path: Path) -> None:
-    assert "in a .csv table only" in fault(write(tmp_path), index=True)
-    assert "in a .csv table only" in fault(write(tmp_path), header=False)
+    assert "`index` is for a table" in fault(write(tmp_path), index=True)
+    assert "`header` is for a table" in fault(write(tmp_path), header=False)
 
 
 def test_loading_measures_what_was_measured(tmp_path: Path) -> None:

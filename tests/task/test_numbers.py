@@ -7,8 +7,7 @@ import pytest
 
 import bayesgc as gc
 from bayesgc.analysis.tree.summary import result_object
-from bayesgc.task import ArrayTask, DenseMeasurements, ObservedCells
-from bayesgc.task.array.tables import read_table
+from bayesgc.task import ArrayTask, DenseMeasurements, ObservedCells, load
 from bayesgc.validate import InputError
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -77,7 +76,7 @@ def test_whole_numbers_truths_lists_and_half_precision_are_numbers():
     assert ObservedCells((2, 3), [0, 4]).complement.count == 4
 
 
-@pytest.mark.parametrize("given", [np.ones((2, 3)), None, 3, {}, b"a.npz"])
+@pytest.mark.parametrize("given", [[[1.0, 2.0]], None, 3, {}, b"a.npz"])
 def test_load_says_what_it_reads(given):
     with pytest.raises(InputError, match=f"load reads a file, and was given {type(given).__name__}: "):
         gc.load(given)
@@ -86,6 +85,6 @@ def test_load_says_what_it_reads(given):
 def test_a_table_in_units_whose_squares_are_beyond_double_precision(tmp_path):
     file = tmp_path / "a.csv"
     file.write_text("a,b\n1e200,2\n3,\n2e200,5\n,1\n")
-    [cell, other] = result_object(infer(read_table(file), eps="50%", draws=20, chains=2))["unobserved"]
+    [cell, other] = result_object(infer(load(file), eps="50%", draws=20, chains=2))["unobserved"]
     assert 0 < cell["sd"] < 10
     assert 1e199 < other["sd"] < 1e201

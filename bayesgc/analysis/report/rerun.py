@@ -116,7 +116,8 @@ def _task(task: Json) -> Json:
     if "features" in task:
         return _examples(task)
     if "file" in task:
-        return {"data": task["file"]} | {name: task.get(name) for name in ("standardize", "index", "header")}
+        names = ("standardize", "index", "header", "rows", "cols", "values", *_OF_READING)
+        return {"data": task["file"]} | {name: task.get(name) for name in names}
     sides = task["shape"]
     shape = dict(zip(("rows", "cols"), sides, strict=True)) if len(sides) == 2 else {"shape": "x".join(map(str, sides))}
     return {"task": task["kind"], **shape, "rank": task.get("rank")} | {
@@ -125,6 +126,7 @@ def _task(task: Json) -> Json:
     }
 
 
+_OF_READING = ("columns", "drop", "missing", "separator", "decimal")
 _OF_EXAMPLES = frozenset(
     "set seed balanced kind shape examples features test_examples fit eps_low right classes independent "  # noqa: SIM905
     "preparation".split()
@@ -141,6 +143,7 @@ def _examples(task: Json) -> Json:
         chosen |= {"balanced": task["balanced"] or None, "task-seed": task["seed"]}
     source = {"task": task.get("set"), "data": task.get("file"), "target": task.get("target")}
     fit = {"fit": task["fit"], "eps-low": task.get("eps_low"), "right": task.get("right")}
+    source |= {name: task.get(name) for name in _OF_READING}
     return {**source, **chosen, "standardize": "preparation" in task or None, **fit}
 
 

@@ -12,6 +12,7 @@ import xarray as xr
 from bayesgc.analysis.calibration import calibration
 from bayesgc.analysis.certificate import certificate
 from bayesgc.analysis.ensemble import ensemble
+from bayesgc.analysis.hidden import hidden_summary
 from bayesgc.analysis.margins import margins
 from bayesgc.analysis.measures import OF_ARRAYS, measures_in
 from bayesgc.analysis.predictive import MEANINGS, cell_moments, cell_quantiles, interval_kind
@@ -75,6 +76,7 @@ def result_object(tree: xr.DataTree) -> Json:
         "margins": margins(tree),
         "standing": _standing(tree, measures),
         "certificate": None,
+        "hidden": hidden_summary(tree),
         "unobserved": _unobserved(tree),
         "unobserved_intervals": _intervals(tree),
         "diagnostics": {"evaluations": int(attributes["evaluations"]), **json.loads(attributes["diagnostics"])},

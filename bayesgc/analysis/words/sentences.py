@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from bayesgc.analysis.hidden import hidden_lines
 from bayesgc.analysis.measures import measures_of
 from bayesgc.analysis.tree.summary import Json
 from bayesgc.analysis.words.numerals import one_in, with_error
@@ -95,6 +96,7 @@ def _volume_lines(volume: Json, event: str) -> Iterator[str]:
 FACTS: dict[str, Callable[[Json], Iterator[str]]] = {
     "How rare a fit is": volume_lines,
     "How often it is better": better_lines,
+    "How well it predicts": hidden_lines,
     "Where descent stands": standing_lines,
     "The Bayes ensemble": ensemble_lines,
     "Its shares as probabilities": calibration_lines,

@@ -281,7 +281,7 @@ def _quartiles(measure: Measure | None, low: float | None, high: float | None) -
 
 
 _PARTS = {"gd": "gradient descent", "gd_at_eps": "gradient descent at ε", "map": "MAP", **BASELINES}
-_PARTS["chance"] = "chance level"
+_PARTS |= {"chance": "chance level", "hidden": "comparison on hidden cells"}
 """What the rows of a result are called in sentences."""
 
 

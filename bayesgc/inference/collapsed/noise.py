@@ -72,10 +72,12 @@ class Likeliest:
     complete: bool
 
 
-def likeliest_threshold(criterion: Criterion, seed: int, control: Control) -> Likeliest:
+def likeliest_threshold(criterion: Criterion, seed: int, control: Control, *, noise: bool = True) -> Likeliest:
     """The ε under which the data are most probable, from one climb of particles within half of the budget.
 
-    ``criterion.eps`` is not looked at. The particles are thrown away: what is then conditioned on this ε draws its own.
+    ``criterion.eps`` is not looked at. Without ``noise`` nobody said that there is any: where the density still grows
+    at the least threshold, that is the one. The particles are thrown away: what is then conditioned on this ε draws its
+    own.
 
     Raises:
         InputError: where the density still grows at the least threshold, no climb comes near the data, or the budget
@@ -88,6 +90,8 @@ def likeliest_threshold(criterion: Criterion, seed: int, control: Control) -> Li
     schedule = run_pilot(replace(criterion, eps=floor), ladder, _CLIMB, seed, control, _SHARE)
     density = ladder.log_density(list(schedule.rungs))
     complete = bool(len(density) and density[-1] < density.max() - _DROP)
+    if not complete and not noise and schedule.failure is None:
+        return Likeliest(floor, schedule.evaluations, complete=True)
     if not complete and schedule.failure is Outcome.INTERRUPTED:
         raise KeyboardInterrupt
     if not complete and (schedule.failure is not Outcome.EXHAUSTED or not len(density)):

@@ -57,6 +57,7 @@ class ArrayTask(Task):
 
     ``description`` says where the task came from (rank and seed, or the name of a file); ``dims`` names the axes,
     ``coords`` labels them where there are labels, and ``units`` leads back from a standardised table to its own units.
+    ``noisy`` says that the targets were measured: without a threshold of their own they suggest one.
     """
 
     kind: str
@@ -68,6 +69,7 @@ class ArrayTask(Task):
     dims: tuple[str, ...] = ("row", "col")
     coords: dict[str, list[str]] = field(default_factory=dict)
     units: Units | None = None
+    noisy: bool = False
     primary: ClassVar[str] = "gen_loss"  # type: ignore[misc]
     fit: ClassVar[str] = "train_loss"  # type: ignore[misc]
     output: ClassVar[str] = "end_to_end"
@@ -199,6 +201,11 @@ class ArrayTask(Task):
         if self.truth is None or self.held_out.count == 0:
             return None
         return np.asarray(self.held_out.apply(torch.tensor(self.truth.reshape(-1, 1)))[:, 0])
+
+    @property
+    def scaled_alike(self) -> bool:
+        """Whether one centre and scale serves all cells."""
+        return self.units is not None and self.units.center.ndim == len(self.shape) and self.units.center.size == 1
 
     @property
     def observed_cells(self) -> bool:

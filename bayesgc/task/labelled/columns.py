@@ -5,14 +5,11 @@ Faults are reported without the file's name, which :func:`bayesgc.task.files.loa
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from bayesgc.task.array.tables import Line, check_names, check_widths, is_dressed, is_text, is_unobserved, read_lines
+from bayesgc.task.array.cells import Notation
+from bayesgc.task.array.sheets import Line, check_names, check_widths
 from bayesgc.task.labelled.choice import Examples
 from bayesgc.validate import InputError
 
@@ -21,8 +18,8 @@ MOST_CATEGORIES = 20
 Description = dict[str, int | float | str]
 
 
-def read_examples(file: Path, target: str) -> tuple[Examples, Description]:
-    """The examples in a table, .csv or .parquet, and what its columns are.
+def examples_in(lines: list[Line], notation: Notation, target: str) -> tuple[Examples, Description]:
+    """The examples in a table, whose first line names its columns, and what these are.
 
     A column of numbers is a feature. A column of text is one feature for each of its categories, in alphabetic order:
     1 where it is the cell's own, else 0. There must be a number or a category in every cell. The target is the label
@@ -31,7 +28,6 @@ def read_examples(file: Path, target: str) -> tuple[Examples, Description]:
     Raises:
         InputError: with the line and the column, and what is allowed there.
     """
-    lines = read_lines(file) if file.suffix.lower() == ".csv" else _parquet_lines(file)
     check_widths(lines, "the header")
     names, rows = lines[0].cells, lines[1:]
     check_names(names, first=1)
@@ -41,13 +37,13 @@ def read_examples(file: Path, target: str) -> tuple[Examples, Description]:
         raise InputError("has a header and no rows; a table needs at least one row.")
     if len(names) == 1:
         raise InputError(f"has no column beside the target {target!r}; it needs at least one feature.")
-    _check_complete(names, rows)
+    _check_complete(names, rows, notation)
     place = names.index(target)
     columns = {name: [line.cells[i] for line in rows] for i, name in enumerate(names) if i != place}
-    found = {name: _features(name, names.index(name), cells, rows) for name, cells in columns.items()}
+    found = {name: _features(name, names.index(name), cells, rows, notation) for name, cells in columns.items()}
     inputs = np.concatenate([values for values, _ in found.values()], axis=1)
     encoded = {name: categories for name, (_, categories) in found.items() if categories}
-    labels = _labels([line.cells[place] for line in rows])
+    labels = _labels([line.cells[place] for line in rows], notation)
     return Examples(inputs, labels), {"target": target} | _said(encoded)
 
 
@@ -57,28 +53,28 @@ def _said(encoded: dict[str, list[str]]) -> Description:
     return {"categories": said} if said else {}
 
 
-def _check_complete(names: list[str], rows: list[Line]) -> None:
+def _check_complete(names: list[str], rows: list[Line], notation: Notation) -> None:
     for line in rows:
         for name, cell in zip(names, line.cells, strict=True):
-            if is_unobserved(cell):
+            if notation.is_unobserved(cell):
                 raise InputError(
                     f"line {line.number}, column {name!r} is missing; fill it in, or leave out the line or the column."
                 )
 
 
 def _features(
-    name: str, place: int, cells: list[str], rows: list[Line]
+    name: str, place: int, cells: list[str], rows: list[Line], notation: Notation
 ) -> tuple[Float[np.ndarray, "example feature"], list[str]]:
     """The features that a column stands for, and its categories where it is text."""
-    texts = [line for line in rows if is_text(line.cells[place])]
+    texts = [line for line in rows if notation.is_text(line.cells[place])]
     if not texts:
-        return np.array([[float(cell)] for cell in cells]), []
+        return np.array([[notation.number(cell)] for cell in cells]), []
     first = texts[0]
-    if is_dressed(first.cells[place]) or len(texts) < len(rows):
+    if notation.is_dressed(first.cells[place]) or len(texts) < len(rows):
         also = "" if len(texts) == len(rows) else ", though that column holds numbers too"
         raise InputError(
             f"line {first.number}, column {name!r} holds {first.cells[place]!r}, which is no plain number{also}; write "
-            "numbers as 1234.5, and categories as text throughout."
+            f"numbers as {notation.example}, and categories as text throughout."
         )
     categories = sorted(set(cells))
     if len(categories) > MOST_CATEGORIES:
@@ -89,31 +85,8 @@ def _features(
     return np.array([[float(cell == each) for each in categories] for cell in cells]), categories
 
 
-def _labels(cells: list[str]) -> Shaped[np.ndarray, " example"]:
+def _labels(cells: list[str], notation: Notation) -> Shaped[np.ndarray, " example"]:
     """Numbers where all cells are, else text."""
-    if any(is_text(cell) for cell in cells):
+    if any(notation.is_text(cell) for cell in cells):
         return np.array(cells, dtype=np.str_)
-    return np.array([float(cell) for cell in cells])
-
-
-def _parquet_lines(file: Path) -> list[Line]:
-    """The same of a parquet file, whose rows are numbered from 2, as if the names of its columns were line 1."""
-    try:
-        pandas: Any = importlib.import_module("pandas")
-        importlib.import_module("pyarrow")
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"a .parquet is read by pandas and pyarrow, and {error.name} is not installed: pip install 'bayesgc[data]' "
-            "or save a .csv."
-        ) from error
-    try:
-        frame = pandas.read_parquet(file, engine="pyarrow")
-    except (OSError, ValueError) as error:  # pyarrow's own errors are among them
-        raise InputError("is empty, truncated or not a parquet file.") from error
-    missing = frame.isna().to_numpy()
-    cells = [
-        ["" if missing[i, j] else str(cell) for j, cell in enumerate(row)]
-        for i, row in enumerate(frame.itertuples(index=False, name=None))
-    ]
-    names = [str(name) for name in frame.columns]
-    return [Line(i, line) for i, line in enumerate([names, *cells], start=1)]
+    return np.array([notation.number(cell) for cell in cells])

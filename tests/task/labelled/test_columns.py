@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bayesgc.task import LabelledTask, load
+from bayesgc.task.array import sheets
 from bayesgc.task.labelled import columns
 from bayesgc.validate import InputError
 
@@ -21,7 +22,8 @@ def table(folder: Path, rows: list[str] | None = None, header: str = "size,colou
 
 
 def test_numbers_stay_and_texts_become_categories(tmp_path: Path) -> None:
-    examples, facts = columns.read_examples(table(tmp_path, ROWS), "ripe")
+    sheet = sheets.read_sheet(table(tmp_path, ROWS), sheets.Reading())
+    examples, facts = columns.examples_in(sheet.lines, sheet.notation, "ripe")
     # size; colour: blue, green, red; price
     expected = [[1.5, 0, 0, 1, 10], [2.5, 1, 0, 0, 20], [-1, 0, 0, 1, 30], [0, 0, 1, 0, 40]]
     np.testing.assert_array_equal(examples.inputs, expected)
@@ -83,13 +85,10 @@ def test_names_must_be_there_and_differ(tmp_path: Path) -> None:
 
 
 def test_what_is_for_the_other_kind_of_table_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="a .csv table only, without a target"):
+    with pytest.raises(InputError, match="are for a table without a target"):
         load(table(tmp_path), target="ripe", index=True)
     with pytest.raises(InputError, match="`train` is for labelled examples"):
         load(table(tmp_path), train=3)
-    (tmp_path / "x.parquet").touch()
-    with pytest.raises(InputError, match="name its column of labels with `target`"):
-        load(tmp_path / "x.parquet")
 
 
 def test_parquet_gives_what_the_same_csv_gives(tmp_path: Path) -> None:
@@ -108,7 +107,7 @@ def test_parquet_without_its_reader_says_what_to_install(tmp_path: Path, monkeyp
     def absent(name: str) -> None:
         raise ModuleNotFoundError(name=name)
 
-    monkeypatch.setattr(columns.importlib, "import_module", absent)
+    monkeypatch.setattr(sheets.importlib, "import_module", absent)
     (tmp_path / "x.parquet").touch()
-    with pytest.raises(InputError, match=r"pandas is not installed: pip install 'bayesgc\[data\]'"):
+    with pytest.raises(InputError, match=r"pyarrow, which is not installed: pip install 'bayesgc\[data\]'"):
         load(tmp_path / "x.parquet", target="ripe")

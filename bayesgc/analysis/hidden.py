@@ -1,0 +1,126 @@
+"""What cells that were hidden say of a posterior and of simple means, and which of them predicts better."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float, Int
+
+from bayesgc.analysis.predictive import noisy_quantiles
+from bayesgc.analysis.words.numerals import rounded
+from bayesgc.intervals import Number
+
+Json = dict[str, Any]
+
+POSTERIOR, LEVEL = "posterior", 0.9
+NAMES = {
+    POSTERIOR: "G&C",
+    "column_means": "column means",
+    "nearest_neighbours": "kNN",
+    "least_squares": "least squares",
+    "nuclear_norm": "nuclear norm",
+}
+"""What predicts, in words."""
+
+
+def hidden_dataset(
+    cells: Int[np.ndarray, " cell"],
+    known: Float[np.ndarray, " cell"],
+    centers: Float[np.ndarray, "draw cell"],
+    noise: Float[np.ndarray, "draw #cell"],
+    others: Mapping[str, Float[np.ndarray, " cell"]],
+    spread: Float[np.ndarray, " cell"],
+    *,
+    second: bool,
+    absent: Mapping[str, str],
+) -> xr.Dataset:
+    """The group ``hidden`` of a result, in the units of the data.
+
+    Args:
+        cells: flat indices of the cells.
+        known: their values.
+        centers: what the draws of a posterior have there.
+        noise: the standard deviation of what each draw leaves unexplained.
+        others: what other means predict, by name.
+        spread: the standard deviation of the observed cells of each one's column.
+        second: whether the cells were hidden from a run of their own.
+        absent: why some means predict nothing.
+    """
+    low, high = noisy_quantiles(centers, noise, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    predicted = {POSTERIOR: centers.mean(0), **others}
+    own = {"cell": cells, "known": known, "spread": spread, "low": low, "high": high}
+    variables: dict[str, Any] = {name: (("hidden_cell",), each) for name, each in own.items()}
+    variables["predicted"] = (("predictor", "hidden_cell"), np.stack(list(predicted.values())))
+    attributes = {"second_run": int(second), "level": LEVEL, "absent": json.dumps(dict(absent))}
+    return xr.Dataset(variables, coords={"predictor": list(predicted)}, attrs=attributes)
+
+
+def hidden_summary(tree: xr.DataTree) -> Json | None:
+    """Root mean square errors in standard deviations of the columns, coverage, and which mean predicts better."""
+    if "hidden" not in tree.children:
+        return None
+    found = tree["hidden"].to_dataset()
+    known, spread = found["known"].values, found["spread"].values
+    errors = {
+        str(name): (found["predicted"].sel(predictor=name).values - known) / spread
+        for name in found["predictor"].values
+    }
+    inside = (known >= found["low"].values) & (known <= found["high"].values)
+    others = {name: each for name, each in errors.items() if name != POSTERIOR}
+    best = min(others, key=lambda name: float(np.square(others[name]).mean()))
+    return {
+        "cells": len(known),
+        "second_run": bool(found.attrs["second_run"]),
+        "unit": "standard deviations of the columns",
+        "error": {name: _root_mean_square(each) for name, each in errors.items()},
+        "level": float(found.attrs["level"]),
+        "covered": int(inside.sum()),
+        "best_other": best,
+        "judgement": _judged(errors[POSTERIOR], others[best]),
+        "absent": json.loads(found.attrs["absent"]),
+    }
+
+
+def _judged(ours: Float[np.ndarray, " cell"], theirs: Float[np.ndarray, " cell"]) -> str:
+    """``lower``, ``higher``, ``alike`` or ``undecided``: our mean square error beside another's on the same cells."""
+    mine, other = np.square(ours), np.square(theirs)
+    if len(ours) < 2 or not mine.any() or not other.any():
+        return "undecided"
+    # The error of the logarithm of a ratio of means, cell by cell (the delta method).
+    parts = mine / mine.mean() - other / other.mean()
+    error = float(parts.std(ddof=1)) / math.sqrt(len(parts))
+    return Number(math.log(mine.mean() / other.mean()) / 2, error / 2, len(parts) - 1).judgement
+
+
+def hidden_lines(result: Json) -> Iterator[str]:
+    """What was hidden, how far each was off, and whether Guess & Check is worth its time here."""
+    found = result.get("hidden")
+    if found is None:
+        return
+    cells, best = found["cells"], NAMES[found["best_other"]]
+    which = (
+        f"{cells} observed cells, hidden from a second, shorter run"
+        if found["second_run"]
+        else f"the {cells} cells that are missing"
+    )
+    errors = ", ".join(f"{NAMES[name]} {rounded(error, 3)}" for name, error in found["error"].items())
+    yield f"Error at {which}, in {found['unit']}: {errors}."
+    yield f"{100 * found['level']:.0f} % intervals of G&C contain {found['covered']} of these {cells} values."
+    yield _VERDICTS[found["judgement"]].format(best=best)
+
+
+_VERDICTS = {
+    "lower": "G&C predicts better here than the best of the others ({best}).",
+    "higher": "Here {best} predicts better than G&C, which then is worth its time for its intervals alone.",
+    "alike": "G&C and the best of the others ({best}) predict equally well here; G&C adds intervals.",
+    "undecided": "These cells cannot tell whether G&C or {best} predicts better; G&C takes longer and has intervals.",
+}
+
+
+def _root_mean_square(errors: Float[np.ndarray, " cell"]) -> float:
+    return float(np.sqrt(np.square(errors).mean()))

@@ -1,0 +1,120 @@
+"""How well missing cells are predicted: some observed cells are hidden from a second, shorter run, and then compared.
+
+Whether Guess & Check is worth its time on a table cannot be seen from its own intervals. So column means, nearest rows
+and least squares predict the same hidden cells beside it. Where the truth is known, the missing cells themselves tell,
+and there is no second run.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float, Int
+
+from bayesgc.analysis.hidden import hidden_dataset
+from bayesgc.inference import Control, Draws
+from bayesgc.inference.streams import Stream, generator
+from bayesgc.settings import Settings
+from bayesgc.task import ArrayTask, linear_view
+from bayesgc.task.array.imputation import hidden_cells, observed_values, simple_predictions, spread_of, without
+from bayesgc.validate import InputError, real_or_share
+
+SHARE = 0.25
+"""The part of the time that is kept back for it."""
+_OF_RUN = 0.25
+"""The second run may take this part of the evaluations of the first, and ``_LEAST`` in any case: a second or less."""
+_LEAST = 2**15
+_FEWEST = 5
+"""Cells of which something can be told."""
+
+
+def share_to_hide(hide: float | str | None, settings: Settings) -> float:
+    """The share of the observed cells that is to be hidden; 0 for none.
+
+    Raises:
+        InputError: for more than half of them, or a task without cells of measured values.
+    """
+    share = 0.0 if hide is None else real_or_share("hide", hide)[0]
+    if share > 0.5:
+        raise InputError(f"hide is {hide!r}; it must be a share of the observed cells, at most 50%.")
+    array = linear_view(settings.task)
+    if share and (array is None or not (array.noisy and array.observed_cells)):
+        raise InputError("`hide` is for a table or an array with missing cells; leave it out.")
+    return share
+
+
+def add_hidden(tree: xr.DataTree, settings: Settings, share: float, control: Control) -> None:
+    """Put into a result what was found of hidden cells, or why nothing was."""
+    array, before = linear_view(settings.task), control.seconds
+    if not share or array is None:
+        return
+    found = _found(tree, array, settings, share, control)
+    if isinstance(found, str):
+        tree.attrs["reasons"] = _with(tree.attrs["reasons"], hidden=found)
+        return
+    tree["hidden"] = xr.DataTree(found)
+    seconds = {"total": control.seconds, "hidden": control.seconds - before}
+    tree.attrs["seconds"] = _with(tree.attrs["seconds"], **seconds)
+
+
+def _found(tree: xr.DataTree, array: ArrayTask, settings: Settings, share: float, control: Control) -> xr.Dataset | str:
+    if "posterior" not in tree.children or control.interrupted:
+        return "there is no posterior to compare"
+    if array.truth is not None:
+        cells = np.setdiff1d(np.arange(array.measurements.entries), np.asarray(array.cells))
+        posterior = tree["posterior"].to_dataset()
+        matrices, loss = posterior["end_to_end"].values, posterior["train_loss"].values
+        return _compared(array, array.in_units(array.truth), cells, matrices, loss, second=False, control=control)
+    cells = hidden_cells(array, share, generator(settings.request.seed, Stream.HIDDEN, 0, torch.device("cpu")))
+    if len(cells) < _FEWEST:
+        return "too few cells are observed to hide any"
+    fewer, own = without(array, cells), control.part()
+    most = max(_LEAST, int(_OF_RUN * (int(tree.attrs["evaluations"]) - settings.spent)))
+    own = replace(own, max_evaluations=most)
+    criterion = replace(settings.criterion, task=fewer, check=own.check)
+    draws = settings.method.run(criterion, settings.request, own).posterior
+    if draws is None:
+        return "its run came to no posterior in the time that was left"
+    matrices, loss = _kept(fewer, draws)
+    return _compared(fewer, observed_values(array), cells, matrices, loss, second=True, control=control)
+
+
+def _kept(
+    task: ArrayTask, draws: Draws
+) -> tuple[Float[np.ndarray, "chain draw *shape"], Float[np.ndarray, "chain draw"]]:
+    matrices = task.in_units(draws.end_to_end.cpu().numpy().astype(np.float64))
+    return matrices, draws.quantities["train_loss"].cpu().numpy()
+
+
+def _compared(
+    task: ArrayTask,
+    known: Float[np.ndarray, "*shape"],
+    cells: Int[np.ndarray, " cell"],
+    matrices: Float[np.ndarray, "chain draw *shape"],
+    loss: Float[np.ndarray, "chain draw"],
+    *,
+    second: bool,
+    control: Control,
+) -> xr.Dataset:
+    """Posterior and simple means at the cells, of which ``known`` holds the values."""
+    simple, absent = simple_predictions(task, control.out_of_time)
+    scale = 1.0 if task.units is None else np.broadcast_to(task.units.scale, task.shape).ravel()[cells]
+    return hidden_dataset(
+        cells,
+        known.ravel()[cells],
+        matrices.reshape(-1, known.size)[:, cells],
+        np.sqrt(np.maximum(loss.reshape(-1, 1), 0.0)) * scale,
+        {name: array.ravel()[cells] for name, array in simple.items()},
+        spread_of(task).ravel()[cells],
+        second=second,
+        absent=absent,
+    )
+
+
+def _with(text: str, **entries: Any) -> str:
+    return json.dumps(json.loads(text) | entries)

@@ -1,0 +1,51 @@
+"""What looks wrong with a table though it can be read: it is said, so that the user decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from bayesgc.task.array.sheets import listed
+from bayesgc.task.array.standard import Description
+
+DOUBTFUL = "doubtful_columns"
+"""The name in a task's description under which such columns are listed."""
+_COUNTS = frozenset({"id", "ids", "index", "idx", "no", "no.", "nr", "nr.", "number", "key", "row", "unnamed: 0"})
+_YEARS = frozenset({"year", "years", "yr", "date", "jahr", "année", "año"})
+_YEAR_RANGE = (1500, 2200)
+_FEWEST = 3
+
+
+def doubtful_columns(values: Float[np.ndarray, "rows cols"], columns: Sequence[str]) -> Description:
+    """The columns that look as if they name the rows and measure nothing, and what they look like."""
+    found = [
+        f"{name} ({what}?)"
+        for name, cells in zip(columns, values.T, strict=True)
+        if (what := _what_it_looks_like(name.lower(), cells)) is not None
+    ]
+    return {DOUBTFUL: listed(found)} if found else {}
+
+
+def _what_it_looks_like(name: str, cells: Float[np.ndarray, " row"]) -> str | None:
+    """An id or a year: whole numbers, each there once."""
+    seen = cells[~np.isnan(cells)]
+    if not len(seen) or (seen != np.round(seen)).any() or len(np.unique(seen)) < len(seen):
+        return None
+    steady = len(seen) >= _FEWEST and bool((np.diff(seen) == 1).all())
+    years = bool(((seen >= _YEAR_RANGE[0]) & (seen <= _YEAR_RANGE[1])).all())
+    if years and (name in _YEARS or steady):
+        return "a year"
+    if name in _COUNTS or name.endswith(("_id", " id", "-id")):
+        return "an id"
+    return "a count of the rows" if steady and len(seen) == len(cells) else None
+
+
+def empty_rows(
+    values: Float[np.ndarray, "rows cols"], labels: Sequence[str] | None, lines: Sequence[int]
+) -> Description:
+    """The rows of which nothing is observed, by their label or line: all that is known of them is what columns say."""
+    empty = np.flatnonzero(np.isnan(values).all(axis=1))
+    names = [labels[i] if labels else f"line {lines[i]}" for i in empty.tolist()]
+    return {"empty_rows": listed(names)} if names else {}

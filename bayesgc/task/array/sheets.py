@@ -1,0 +1,232 @@
+"""Tables as lines of text, whatever they come in: separated text, a spreadsheet, parquet, a DataFrame.
+
+Pandas reads them all. What it fills in or adds up silently is asked of it as text, so that a fault can be told with its
+line. Faults are reported without the file's name, which :func:`bayesgc.task.files.load` adds.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bayesgc.task.array.cells import Notation, decimal_sign
+from bayesgc.validate import InputError, one_of
+
+SEPARATED = (".csv", ".tsv")
+TABLES = (*SEPARATED, ".parquet", ".xlsx")
+"""Suffixes of files that hold a table."""
+_SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "space": " "}
+_GUESSED = ("\t", ";", "|", ",")
+"""In this order where several divide all lines alike: with a comma before decimals, commas do so by chance."""
+_LOOKED_AT = 100
+_READERS = {".parquet": ("pyarrow",), ".xlsx": ("openpyxl",)}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the file: its number, from 1, and its cells as text."""
+
+    number: int
+    cells: list[str]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table as text. ``named`` says that the first line holds names for certain, as it does in a DataFrame."""
+
+    lines: list[Line]
+    notation: Notation = field(default_factory=Notation)
+    named: bool = False
+    labelled: bool | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a table is to be read; what is None or empty is left to what the table looks like.
+
+    ``index`` and ``header`` say whether the first column and the first line hold labels and names; ``separator`` what
+    stands between cells, and ``decimal`` before decimals; ``missing`` marks missing values beside the usual ways;
+    ``columns`` and ``drop`` are names of columns to take or to leave out.
+    """
+
+    index: bool | None = None
+    header: bool | None = None
+    separator: str | None = None
+    decimal: str | None = None
+    missing: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+
+    @property
+    def given(self) -> list[str]:
+        """What is asked for."""
+        return [name for name, value in vars(self).items() if value not in (None, ())]
+
+    @property
+    def facts(self) -> dict[str, int | float | str]:
+        """What has to be asked for again to read the same; ``index`` and ``header`` are told by what was found."""
+        parts = {name: ",".join(getattr(self, name)) for name in ("missing", "columns", "drop")}
+        signs = {"separator": self.separator, "decimal": self.decimal}
+        return {name: value for name, value in (parts | signs).items() if value}
+
+    def notation(self, lines: list[Line], separator: str | None) -> Notation:
+        """How numbers are written; next to commas between cells a decimal comma has to be asked for."""
+        if self.decimal is not None:
+            sign = one_of("decimal", self.decimal, (".", ","))
+        else:
+            sign = "." if separator in (",", None) else decimal_sign([cell for line in lines for cell in line.cells])
+        return Notation(sign, frozenset(self.missing))
+
+
+def names_in(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Names from a list, or from a text with commas between them."""
+    if names is None:
+        return ()
+    parts = names.split(",") if isinstance(names, str) else [str(name) for name in names]
+    return tuple(part.strip() for part in parts)
+
+
+def read_sheet(file: Path, reading: Reading) -> Sheet:
+    """The lines of a file, but for blank ones.
+
+    Raises:
+        InputError: for what is no table, or holds none.
+    """
+    suffix = file.suffix.lower()
+    if suffix not in SEPARATED:
+        if reading.separator is not None:
+            raise InputError(f"a {suffix} has no separator between its cells; leave `separator` out.")
+        return frame_sheet(_read_frame(file, suffix), reading, named=suffix == ".parquet")
+    try:
+        text = file.read_bytes().decode("utf-8-sig")  # Spreadsheets put a byte order mark in front.
+    except UnicodeDecodeError as error:
+        raise InputError("is not text in UTF-8; save the table as comma-separated UTF-8.") from error
+    separator = _separator(text, suffix) if reading.separator is None else _separator_named(reading.separator)
+    lines = _without_blanks(_split(text, separator))
+    if not lines:
+        raise InputError("is empty; a table needs a header and at least one row.")
+    return Sheet(lines, reading.notation(lines, separator))
+
+
+def frame_sheet(frame: pd.DataFrame, reading: Reading, *, named: bool = True) -> Sheet:
+    """The same of a DataFrame, as if its names were line 1; an index that is more than a count holds the labels."""
+    labelled = named and not isinstance(frame.index, pd.RangeIndex)
+    frame = frame.reset_index() if labelled else frame
+    missing = frame.isna().to_numpy()
+    rows = [
+        ["" if missing[i, j] else str(cell).strip() for j, cell in enumerate(row)]
+        for i, row in enumerate(frame.itertuples(index=False, name=None))
+    ]
+    head = [[str(name) for name in frame.columns]] if named else []
+    lines = [Line(i, cells) for i, cells in enumerate([*head, *rows], start=1) if named or any(cells)]
+    if not lines:
+        raise InputError("is empty; a table needs a header and at least one row.")
+    return Sheet(lines, reading.notation(lines, None), named, True if labelled else None)
+
+
+def _read_frame(file: Path, suffix: str) -> pd.DataFrame:
+    try:
+        for needed in _READERS[suffix]:
+            importlib.import_module(needed)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"a {suffix} is read by pandas and {error.name}, which is not installed: pip install 'bayesgc[data]' "
+            "or save a .csv."
+        ) from error
+    try:
+        if suffix == ".parquet":
+            return pd.read_parquet(file, engine="pyarrow")
+        return pd.read_excel(file, header=None, dtype=object, na_filter=False, engine="openpyxl")
+    except Exception as error:
+        raise InputError(f"is empty, truncated or not {_KINDS[suffix]}.") from error
+
+
+_KINDS = {".parquet": "a parquet file", ".xlsx": "a sheet of .xlsx"}
+
+
+def _split(text: str, separator: str) -> list[Line]:
+    """Every line of the text as cells; its width is its own."""
+    widest = 1 + max((line.count(separator) for line in text.splitlines()), default=0)
+    settings: dict[str, Any] = {"header": None, "names": range(widest), "index_col": False, "na_filter": False}
+    settings |= {"dtype": object, "skip_blank_lines": False, "skipinitialspace": True}
+    try:
+        # Pandas' parser in Python alone tells cells that are not there from empty ones.
+        frame = pd.read_csv(io.StringIO(text, newline=""), sep=separator, engine="python", **settings)
+    except pd.errors.EmptyDataError:
+        return []
+    except pd.errors.ParserError as error:
+        raise InputError(f"is not {_called(separator)}-separated text: {error}.") from error
+    rows = [[cell for cell in row if cell is not None] for row in frame.to_numpy(dtype=object).tolist()]
+    # A cell in quotation marks may hold line ends.
+    ends = itertools.accumulate((1 + sum(cell.count("\n") for cell in cells) for cells in rows), initial=1)
+    return [Line(number, [cell.strip() for cell in cells]) for number, cells in zip(ends, rows, strict=False)]
+
+
+def _separator(text: str, suffix: str) -> str:
+    """What divides the first lines into the same number of cells each, and into more than one."""
+    if suffix == ".tsv":
+        return "\t"
+    start = "\n".join([line for line in text.splitlines() if line.strip()][:_LOOKED_AT])
+    for separator in _GUESSED:
+        try:
+            widths = {len(line.cells) for line in _split(start, separator)} - {0}
+        except InputError:  # the last of these lines may end within quotation marks
+            continue
+        if len(widths) == 1 and widths != {1}:
+            return separator
+    head = start.partition("\n")[0]
+    return max(reversed(_GUESSED), key=head.count)
+
+
+def _separator_named(separator: str) -> str:
+    found = _SEPARATORS.get(separator, "\t" if separator == "\\t" else separator)
+    if len(found) != 1 or found in '"\r\n':
+        raise InputError(f"separator is {separator!r}; give one sign, or {', '.join(_SEPARATORS)}.")
+    return found
+
+
+def _called(separator: str) -> str:
+    return next((name for name, sign in _SEPARATORS.items() if sign == separator), separator)
+
+
+def _without_blanks(lines: list[Line]) -> list[Line]:
+    """The lines but for blank ones; in one column a blank line is an empty cell, unless it begins or ends the file."""
+    if max((len(line.cells) for line in lines), default=0) > 1:
+        return [line for line in lines if line.cells not in ([], [""])]
+    filled = [place for place, line in enumerate(lines) if line.cells]
+    return [Line(line.number, line.cells or [""]) for line in lines[filled[0] : filled[-1] + 1]] if filled else []
+
+
+def check_widths(lines: list[Line], model: str) -> None:
+    """Refuse lines that have more or fewer cells than the first one, which ``model`` names."""
+    for line in lines:
+        if len(line.cells) != len(lines[0].cells):
+            found, expected = len(line.cells), len(lines[0].cells)
+            raise InputError(f"line {line.number} has {found} cells; it must have {expected}, as {model} has.")
+
+
+def check_names(columns: list[str], first: int) -> None:
+    """Names of the data columns, of which the leftmost is column ``first`` of the file, from 1."""
+    if not columns:
+        raise InputError("has no column of numbers; a table needs at least one beside its labels.")
+    seen: set[str] = set()
+    for place, name in enumerate(columns, start=first):
+        if not name:
+            hint = "; if it holds the labels of the rows, say so with `index`" if place == 1 else ""
+            raise InputError(f"column {place} has no name; the first line must name every column{hint}.")
+        if name in seen:
+            raise InputError(f"two columns are named {name!r}; the first line must give each its own name.")
+        seen.add(name)
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """``a, b and 2 more``."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,107 @@
+"""Long tables, of which each line holds one cell: the name of its row, that of its column, and its value.
+
+Faults are reported without the file's name, which :func:`bayesgc.task.files.load` adds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayesgc.task.array.array import ArrayTask
+from bayesgc.task.array.sheets import Line, Reading, Sheet, check_names, check_widths, listed
+from bayesgc.task.array.standard import Description, completion_of
+from bayesgc.validate import InputError
+
+
+@dataclass(frozen=True)
+class Triplets:
+    """The names of the columns that hold the row, the column and the value of a cell."""
+
+    rows: str
+    cols: str
+    values: str
+
+    @classmethod
+    def asked(cls, rows: str | None, cols: str | None, values: str | None) -> Triplets | None:
+        """The three together, or none.
+
+        Raises:
+            InputError: for one or two of them, or the same name twice.
+        """
+        given = {"rows": rows, "cols": cols, "values": values}
+        if all(name is None for name in given.values()):
+            return None
+        if lacking := [name for name, column in given.items() if column is None]:
+            raise InputError(
+                f"`rows`, `cols` and `values` go together, the columns of a long table with one cell a line; "
+                f"`{lacking[0]}` is missing."
+            )
+        if len(set(given.values())) < len(given):
+            raise InputError("`rows`, `cols` and `values` name the same column twice; each is a column of its own.")
+        return cls(str(rows), str(cols), str(values))
+
+
+def triplets_task(
+    sheet: Sheet, description: Description, reading: Reading, triplets: Triplets, *, standardize: bool = True
+) -> ArrayTask:
+    """The task of predicting the cells that a long table does not hold, or holds without a value.
+
+    Rows and columns stand in the order in which they first come. All values are of one kind, so that one centre and
+    scale serves them all.
+
+    Raises:
+        InputError: with the line and the column, and what is allowed there; for a cell that is there twice, too.
+    """
+    lines = sheet.lines
+    for name in ("index", "header", "columns", "drop"):
+        if name in reading.given and (name, reading.header) != ("header", True):
+            raise InputError(f"`{name}` is for a table with a column for each quantity, not for one cell a line.")
+    check_widths(lines, "the header")
+    check_names(lines[0].cells, first=1)
+    places = [_place(lines[0].cells, name) for name in (triplets.rows, triplets.cols, triplets.values)]
+    if len(lines) == 1:
+        raise InputError("has a header and no rows; a table needs at least one row.")
+    cells = _cells(lines[1:], places, triplets)
+    labels = [list(dict.fromkeys(cell[axis] for cell in cells)) for axis in (0, 1)]
+    values = np.full([len(each) for each in labels], np.nan)
+    index = [{label: i for i, label in enumerate(each)} for each in labels]
+    for (row, col), line in cells.items():
+        values[index[0][row], index[1][col]] = _value(line, places[2], triplets.values, sheet)
+    facts: Description = {"rows": triplets.rows, "cols": triplets.cols, "values": triplets.values}
+    coords = {"row": labels[0], "col": labels[1]}
+    return completion_of(values, description | facts, standardize=standardize, alike=True, coords=coords)
+
+
+def _place(names: list[str], name: str) -> int:
+    if name not in names:
+        raise InputError(f"has no column {name!r}; its first line names {listed(names, 20)}.")
+    return names.index(name)
+
+
+def _cells(lines: list[Line], places: list[int], triplets: Triplets) -> dict[tuple[str, str], Line]:
+    """The line of each cell, which must be there once."""
+    found: dict[tuple[str, str], Line] = {}
+    for line in lines:
+        row, col = (line.cells[place] for place in places[:2])
+        for name, label in ((triplets.rows, row), (triplets.cols, col)):
+            if not label:
+                raise InputError(f"line {line.number}, column {name!r} is empty; it must name the cell's {name}.")
+        before = found.setdefault((row, col), line)
+        if before is not line:
+            raise InputError(
+                f"lines {before.number} and {line.number} both hold the cell of {triplets.rows} {row!r} and "
+                f"{triplets.cols} {col!r}; each must be there once."
+            )
+    return found
+
+
+def _value(line: Line, place: int, name: str, sheet: Sheet) -> float:
+    try:
+        return sheet.notation.number(line.cells[place])
+    except ValueError as error:
+        raise InputError(
+            f"line {line.number}, column {name!r} holds {line.cells[place]!r}; it must be a finite number, or empty or "
+            "NA where unobserved."
+        ) from error

@@ -1,0 +1,145 @@
+"""Cells that were hidden, and the table filled in: what they say of the posterior beside simple means."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import bayesgc as gc
+from bayesgc.analysis.completed import completed_text
+from bayesgc.analysis.hidden import hidden_dataset, hidden_lines, hidden_summary
+from bayesgc.inference.streams import Stream, generator
+from bayesgc.task import load
+from bayesgc.task.array.imputation import hidden_cells, observed_values, simple_predictions, spread_of, without
+from bayesgc.validate import InputError
+
+SOURCE = np.random.default_rng(0)
+WHOLE = 5 + np.outer(SOURCE.normal(size=12), [1.0, 10, 2, 5]) + 0.1 * SOURCE.normal(size=(12, 4))
+HOLES = SOURCE.random(WHOLE.shape) < 0.15
+TABLE = pd.DataFrame(np.where(HOLES, np.nan, WHOLE), columns=list("abcd"), index=[f"r{i}" for i in range(12)])
+CPU = torch.device("cpu")
+BUDGET = {"eps": "60%", "method": "rejection", "gd": False, "map": False, "draws": 50, "max_evaluations": 100_000}
+MODEL = gc.MatrixFactorization(depth=2, width=2, normalize=False)
+
+
+@pytest.fixture(scope="module")
+def result():
+    return gc.infer(MODEL, load(TABLE), hide="20%", **BUDGET)
+
+
+def test_cells_are_hidden_at_random_and_leave_enough() -> None:
+    task = load(TABLE)
+    one, again, other = (hidden_cells(task, 0.2, generator(s, Stream.HIDDEN, 0, CPU)) for s in (0, 0, 1))
+    assert one.tolist() == again.tolist() != other.tolist()
+    assert len(one) == int(0.2 * task.measurements.count)
+    assert set(one) <= set(task.cells)
+    fewer = without(task, hidden_cells(task, 1.0, generator(0, Stream.HIDDEN, 0, CPU)))
+    seen = ~np.isnan(observed_values(fewer))
+    assert seen.any(axis=1).all()
+    assert (seen.sum(axis=0) >= 2).all()
+
+
+def test_what_is_left_is_scaled_without_what_was_hidden() -> None:
+    task = load(TABLE)
+    hidden = hidden_cells(task, 0.2, generator(0, Stream.HIDDEN, 0, CPU))
+    table = TABLE.copy()
+    for cell in hidden:
+        table.iloc[divmod(int(cell), 4)] = np.nan
+    np.testing.assert_allclose(without(task, hidden).targets, load(table).targets, rtol=1e-10)
+
+
+def test_simple_means_are_what_they_are_called() -> None:
+    found, absent = simple_predictions(load(TABLE))
+    assert absent == {}
+    np.testing.assert_allclose(found["column_means"][0], TABLE.mean())
+    np.testing.assert_allclose(found["least_squares"][HOLES], found["column_means"][HOLES])  # in standard units 0
+    np.testing.assert_allclose(found["nearest_neighbours"][~HOLES], WHOLE[~HOLES])
+    errors = {name: np.square((each - WHOLE)[HOLES]).mean() for name, each in found.items()}
+    assert errors["nearest_neighbours"] < 0.5 * errors["column_means"]  # the table is of rank one
+    np.testing.assert_allclose(spread_of(load(TABLE))[0], TABLE.std(ddof=0))
+    tensor = np.where(np.arange(12).reshape(3, 2, 2) == 5, np.nan, np.arange(12.0).reshape(3, 2, 2))
+    assert "nearest_neighbours" in simple_predictions(load(tensor))[1]
+
+
+def test_a_run_says_how_well_it_predicts_what_was_hidden(result) -> None:
+    found = gc.result_object(result)["hidden"]
+    assert found["cells"] == result["hidden"].sizes["hidden_cell"] == 8
+    assert found["second_run"] is True
+    assert set(found["error"]) == {"posterior", "column_means", "nearest_neighbours", "least_squares", "nuclear_norm"}
+    known = result["hidden"]["known"].values
+    np.testing.assert_allclose(known, WHOLE.ravel()[result["hidden"]["cell"].values])
+    line = next(hidden_lines(gc.result_object(result)))
+    assert line.startswith("Error at 8 observed cells, hidden from a second, shorter run, in standard")
+    assert "kNN" in line
+    assert json.loads(result.attrs["seconds"])["hidden"] > 0
+
+
+def test_the_second_run_changes_nothing_of_the_first(result) -> None:
+    alone = gc.infer(MODEL, load(TABLE), **BUDGET)
+    assert gc.result_object(alone)["hidden"] is None
+    np.testing.assert_array_equal(alone["posterior"]["end_to_end"], result["posterior"]["end_to_end"])
+
+
+def test_with_a_truth_the_missing_cells_themselves_tell(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", values=TABLE.to_numpy(), truth=WHOLE)
+    found = gc.result_object(gc.infer(MODEL, load(tmp_path / "a.npz"), hide="20%", **BUDGET))["hidden"]
+    assert (found["second_run"], found["cells"]) == (False, HOLES.sum())
+
+
+@pytest.mark.parametrize(("ours", "judgement"), [(0.1, "lower"), (10.0, "higher"), (1.0, "alike")])
+def test_the_judgement_is_of_the_same_cells(ours: float, judgement: str) -> None:
+    from xarray import DataTree
+
+    errors = np.random.default_rng(1).normal(size=40)
+    data = hidden_dataset(
+        np.arange(40), np.zeros(40), ours * errors[None], np.ones((1, 1)), {"column_means": errors}, np.ones(40),
+        second=True, absent={},
+    )  # fmt: skip
+    found = hidden_summary(DataTree.from_dict({"hidden": data}))
+    assert found["judgement"] == judgement
+    assert found["error"]["posterior"] == pytest.approx(ours * found["error"]["column_means"])
+
+
+def test_what_cannot_be_hidden_is_refused() -> None:
+    with pytest.raises(InputError, match="at most 50%"):
+        gc.infer(MODEL, load(TABLE), hide=0.6, **BUDGET)
+    with pytest.raises(InputError, match="`hide` is for a table"):
+        gc.infer(MODEL, gc.completion(rows=4, cols=4, seed=0), hide="10%", **BUDGET)
+
+
+def test_the_completed_table_keeps_what_was_seen_and_has_intervals(result) -> None:
+    table = gc.completed(result)
+    names = [f"{name}_{end}" for name in "abcd" if TABLE[name].isna().any() for end in ("low", "high")]
+    assert table.columns.tolist() == [*"abcd", *names]
+    np.testing.assert_allclose(table[list("abcd")].to_numpy()[~HOLES], WHOLE[~HOLES], rtol=1e-11)
+    cells = gc.predict(result)
+    np.testing.assert_allclose(table[list("abcd")].to_numpy()[HOLES], cells["mean"].values[HOLES])
+    for name in names:
+        column, end = name.split("_")
+        empty = table[name].isna().to_numpy()
+        np.testing.assert_array_equal(empty, ~TABLE[column].isna())
+        np.testing.assert_allclose(table[name][~empty], cells[end].sel(col=column).values[~empty])
+    again = pd.read_csv(io.StringIO(completed_text(result)), index_col="row")
+    pd.testing.assert_frame_equal(again, table, check_names=False)
+
+
+def test_a_tensor_is_completed_one_cell_a_line() -> None:
+    values = np.where(np.arange(12).reshape(3, 2, 2) == 5, np.nan, np.arange(12.0).reshape(3, 2, 2))
+    model = gc.CPFactorization(depth=2, width=2, normalize=False)
+    table = gc.completed(gc.infer(model, load(values), **BUDGET))
+    assert table.columns.tolist() == ["mode1", "mode2", "mode3", "value", "low", "high"]
+    assert table["low"].notna().tolist() == [i == 5 for i in range(12)]
+
+
+def test_measured_values_suggest_their_own_threshold(tmp_path: Path) -> None:
+    found = gc.infer(MODEL, load(TABLE), gd=False, draws=20, chains=2, max_evaluations=1_000_000)
+    assert 0 < found.attrs["eps"] < 0.2 * load(TABLE).zero_train_loss
+    method = json.loads(found.attrs["configuration"])["method"]
+    assert (method["name"], method["particles"]) == ("splitting", 400)
+    assert "measured values hold noise" in json.loads(found.attrs["reasons"])["map"]
