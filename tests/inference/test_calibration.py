@@ -17,8 +17,7 @@ import pytest
 from calibration import DRAWS, FUNCTIONALS, Simulation, pairs, pairwise, plot_ranks, rank, ranks, uniformity, worst
 from scipy import stats
 
-from bayesgc.inference import NUTS, Importance, Rejection, Splitting, Tempering
-from bayesgc.inference import weighted
+from bayesgc.inference import NUTS, Importance, Rejection, Splitting, Tempering, weighted
 from bayesgc.inference.collapsed import importance
 from bayesgc.inference.collapsed.importance import _Sample
 from bayesgc.models import MatrixFactorization

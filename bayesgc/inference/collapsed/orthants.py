@@ -69,8 +69,8 @@ class Orthants(Method):
             return f"`method={self.name}` is for fits that get every training label right; choose auto or splitting."
         if not criterion.whitened.last_is_linear:
             return (
-                f"`method={self.name}` needs a perceptron with a hidden layer, a Gaussian prior on its last layer and "
-                "no normalisation; splitting and rejection condition any network."
+                f"`method={self.name}` needs a perceptron with a hidden layer and a Gaussian prior on its last layer; "
+                "splitting and rejection condition any network."
             )
         return None
 
