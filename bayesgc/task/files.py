@@ -75,7 +75,7 @@ def load(
     header: bool | None = None,
     separator: str | None = None,
     decimal: str | None = None,
-    missing: str | Sequence[str] | None = None,
+    missing: str | float | Sequence[Any] | None = None,
     columns: str | Sequence[str] | None = None,
     drop: str | Sequence[str] | None = None,
     rows: str | None = None,
@@ -110,13 +110,15 @@ def load(
         fit: what a fit of examples is.
         standardize: centre and scale the cells to be fitted, unless told not to; or the features of examples
             by the training inputs, where told to.
-        index: whether the first column of a table of cells holds labels of rows.
+        index: whether the first column of a table of cells holds labels of rows; the index of a DataFrame does,
+            unless it counts the rows. Of labelled examples it is left out.
         header: whether its first line holds the names of the columns.
         separator: what stands between the cells of text: one sign, or ``"tab"``; None for what divides all lines alike.
         decimal: the sign before decimals, ``"."`` or ``","``; None for what the cells of a table agree on, which is no
             comma where commas separate them.
-        missing: markers of missing values beside the usual ones, in a list or a text with commas.
-        columns: the columns of a table to take, by name; None for all.
+        missing: markers of missing values beside the usual ones: a number, a list, or a text with commas.
+        columns: the columns of a table to take, by name, in a list or a text with commas; None for all. In a text a
+            name with a comma stands in double quotation marks.
         drop: columns to leave out.
         rows: of a long table, the column with the name of the row of each value.
         cols: the same for its column.
@@ -127,6 +129,7 @@ def load(
     """
     reading = Reading(index, header, separator, decimal, names_in(missing), names_in(columns), names_in(drop))
     choice = Choice(train, test, classes, balanced, seed or 0)
+    target = None if target is None else str(target).strip()  # as the names in a table are
     asked = _Asked(target, choice, seed is not None, fit, standardize, reading, Triplets.asked(rows, cols, values))
     if not isinstance(source, str | os.PathLike):
         return _task_of_object(source, asked)
@@ -220,7 +223,9 @@ def _table_task(sheet: Sheet, description: Description, asked: _Asked) -> Task:
         return table_task(sheet, description, reading, standardize=asked.standard)
     if asked.triplets is not None or reading.index is not None or reading.header is not None:
         raise InputError("`index`, `header`, `rows`, `cols` and `values` are for a table without a target.")
-    lines = chosen_columns(sheet, reading) if reading.columns or reading.drop else sheet.lines
-    examples, columns = examples_in(lines, sheet.notation, asked.target)
+    sheet = sheet.without_index([asked.target, *reading.columns, *reading.drop])
+    if reading.columns or reading.drop:
+        sheet = chosen_columns(sheet, reading, labels=False)
+    examples, columns = examples_in(sheet.lines, sheet.notation, asked.target)
     facts = description | columns
     return task_of(examples, None, facts, asked.fit, choice=asked.choice, standardize=bool(asked.standardize))

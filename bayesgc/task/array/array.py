@@ -56,7 +56,8 @@ class ArrayTask(Task):
     It is None where the truth W* is unknown, and where the measurements leave nothing held out.
 
     ``description`` says where the task came from (rank and seed, or the name of a file); ``dims`` names the axes,
-    ``coords`` labels them where there are labels, and ``units`` leads back from a standardised table to its own units.
+    ``coords`` labels them where there are labels, and ``units`` leads back from a standardised table to its own units,
+    where the targets are ``originals``, to the last digit.
     ``noisy`` says that the targets were measured: without a threshold of their own they suggest one.
     """
 
@@ -69,6 +70,7 @@ class ArrayTask(Task):
     dims: tuple[str, ...] = ("row", "col")
     coords: dict[str, list[str]] = field(default_factory=dict)
     units: Units | None = None
+    originals: Float[np.ndarray, " n"] | None = None
     noisy: bool = False
     primary: ClassVar[str] = "gen_loss"  # type: ignore[misc]
     fit: ClassVar[str] = "train_loss"  # type: ignore[misc]
@@ -123,6 +125,8 @@ class ArrayTask(Task):
             for name in ("center", "scale"):
                 part = np.asarray(getattr(self.units, name), dtype=np.float64)
                 found[name] = (self.dims, np.broadcast_to(part, self.shape).copy())
+        if self.originals is not None:
+            found["originals"] = (("measurement",), np.asarray(self.originals, dtype=np.float64))
         return found
 
     def truth_known(self) -> Variables:

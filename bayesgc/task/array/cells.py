@@ -73,7 +73,8 @@ class Notation:
 
     @property
     def _numbers(self) -> frozenset[float]:
-        found = (self._value(marker) for marker in self.missing)
+        # Markers from Python are numbers with a point, whatever stands before decimals in the file.
+        found = (self._value(each) for marker in self.missing for each in (marker, marker.replace(".", self.decimal)))
         return frozenset(value for value in found if value is not None)
 
 

@@ -14,11 +14,11 @@ import scipy.sparse
 from jaxtyping import Shaped
 
 from bayesgc.task.array.array import ArrayTask
-from bayesgc.task.array.standard import Description, completion_of
+from bayesgc.task.array.standard import Description, check_size, completion_of
 from bayesgc.validate import InputError
 
-_MOST_CELLS = 50_000_000
-"""Cells of an array that is made dense."""
+_GAPS = "the cells to predict must be NaN or masked"
+_SPARSE_GAPS = "a sparse matrix must not store the entries to predict"
 
 
 def holes_task(
@@ -58,7 +58,7 @@ def holes_task(
     alike = numbers.ndim > 2
     if not alike and (empty := np.flatnonzero(np.isnan(numbers).all(axis=0))).size < numbers.shape[1] and empty.size:
         raise InputError(f"column {empty[0]} (from 0) has no observed cell; every column needs at least one.")
-    return completion_of(numbers, description, standardize=standardize, alike=alike, truth=truth)
+    return completion_of(numbers, description, standardize=standardize, alike=alike, truth=truth, gaps=_GAPS)
 
 
 def masked_task(array: np.ma.MaskedArray[Any, Any], description: Description, *, standardize: bool) -> ArrayTask:
@@ -72,21 +72,25 @@ def sparse_task(matrix: Any, description: Description, *, standardize: bool = Tr
     All entries are of one kind, so that one centre and scale serves them all.
 
     Raises:
-        InputError: for an entry that is stored twice, for numbers that are not real, or a matrix that is too large.
+        InputError: for an entry that is stored twice, for numbers that are not real and finite, or a matrix that is
+            too large.
     """
     entries = matrix.tocoo()
     if entries.ndim != 2:
         raise InputError(f"the sparse array has {entries.ndim} axes; it must have two.")
-    if entries.shape[0] * entries.shape[1] > _MOST_CELLS:
-        raise InputError(f"has {entries.shape[0]} × {entries.shape[1]} cells; at most {_MOST_CELLS:,} are possible.")
+    check_size(*entries.shape)
     places = np.stack([entries.row, entries.col])
     different, counts = np.unique(places, axis=1, return_counts=True)
     if (twice := different[:, counts > 1]).size:
         row, col = twice[:, 0] + 1
         raise InputError(f"the entry in row {row} and column {col} (from 1) is there twice; each must be there once.")
+    numbers = _real("the matrix", entries.data)
+    if (infinite := np.flatnonzero(np.isinf(numbers))).size:
+        row, col = places[:, infinite[0]] + 1
+        raise InputError(f"the entry in row {row} and column {col} (from 1) is infinite; every one must be finite.")
     values = np.full(entries.shape, np.nan)
-    values[tuple(places)] = _real("the matrix", entries.data)
-    return completion_of(values, description, standardize=standardize, alike=True)
+    values[tuple(places)] = numbers
+    return completion_of(values, description, standardize=standardize, alike=True, gaps=_SPARSE_GAPS)
 
 
 def read_market(file: Path, description: Description, *, standardize: bool) -> ArrayTask:

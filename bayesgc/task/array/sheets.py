@@ -6,11 +6,14 @@ line. Faults are reported without the file's name, which :func:`bayesgc.task.fil
 
 from __future__ import annotations
 
+import csv
 import importlib
 import io
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +42,32 @@ class Line:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table as text. ``named`` says that the first line holds names for certain, as it does in a DataFrame."""
+    """A table as text. ``named`` says that the first line holds names for certain, as it does in a DataFrame.
+
+    The first ``indexed`` columns are the index of a DataFrame.
+    """
 
     lines: list[Line]
     notation: Notation = field(default_factory=Notation)
     named: bool = False
-    labelled: bool | None = None
+    indexed: int = 0
+
+    @property
+    def labelled(self) -> bool | None:
+        """Whether the first column holds labels, where that is known."""
+        return True if self.indexed else None
+
+    def taking(self, places: Sequence[int]) -> Sheet:
+        """The same with these columns alone, by their places in order from 0."""
+        lines = [Line(line.number, [line.cells[place] for place in places]) for line in self.lines]
+        return replace(self, lines=lines, indexed=sum(place < self.indexed for place in places))
+
+    def without_index(self, wanted: Iterable[str]) -> Sheet:
+        """The same without the index of a DataFrame, but for what is ``wanted`` of it by name."""
+        if not self.indexed:
+            return self
+        names, kept = self.lines[0].cells, set(wanted)
+        return self.taking([place for place, name in enumerate(names) if place >= self.indexed or name in kept])
 
 
 @dataclass(frozen=True)
@@ -72,7 +95,7 @@ class Reading:
     @property
     def facts(self) -> dict[str, int | float | str]:
         """What has to be asked for again to read the same; ``index`` and ``header`` are told by what was found."""
-        parts = {name: ",".join(getattr(self, name)) for name in ("missing", "columns", "drop")}
+        parts = {name: _as_text(getattr(self, name)) for name in ("missing", "columns", "drop")}
         signs = {"separator": self.separator, "decimal": self.decimal}
         return {name: value for name, value in (parts | signs).items() if value}
 
@@ -85,12 +108,32 @@ class Reading:
         return Notation(sign, frozenset(self.missing))
 
 
-def names_in(names: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Names from a list, or from a text with commas between them."""
+def names_in(names: object) -> tuple[str, ...]:
+    """Names or markers from a list, or from a text with commas between them; a number alone is one of them.
+
+    In a text a name that holds a comma stands in double quotation marks.
+    """
     if names is None:
         return ()
-    parts = names.split(",") if isinstance(names, str) else [str(name) for name in names]
+    if isinstance(names, str):
+        parts = _split_names(names)
+    else:
+        parts = [str(name) for name in names] if isinstance(names, Iterable) else [str(names)]
     return tuple(part.strip() for part in parts)
+
+
+def _split_names(text: str) -> list[str]:
+    try:
+        return next(csv.reader([text], skipinitialspace=True)) or [""]
+    except csv.Error:  # line ends, which no list of names on a command line has
+        return text.split(",")
+
+
+def _as_text(names: Sequence[str]) -> str:
+    """What `names_in` reads the same names from."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(names)
+    return text.getvalue()
 
 
 def read_sheet(file: Path, reading: Reading) -> Sheet:
@@ -101,9 +144,8 @@ def read_sheet(file: Path, reading: Reading) -> Sheet:
     """
     suffix = file.suffix.lower()
     if suffix not in SEPARATED:
-        if reading.separator is not None:
-            raise InputError(f"a {suffix} has no separator between its cells; leave `separator` out.")
-        return frame_sheet(_read_frame(file, suffix), reading, named=suffix == ".parquet")
+        _check_no_separator(reading, f"a {suffix}")
+        return frame_sheet(_read_frame(file, suffix), reading, named=suffix == ".parquet", kind=f"a {suffix}")
     try:
         text = file.read_bytes().decode("utf-8-sig")  # Spreadsheets put a byte order mark in front.
     except UnicodeDecodeError as error:
@@ -115,20 +157,61 @@ def read_sheet(file: Path, reading: Reading) -> Sheet:
     return Sheet(lines, reading.notation(lines, separator))
 
 
-def frame_sheet(frame: pd.DataFrame, reading: Reading, *, named: bool = True) -> Sheet:
-    """The same of a DataFrame, as if its names were line 1; an index that is more than a count holds the labels."""
-    labelled = named and not isinstance(frame.index, pd.RangeIndex)
-    frame = frame.reset_index() if labelled else frame
-    missing = frame.isna().to_numpy()
+def frame_sheet(frame: pd.DataFrame, reading: Reading, *, named: bool = True, kind: str = "a DataFrame") -> Sheet:
+    """The same of a DataFrame, as if its names were line 1; an index that is more than a count holds the labels.
+
+    Raises:
+        InputError: for an empty one, and for what is asked of text and means nothing in a ``kind`` of this sort.
+    """
+    _check_no_separator(reading, kind)
+    if named:
+        _check_no_text_asked(frame, reading, kind)
+    names = [str(name).strip() for name in frame.columns]
+    indexed = 0
+    if named and reading.index is not False and not isinstance(frame.index, pd.RangeIndex):
+        indexed, names = frame.index.nlevels, [*_index_names(frame.index, names), *names]
+        # Without names of its own, so that the index may have any.
+        frame = frame.set_axis(range(frame.shape[1]), axis=1).reset_index(allow_duplicates=True)
+    missing, sign = frame.isna().to_numpy(), reading.decimal or "."
     rows = [
-        ["" if missing[i, j] else str(cell).strip() for j, cell in enumerate(row)]
+        ["" if missing[i, j] else _written(cell, sign) for j, cell in enumerate(row)]
         for i, row in enumerate(frame.itertuples(index=False, name=None))
     ]
-    head = [[str(name) for name in frame.columns]] if named else []
+    head = [names] if named else []
     lines = [Line(i, cells) for i, cells in enumerate([*head, *rows], start=1) if named or any(cells)]
     if not lines:
         raise InputError("is empty; a table needs a header and at least one row.")
-    return Sheet(lines, reading.notation(lines, None), named, True if labelled else None)
+    return Sheet(lines, reading.notation(lines, None), named, indexed)
+
+
+def _check_no_separator(reading: Reading, kind: str) -> None:
+    if reading.separator is not None:
+        raise InputError(f"{kind} has no separator between its cells; leave `separator` out.")
+
+
+def _check_no_text_asked(frame: pd.DataFrame, reading: Reading, kind: str) -> None:
+    """Refuse what is of text for a frame whose columns have names, and whose cells are numbers."""
+    if reading.header is False:
+        raise InputError(f"{kind} has names of its columns and no first line; leave `header` out.")
+    texts = (cell for row in frame.itertuples(index=False, name=None) for cell in row if isinstance(cell, str))
+    if reading.decimal not in (None, ".") and next(texts, None) is None:
+        raise InputError(f"`decimal` is for numbers written as text, and this is {kind} without text; leave it out.")
+
+
+def _index_names(index: pd.Index, taken: Sequence[str]) -> list[str]:
+    """Names for the levels of an index, which no column and no other level has."""
+    found: list[str] = []
+    for name in index.names:
+        plain = "index" if name is None else str(name).strip()
+        others = (f"{plain}_{i}" for i in itertools.count(2))
+        found.append(next(each for each in itertools.chain([plain], others) if each not in {*taken, *found}))
+    return found
+
+
+def _written(cell: object, sign: str) -> str:
+    """A cell as text, as one would write it by hand where decimals stand after that ``sign``."""
+    text = str(cell).strip()
+    return text.replace(".", sign) if isinstance(cell, Real | Decimal) else text
 
 
 def _read_frame(file: Path, suffix: str) -> pd.DataFrame:

@@ -14,6 +14,10 @@ from bayesgc.validate import InputError
 
 Description = dict[str, int | float | str]
 
+_MOST_CELLS = 50_000_000
+"""Cells of an array that is made dense."""
+_GAPS = "leave the cells to predict empty or NA, or name a column of labels with `target`"
+
 
 def completion_of(
     values: Float[np.ndarray, "*shape"],
@@ -23,6 +27,7 @@ def completion_of(
     alike: bool = False,
     coords: Mapping[str, list[str]] | None = None,
     truth: Float[np.ndarray, "*shape"] | None = None,
+    gaps: str = _GAPS,
 ) -> ArrayTask:
     """The task of predicting the cells of ``values`` that are NaN.
 
@@ -34,14 +39,16 @@ def completion_of(
             its own.
         coords: labels of the axes.
         truth: the whole array, where it is known.
+        gaps: what to do, in words, where no cell is left to predict.
 
     Raises:
         InputError: where nothing is observed, or nothing is left to predict or to fit.
     """
-    _check_observed(values)
+    _check_observed(values, gaps)
     units = None if not standardize else standardization(values, alike=alike)
     observed = np.flatnonzero(~np.isnan(values))
-    targets = (values if units is None else units.from_units(values)).ravel()[observed]
+    known = values.ravel()[observed]
+    targets = known if units is None else units.from_units(values).ravel()[observed]
     if units is not None and not targets.any():
         raise InputError(
             f"{'the array' if alike else 'every column'} is constant, so nothing is left to fit once it is centred; do "
@@ -57,6 +64,7 @@ def completion_of(
         dims=dimension_names(values.ndim),
         coords=dict(coords or {}),
         units=units,
+        originals=None if units is None else known,
         noisy=True,
     )
 
@@ -74,7 +82,9 @@ def standardization(values: Float[np.ndarray, "*shape"], *, alike: bool = False)
     with np.errstate(over="ignore"):
         span = high - low
     if not np.isfinite(span).all():
-        raise InputError("the spread of a column is too large for double precision; divide its values.")
+        which = "the values is too large for double precision; divide them"
+        one = "a column is too large for double precision; divide its values"
+        raise InputError(f"the spread of {which if alike else one}.")
     # Moments of the unit interval, which neither overflow nor underflow, and are exact for a constant column.
     relative = (values - low) / np.where(span > 0, span, 1.0)
     deviation = np.where(span > 0, span * np.nanstd(relative, axis=axes, keepdims=alike), 1.0)
@@ -87,10 +97,19 @@ def with_holes(values: Float[np.ndarray, "*shape"], missing: Bool[np.ndarray, "*
     return np.where(missing, np.nan, values)
 
 
-def _check_observed(values: Float[np.ndarray, "*shape"]) -> None:
+def check_size(rows: int, cols: int) -> None:
+    """Refuse a matrix of which not even the cells that are there could be held in an array.
+
+    Raises:
+        InputError: for more than fifty million cells.
+    """
+    if rows * cols > _MOST_CELLS:
+        raise InputError(f"has {rows} × {cols} cells; at most {_MOST_CELLS:,} are possible.")
+
+
+def _check_observed(values: Float[np.ndarray, "*shape"], gaps: str) -> None:
     unobserved = np.isnan(values)
     if unobserved.all():
-        raise InputError("no cell is observed; a table needs some cells to learn from.")
+        raise InputError("no cell is observed; some are needed to learn from.")
     if not unobserved.any():
-        raise InputError("no cell is empty, so nothing is left to predict; leave the cells to predict empty or NA, or "
-                         "name a column of labels with `target`.")  # fmt: skip
+        raise InputError(f"no cell is empty, so nothing is left to predict; {gaps}.")

@@ -39,7 +39,10 @@ def table_task(sheet: Sheet, description: Description, reading: Reading, *, stan
     Raises:
         InputError: with the line, the column and what is allowed there.
     """
-    lines, notation = chosen_columns(sheet, reading), sheet.notation
+    if sheet.indexed > 1:
+        raise InputError(f"has an index of {sheet.indexed} levels; a table has one label a row: reset the index first.")
+    sheet = chosen_columns(sheet, reading)
+    lines, notation = sheet.lines, sheet.notation
     header = True if sheet.named or reading.columns or reading.drop else reading.header
     asked = sheet.labelled if reading.index is None else reading.index
     labelled = _has_labels(lines if header is False else lines[1:], notation) if asked is None else asked
@@ -51,7 +54,7 @@ def table_task(sheet: Sheet, description: Description, reading: Reading, *, stan
     columns = data if named else [str(place) for place in range(len(data))]
     check_names(columns, first=2 if labelled else 1)
     values = _numbers(rows, int(labelled), columns if named else [], notation)
-    _check_columns(values, columns)
+    _check_columns(values, columns, named=named)
     labels = {"row": _labels(rows)} if labelled else {}
     facts: Description = {"index": labelled, "header": named}
     facts |= {"decimal": notation.decimal} if notation.decimal != "." else {}
@@ -61,39 +64,44 @@ def table_task(sheet: Sheet, description: Description, reading: Reading, *, stan
     return completion_of(values, description | facts, standardize=standardize, coords=coords)
 
 
-def chosen_columns(sheet: Sheet, reading: Reading) -> list[Line]:
-    """The lines with the columns that are asked for; a first column of labels stays unless it is dropped."""
+def chosen_columns(sheet: Sheet, reading: Reading, *, labels: bool = True) -> Sheet:
+    """The table with the columns that are asked for; a first column of ``labels`` stays unless it is dropped.
+
+    Raises:
+        InputError: for a name that no column has, and for names where there are none.
+    """
     check_widths(sheet.lines, "the first line" if reading.header is False else "the header")
-    lines = _without_empty_columns(sheet.lines)
+    sheet = _without_empty_columns(sheet)
     if not reading.columns and not reading.drop:
-        return lines
-    names = lines[0].cells
+        return sheet
+    if reading.header is False:
+        raise InputError("`columns` and `drop` go by names, and `header=False` says that there are none; put a first "
+                         "line of names in, or leave these out.")  # fmt: skip
+    names = sheet.lines[0].cells
     for name in (*reading.columns, *reading.drop):
         if name not in names:
             raise InputError(f"has no column {name!r}; its first line names {listed(names, 20)}.")
     kept = [place for place, name in enumerate(names) if name not in reading.drop]
     if reading.columns:
         taken = [place for place in kept if names[place] in reading.columns]
-        labels = kept[0] not in taken and _holds_labels(sheet, kept[0], lines[1:], reading)
+        labels = labels and kept[0] not in taken and _holds_labels(sheet, kept[0], reading)
         kept = [*kept[:1], *taken] if labels else taken
-    return [Line(line.number, [line.cells[place] for place in kept]) for line in lines]
+    return sheet.taking(kept)
 
 
-def _holds_labels(sheet: Sheet, place: int, rows: list[Line], reading: Reading) -> bool:
+def _holds_labels(sheet: Sheet, place: int, reading: Reading) -> bool:
     """Whether a column that was not asked for holds the labels of the rows."""
     asked = sheet.labelled if reading.index is None else reading.index
-    cells = [line.cells[place] for line in rows]
+    cells = [line.cells[place] for line in sheet.lines[1:]]
     unobserved, is_text = sheet.notation.is_unobserved, sheet.notation.is_text
     return asked if asked is not None else any(map(is_text, cells)) and all(is_text(c) or unobserved(c) for c in cells)
 
 
-def _without_empty_columns(lines: list[Line]) -> list[Line]:
+def _without_empty_columns(sheet: Sheet) -> Sheet:
     """Without columns that have neither a name nor a cell, as spreadsheets leave them at the end."""
-    width = len(lines[0].cells)
-    kept = [place for place in range(width) if any(line.cells[place] for line in lines)]
-    if len(kept) in (0, width):
-        return lines
-    return [Line(line.number, [line.cells[place] for place in kept]) for line in lines]
+    width = len(sheet.lines[0].cells)
+    kept = [place for place in range(width) if any(line.cells[place] for line in sheet.lines)]
+    return sheet if len(kept) in (0, width) else sheet.taking(kept)
 
 
 def _has_labels(lines: list[Line], notation: Notation) -> bool:
@@ -182,8 +190,10 @@ def _not_numbers(
     if not whole:
         return f"{said}; or say with `missing` that it marks a missing value."
     which = "column" if len(whole) == 1 else "columns"
-    plain = all(" " not in name for name in whole)
+    # What can be copied as it is: neither the shell nor the list of names divides it.
+    plain = all(name.isprintable() and not set(name) & set(" ,\"'`") for name in whole)
     leave = f"`drop={','.join(whole)}`" if plain else "`drop`"
+    leave += ", a name with a comma in double quotation marks" if any("," in name for name in whole) else ""
     return f"{said}. Leave the {which} of text out ({', '.join(map(repr, whole))}) with {leave}."
 
 
@@ -191,16 +201,12 @@ def _is_column_of_text(texts: int, numbers: int) -> bool:
     return texts > 1 and texts >= _OF_TEXT * (texts + numbers)
 
 
-def _check_columns(values: Float[np.ndarray, "rows cols"], columns: list[str]) -> None:
+def _check_columns(values: Float[np.ndarray, "rows cols"], columns: list[str], *, named: bool) -> None:
     """Refuse columns without an observed cell, unless there is none at all."""
     unobserved = np.isnan(values)
     empty = [columns[place] for place in np.flatnonzero(unobserved.all(axis=0))]
     if not empty or unobserved.all():
         return
-    if len(empty) == 1:
-        raise InputError(
-            f"column {empty[0]!r} has no observed cell; every column needs at least one: leave it out with `drop`."
-        )
-    named = ", ".join(map(repr, empty))
-    raise InputError(f"columns {named} have no observed cell; every column needs at least one: leave them out with "
-                     "`drop`.")  # fmt: skip
+    which = f"column {empty[0]!r} has" if len(empty) == 1 else f"columns {', '.join(map(repr, empty))} have"
+    leave = f"leave {'it' if len(empty) == 1 else 'them'} out{' with `drop`' if named else ''}"
+    raise InputError(f"{which} no observed cell; every column needs at least one: {leave}.")

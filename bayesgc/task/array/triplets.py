@@ -11,8 +11,10 @@ import numpy as np
 
 from bayesgc.task.array.array import ArrayTask
 from bayesgc.task.array.sheets import Line, Reading, Sheet, check_names, check_widths, listed
-from bayesgc.task.array.standard import Description, completion_of
+from bayesgc.task.array.standard import Description, check_size, completion_of
 from bayesgc.validate import InputError
+
+_GAPS = "leave out the lines of the cells to predict, or their values"
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Triplets:
             )
         if len(set(given.values())) < len(given):
             raise InputError("`rows`, `cols` and `values` name the same column twice; each is a column of its own.")
-        return cls(str(rows), str(cols), str(values))
+        return cls(*(str(name).strip() for name in given.values()))
 
 
 def triplets_task(
@@ -52,7 +54,8 @@ def triplets_task(
     scale serves them all.
 
     Raises:
-        InputError: with the line and the column, and what is allowed there; for a cell that is there twice, too.
+        InputError: with the line and the column, and what is allowed there; for a cell that is there twice, and for
+            more rows and columns than a dense array can have.
     """
     lines = sheet.lines
     for name in ("index", "header", "columns", "drop"):
@@ -65,13 +68,15 @@ def triplets_task(
         raise InputError("has a header and no rows; a table needs at least one row.")
     cells = _cells(lines[1:], places, triplets)
     labels = [list(dict.fromkeys(cell[axis] for cell in cells)) for axis in (0, 1)]
+    check_size(len(labels[0]), len(labels[1]))
     values = np.full([len(each) for each in labels], np.nan)
     index = [{label: i for i, label in enumerate(each)} for each in labels]
     for (row, col), line in cells.items():
         values[index[0][row], index[1][col]] = _value(line, places[2], triplets.values, sheet)
     facts: Description = {"rows": triplets.rows, "cols": triplets.cols, "values": triplets.values}
     coords = {"row": labels[0], "col": labels[1]}
-    return completion_of(values, description | facts, standardize=standardize, alike=True, coords=coords)
+    facts = description | facts
+    return completion_of(values, facts, standardize=standardize, alike=True, coords=coords, gaps=_GAPS)
 
 
 def _place(names: list[str], name: str) -> int:

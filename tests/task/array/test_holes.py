@@ -67,7 +67,10 @@ def test_what_is_stored_of_a_sparse_matrix_is_observed(tmp_path: Path) -> None:
         (np.ones(4), r"values has shape \(4,\); it must have two axes or more"),
         (np.array([[1, np.inf], [np.nan, 2]]), r"values\[0, 1\] is infinite"),
         (np.array([["a", "b"]]), "it must hold real numbers"),
-        (VALUES, "no cell is empty"),
+        (VALUES, r"nothing is left to predict; the cells to predict must be NaN or masked\.$"),
+        (scipy.sparse.coo_array(VALUES), r"to predict; a sparse matrix must not store the entries to predict\.$"),
+        (scipy.sparse.coo_array(([1.0, np.inf], ([0, 1], [1, 0])), shape=(2, 2)), "row 2 and column 1 .* is infinite"),
+        (scipy.sparse.coo_array(([-1e308, 1.5e308], ([0, 1], [1, 0])), shape=(2, 2)), "spread of the values is too"),
         (np.full((2, 2), np.nan), "no cell is observed"),
         (np.array([[1, np.nan], [2, np.nan]]), r"column 1 \(from 0\) has no observed cell"),
         (scipy.sparse.coo_array(([1.0, 2.0], ([0, 0], [1, 1])), shape=(2, 2)), "row 1 and column 2 .* there twice"),
@@ -84,7 +87,10 @@ def test_files_that_cannot_be_completed(tmp_path: Path) -> None:
     (tmp_path / "c.mtx").write_text("%%MatrixMarket matrix coordinate pattern general\n2 2 1\n1 1\n", encoding="utf-8")
     (tmp_path / "d.mtx").write_text("no matrix\n", encoding="utf-8")
     (tmp_path / "e.npy").write_text("no array", encoding="utf-8")
+    lines = ["%%MatrixMarket matrix coordinate real general", "2 2 2", "1 1 4", "2 1 inf", ""]
+    (tmp_path / "f.mtx").write_text("\n".join(lines), encoding="utf-8")
     faults = {
+        "f.mtx": "entry in row 2 and column 1 .* is infinite",
         "a.npz": "mask is true where values are",
         "b.npz": "mask is bool of shape",
         "c.mtx": "is a pattern",

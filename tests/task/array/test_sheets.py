@@ -150,3 +150,91 @@ def test_a_data_frame_is_a_table(tmp_path: Path) -> None:
     assert load(frame(), columns=["a"]).shape == (3, 1)
     with pytest.raises(InputError, match="Leave the column of text out"):
         load(frame().assign(kind=["x", "y", "z"]))
+
+
+def test_the_index_of_a_data_frame_is_no_feature(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    table = pd.DataFrame({"u": [1.0, 2, 3, 4], "v": [5.0, 6, 8, 7], "y": [0.5, 1.5, 2.5, 4]})
+    shuffled = table.sample(frac=1, random_state=0)
+    assert load(shuffled, target="y").inputs.features[0] == load(table, target="y").inputs.features[0] == 2
+    shuffled.to_parquet(tmp_path / "a.parquet")
+    assert load(tmp_path / "a.parquet", target="y").inputs.features[0] == 2
+    named = table.set_index("u")
+    assert load(named, target="y").inputs.features[0] == 1
+    assert load(named, target="y", columns="u,v,y").inputs.features[0] == 2  # it was asked for
+    assert load(named, target="y", drop="u").inputs.features[0] == 1
+    assert load(table.set_index("y"), target="y").inputs.features[0] == 2
+    # Nor do labels stay beside columns that were chosen.
+    text = "who,u,v,y\nann,1,2,0.5\nbob,3,4,1.5\ncem,3,5,2.5\n"
+    assert read(tmp_path, text, target="y", columns="u,y").inputs.features[0] == 1
+
+
+def test_an_index_may_have_any_name() -> None:
+    table = frame()[["a", "b"]]
+    for name in ("a", " b ", 0, None):
+        task = load(table.set_index(pd.Index(["x", "y", "z"], name=name)))
+        assert (cells(task), task.coords) == (EXPECTED, {"row": ["x", "y", "z"], "col": ["a", "b"]})
+    clash = table.set_index(pd.Index(["x", "y", "z"], name="a"))
+    assert load(clash, columns="a").coords["col"] == ["a"]
+    assert "row" not in load(clash, drop="a_2").coords
+    assert load(clash, index=False).coords == {"col": ["a", "b"]}
+    with pytest.raises(InputError, match="an index of 2 levels"):
+        load(frame().set_index(["who", "b"]))
+    long = pd.DataFrame({"n": [1.0, 2, 3]}, index=pd.MultiIndex.from_tuples(["ax", "by", "ay"], names=["r", "c"]))
+    assert load(long, rows="r", cols=" c", values="n").coords == {"row": ["a", "b"], "col": ["x", "y"]}
+
+
+def test_names_go_without_the_spaces_around_them() -> None:
+    table = frame().rename(columns={"a": " a ", "b": "b "})
+    assert load(table).coords["col"] == ["a", "b"]
+    assert load(table, drop=[" b "]).coords["col"] == load(table, columns=["a "]).coords["col"] == ["a"]
+    assert load(table.fillna(0.5), target=" a", drop="who").inputs.features[0] == 1
+
+
+def test_what_is_of_text_is_refused_for_a_data_frame(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    numbers = frame()[["a", "b"]]
+    numbers.to_parquet(tmp_path / "a.parquet")
+    for source, kind in ((numbers, "a DataFrame"), (tmp_path / "a.parquet", "a .parquet")):
+        for options, said in (
+            ({"separator": ";"}, f"{kind} has no separator between its cells"),
+            ({"header": False}, f"{kind} has names of its columns"),
+            ({"decimal": ","}, f"`decimal` is for numbers written as text, and this is {kind} without text"),
+        ):
+            with pytest.raises(InputError, match=said):
+                load(source, **options)
+    assert cells(load(numbers, header=True, decimal=".")) == EXPECTED
+    # Of text it says how that is written; numbers are numbers.
+    assert cells(load(pd.DataFrame({"a": ["1,5", None, "2,5"], "b": [2.5, 3, 5]}), decimal=",")) == [
+        [1.5, 2.5], [None, 3], [2.5, 5],
+    ]  # fmt: skip
+
+
+def test_a_marker_may_be_a_number() -> None:
+    table = pd.DataFrame({"a": [1.0, -999, 3], "b": [2, 5, -1]})
+    assert cells(load(table, missing=-999)) == [[1, 2], [None, 5], [3, -1]]
+    assert cells(load(table, missing=[-999.0, np.int64(-1)]))[2] == [3, None]
+
+
+def test_a_marker_with_decimals_is_the_same_number_with_a_comma(tmp_path: Path) -> None:
+    text = "who;a\nann;-9,5\nbob;1,5\ncem;2\n"
+    assert cells(read(tmp_path, text, missing=-9.5)) == [[None], [1.5], [2]]
+
+
+def test_columns_without_names_cannot_be_chosen_by_name(tmp_path: Path) -> None:
+    for options in ({"columns": "1,2"}, {"drop": ["1"]}):
+        with pytest.raises(InputError, match="`columns` and `drop` go by names, and `header=False` says"):
+            read(tmp_path, "1,2,3\n4,,6\n7,8,9\n", header=False, **options)
+    with pytest.raises(InputError, match=r"column '1' has no observed cell.*: leave it out\.$"):
+        read(tmp_path, "1,NA\n2,NA\n", header=False)
+
+
+def test_a_name_with_a_comma_stands_in_quotation_marks(tmp_path: Path) -> None:
+    text = 'a,"city,state",b\n1,x,2\n2,y,\n3,z,4\n'
+    with pytest.raises(InputError, match=r"\('city,state'\) with `drop`, a name with a comma in double quot"):
+        read(tmp_path, text)
+    task = read(tmp_path, text, drop='"city,state"')
+    assert task.coords["col"] == ["a", "b"]
+    assert read(tmp_path, text, drop=task.description["drop"]).coords == task.coords  # as the result says it
+    assert read(tmp_path, text, drop=["city,state"]).coords == task.coords
+    assert read(tmp_path, text, columns='b, "city,state", a', drop=["city,state"]).coords == task.coords

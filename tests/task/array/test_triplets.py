@@ -53,7 +53,11 @@ def test_numbers_name_rows_too(tmp_path: Path) -> None:
         (LONG, {"values": None}, "`values` is missing"),
         (LONG, {"values": "user"}, "the same column twice"),
         (LONG, {"drop": "user"}, "`drop` is for a table with a column for each quantity"),
-        ("user,item,rating\nann,x,4\nbob,x,5\n", {}, "no cell is empty"),
+        (
+            "user,item,rating\nann,x,4\nbob,x,5\n",
+            {},
+            "no cell is empty, so nothing is left to predict; leave out the lines",
+        ),
         ("user,item,rating\n", {}, "has a header and no rows"),
     ],
 )
@@ -61,3 +65,13 @@ def test_what_cannot_be_is_told_with_its_line(tmp_path: Path, text: str, options
     with pytest.raises(InputError) as refused:
         read(tmp_path, text, **options)
     assert said in str(refused.value)
+
+
+def test_names_of_more_cells_than_an_array_can_have_are_refused(tmp_path: Path) -> None:
+    text = "user,item,rating\n" + "".join(f"{i},{i},{i}\n" for i in range(7200))
+    with pytest.raises(InputError, match="has 7200 × 7200 cells; at most 50,000,000 are possible"):
+        read(tmp_path, text)
+
+
+def test_spaces_around_names_are_none_of_theirs(tmp_path: Path) -> None:
+    assert read(tmp_path, LONG, rows=" user ").coords == read(tmp_path, LONG).coords
