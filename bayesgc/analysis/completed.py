@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
@@ -17,8 +19,8 @@ def completed(tree: xr.DataTree, *, level: float = 0.9) -> pd.DataFrame:
     """The table of a result: observed cells as they are, the others by their posterior mean, in the table's own units.
 
     Beside the columns stand, for each that had missing cells, ``NAME_low`` and ``NAME_high``, the ends of the intervals
-    of `predict`, empty where the cell was observed. A tensor is long, one cell a line: its place, ``value``, ``low``,
-    ``high``.
+    of `predict`, empty where the cell was observed; they are ``NAME_low_2`` and so on where the table has a column of
+    that name. A tensor is long, one cell a line: its place, ``value``, ``low``, ``high``.
 
     Args:
         tree: a result whose measurements are cells.
@@ -41,25 +43,34 @@ def completed(tree: xr.DataTree, *, level: float = 0.9) -> pd.DataFrame:
     names = [str(each) for each in cols]
     columns = {name: whole[:, place] for place, name in enumerate(names)}
     for place in np.flatnonzero(missing.any(axis=0)).tolist():
-        columns |= {f"{names[place]}_{end}": each[:, place] for end, each in ends.items()}
+        columns |= {_free(f"{names[place]}_{end}", columns): each[:, place] for end, each in ends.items()}
     return pd.DataFrame(columns, index=None if rows.dtype.kind in "iu" else pd.Index(rows))
 
 
 def completed_text(tree: xr.DataTree) -> str:
-    """The same as comma-separated text; labels of the rows stand in a first column."""
+    """The same as comma-separated text; labels of the rows stand in a first column, ``row`` or ``row_2`` and so on."""
     table = completed(tree)
     labelled = not isinstance(table.index, pd.RangeIndex)
-    return table.to_csv(index=labelled, index_label="row" if labelled else None, lineterminator="\n")
+    label = _free("row", table.columns) if labelled else None
+    return table.to_csv(index=labelled, index_label=label, lineterminator="\n")
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """The name, with a number where it is taken."""
+    names = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(2)))
+    return next(each for each in names if each not in taken)
 
 
 def _observed(tree: xr.DataTree, shape: tuple[int, ...]) -> Float[np.ndarray, "*shape"]:
     """The observed cells in the table's own units, NaN elsewhere."""
     known = np.full(math.prod(shape), np.nan)
     cells = values(tree, "constant_data", "cells")
+    if has(tree, "constant_data", "originals"):
+        known[cells] = values(tree, "constant_data", "originals")
+        return known.reshape(shape)
     known[cells] = values(tree, "observed_data", "y")
     if has(tree, "constant_data", "scale"):
         scale, center = (values(tree, "constant_data", name).ravel() for name in ("scale", "center"))
-        known = known * scale + center
-        # What was read comes back as it was written, but for the last digit.
-        known = np.array([float(f"{number:.12g}") for number in known])
+        # Results of earlier versions hold no originals: what was read comes back but for its last digits.
+        known = np.array([float(f"{number:.15g}") for number in known * scale + center])
     return known.reshape(shape)

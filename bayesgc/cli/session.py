@@ -22,7 +22,7 @@ from bayesgc.cli.terminal import Terminal, kept, say
 from bayesgc.inference import Outcome
 from bayesgc.options import Options
 from bayesgc.progress import LiveProgress
-from bayesgc.task import Task
+from bayesgc.task import Task, linear_view
 from bayesgc.task.array.doubts import DOUBTFUL
 from bayesgc.validate import InputError
 
@@ -56,6 +56,7 @@ class Session:
         """
         self.check()
         task = self.options.make_task()
+        self._check_cells(task)
         self._doubt(task)
         if self.out is None:
             check_output("the default --out", next(self.names(task)), OUT_SUFFIXES)
@@ -92,13 +93,20 @@ class Session:
                 raise InputError(f"--plot is {str(self.plot)!r}, which is the file of --out too; give another name.")
 
     def _check_completed(self, inputs: list[Path]) -> None:
-        """Refuse a file of another kind or somebody else's, and a task that has no table to complete."""
+        """Refuse a file of another kind or somebody else's, and a task that by its name has no table to complete."""
         if self.options.data is None and self.options.task != "completion":
             raise InputError(
                 f"--completed is {str(self.completed)!r}, a table filled in; there is no --data, and --task is no "
                 "completion."
             )
         check_output("--completed", Path(str(self.completed)), (".csv",), inputs=inputs, force=self.force)
+
+    def _check_cells(self, task: Task) -> None:
+        """Refuse a task without cells to complete, as labelled examples and general measurements have none."""
+        if self.completed is not None and ((array := linear_view(task)) is None or not array.observed_cells):
+            raise InputError(
+                f"--completed is {str(self.completed)!r}, a table filled in; this task has no cells to fill in."
+            )
 
     def names(self, task: Task) -> Iterator[Path]:
         """Where a result may go that has no ``--out``, one after the other: new files here, named after the run."""
@@ -116,22 +124,23 @@ class Session:
             yield progress
 
     def _deliver(self, result: DataTree, task: Task) -> None:
-        """Files first, so that nothing is lost if printing fails; and print even if a file fails."""
-        saved, failure = None, None
-        try:
+        """Files first, so that nothing is lost if printing fails; each file and the print even if another fails."""
+        saved, failures = None, list[str]()
+        with _noting(failures):
             saved = save_new(result, self.names(task)) if self.out is None else save(result, self.out)
+        with _noting(failures):
             if self.completed is not None:
                 self._complete(result, self.completed)
+        with _noting(failures):
             if self.plot is not None:
                 from bayesgc.analysis.plots import plot_result, save_figure
 
                 save_figure(plot_result(result), self.plot)
-        except InputError as error:
-            failure = error
-        with kept(str(failure).rstrip(".") if failure else f"saved in {saved}"):
+        failed = " ".join(failures)
+        with kept(failed.rstrip(".") if failed else f"saved in {saved}"):
             self._print(result, saved)
-        if failure is not None:
-            raise failure
+        if failed:
+            raise InputError(failed)
 
     def _complete(self, result: DataTree, file: Path) -> None:
         """Write the table filled in; where nothing fitted there is none."""
@@ -158,6 +167,15 @@ class Session:
             say(f"{outcome}: {result.attrs['message']}")
         if saved and (interrupted or (self.as_json and not self.quiet)):
             say(f"{'interrupted; ' if interrupted else ''}saved in {saved}")
+
+
+@contextlib.contextmanager
+def _noting(failures: list[str]) -> Iterator[None]:
+    """Add to ``failures`` what could not be written, and go on."""
+    try:
+        yield
+    except InputError as error:
+        failures.append(str(error))
 
 
 def _size(path: Path) -> str:

@@ -1,0 +1,50 @@
+"""`--completed`: refused at once where there are no cells to fill in, and no hindrance to other files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bayesgc.validate import InputError
+
+FAST = ("--method", "rejection", "--eps", "99%", "--draws", 4, "--hide", 0, "--no-gd", "--no-map", "--quiet")
+
+
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No run begins."""
+
+    def begin(*_, **__):
+        raise AssertionError("a run began")
+
+    monkeypatch.setattr("bayesgc.cli.session.infer", begin)
+
+
+@pytest.mark.parametrize("kind", ["examples", "measurements"])
+def test_tasks_without_cells_are_refused_before_the_run(command, idle, kind: str) -> None:
+    Path("e.csv").write_text("u,v,y\n" + "".join(f"{i},{i % 3},{i + 0.5}\n" for i in range(8)), encoding="utf-8")
+    source = np.random.default_rng(0)
+    np.savez("m.npz", A=source.normal(size=(5, 3, 3)), y=source.normal(size=5))
+    options = {"examples": ("--data", "e.csv", "--target", "y"), "measurements": ("--data", "m.npz")}[kind]
+    ended = command("infer", *options, "--completed", "o.csv", *FAST[-3:])
+    assert (ended.code, ended.out) == (2, "")
+    assert "--completed is 'o.csv', a table filled in; this task has no cells to fill in" in ended.err
+
+
+def test_where_one_file_fails_the_others_are_written(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("t.csv").write_text("a,b\n1,2\n2,\n3,5\n4,7\n", encoding="utf-8")
+    drawn = []
+
+    def full(*_):
+        raise InputError("no space is left.")
+
+    monkeypatch.setattr("bayesgc.analysis.completed.completed_text", full)
+    monkeypatch.setattr("bayesgc.analysis.plots.plot_result", lambda _: "a figure")
+    monkeypatch.setattr("bayesgc.analysis.plots.save_figure", lambda *each: drawn.append(each))
+    ended = command("infer", "--data", "t.csv", "--completed", "o.csv", "--plot", "p.png", "--out", "r.nc", *FAST)
+    assert ended.code == 2
+    assert "no space is left" in ended.err
+    assert Path("r.nc").exists()
+    assert drawn == [("a figure", Path("p.png"))]
