@@ -10,7 +10,7 @@ from typing import Literal
 
 from bayesgc.analysis.tree.datatree import assemble
 from bayesgc.analysis.tree.result import Result
-from bayesgc.hiding import SHARE, add_hidden, share_to_hide
+from bayesgc.hiding import add_hidden, kept_back, share_to_hide
 from bayesgc.inference import (
     SGD,
     Control,
@@ -129,7 +129,7 @@ def infer(
         share = share_to_hide(hide, settings)
         with interruptible(control):
             settings = settings.at_evidence(asked, control, noise=eps is not None)
-            result = _assemble(settings, control, kept=SHARE if share else 0.0)
+            result = _assemble(settings, control, kept=kept_back(share, settings))
             add_hidden(result, settings, share, control)
     if control.interrupted:
         _note_interruption(result)
@@ -251,7 +251,8 @@ def _assemble(settings: Settings, control: Control, run: Run | None = None, kept
     why_no_mode = _why_no_mode(settings)
     for_mode = _SHARE * (why_no_mode is None)
     kept_back = _SHARE * (settings.gd is not None) + for_mode + kept
-    run = run or _condition(settings, control.after(settings.spent).part(kept_back))
+    withheld = int(kept * (control.max_evaluations or 0))
+    run = run or _condition(settings, control.after(settings.spent + withheld).part(kept_back))
     run = replace(run if settings.settled else _unsettled(run), evaluations=settings.spent + run.evaluations)
     descent, why_no_descent = _descend(settings, run, control, for_mode + kept)
     mode, why_no_mode = _find_mode(settings, run, control, why_no_mode, kept)

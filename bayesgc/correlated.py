@@ -38,6 +38,11 @@ _WINDOW = 5
 """Integrated autocorrelation times over which autocovariances are summed."""
 
 
+def resampled_size(draws: int, effective: float) -> float:
+    """How many independent draws are as good as so many that were resampled from weighted ones worth ``effective``."""
+    return 1 / (1 / max(effective, 1e-300) + 1 / draws)
+
+
 def mean_error(values: Float[np.ndarray, "chain draw"]) -> float:
     """The error of the mean of correlated draws, 1.96 of which cover 95 %; infinite where there are too few to tell.
 

@@ -8,6 +8,7 @@ and there is no second run.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +32,8 @@ _OF_RUN = 0.25
 _LEAST = 2**15
 _FEWEST = 5
 """Cells of which something can be told."""
+_FEWEST_DRAWS = 100
+"""Draws of the second run with which a mean and 90 % intervals are those of a posterior."""
 
 
 def share_to_hide(hide: float | str | None, settings: Settings) -> float:
@@ -48,12 +51,21 @@ def share_to_hide(hide: float | str | None, settings: Settings) -> float:
     return share
 
 
+def kept_back(share: float, settings: Settings) -> float:
+    """The part of the time that a second run needs, where there is to be one."""
+    array = linear_view(settings.task)
+    return SHARE if share and array is not None and array.truth is None else 0.0
+
+
 def add_hidden(tree: xr.DataTree, settings: Settings, share: float, control: Control) -> None:
-    """Put into a result what was found of hidden cells, or why nothing was."""
+    """Put into a result what was found of hidden cells, or why nothing was: whatever that is, the result stands."""
     array, before = linear_view(settings.task), control.seconds
     if not share or array is None:
         return
-    found = _found(tree, array, settings, share, control)
+    try:
+        found = _found(tree, array, settings, share, control)
+    except InputError as error:
+        found = str(error)
     if isinstance(found, str):
         tree.attrs["reasons"] = _with(tree.attrs["reasons"], hidden=found)
         return
@@ -73,13 +85,14 @@ def _found(tree: xr.DataTree, array: ArrayTask, settings: Settings, share: float
     cells = hidden_cells(array, share, generator(settings.request.seed, Stream.HIDDEN, 0, torch.device("cpu")))
     if len(cells) < _FEWEST:
         return "too few cells are observed to hide any"
-    fewer, own = without(array, cells), control.part()
-    most = max(_LEAST, int(_OF_RUN * (int(tree.attrs["evaluations"]) - settings.spent)))
-    own = replace(own, max_evaluations=most)
+    fewer, spent = without(array, cells), int(tree.attrs["evaluations"])
+    most = control.affordable(max(_LEAST, int(_OF_RUN * (spent - settings.spent))), spent)
+    own = replace(control.part(), max_evaluations=most)
+    # The threshold is that of all observed cells: one number, which a second search would take as long to find.
     criterion = replace(settings.criterion, task=fewer, check=own.check)
-    draws = settings.method.run(criterion, settings.request, own).posterior
-    if draws is None:
-        return "its run came to no posterior in the time that was left"
+    draws = settings.method.run(criterion, settings.request, own).posterior if most else None
+    if draws is None or math.prod(draws.end_to_end.shape[:2]) < _FEWEST_DRAWS:
+        return f"its run, a shorter one, came to fewer than {_FEWEST_DRAWS} draws within the budget"
     matrices, loss = _kept(fewer, draws)
     return _compared(fewer, observed_values(array), cells, matrices, loss, second=True, control=control)
 
@@ -106,6 +119,7 @@ def _compared(
     scale = 1.0 if task.units is None else np.broadcast_to(task.units.scale, task.shape).ravel()[cells]
     return hidden_dataset(
         cells,
+        np.unravel_index(cells, task.shape)[0],
         known.ravel()[cells],
         matrices.reshape(-1, known.size)[:, cells],
         np.sqrt(np.maximum(loss.reshape(-1, 1), 0.0)) * scale,

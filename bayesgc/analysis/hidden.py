@@ -30,6 +30,7 @@ NAMES = {
 
 def hidden_dataset(
     cells: Int[np.ndarray, " cell"],
+    row: Int[np.ndarray, " cell"],
     known: Float[np.ndarray, " cell"],
     centers: Float[np.ndarray, "draw cell"],
     noise: Float[np.ndarray, "draw #cell"],
@@ -43,6 +44,7 @@ def hidden_dataset(
 
     Args:
         cells: flat indices of the cells.
+        row: the row of each.
         known: their values.
         centers: what the draws of a posterior have there.
         noise: the standard deviation of what each draw leaves unexplained.
@@ -53,7 +55,7 @@ def hidden_dataset(
     """
     low, high = noisy_quantiles(centers, noise, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     predicted = {POSTERIOR: centers.mean(0), **others}
-    own = {"cell": cells, "known": known, "spread": spread, "low": low, "high": high}
+    own = {"cell": cells, "cell_row": row, "known": known, "spread": spread, "low": low, "high": high}
     variables: dict[str, Any] = {name: (("hidden_cell",), each) for name, each in own.items()}
     variables["predicted"] = (("predictor", "hidden_cell"), np.stack(list(predicted.values())))
     attributes = {"second_run": int(second), "level": LEVEL, "absent": json.dumps(dict(absent))}
@@ -81,20 +83,22 @@ def hidden_summary(tree: xr.DataTree) -> Json | None:
         "level": float(found.attrs["level"]),
         "covered": int(inside.sum()),
         "best_other": best,
-        "judgement": _judged(errors[POSTERIOR], others[best]),
+        "judgement": _judged(errors[POSTERIOR], others[best], found["cell_row"].values),
         "absent": json.loads(found.attrs["absent"]),
     }
 
 
-def _judged(ours: Float[np.ndarray, " cell"], theirs: Float[np.ndarray, " cell"]) -> str:
+def _judged(ours: Float[np.ndarray, " cell"], theirs: Float[np.ndarray, " cell"], row: Int[np.ndarray, " cell"]) -> str:
     """``lower``, ``higher``, ``alike`` or ``undecided``: our mean square error beside another's on the same cells."""
     mine, other = np.square(ours), np.square(theirs)
-    if len(ours) < 2 or not mine.any() or not other.any():
+    _, place = np.unique(row, return_inverse=True)
+    rows = int(place.max(initial=-1)) + 1
+    if rows < 2 or not mine.any() or not other.any():
         return "undecided"
-    # The error of the logarithm of a ratio of means, cell by cell (the delta method).
-    parts = mine / mine.mean() - other / other.mean()
-    error = float(parts.std(ddof=1)) / math.sqrt(len(parts))
-    return Number(math.log(mine.mean() / other.mean()) / 2, error / 2, len(parts) - 1).judgement
+    # The error of the log of a ratio of means (the delta method), row by row: the cells of one row are off together.
+    parts = np.bincount(place, mine / mine.mean() - other / other.mean())
+    error = math.sqrt(rows / (rows - 1) * float(np.square(parts).sum())) / len(mine)
+    return Number(math.log(mine.mean() / other.mean()) / 2, error / 2, rows - 1).judgement
 
 
 def hidden_lines(result: Json) -> Iterator[str]:
@@ -112,6 +116,7 @@ def hidden_lines(result: Json) -> Iterator[str]:
     yield f"Error at {which}, in {found['unit']}: {errors}."
     yield f"{100 * found['level']:.0f} % intervals of G&C contain {found['covered']} of these {cells} values."
     yield _VERDICTS[found["judgement"]].format(best=best)
+    yield from (f"No {NAMES.get(name, name)}: {reason}." for name, reason in found["absent"].items())
 
 
 _VERDICTS = {

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Shaped
 
-from bayesgc.correlated import FEWEST_ISLANDS, ErrorRule, mean_error
+from bayesgc.correlated import FEWEST_ISLANDS, ErrorRule, mean_error, resampled_size
 
 
 def mean_and_error(
@@ -58,7 +58,8 @@ def _error(tree: xr.DataTree, group: str, values: Float[np.ndarray, "chain draw"
 
 
 def _weighted(tree: xr.DataTree, values: Float[np.ndarray, "chain draw"]) -> float:
-    return _independent(values, min(values.size, diagnostics(tree).get("effective_sample_size", values.size)))
+    effective = diagnostics(tree).get("effective_sample_size", math.inf)
+    return _independent(values, resampled_size(values.size, effective))
 
 
 def _over_chains(tree: xr.DataTree, values: Float[np.ndarray, "chain draw"]) -> float:

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from bayesgc.correlated import resampled_size
 from bayesgc.inference.estimates import summarize
 from bayesgc.inference.records import Draws, Summary
 from bayesgc.inference.request import Request
@@ -20,7 +21,7 @@ from bayesgc.inference.streams import Stream, generator
 from bayesgc.inference.target import Harvest
 
 FIRST_CHECK = 16
-"""Blocks before the first look, which are also the fewest batches for an error."""
+"""Blocks before the first look at the weights."""
 FEWEST_BLOCKS = 64
 """Blocks before a run can end well. A first look may turn weights down, but it must not take them: where the tail is
 heavy, it is the samples that lack large weights whose tails look light."""
@@ -129,7 +130,7 @@ class WeightedSample:
 
     def summary(self, name: str, values: Float[np.ndarray, " draw"]) -> Summary:
         """The summary of a quantity of equally weighted draws, its error by how many draws the weights are worth."""
-        size = min(len(values), self.effective_size())
+        size = resampled_size(len(values), self.effective_size())
         return summarize(values, float(values.mean()), float(values.std() / max(size, 1.0) ** 0.5))
 
     def _source(self, block: int) -> torch.Generator:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 import torch
 
 import bayesgc as gc
@@ -24,7 +25,7 @@ WHOLE = 5 + np.outer(SOURCE.normal(size=12), [1.0, 10, 2, 5]) + 0.1 * SOURCE.nor
 HOLES = SOURCE.random(WHOLE.shape) < 0.15
 TABLE = pd.DataFrame(np.where(HOLES, np.nan, WHOLE), columns=list("abcd"), index=[f"r{i}" for i in range(12)])
 CPU = torch.device("cpu")
-BUDGET = {"eps": "60%", "method": "rejection", "gd": False, "map": False, "draws": 50, "max_evaluations": 100_000}
+BUDGET = {"eps": "110%", "method": "rejection", "gd": False, "map": False, "draws": 50, "max_evaluations": 100_000}
 MODEL = gc.MatrixFactorization(depth=2, width=2, normalize=False)
 
 
@@ -98,12 +99,47 @@ def test_the_judgement_is_of_the_same_cells(ours: float, judgement: str) -> None
 
     errors = np.random.default_rng(1).normal(size=40)
     data = hidden_dataset(
-        np.arange(40), np.zeros(40), ours * errors[None], np.ones((1, 1)), {"column_means": errors}, np.ones(40),
-        second=True, absent={},
+        np.arange(40), np.arange(40) // 4, np.zeros(40), ours * errors[None], np.ones((1, 1)),
+        {"column_means": errors}, np.ones(40), second=True, absent={},
     )  # fmt: skip
     found = hidden_summary(DataTree.from_dict({"hidden": data}))
     assert found["judgement"] == judgement
     assert found["error"]["posterior"] == pytest.approx(ours * found["error"]["column_means"])
+
+
+def test_cells_of_one_row_that_are_off_together_do_not_decide() -> None:
+    """The control is the same cells as if each were in a row of its own."""
+    from xarray import DataTree
+
+    own, other = np.ones(40), np.repeat([0.6, 0.9, 1.2, 2.5, 1.5], 8)
+    found = []
+    for row in (np.arange(40) // 8, np.arange(40)):
+        data = hidden_dataset(
+            np.arange(40), row, np.zeros(40), own[None], np.ones((1, 1)), {"column_means": other}, np.ones(40),
+            second=True, absent={"nearest_neighbours": "they were not asked"},
+        )  # fmt: skip
+        found.append(hidden_summary(DataTree.from_dict({"hidden": data})))
+    assert [each["judgement"] for each in found] == ["undecided", "lower"]
+    assert list(hidden_lines({"hidden": found[0]}))[-1] == "No kNN: they were not asked."
+
+
+def test_a_comparison_that_cannot_be_made_leaves_the_result() -> None:
+    """A sparse matrix with an empty column, whose cells share one scale, and a table constant but for a cell."""
+    values = TABLE.to_numpy().copy()
+    values[:, 1] = np.nan
+    found = gc.result_object(gc.infer(MODEL, load(scipy.sparse.coo_array(np.nan_to_num(values))), hide="20%", **BUDGET))
+    assert found["hidden"]["error"]["nearest_neighbours"] > 0
+    flat = np.zeros((20, 3))
+    flat[0, 0], flat[1, 2] = np.nan, 1.0
+    seeds = (gc.result_object(gc.infer(MODEL, load(flat), hide="50%", seed=s, **BUDGET)) for s in range(12))
+    reasons = [each["reasons"].get("hidden") for each in seeds]
+    assert any(reason and "constant" in reason for reason in reasons)
+
+
+def test_a_second_run_of_a_few_draws_is_no_comparison() -> None:
+    few = BUDGET | {"draws": 5}
+    found = gc.result_object(gc.infer(MODEL, load(TABLE), hide="20%", **few))
+    assert (found["hidden"], "fewer than 100 draws" in found["reasons"]["hidden"]) == (None, True)
 
 
 def test_what_cannot_be_hidden_is_refused() -> None:

@@ -93,8 +93,10 @@ def test_weights_have_the_law_of_those_that_fit():
         mean = (share[:, None, None] * own).sum(0)
         error = ((share[:, None, None] * (own - mean)) ** 2).sum(0) + other.var(0) / len(other)
         assert ((mean - other.mean(0)).abs() < 4.5 * error.sqrt()).all()
-    # The control: the weights as they came, which nothing conditions.
-    assert ((features(20_000, 3, 4, seed=8).mean(0) - kept.mean(0)).abs() > 0.1).any()
+    # The control: the chances left out, as if all features' particles weighed the same.
+    first = fitting(margins, many, features(20_000, 3, 4, seed=8), 1, torch.Generator())[1]
+    apart = (first.mean(0) - kept.mean(0)).abs() / (first.var(0) / 20_000 + kept.var(0) / len(kept)).sqrt()
+    assert apart.max() > 10
 
 
 def test_an_example_without_features_cannot_be_right():
@@ -126,20 +128,18 @@ def test_it_agrees_with_rejection(model, classes):
 
 
 def test_a_wrong_orthant_is_caught(monkeypatch):
-    """The control of the test above: margins whose chances are not multiplied."""
-    honest = module._orthant
+    """The control of the test above: chances that are not multiplied."""
+    task, request, honest = blobs(6, 3), Request(precision=0.05), module._orthant
+    model = MLP((6, 6), "tanh")
+    other = Rejection().run(criterion(model, task, Rejection()), request, Control()).log_volume
 
     def wrong(root, particles, source):
         log_weight, wanted = honest(root, particles, source)
         return 0.9 * log_weight, wanted
 
     monkeypatch.setattr(module, "_orthant", wrong)
-    task = blobs(6)
-    own = Orthants(particles=8).run(criterion(MLP((8,)), task), Request(precision=0.05), Control())
-    monkeypatch.undo()
-    right = Orthants(particles=8).run(criterion(MLP((8,)), task), Request(precision=0.05), Control())
-    difference = abs(own.log_volume.value - right.log_volume.value)
-    assert difference > 6 * math.hypot(own.log_volume.mcse, right.log_volume.mcse)
+    own = Orthants(particles=8).run(criterion(model, task), request, Control()).log_volume
+    assert abs(own.value - other.value) > 6 * math.hypot(own.mcse, other.mcse)
 
 
 def test_the_seed_decides_the_bits():
@@ -180,3 +180,9 @@ def test_numbers_have_no_orthant():
     task = regression(np.eye(4), np.arange(4.0))
     with pytest.raises(InputError, match="every training label right"):
         Settings.checked(MLP((8,)), task, 0.1, Orthants(), False, False, "cpu", "float32", Request())
+
+
+def test_more_margins_than_can_be_drawn_are_refused_before_any_is():
+    task = blobs(1050, 3)
+    with pytest.raises(InputError, match="1050 examples of 3 classes have 2100, more than 2000"):
+        Settings.checked(MLP((8,)), task, None, Orthants(), False, False, "cpu", "float32", Request())

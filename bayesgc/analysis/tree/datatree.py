@@ -131,7 +131,9 @@ def _replicates(task: Task, run: Run, seed: int) -> xr.Dataset | None:
     observed, output = task.observed(), run.posterior.end_to_end
     chains, draws = output.shape[:2]
     size = sum(values.size for _, values in observed.values())
-    stride = -(-draws // max(1, _REPLICATED // max(1, chains * size)))
+    if chains * size > _REPLICATED:
+        return None
+    stride = -(-draws // (_REPLICATED // max(1, chains * size)))
     vectors = output[:, ::stride].reshape(-1, math.prod(task.shape)).T.cpu()
     fit = run.posterior.quantities[task.fit][:, ::stride].reshape(-1).cpu()
     found = task.replicated(vectors, fit, generator(seed, Stream.REPLICATE, 0, vectors.device))

@@ -34,6 +34,9 @@ from bayesgc.validate import InputError, positive_integer
 
 BLOCK = 256
 """Draws in a block, the unit of drawing and evaluation."""
+_MOST_MARGINS = 2000
+_AT_ONCE = 2**23
+"""Entries of covariance matrices in memory at once: 64 MB, some three times over."""
 _COMPLETION = 0.2
 """The part of the time that is kept back for testing what was drawn."""
 
@@ -71,6 +74,12 @@ class Orthants(Method):
             return (
                 f"`method={self.name}` needs a perceptron with a hidden layer and a Gaussian prior on its last layer; "
                 "splitting and rejection condition any network."
+            )
+        margins = task.inputs.count * (task.inputs.outputs - 1)
+        if margins > _MOST_MARGINS:
+            return (
+                f"`method={self.name}` draws one margin after the other, and {task.inputs.count} examples of "
+                f"{task.inputs.outputs} classes have {margins}, more than {_MOST_MARGINS}; choose auto or splitting."
             )
         return None
 
@@ -171,7 +180,8 @@ def _draw_block(
     margins = Margins(torch.as_tensor(task.labels, device=exact), task.inputs.outputs)
     judge = generator(seed, Stream.CURVE, index, exact)
     weights = []
-    for part in normals.split(criterion.chunk, dim=1):
+    chunk = min(criterion.chunk, max(1, _AT_ONCE // len(margins.example) ** 2))
+    for part in normals.split(chunk, dim=1):
         criterion.check()
         features = criterion.whitened.features(part).to(exact, torch.float64)
         drawn = part[last].T.unflatten(1, (task.inputs.outputs, -1)).to(exact, torch.float64)

@@ -74,7 +74,7 @@ def simple_predictions(
     absent = {}
     if values.ndim > 2:
         absent["nearest_neighbours"] = "they are for the rows of a table"
-    elif (near := _nearest(values)) is None:
+    elif (near := _nearest(values, alike=task.scaled_alike)) is None:
         absent["nearest_neighbours"] = "scikit-learn finds them, and is not installed: pip install 'bayesgc[data]'"
     else:
         found["nearest_neighbours"] = near
@@ -84,16 +84,20 @@ def simple_predictions(
 
 
 def _means(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """Of the columns of a matrix; of all that is observed of a tensor."""
-    mean = np.nanmean(values, axis=0) if values.ndim == 2 else np.nanmean(values)
-    return np.broadcast_to(mean, values.shape)
+    """Of the columns of a matrix; of all that is observed of a tensor, and where a column has no cell."""
+    overall = np.nanmean(values)
+    if values.ndim != 2:
+        return np.full(values.shape, overall)
+    counts = (~np.isnan(values)).sum(0)
+    means = np.where(counts > 0, np.nansum(values, axis=0) / np.maximum(counts, 1), overall)
+    return np.broadcast_to(means, values.shape)
 
 
-def _nearest(values: Float[np.ndarray, "rows cols"]) -> Float[np.ndarray, "rows cols"] | None:
+def _nearest(values: Float[np.ndarray, "rows cols"], *, alike: bool) -> Float[np.ndarray, "rows cols"] | None:
     """The mean of the five nearest rows that have the cell; None without scikit-learn."""
     try:
         from sklearn.impute import KNNImputer
     except ModuleNotFoundError:
         return None
-    units = standardization(values)
+    units = standardization(values, alike=alike)
     return units.to_units(KNNImputer(keep_empty_features=True).fit_transform(units.from_units(values)))
