@@ -104,8 +104,8 @@ def _units(tree: xr.DataTree, group: str, shape: tuple[int, ...]) -> Int[np.ndar
 def _counted(
     said: Int[np.ndarray, "draw place"], unit: Int[np.ndarray, " draw"], outputs: int
 ) -> Float[np.ndarray, "unit place output"]:
-    """How many draws of each unit say each output."""
-    own = [said[unit == which] for which in range(unit.max() + 1)]
+    """How many draws of each unit say each output; units without draws, as islands that were lost, have no vote."""
+    own = [said[unit == which] for which in np.unique(unit)]
     return np.stack([np.stack([(each == k).sum(0) for k in range(outputs)], axis=-1) for each in own]).astype(float)
 
 

@@ -16,10 +16,11 @@ from rich.text import Text
 
 from bayesgc.analysis.tree.summary import cell_labels
 from bayesgc.analysis.words.fitted import FittedTable
-from bayesgc.analysis.words.numerals import rounded
 from bayesgc.analysis.words.sentences import FACTS
 from bayesgc.analysis.words.wording import (
+    CELLS_SHOWN,
     absent_lines,
+    cell_numbers,
     cut_lines,
     headings,
     law_rows,
@@ -30,7 +31,6 @@ from bayesgc.analysis.words.wording import (
 Json = dict[str, Any]
 
 STYLES = {"law": "", "posterior": "bold", "reference": "dim"}
-CELLS_SHOWN = 10
 
 
 def print_result(console: Console, result: Json, *, saved: str | None = None) -> None:
@@ -79,7 +79,7 @@ def _cells(cells: list[Json], meaning: str) -> Group:
     names = list(cell_labels(cells[0]))
     table = FittedTable((*names, "mean", "5 %", "95 %"), labels=len(names))
     for cell in cells[:CELLS_SHOWN]:
-        table.add_row(*cell_labels(cell).values(), *(rounded(cell[q], 4) for q in ("mean", "q05", "q95")))
+        table.add_row(*cell_labels(cell).values(), *cell_numbers(cell))
     more = len(cells) - CELLS_SHOWN
     caption = f"Missing cells, in the table's units, with 90 % intervals {meaning}"
     parts: list[RenderableType] = [Text(caption, style="dim"), table]

@@ -11,7 +11,8 @@ import xarray as xr
 from labelled_for_tests import labelled
 
 from bayesgc.analysis import plots
-from bayesgc.analysis.calibration import BINS, calibration
+from bayesgc.analysis.calibration import BINS, _calibration, calibration
+from bayesgc.analysis.ensemble import Votes, _counted
 from bayesgc.analysis.functions import functions
 from bayesgc.analysis.margins import margins, normalised
 from bayesgc.inference import Criterion, Rejection
@@ -198,3 +199,14 @@ def test_pictures_say_what_they_show(tmp_path):
         plots.save_figure(draw(labelled(with_gd=False)), tmp_path / f"{draw.__name__}.png")
     assert "The laws of functions overlap by" in plots.plot_functions(tree).axes[0].get_title(loc="left")
     assert "often than its shares say" in plots.plot_calibration(tree).axes[0].get_title(loc="left")
+
+
+def test_islands_without_draws_have_no_vote() -> None:
+    """As numbers of islands have gaps where some were lost, a replicate could hold no vote at all."""
+    said = np.array([[0, 1], [1, 1], [1, 1]])
+    counted = _counted(said, np.array([1, 1, 5]), 2)
+    np.testing.assert_array_equal(counted, [[[1, 1], [0, 2]], [[0, 1], [0, 1]]])
+    labels = np.array([0, 1])
+    found = _calibration(Votes(100.0 * counted, True), labels)
+    assert found is not None
+    assert np.isfinite(found["ece"])

@@ -14,6 +14,7 @@ from records_for_tests import table_task, tree
 from bayesgc.analysis.tree.datatree import load, save
 from bayesgc.analysis.tree.result import Result
 from bayesgc.analysis.tree.summary import result_object
+from bayesgc.analysis.words.numerals import rounded
 from bayesgc.inference.records import Outcome
 
 
@@ -67,3 +68,12 @@ def test_labels_from_files_stay_text() -> None:
     result = tree(task, reasons={"map": evil})
     assert evil not in result._repr_html_()
     assert "&lt;script&gt;" in result._repr_html_()
+
+
+def test_a_table_lists_its_missing_cells() -> None:
+    result = tree(table_task())
+    cells = result_object(result)["unobserved"]
+    words = text_of(result)
+    assert "Missing cells, in the table's units, with 90 % intervals" in words.replace("&#39;", "'")
+    assert rounded(cells[0]["q95"], 4) in words
+    assert "Missing cells" not in text_of(tree())

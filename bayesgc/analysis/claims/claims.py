@@ -39,7 +39,7 @@ CLOSE = 0.1
 RULE = (
     "Factors are geometric means over tasks, plain ones for gradient descent, with t-intervals over tasks. A claim "
     "holds when the whole interval is in the claimed range, and fails when the whole of it is outside; it is undecided "
-    "while tasks have no number. ± MC is what sampling adds to its error."
+    "otherwise, and where tasks have no number. ± MC is what sampling adds to its error."
 )
 
 

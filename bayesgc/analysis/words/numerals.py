@@ -41,7 +41,7 @@ def with_error(value: float | None, error: float | None, digits: int = 2) -> str
     if max(abs(value), error) >= _LARGE:
         return _large_with_error(value, error, digits)
     place = digits - 1 - math.floor(math.log10(float(f"{error:.{digits - 1}e}")))
-    if abs(value) < 1e-4:
+    if abs(value) < 1e-4 and (value or error < 1e-4):
         return f"{value:.1e} ± {error:.0e}"
     if error >= abs(value) * 1e-7:
         return f"{value:.{max(place, 0)}f} ± {error:.{max(place, 0)}f}"

@@ -243,7 +243,7 @@ def _sentence(each: Json, measure: Measure) -> str:
     """Which of two generalises better, that they are alike, or that it cannot be told."""
     factor, pair = each["factor"], f"{each['label']} and {each['against']}"
     if factor is None:
-        return f"Of {pair} the generalisation is not known for both."
+        return f"Of {pair} at least one has no known generalisation."
     tasks = f" over {each['tasks']} tasks" if "tasks" in each else ""
     numbers = f"{factor_words(factor, measure)}{tasks}"
     if each.get("shared_draws"):

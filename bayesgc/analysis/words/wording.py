@@ -326,6 +326,15 @@ def legend_line(result: Json) -> str:
     return "; ".join(parts)
 
 
+CELLS_SHOWN = 10
+"""Missing cells that are listed in a terminal and a notebook."""
+
+
+def cell_numbers(cell: Json) -> list[str]:
+    """Mean and 90 % interval of a missing cell."""
+    return [rounded(cell[name], 4) for name in ("mean", "q05", "q95")]
+
+
 def absent_lines(result: Json) -> Iterator[str]:
     """Why rows that others have are missing here."""
     for part, reason in result["reasons"].items():
