@@ -179,7 +179,7 @@ def frame_sheet(frame: pd.DataFrame, reading: Reading, *, named: bool = True, ki
     ]
     head = [names] if named else []
     lines = [Line(i, cells) for i, cells in enumerate([*head, *rows], start=1) if named or any(cells)]
-    if not lines:
+    if not lines or not names:
         raise InputError("is empty; a table needs a header and at least one row.")
     return Sheet(lines, reading.notation(lines, None), named, indexed)
 

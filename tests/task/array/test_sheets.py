@@ -148,6 +148,8 @@ def test_a_data_frame_is_a_table(tmp_path: Path) -> None:
     assert load(years).coords == {"row": ["2001", "2003", "2004"], "col": ["a", "b"]}
     assert cells(load(years))[1] == [None, 2.0]
     assert load(frame(), columns=["a"]).shape == (3, 1)
+    with pytest.raises(InputError, match="is empty"):
+        load(frame()[[]])
     with pytest.raises(InputError, match="Leave the column of text out"):
         load(frame().assign(kind=["x", "y", "z"]))
 
