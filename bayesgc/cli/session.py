@@ -23,7 +23,7 @@ from bayesgc.inference import Outcome
 from bayesgc.options import Options
 from bayesgc.progress import LiveProgress
 from bayesgc.task import Task, linear_view
-from bayesgc.task.array.doubts import DOUBTFUL
+from bayesgc.task.array.doubts import DOUBTFUL, UNLIKE
 from bayesgc.validate import InputError
 
 EXIT_CODES = {Outcome.CONVERGED: 0, Outcome.INFEASIBLE: 2, Outcome.INTERRUPTED: 130}
@@ -31,6 +31,12 @@ NOT_CONVERGED = 3
 OUT_SUFFIXES = (".nc",)
 _HIDDEN = "15%"
 """The share of a table's cells by which Guess & Check is compared with simple means."""
+
+
+_SCALES = {
+    False: "`standardize` gives each its own.",
+    True: "a table with a column for each gives each its own.",
+}
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,8 @@ class Session:
         if DOUBTFUL in task.description and not self.quiet:
             columns = task.description[DOUBTFUL]
             say(f"{columns}: taken as measured; leave out with `drop` what is not, or call a first column `index`.")
+        if UNLIKE in task.description and not self.quiet:
+            say(f"{task.description[UNLIKE]}, and they share one scale; {_SCALES[linear_view(task) is not None]}")
 
     def check(self) -> None:
         """Refuse, before any work, files that could not be written or must not be."""

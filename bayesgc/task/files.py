@@ -17,6 +17,7 @@ import pandas as pd
 import scipy.sparse
 
 from bayesgc.task.array.archives import ARCHIVE_FAULTS, ARCHIVES, measurements_task, read_netcdf
+from bayesgc.task.array.doubts import unlike_scales
 from bayesgc.task.array.holes import holes_task, masked_task, read_market, sparse_task
 from bayesgc.task.array.sheets import TABLES, Reading, Sheet, frame_sheet, names_in, read_sheet
 from bayesgc.task.array.tables import chosen_columns, table_task
@@ -227,5 +228,5 @@ def _table_task(sheet: Sheet, description: Description, asked: _Asked) -> Task:
     if reading.columns or reading.drop:
         sheet = chosen_columns(sheet, reading, labels=False)
     examples, columns = examples_in(sheet.lines, sheet.notation, asked.target)
-    facts = description | columns
+    facts = description | columns | ({} if asked.standardize else unlike_scales(examples.inputs, "feature"))
     return task_of(examples, None, facts, asked.fit, choice=asked.choice, standardize=bool(asked.standardize))

@@ -92,6 +92,8 @@ def _sides(shape: list[int]) -> str:
 def _said(name: str, value: object) -> str:
     if name in _OF_TABLES and isinstance(value, bool):
         return _OF_TABLES[name][not value]
+    if isinstance(value, bool):
+        return f"{'' if value else 'not '}{name.replace('_', ' ')}"
     return one_line(f"{name.replace('_', ' ')} {value}")
 
 

@@ -12,6 +12,9 @@ from bayesgc.task.array.standard import Description
 
 DOUBTFUL = "doubtful_columns"
 """The name in a task's description under which such columns are listed."""
+UNLIKE = "unlike_scales"
+"""The same for columns that share a scale though they differ by orders of magnitude."""
+_UNLIKE = 100.0
 _COUNTS = frozenset({"id", "ids", "index", "idx", "no", "no.", "nr", "nr.", "number", "key", "row", "unnamed: 0"})
 _YEARS = frozenset({"year", "years", "yr", "date", "jahr", "année", "año"})
 _YEAR_RANGE = (1500, 2200)
@@ -40,6 +43,14 @@ def _what_it_looks_like(name: str, cells: Float[np.ndarray, " row"]) -> str | No
     if name in _COUNTS or name.endswith(("_id", " id", "-id")):
         return "an id"
     return "a count of the rows" if steady and len(seen) == len(cells) else None
+
+
+def unlike_scales(values: Float[np.ndarray, "rows cols"], what: str) -> Description:
+    """How many times as much the column that varies most does so as the one that varies least, where that is a lot."""
+    own = [float(np.nanstd(cells)) for cells in values.T if (~np.isnan(cells)).sum() > 1]
+    spreads = [each for each in own if each > 0]
+    ratio = max(spreads) / min(spreads) if spreads else 1.0
+    return {UNLIKE: f"one {what} varies {float(f'{ratio:.2g}'):.0f} times as much as another"} if ratio > _UNLIKE else {}
 
 
 def empty_rows(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesgc.task.array.array import ArrayTask
+from bayesgc.task.array.doubts import unlike_scales
 from bayesgc.task.array.sheets import Line, Reading, Sheet, check_names, check_widths, listed
 from bayesgc.task.array.standard import Description, check_size, completion_of
 from bayesgc.validate import InputError
@@ -75,7 +76,7 @@ def triplets_task(
         values[index[0][row], index[1][col]] = _value(line, places[2], triplets.values, sheet)
     facts: Description = {"rows": triplets.rows, "cols": triplets.cols, "values": triplets.values}
     coords = {"row": labels[0], "col": labels[1]}
-    facts = description | facts
+    facts = description | facts | unlike_scales(values, triplets.cols)
     return completion_of(values, facts, standardize=standardize, alike=True, coords=coords, gaps=_GAPS)
 
 

@@ -240,3 +240,13 @@ def test_a_name_with_a_comma_stands_in_quotation_marks(tmp_path: Path) -> None:
     assert read(tmp_path, text, drop=task.description["drop"]).coords == task.coords  # as the result says it
     assert read(tmp_path, text, drop=["city,state"]).coords == task.coords
     assert read(tmp_path, text, columns='b, "city,state", a', drop=["city,state"]).coords == task.coords
+
+
+def test_features_and_ratings_that_share_a_scale_are_doubted_where_theirs_differ(tmp_path: Path) -> None:
+    text = "a,b,kind\n" + "1,1000,x\n2,3000,y\n3,2000,x\n4,1500,y\n" * 6
+    assert read(tmp_path, text, target="kind").description["unlike_scales"].startswith("one feature varies")
+    assert "unlike_scales" not in read(tmp_path, text, target="kind", standardize=True).description
+    assert "unlike_scales" not in read(tmp_path, text.replace("000", "").replace("1500", "2"), target="kind").description
+    long = "who,what,value\n1,a,1\n1,b,1000\n2,a,2\n2,b,3000\n3,a,4\n"
+    own = read(tmp_path, long, rows="who", cols="what", values="value").description
+    assert own["unlike_scales"].startswith("one what varies")
