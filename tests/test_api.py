@@ -42,7 +42,7 @@ def unchecked():
         ({"eps": "-5%"}, "eps.* is '-5%?'; it must be a"),
         ({"eps": "five%"}, "eps.* is 'five%?'; it must be a"),
         ({"eps": 0.0}, "eps is 0.*takes a collapsed model.*splitting needs draws.*'0.01%'"),
-        ({"method": "mcmc"}, "method is 'mcmc'; choose one of auto, importance, nuts, rejection, splitting"),
+        ({"method": "mcmc"}, "method is 'mcmc'; choose one of auto, importance, nuts, orthants, rejection, splitting"),
         ({"seed": -1}, "seed is -1; it must be a whole number at least 0"),
         ({"precision": 0.0}, "precision is 0.0; it must be a finite number greater than 0 and at most 1"),
         ({"precision": 2.0}, "precision is 2.0; it must be"),
@@ -74,7 +74,7 @@ def test_wrong_arguments_are_named(options, message):
         ({"model": gc.MatrixFactorization}, "model is <class"),
         (
             {"method": gc.Splitting},
-            "method is <class .*; give one of auto, importance, nuts, rejection, splitting, or",
+            "method is <class .*; give one of auto, importance, nuts, orthants, rejection, splitting, or",
         ),
         ({"method": None}, "method is None; give one of"),
         ({"seed": 1.5}, "seed is 1.5; it must be a whole number"),

@@ -175,7 +175,7 @@ def test_the_picture_has_a_curve_for_each_width_against_depth_over_width(tmp_pat
         line = drawn[f"width {width}"]
         np.testing.assert_allclose(line.get_xdata(), [1, 4])
         np.testing.assert_allclose(line.get_ydata(), np.median(dataset["posterior_gen_loss"], axis=1))
-    with pytest.raises(gc.InputError, match="no sweep along depth"):
+    with pytest.raises(gc.InputError, match="not a sweep along depth"):
         plot_one_axis([load_cells(write(tmp_path / "w", {"width": [5, 10]}) / "sweep.nc")])
 
 
