@@ -144,5 +144,7 @@ def test_methods_by_name():
     assert method_named("rejection") == Rejection()
     mine = Splitting(particles=7)
     assert method_named(mine) is mine
-    with pytest.raises(InputError, match="method is 'hmc'; choose one of auto, importance, nuts, orthants, rejection, splitting"):
+    with pytest.raises(
+        InputError, match="method is 'hmc'; choose one of auto, importance, nuts, orthants, rejection, splitting"
+    ):
         method_named("hmc")

@@ -272,8 +272,12 @@ def _generalisation_unknown(result: Json) -> str:
             if len(cells) == 1
             else f"{len(cells)} missing cells with the 90 % intervals"
         )
+        judged = (
+            "The truth is unknown, so cells hidden from a run of their own are all that tells of generalisation"
+            if result.get("hidden")
+            else "The truth is unknown, so generalisation cannot be judged"
+        )
         return (
-            "The truth is unknown, so generalisation cannot be judged; weights that merely fit predict "
-            f"the {which} given, {result['unobserved_intervals']['meaning']}."
+            f"{judged}; weights that merely fit predict the {which} given, {result['unobserved_intervals']['meaning']}."
         )
     return "The truth is unknown, so generalisation cannot be judged: only the fit can."

@@ -50,7 +50,9 @@ def unlike_scales(values: Float[np.ndarray, "rows cols"], what: str) -> Descript
     own = [float(np.nanstd(cells)) for cells in values.T if (~np.isnan(cells)).sum() > 1]
     spreads = [each for each in own if each > 0]
     ratio = max(spreads) / min(spreads) if spreads else 1.0
-    return {UNLIKE: f"one {what} varies {float(f'{ratio:.2g}'):.0f} times as much as another"} if ratio > _UNLIKE else {}
+    return (
+        {UNLIKE: f"one {what} varies {float(f'{ratio:.2g}'):.0f} times as much as another"} if ratio > _UNLIKE else {}
+    )
 
 
 def empty_rows(

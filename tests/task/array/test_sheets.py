@@ -246,7 +246,9 @@ def test_features_and_ratings_that_share_a_scale_are_doubted_where_theirs_differ
     text = "a,b,kind\n" + "1,1000,x\n2,3000,y\n3,2000,x\n4,1500,y\n" * 6
     assert read(tmp_path, text, target="kind").description["unlike_scales"].startswith("one feature varies")
     assert "unlike_scales" not in read(tmp_path, text, target="kind", standardize=True).description
-    assert "unlike_scales" not in read(tmp_path, text.replace("000", "").replace("1500", "2"), target="kind").description
+    assert (
+        "unlike_scales" not in read(tmp_path, text.replace("000", "").replace("1500", "2"), target="kind").description
+    )
     long = "who,what,value\n1,a,1\n1,b,1000\n2,a,2\n2,b,3000\n3,a,4\n"
     own = read(tmp_path, long, rows="who", cols="what", values="value").description
     assert own["unlike_scales"].startswith("one what varies")
