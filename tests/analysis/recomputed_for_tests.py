@@ -17,6 +17,8 @@ from bayesgc.moments import tail_shape
 from bayesgc.task import ArrayTask
 
 EFFECTIVE, DEPTH, WIDTH = 120, 8, 5
+WORTH = 80
+"""240 draws, resampled from weighted ones that are worth 120: 1/80 is 1/120 and 1/240."""
 QUANTITIES = (
     "gen_loss", "train_loss", "gen_loss_relative", "train_loss_relative", "error", "effective_rank", "nuclear_norm"
 )  # fmt: skip
@@ -148,7 +150,7 @@ def place(result: xr.DataTree, law: str, name: str) -> dict[str, float]:
     values, solutions = flat(result, "posterior", name), good(result, law, name)
     below = (values < np.median(solutions)).mean()
     each = [stats.percentileofscore(values, one, "mean") / 100 for one in solutions]
-    error = math.sqrt(below * (1 - below) / (EFFECTIVE - 1)) if 0 < below < 1 else None
+    error = math.sqrt(below * (1 - below) / (WORTH - 1)) if 0 < below < 1 else None
     return {"quantile": below, "mcse": error, "q25": np.quantile(each, 0.25), "q75": np.quantile(each, 0.75)}
 
 
@@ -188,7 +190,7 @@ def spectrum(result: xr.DataTree) -> dict[str, Any]:
     groups = {"prior": "prior", "posterior": "posterior", "gd": "gd_at_eps", "map": "map"}
     kept = {law: result[groups[law]]["converged"].values.astype(bool) for law in ("gd", "map")}
     matrices = {law: result[group]["end_to_end"].values for law, group in groups.items()}
-    sizes = {"prior": 240, "posterior": EFFECTIVE, "gd": None, "map": None}
+    sizes = {"prior": 240, "posterior": WORTH, "gd": None, "map": None}
     laws = {
         law: law_of_spectrum(each[kept[law]] if law in kept else each, sizes[law]) for law, each in matrices.items()
     }
@@ -207,7 +209,7 @@ def spectrum(result: xr.DataTree) -> dict[str, Any]:
 def entry(result: xr.DataTree, label: str, volume: float) -> dict[str, Any]:
     zero = baselines(result)["zero"]["gen_loss"]
     below = {law: flat(result, law, "gen_loss") < zero / 10 for law in LAWS}
-    sizes = {"prior": 240, "posterior": EFFECTIVE}
+    sizes = {"prior": 240, "posterior": WORTH}
     shares = {law: mean_with_error(each.astype(float), sizes[law]) for law, each in below.items()}
     laws = {law: {name: moments(flat(result, law, name), sizes[law]) for name in QUANTITIES} for law in LAWS}
     losses = [flat(result, law, "gen_loss") for law in ("posterior", "prior")]
@@ -225,7 +227,7 @@ def entry(result: xr.DataTree, label: str, volume: float) -> dict[str, Any]:
         "outcome": "converged",
         **laws,
         "not_finite": 0.0,
-        "better_than_prior": chance_of_less(*losses, (EFFECTIVE, 240)),
+        "better_than_prior": chance_of_less(*losses, (WORTH, 240)),
         "gd": restarts(result, "gd")
         | {"optimizer": "group-rmsprop", "diverged": 0, "at_eps": restarts(result, "gd_at_eps")},
         "map": most_probable(result),

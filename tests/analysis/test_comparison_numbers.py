@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from recomputed_for_tests import LAWS, MATRIX_FUNCTIONS, apart, chance_of_less, entry, flat, moments, weighted
+from recomputed_for_tests import LAWS, MATRIX_FUNCTIONS, WORTH, apart, chance_of_less, entry, flat, moments, weighted
 from scipy import stats
 
 import bayesgc.task as tasks
@@ -93,7 +93,7 @@ def test_every_number_of_a_difference(pair: tuple[xr.DataTree, xr.DataTree]) -> 
         "factor": factor(
             [moments(flat(result, "posterior", "gen_loss")) for result in (other, base)], statistic="mean"
         ),
-        "better": chance_of_less(*(flat(result, "posterior", "gen_loss") for result in (other, base)), (120, 120)),
+        "better": chance_of_less(*(flat(result, "posterior", "gen_loss") for result in (other, base)), (WORTH, WORTH)),
         "distance": distances,
     }
     (rest, divergences), (same, wanted) = without_divergences(found), without_divergences(expected)
