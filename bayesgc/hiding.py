@@ -28,7 +28,7 @@ from bayesgc.validate import InputError, real_or_share
 SHARE = 0.25
 """The part of the time that is kept back for it."""
 _OF_RUN = 0.25
-"""The second run may take this part of the evaluations of the first, and ``_LEAST`` in any case: a second or less."""
+"""The second run may take this part of the evaluations of the first, and ``_LEAST`` in any case."""
 _LEAST = 2**15
 _FEWEST = 5
 """Cells of which something can be told."""

@@ -75,7 +75,7 @@ def assemble(
     if run.posterior is not None:
         groups["posterior"] = _draws(task, run.posterior)
         groups["posterior"].attrs |= _note(run)
-        if replicates := _replicates(task, run, seed):
+        if replicates := _replicates(task, run.posterior, seed):
             groups["posterior_predictive"] = replicates
     groups["prior"] = _draws(task, prior)
     groups["prior"].attrs["not_finite"] = float(prior.not_finite)
@@ -125,17 +125,16 @@ _REPLICATED = 1_000_000
 """The most numbers kept of what the posterior's draws would have one observe (4 MB)."""
 
 
-def _replicates(task: Task, run: Run, seed: int) -> xr.Dataset | None:
+def _replicates(task: Task, posterior: Draws, seed: int) -> xr.Dataset | None:
     """What the posterior would have one observe, under the names of ``observed_data``, for draws evenly spaced."""
-    assert run.posterior is not None  # noqa: S101 - for the type checker
-    observed, output = task.observed(), run.posterior.end_to_end
+    observed, output = task.observed(), posterior.end_to_end
     chains, draws = output.shape[:2]
     size = sum(values.size for _, values in observed.values())
     if chains * size > _REPLICATED:
         return None
     stride = -(-draws // (_REPLICATED // max(1, chains * size)))
     vectors = output[:, ::stride].reshape(-1, math.prod(task.shape)).T.cpu()
-    fit = run.posterior.quantities[task.fit][:, ::stride].reshape(-1).cpu()
+    fit = posterior.quantities[task.fit][:, ::stride].reshape(-1).cpu()
     found = task.replicated(vectors, fit, generator(seed, Stream.REPLICATE, 0, vectors.device))
     variables = {name: _array(each).reshape(chains, -1, *each.shape[1:]) for name, each in found.items()}
     dims = {name: list(observed[name][0]) for name in variables}
