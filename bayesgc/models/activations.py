@@ -42,6 +42,11 @@ class Activation:
         return bool((self.function(grid).diff() == 0).any())
 
     @property
+    def identity(self) -> bool:
+        """Whether σ(x) = x."""
+        return self.name == "linear"
+
+    @property
     def rescalable(self) -> bool:
         """Whether a product through this activation can be rescaled on the way."""
         return self.homogeneous or self.tangent

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bayesgc.models import ACTIVATIONS, MatrixFactorization
-from bayesgc.models.factorization.products import forward, product
+from bayesgc.models.factorization.products import chain, product
 
 
 def layers_of(model, shape, draws, dtype=torch.float32, seed=0):
@@ -105,5 +105,6 @@ def test_dead_relu_nets_are_zero(depth, normalize):
 
 def test_one_layer_has_no_activation():
     layer = torch.randn(3, 4, 2, generator=torch.Generator().manual_seed(0))
-    value = forward([layer], ACTIVATIONS["relu"], normalize=False)
+    value, log_scale = chain(layer, [], ACTIVATIONS["relu"])
     assert torch.equal(value, layer)
+    assert log_scale is None

@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesgc.models.activations import Activation
-from bayesgc.models.factorization.products import Scaled, chain, forward, product, unit_norm
+from bayesgc.models.factorization.passes import Anew, Between, LayerPass, Upward
+from bayesgc.models.factorization.products import Scaled, chain, finished, product
 
 Layers = list[Float[Tensor, "_ _ draw"]]
 
@@ -32,17 +33,21 @@ class Network(ABC):
 
     def features(self, hidden: Layers) -> Float[Tensor, "feature col draw"]:
         """F of hidden layers, at least one."""
+        return finished(self.scaled_features(hidden), normalize=False)
+
+    def scaled(self, layers: Layers) -> Scaled:
+        """The unfolded array over e^(log scale), and the log scale where a long product was rescaled."""
+        *hidden, last = layers
         value, log_scale = self.scaled_features(hidden)
-        return value if log_scale is None else value * log_scale.exp()
+        return product(last, value), log_scale
 
     def forward(self, layers: Layers, *, normalize: bool) -> Float[Tensor, "row col draw"]:
         """The unfolded array; divided by its Frobenius norm when ``normalize``. A zero array stays zero."""
-        *hidden, last = layers
-        value, log_scale = self.scaled_features(hidden)
-        value = product(last, value)
-        if normalize:
-            return unit_norm(value)[0]
-        return value if log_scale is None else value * log_scale.exp()
+        return finished(self.scaled(layers), normalize=normalize)
+
+    def layer_pass(self, layers: Layers) -> LayerPass:
+        """A pass over the layers, one of which changes at a time."""
+        return Anew(self.scaled, layers)
 
     def activated(self, scaled: Scaled) -> Scaled:
         """σ of what a chain of layers gave."""
@@ -57,9 +62,13 @@ class ChainNetwork(Network):
         """σ(W_{d−1} … σ(W_1))."""
         return self.activated(chain(hidden[0], hidden[1:], self.activation))
 
-    def forward(self, layers: Layers, *, normalize: bool) -> Float[Tensor, "row col draw"]:
-        """The end-to-end matrix."""
-        return forward(layers, self.activation, normalize=normalize)
+    def scaled(self, layers: Layers) -> Scaled:
+        """The end-to-end matrix; of one layer that layer itself."""
+        return chain(layers[0], layers[1:], self.activation)
+
+    def layer_pass(self, layers: Layers) -> LayerPass:
+        """One that keeps what lies below a layer, and of a linear chain what lies above it too."""
+        return Between(layers) if self.activation.identity else Upward(self.activation, layers)
 
 
 @dataclass(frozen=True)

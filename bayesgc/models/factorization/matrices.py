@@ -20,7 +20,7 @@ from torch import Tensor
 
 from bayesgc.models.activations import activation_named
 from bayesgc.models.factorization.architectures import ChainNetwork, Network
-from bayesgc.models.factorization.products import live
+from bayesgc.models.factorization.layered import LayeredFactors
 from bayesgc.models.factorization.triangular import triangular_factors
 from bayesgc.models.layout import Program
 from bayesgc.models.placement import push_beside
@@ -195,8 +195,8 @@ class MatrixFactorization(Factorization):
         return super().whiten(shape, weights=weights) if short is None else short
 
 
-class WhitenedFactors(Whitened):
-    """A factorisation as a function of standard normals, with the draw axis last throughout.
+class WhitenedFactors(LayeredFactors):
+    """A factorisation as a function of standard normals.
 
     It draws and multiplies exactly as the Pyro program run under the whitening handler does, only faster; long
     products of a homogeneous activation are rescaled on the way.
@@ -210,29 +210,14 @@ class WhitenedFactors(Whitened):
         self.names, self.laws = list(laws), list(laws.values())
         self._transports = [transport_of(law, name) for name, law in laws.items()]
         self._normals = [each.normals(law) for each, law in zip(self._transports, self.laws, strict=True)]
-        self.size = sum(math.prod(normals) for normals in self._normals)
+        self.sizes = [math.prod(normals) for normals in self._normals]
+        self.size = sum(self.sizes)
 
-    @property
-    def working(self) -> int:
-        """Layers act one after another, so of a deep network only a few are in use."""
-        return live(self.shapes, self.size)
-
-    def layers(self, normals: Float[Tensor, "latent draw"]) -> list[Float[Tensor, "_ _ draw"]]:
-        """The weight matrices of each draw; only the first of them when the normals are theirs alone."""
-        layers, start = [], 0
-        for transport, law, own in zip(self._transports, self.laws, self._normals, strict=True):
-            end = start + math.prod(own)
-            if end > normals.shape[0]:
-                break
-            # A view with the draws in front for the transport; the memory stays as it is.
-            piece = normals[start:end].unflatten(0, own).movedim(-1, 0)
-            layers.append(push_beside(transport.push, law, piece).movedim(0, -1).to(normals.dtype))
-            start = end
-        return layers
-
-    def vectors(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "entry draw"]:
-        """The end-to-end arrays, vectorised row-major."""
-        return self.network.forward(self.layers(normals), normalize=self.normalize).flatten(0, 1)
+    def layer(self, index: int, own: Float[Tensor, "own draw"]) -> Float[Tensor, "row col draw"]:
+        """One weight matrix of each draw, from its own normals."""
+        # A view with the draws in front for the transport; the memory stays as it is.
+        piece = own.unflatten(0, self._normals[index]).movedim(-1, 0)
+        return push_beside(self._transports[index].push, self.laws[index], piece).movedim(0, -1).to(own.dtype)
 
     def weights(self, normals: Float[Tensor, "latent draw"]) -> dict[str, Float[Tensor, "draw row col"]]:
         """The weight matrices of each draw, by name."""

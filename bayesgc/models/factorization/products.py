@@ -57,16 +57,9 @@ def row_product(
     return product(left, right) if right.ndim == 3 else (left.unsqueeze(2) * right).sum(1)
 
 
-def forward(
-    layers: Iterable[Float[Tensor, "_ _ draw"]], activation: Activation, *, normalize: bool
-) -> Float[Tensor, "row col draw"]:
-    """W = W_d σ(W_{d−1} σ(… σ(W_1))) of each draw; divided by its Frobenius norm when ``normalize``.
-
-    Long products are rescaled on the way where the activation allows it, with the log of the scale kept aside.
-    A zero matrix, as dead ReLU networks give, stays zero.
-    """
-    first, *rest = layers
-    value, log_scale = chain(first, rest, activation)
+def finished(scaled: Scaled, *, normalize: bool) -> Float[Tensor, "row col draw"]:
+    """A product at its own scale, or divided by its Frobenius norm. A zero matrix, as dead ReLU networks give, stays."""
+    value, log_scale = scaled
     if normalize:
         return unit_norm(value)[0]
     return value if log_scale is None else value * log_scale.exp()
@@ -77,9 +70,14 @@ def chain(
     layers: Iterable[Float[Tensor, "_ _ draw"]],
     activation: Activation,
     log_scale: Float[Tensor, " draw"] | None = None,
+    *,
+    start: int = 2,
 ) -> Scaled:
-    """… σ(W_3 σ(W_2 σ(value))) of each draw, for a value and a result over e^(log scale) each; see `forward`."""
-    for depth, layer in enumerate(layers, start=2):
+    """… σ(W_3 σ(W_2 σ(value))) of each draw, for a value and a result over e^(log scale) each.
+
+    Long products are rescaled on the way where the activation allows it; ``start`` is the depth of the first layer.
+    """
+    for depth, layer in enumerate(layers, start=start):
         value = product(layer, activation.at_scale(value, log_scale))
         if activation.rescalable and depth % RESCALE_EVERY == 0:
             value, norm = unit_norm(value)
@@ -92,7 +90,8 @@ def unit_norm(value: Float[Tensor, "row col draw"]) -> tuple[Float[Tensor, "row 
     # By the largest entry first: squares of entries leave float32 long before the entries do.
     peak = _nonzero(value.abs().amax((0, 1)))
     value = value / peak
-    norm = _nonzero(torch.linalg.vector_norm(value, dim=(0, 1)))
+    # Not by vector_norm, which on a CPU is ten times slower across the leading axes.
+    norm = _nonzero(value.square().sum((0, 1)).sqrt())
     return value / norm, peak * norm
 
 

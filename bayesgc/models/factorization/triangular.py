@@ -23,10 +23,9 @@ from torch import Tensor
 from bayesgc.copies import DeviceCopies
 from bayesgc.models.activations import activation_named
 from bayesgc.models.factorization.architectures import ChainNetwork
-from bayesgc.models.factorization.products import live
+from bayesgc.models.factorization.layered import LayeredFactors
 from bayesgc.models.priors.laws import centred_gaussian_scale
 from bayesgc.models.transports.chi import ChiTransport
-from bayesgc.models.whitening import Whitened
 from bayesgc.validate import InputError
 
 Size = tuple[int, int]
@@ -77,8 +76,8 @@ class ReducedLayer:
         return DeviceCopies(np.concatenate([np.arange(side) * (side + 1), row * side + col]))
 
 
-class TriangularFactors(Whitened):
-    """A linear Gaussian factorisation as a function of few standard normals, with the draw axis last throughout.
+class TriangularFactors(LayeredFactors):
+    """A linear Gaussian factorisation as a function of few standard normals.
 
     The end-to-end matrix has the law of the model's; the weights are not those of the model, and there is no way back.
 
@@ -93,32 +92,17 @@ class TriangularFactors(Whitened):
         self.names = [f"W{j}" for j in range(1, len(layers) + 1)]
         self.network = ChainNetwork(activation_named("linear"))
         self.normalize = normalize
-        self.size = sum(layer.size for layer in layers)
+        self.sizes = [layer.size for layer in layers]
+        self.size = sum(self.sizes)
 
     @property
     def last_gaussian(self) -> bool:
         """Whether the last layer is a Gaussian matrix, given which the rows of W are Gaussian too."""
         return not self.reduced[-1].freedoms
 
-    @property
-    def working(self) -> int:
-        """Layers act one after another, so of a deep network only a few are in use."""
-        return live(self.shapes, self.size)
-
-    def layers(self, normals: Float[Tensor, "latent draw"]) -> list[Float[Tensor, "_ _ draw"]]:
-        """The reduced layers of each draw; only the first of them when the normals are theirs alone."""
-        layers, start = [], 0
-        for layer in self.reduced:
-            end = start + layer.size
-            if end > normals.shape[0]:
-                break
-            layers.append(layer.draw(normals[start:end]))
-            start = end
-        return layers
-
-    def vectors(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "entry draw"]:
-        """The end-to-end matrices, vectorised row by row."""
-        return self.network.forward(self.layers(normals), normalize=self.normalize).flatten(0, 1)
+    def layer(self, index: int, own: Float[Tensor, "own draw"]) -> Float[Tensor, "row col draw"]:
+        """One reduced layer of each draw, from its own normals."""
+        return self.reduced[index].draw(own)
 
     def weights(self, normals: Float[Tensor, "latent draw"]) -> dict[str, Float[Tensor, "draw row col"]]:
         """Refused: the draws are made without the model's weights.
