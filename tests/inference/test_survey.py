@@ -129,19 +129,19 @@ def test_an_island_without_survivors_has_no_volume():
     [(1000, 10, 0.3, 5, 40 * BLOCK), (200, 10, 0.3, 4, 6 * BLOCK), (1000, 10, 0.1, 2, 10 * BLOCK)],
 )
 def test_it_costs_what_the_moves_cost_that_it_replaces(particles, moves, survival, rungs, draws):
-    plan = Survey.plan(particles, moves, survival, 5)
+    plan = Survey.plan(particles * moves, survival, 5)
     assert plan == Survey(draws, rungs, survival)
     assert 0 <= plan.draws - (rungs - 1) * moves * particles < BLOCK
     assert plan.plain == plan.draws * 3 // 4
 
 
 def test_it_is_left_out_where_it_would_leave_too_few():
-    assert Survey.plan(200, 1, 0.3, 5) is None
-    assert Survey.plan(2, 10, 0.3, 5) is None
+    assert Survey.plan(200, 0.3, 5) is None
+    assert Survey.plan(20, 0.3, 5) is None
 
 
 def test_the_pilot_looks_at_as_many_draws_and_ends_at_the_threshold():
-    climb = Climb(200, 10, 0.25, Survey.plan(200, 10, 0.3, 5))
+    climb = Climb(200, 10, 0.25, Survey.plan(2000, 0.3, 5))
     for eps, rungs in ((0.13, 2), (1e-2, 4)):
         ladder = ThresholdLadder(eps, 0.3, power_law(5))
         schedule = run_pilot(criterion(two_modes(0.01), TASK, eps), ladder, climb, 0, Control())
@@ -155,7 +155,7 @@ def test_the_pilot_looks_at_as_many_draws_and_ends_at_the_threshold():
 
 
 def test_a_budget_that_does_not_afford_it_is_climbed_as_before():
-    climb = Climb(200, 10, 0.25, Survey.plan(200, 10, 0.3, 5))
+    climb = Climb(200, 10, 0.25, Survey.plan(2000, 0.3, 5))
     enough = 4 * 4 * climb.survey.draws
     for budget, there in ((enough, True), (enough - 1, False)):
         ladder = ThresholdLadder(1e-3, 0.3, power_law(5))

@@ -131,6 +131,13 @@ class Islands:
         self.normals = torch.where(inside, proposal, self.normals)
         self.score = torch.where(inside, score, self.score)
 
+    def settle(self, rung: Rung, normals: Float[Tensor, "latent column"], score: Float[Tensor, " column"]) -> None:
+        """Score whole columns, which a pass over layers rounds otherwise; who is outside the rung by that goes back."""
+        whole = self.target.score(self.normals)
+        inside = rung.log_weight(whole) > -torch.inf
+        self.normals = torch.where(inside, self.normals, normals)
+        self.score = torch.where(inside, whole, score)
+
     def spread(self, count: int) -> Int[Tensor, " column"]:
         """So many columns of each island, at even distances."""
         own = torch.arange(count, device=self.root.device) * self.particles // count

@@ -176,12 +176,15 @@ class Passage:
 
     def _move(self, islands: Islands, step: int) -> list[Float[Tensor, " block"]] | None:
         """The shares of accepted moves on a rung; None when told to stop on the way."""
-        rung = self.schedule.rungs[step]
+        rung, settles = self.schedule.rungs[step], step == len(self.schedule.rungs) - 1 and self.climb.blocks > 1
+        before = (islands.normals.clone(), islands.score) if settles else None
         accepted: list[Float[Tensor, " block"]] = []
         for _ in range(self.climb.moves):
             if self.control.out_of_time():
                 return None
             accepted.append(islands.move(rung, self.schedule.angles[step]))
+        if before is not None:
+            islands.settle(rung, *before)
         islands.refresh(rung)
         return accepted
 

@@ -150,7 +150,7 @@ class Pilot:
             self.control.report(
                 Progress("pilot", self.ladder.way(rungs[:1]), 1.0, self.target.task.shown(rungs[0].height))
             )
-        survey = survey.shortened(len(rungs), self.climb.particles, self.climb.steps)
+        survey = survey.shortened(len(rungs))
         if survey is not None and survey.climb(islands, rungs, stop) is not None:
             self.survey, self.rungs = survey, rungs
             self.angles += [self._angles] * (len(rungs) - 1)

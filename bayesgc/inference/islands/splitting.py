@@ -31,16 +31,19 @@ from bayesgc.inference.islands.survey import Survey
 from bayesgc.inference.methods import Method, register_method
 from bayesgc.inference.records import Estimate, Outcome, Reached, Run
 from bayesgc.inference.request import Request
+from bayesgc.task import linear_view
 from bayesgc.validate import integer_in, positive_integer, real_in
 
 _FINE = 0.05
 """The precision by default, which islands of full size are for."""
 _SURVEYED = 5
 """Rungs that a survey of the prior may take: each further one leaves fewer survivors for a larger share of the cost."""
-_MOVES, _MOVES_OF_LAYERS, _FEWEST_MOVES = 10, 16, 3
-"""On a rung: of whole particles, of all layers together, and of each at least."""
-_MOST_PARTICLES, _LAYERED_PARTICLES, _FEWEST_PARTICLES = 1000, 200, 200
-"""Of an island that says nothing itself: as a rule, where layers move one at a time and so mix better, and at least."""
+_MOVES, _MOVES_OF_LAYERS = 10, 16
+"""On a rung: of whole particles, or of all layers together."""
+_FEWEST_SWEEPS, _FEWEST_OF_NETWORKS = 4, 3
+"""Moves of each layer at least: of arrays, and of networks, whose every look at the examples is work."""
+_MOST_PARTICLES, _NETWORKS_PARTICLES, _FEWEST_PARTICLES = 1000, 200, 200
+"""Of an island that says nothing itself: of arrays, of networks, which move one layer at a time, and at least."""
 
 
 @register_method
@@ -49,10 +52,11 @@ class Splitting(Method):
     """Multilevel splitting with frozen thresholds over independent islands, which are the chains.
 
     Args:
-        particles: particles in an island, at least 2; left open, 1000, or 200 where layers move one at a time, and
-            fewer where a coarser precision than that of ``defaults`` is asked for.
+        particles: particles in an island, at least 2; left open, 1000, or 200 of networks whose layers move one at a
+            time, and fewer where a coarser precision than that of ``defaults`` is asked for.
         moves: moves of every layer of every particle below each threshold, or of a particle as a whole where layers do
-            not move one at a time; left open, 10 of a whole, and about 16 in all, at least 3 of each, of layers.
+            not move one at a time; left open, 10 of a whole, and of layers about 16 in all, but of each at least 4, or
+            3 of a network's.
         survival: the share of particles that a threshold of the pilot lets through.
         acceptance: the share of accepted moves that the pilot's step sizes aim at.
     """
@@ -80,13 +84,20 @@ class Splitting(Method):
         criterion.check_resolved()
         request = request.filled(self.defaults)
         ladder = ThresholdLadder(criterion.eps, self.survival, criterion.task.nats)
-        blocks = len(criterion.blocks)
-        most = _MOST_PARTICLES if blocks == 1 else _LAYERED_PARTICLES
-        particles = self.particles or _particles(request.relative_error, most)
-        moves = self.moves or (_MOVES if blocks == 1 else max(_FEWEST_MOVES, round(_MOVES_OF_LAYERS / blocks)))
-        survey = Survey.plan(particles, moves * blocks, self.survival, _SURVEYED)
-        climb = Climb(particles, moves, self.acceptance, survey, blocks)
+        climb = self._climb(criterion, request.relative_error)
         return self._record(criterion, *pass_after(Pilot(criterion, ladder, climb, request.seed, control), request))
+
+    def _climb(self, criterion: Criterion, precision: float) -> Climb:
+        """With what was left open."""
+        blocks, network = len(criterion.blocks), linear_view(criterion.task) is None
+        most = _NETWORKS_PARTICLES if network and blocks > 1 else _MOST_PARTICLES
+        particles = self.particles or _particles(precision, most)
+        fewest = _FEWEST_OF_NETWORKS if network else _FEWEST_SWEEPS
+        moves = self.moves or (_MOVES if blocks == 1 else max(fewest, round(_MOVES_OF_LAYERS / blocks)))
+        # Moves of single layers of a deep model cost less than as many draws.
+        draws = moves if blocks == 1 else min(moves * blocks, _MOVES_OF_LAYERS)
+        survey = Survey.plan(particles * draws, self.survival, _SURVEYED)
+        return Climb(particles, moves, self.acceptance, survey, blocks)
 
     def _record(self, criterion: Criterion, passage: Passage, islands: list[IslandRecord]) -> Run:
         schedule = passage.schedule

@@ -44,20 +44,22 @@ class Survey:
     survival: float
 
     @classmethod
-    def plan(cls, particles: int, moves: int, survival: float, most_rungs: int) -> Survey | None:
+    def plan(cls, a_rung: int, survival: float, most_rungs: int) -> Survey | None:
         """The survey of the most rungs that costs no more than to climb them; None where it would leave too few.
 
-        It replaces the moves on all of its rungs but the last, at one draw for a move.
+        It replaces the moves on all of its rungs but the last; ``a_rung`` draws cost as much as those on one.
         """
         for rungs in range(most_rungs, 1, -1):
-            draws = (rungs - 1) * moves * particles
+            draws = (rungs - 1) * a_rung
             if draws * survival**rungs >= _FEWEST_SURVIVORS:
                 return cls(_whole(draws), rungs, survival)
         return None
 
-    def shortened(self, rungs: int, particles: int, moves: int) -> Survey | None:
+    def shortened(self, rungs: int) -> Survey | None:
         """The same for as many rungs as were found; None where it does not pay."""
-        return replace(self, draws=_whole((rungs - 1) * moves * particles), rungs=rungs) if rungs > 1 else None
+        if rungs < 2:
+            return None
+        return replace(self, draws=_whole(self.draws * (rungs - 1) // (self.rungs - 1)), rungs=rungs)
 
     @property
     def plain(self) -> int:

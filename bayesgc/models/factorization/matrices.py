@@ -24,6 +24,7 @@ from bayesgc.models.factorization.layered import LayeredFactors
 from bayesgc.models.factorization.triangular import triangular_factors
 from bayesgc.models.layout import Program
 from bayesgc.models.placement import push_beside
+from bayesgc.models.priors.laws import centred_gaussian_scale
 from bayesgc.models.priors.prior import (
     SCALINGS,
     LayerPrior,
@@ -212,9 +213,13 @@ class WhitenedFactors(LayeredFactors):
         self._normals = [each.normals(law) for each, law in zip(self._transports, self.laws, strict=True)]
         self.sizes = [math.prod(normals) for normals in self._normals]
         self.size = sum(self.sizes)
+        self._scales = [centred_gaussian_scale(law) for law in self.laws]
 
     def layer(self, index: int, own: Float[Tensor, "own draw"]) -> Float[Tensor, "row col draw"]:
         """One weight matrix of each draw, from its own normals."""
+        scale = self._scales[index]
+        if scale is not None:  # what the transport does, in one operation
+            return own.unflatten(0, self._normals[index]) * scale
         # A view with the draws in front for the transport; the memory stays as it is.
         piece = own.unflatten(0, self._normals[index]).movedim(-1, 0)
         return push_beside(self._transports[index].push, self.laws[index], piece).movedim(0, -1).to(own.dtype)

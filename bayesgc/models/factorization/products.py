@@ -58,7 +58,7 @@ def row_product(
 
 
 def finished(scaled: Scaled, *, normalize: bool) -> Float[Tensor, "row col draw"]:
-    """A product at its own scale, or divided by its Frobenius norm. A zero matrix, as dead ReLU networks give, stays."""
+    """A product at its own scale, or of Frobenius norm one. A zero matrix, as dead ReLU networks give, stays zero."""
     value, log_scale = scaled
     if normalize:
         return unit_norm(value)[0]
@@ -88,12 +88,9 @@ def chain(
 def unit_norm(value: Float[Tensor, "row col draw"]) -> tuple[Float[Tensor, "row col draw"], Float[Tensor, " draw"]]:
     """Each draw divided by its Frobenius norm, and that norm (1 where the draw is zero)."""
     # By the largest entry first: squares of entries leave float32 long before the entries do.
-    peak = _nonzero(value.abs().amax((0, 1)))
+    peak = value.abs().amax((0, 1))
+    peak = peak + (peak == 0)
     value = value / peak
-    # Not by vector_norm, which on a CPU is ten times slower across the leading axes.
-    norm = _nonzero(value.square().sum((0, 1)).sqrt())
+    # Of what is not zero the largest entry is one now. Not by vector_norm, ten times as slow across leading axes.
+    norm = value.square().sum((0, 1)).sqrt().clamp(min=1)
     return value / norm, peak * norm
-
-
-def _nonzero(scale: Float[Tensor, " draw"]) -> Float[Tensor, " draw"]:
-    return torch.where(scale > 0, scale, torch.ones_like(scale))
