@@ -31,7 +31,7 @@ class Automatic(Method):
 
     def for_noise(self) -> Method:
         """Splitting, with particles that move more: hundreds of cells make many levels, each a small step."""
-        return Splitting(particles=400, moves=24) if self == Automatic() else self
+        return Splitting(particles=1000, moves=16) if self == Automatic() else self
 
     def run(self, criterion: Criterion, request: Request, control: Control) -> Run:
         """Run the method that suits the criterion."""

@@ -20,7 +20,8 @@ from jaxtyping import Float
 from bayesgc.inference.control import Control
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.islands.ladders import Rung, ThresholdLadder
-from bayesgc.inference.islands.pilot import Climb, run_pilot
+from bayesgc.inference.islands.pilot import run_pilot
+from bayesgc.inference.islands.splitting import Splitting
 from bayesgc.inference.records import Outcome
 from bayesgc.validate import InputError
 
@@ -28,8 +29,6 @@ _DROP = 3.0
 """Nats below its top at which the log density has passed it for good."""
 _LEAST = 1e-4
 """The share of the zero predictor's loss below which data count as free of noise."""
-_CLIMB = Climb(particles=1000, moves=10, acceptance=0.25)
-_SURVIVAL = 0.3
 _SHARE = 0.5
 """The part of the budget that the search may spend."""
 
@@ -86,8 +85,10 @@ def likeliest_threshold(criterion: Criterion, seed: int, control: Control, *, no
     """
     task = criterion.array
     floor = _LEAST * task.zero_train_loss
-    ladder = EvidenceLadder(floor, _SURVIVAL, task.nats, task.measurements.count)
-    schedule = run_pilot(replace(criterion, eps=floor), ladder, _CLIMB, seed, control, _SHARE)
+    method = Splitting()
+    ladder = EvidenceLadder(floor, method.survival, task.nats, task.measurements.count)
+    climb = replace(method.climb(criterion), survey=None)
+    schedule = run_pilot(replace(criterion, eps=floor), ladder, climb, seed, control, _SHARE)
     density = ladder.log_density(list(schedule.rungs))
     complete = bool(len(density) and density[-1] < density.max() - _DROP)
     if not complete and not noise and schedule.failure is None:

@@ -84,18 +84,18 @@ class Splitting(Method):
         criterion.check_resolved()
         request = request.filled(self.defaults)
         ladder = ThresholdLadder(criterion.eps, self.survival, criterion.task.nats)
-        climb = self._climb(criterion, request.relative_error)
+        climb = self.climb(criterion, request.relative_error)
         return self._record(criterion, *pass_after(Pilot(criterion, ladder, climb, request.seed, control), request))
 
-    def _climb(self, criterion: Criterion, precision: float) -> Climb:
-        """With what was left open."""
+    def climb(self, criterion: Criterion, precision: float = _FINE) -> Climb:
+        """How islands climb, with what was left open."""
         blocks, network = len(criterion.blocks), linear_view(criterion.task) is None
         most = _NETWORKS_PARTICLES if network and blocks > 1 else _MOST_PARTICLES
         particles = self.particles or _particles(precision, most)
         fewest = _FEWEST_OF_NETWORKS if network else _FEWEST_SWEEPS
         moves = self.moves or (_MOVES if blocks == 1 else max(fewest, round(_MOVES_OF_LAYERS / blocks)))
-        # Moves of single layers of a deep model cost less than as many draws.
-        draws = moves if blocks == 1 else min(moves * blocks, _MOVES_OF_LAYERS)
+        # What the other layers of an array make is kept, so moves of single layers cost less than as many draws.
+        draws = moves * blocks if network or blocks == 1 else min(moves * blocks, _MOVES)
         survey = Survey.plan(particles * draws, self.survival, _SURVEYED)
         return Climb(particles, moves, self.acceptance, survey, blocks)
 
