@@ -263,7 +263,7 @@ class GradientDescent:
     def _start_small(self, factors: Weights, source: torch.Generator, starts: slice) -> None:
         for layer in factors.layers:
             bound = float(self.init_scale or 1.0) * layer.shape[2] ** -0.5
-            layer[starts] = torch.empty_like(layer[0]).uniform_(-bound, bound, generator=source)
+            layer[starts] = layer.new_empty(layer.shape[1:]).uniform_(-bound, bound, generator=source)
 
     @staticmethod
     def _start_at_prior(factors: Weights, prior: Whitened, source: torch.Generator, starts: slice) -> None:

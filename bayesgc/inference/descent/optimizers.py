@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -50,11 +51,10 @@ class GroupRMSprop(_PerStart):
         """What to subtract from the weights."""
         norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
         self.average.mul_(self.alpha).addcmul_(norm, norm, value=1 - self.alpha)
-        scale = self.lr / ((self.average / (1 - self.alpha**step)).sqrt_() + self.eps)
-        if self.momentum == 0:
-            return gradient * scale
-        self.velocity.mul_(self.momentum).add_(gradient * scale)
-        return self.velocity
+        # The correction of the average, taken out of the root, costs nothing.
+        correction = math.sqrt(1 - self.alpha**step)
+        scaled = gradient / self.average.sqrt().add_(self.eps * correction).div_(self.lr * correction)
+        return scaled if self.momentum == 0 else self.velocity.mul_(self.momentum).add_(scaled)
 
 
 class HeavyBall(_PerStart):

@@ -1,0 +1,87 @@
+"""Forward through the layers of a matrix factorisation and back: the gradient of its product, written by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import groupby
+
+from jaxtyping import Float
+from torch import Tensor
+
+from bayesgc.inference.descent.products import matrices, product, stacks, starts_are_last, zeros
+from bayesgc.models import Activation
+
+Shapes = list[tuple[int, int]]
+
+
+class Passes:
+    """From the weights of every start to ``end_to_end``, W = W_d σ(W_{d−1} σ(… σ(W_1))), and from ``error`` to a gradient.
+
+    Args:
+        shapes: those of W_1, …, W_d.
+        flat: the weights.
+        gradient: where the gradient goes, in the same order.
+        activation: σ.
+    """
+
+    def __init__(
+        self,
+        shapes: Shapes,
+        flat: Float[Tensor, "start weight"],
+        gradient: Float[Tensor, "start weight"],
+        activation: Activation,
+    ) -> None:
+        made = [(rows, shapes[0][1]) for rows, _ in shapes]
+        numbers, last = sum(map(math.prod, made)), starts_are_last(flat)
+        self._made, slopes, made_errors = (zeros(len(flat), numbers, flat, starts_last=last) for _ in range(3))
+        layers, values, errors = matrices(flat, shapes), matrices(self._made, made), matrices(made_errors, made)
+        self.end_to_end, self.error = values[-1], errors[-1]
+        self._slopes, self._activation = slopes, None if activation.name == "linear" else activation
+        self._first, self._last = (layers[0], values[0]), (errors[0], matrices(gradient, shapes)[0])
+        self._up = [
+            (below, product(layer, below, above))
+            for layer, below, above in zip(layers[1:], values[:-1], values[1:], strict=True)
+        ]
+        down = zip(layers[1:], errors[:-1], errors[1:], matrices(slopes, made)[:-1], strict=True)
+        self._down = [(product(layer.mT, above, below), below, slope) for layer, below, above, slope in down][::-1]
+        self._across = _gradients(shapes, self._made, made_errors, gradient)
+
+    def forward(self) -> None:
+        """Compute ``end_to_end``."""
+        layer, value = self._first
+        value.copy_(layer)
+        for below, multiply in self._up:
+            if self._activation is not None:
+                below.copy_(self._activation(below))
+            multiply()
+
+    def backward(self) -> None:
+        """Compute the gradient with respect to the weights from that with respect to W, which ``error`` holds."""
+        if self._activation is not None:
+            self._slopes.copy_(self._activation.slope(self._made))
+        for multiply, below, slope in self._down:
+            multiply()
+            if self._activation is not None:
+                below.mul_(slope)
+        error, gradient = self._last
+        gradient.copy_(error)
+        for multiply in self._across:
+            multiply()
+
+
+def _gradients(
+    shapes: Shapes,
+    made: Float[Tensor, "start number"],
+    errors: Float[Tensor, "start number"],
+    gradient: Float[Tensor, "start weight"],
+) -> list[Callable[[], object]]:
+    """What makes the gradients of all layers but the first, those of one shape at once where the order allows it."""
+    cols, (first, *others) = shapes[0][1], shapes
+    runs = [(shape, 1) for shape in others]
+    if starts_are_last(gradient):
+        runs = [(shape, len(list(run))) for shape, run in groupby(others)]
+    above = stacks(errors[:, first[0] * cols :], [((rows, cols), count) for (rows, _), count in runs])
+    below = stacks(made[:, : made.shape[1] - shapes[-1][0] * cols], [((inner, cols), count) for (_, inner), count in runs])
+    places = stacks(gradient[:, math.prod(first) :], runs)
+    return [product(error, value.mT, place) for error, value, place in zip(above, below, places, strict=True)]
