@@ -75,8 +75,8 @@ def path(name, lr=0.05, momentum=0.0):
     rule = OPTIMIZERS[name].build(lr, momentum, position)
     positions = []
     for step, gradient in enumerate(sequence, start=1):
-        position = position - rule.update(gradient.clone(), step)
-        positions.append(position)
+        rule.move(position, gradient, step)
+        positions.append(position.clone())
     return torch.stack(positions)
 
 

@@ -36,7 +36,7 @@ def states():
         for step in range(1, METHOD.steps + 1):
             found.append(factors.vectors().clone())
             factors.backpropagate()
-            factors.flat.sub_(rule.update(factors.gradient, step))
+            rule.move(factors.flat, factors.gradient, step)
     return torch.stack([*found, factors.vectors()])
 
 

@@ -80,7 +80,7 @@ class Factors(Weights):
         """Fill ``gradient`` with that of the training loss; returns the residuals and the `vectors`."""
         vectors, error = self.vectors(), self._passes.error
         residual = self.misfit.residual(vectors)
-        torch.mul(self.misfit.adjoint(residual).reshape(error.shape), 2 / residual.shape[1], out=error)
+        error.copy_(self.misfit.gradient(residual).reshape(error.shape))
         self._passes.backward()
         return residual, vectors
 
@@ -109,12 +109,16 @@ class DifferentiatedWeights(Weights):
     def backpropagate(self) -> tuple[Float[Tensor, "start n"], Float[Tensor, "start entry"]]:
         """Fill ``gradient`` with that of the training loss; returns the residuals and the `vectors`."""
         with torch.enable_grad():
-            flat = self.flat.detach().requires_grad_()
-            vectors = self.assemble(matrices(flat, self.shapes))
+            vectors = self.assemble(self._leaves)
         residual = self.misfit.residual(vectors.detach())
-        back = self.misfit.adjoint(residual * (2 / residual.shape[1]))
-        self.gradient.copy_(torch.autograd.grad(vectors, flat, back)[0])
+        found = torch.autograd.grad(vectors, self._leaves, self.misfit.gradient(residual))
+        for place, gradient in zip(self.gradients, found, strict=True):
+            place.copy_(gradient)
         return residual, vectors.detach()
+
+    @cached_property
+    def _leaves(self) -> Layers:
+        return [layer.detach().requires_grad_() for layer in self.layers]
 
 
 def weights_of(
@@ -130,7 +134,7 @@ def weights_of(
     else:
         # Networks take the draws last.
         flat = zeros(rows, sum(map(math.prod, shapes)), like, starts_last=device.type == "cpu")
-    parts = (shapes, misfit(tasks, starts, flat), flat, torch.zeros_like(flat))
+    parts = (shapes, misfit(tasks, flat), flat, torch.zeros_like(flat))
     if isinstance(model, MatrixFactorization):
         return Factors(*parts, activation_named(model.activation))
     return DifferentiatedWeights(*parts, _raw(model.network(shape)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from bayesgc.task import ArrayTask
+from bayesgc.task import ArrayTask, DenseMeasurements
 
 
 @runtime_checkable
@@ -25,8 +26,8 @@ class Misfit(Protocol):
         """<A_i, W> − y_i of each row."""
         ...
 
-    def adjoint(self, residual: Float[Tensor, "row n"]) -> Float[Tensor, "row entry"]:
-        """Σ_i r_i A_i of each row."""
+    def gradient(self, residual: Float[Tensor, "row n"]) -> Float[Tensor, "row entry"]:
+        """(2/n) Σ_i r_i A_i of each row, the gradient of its training loss with respect to W."""
         ...
 
     def keep(self, rows: Bool[Tensor, " row"]) -> Misfit:
@@ -36,44 +37,54 @@ class Misfit(Protocol):
 
 @dataclass(frozen=True)
 class OneTask:
-    """Every row is a start on the same task."""
+    """Every row is a start on the same task, of however many measurements."""
 
     task: ArrayTask
 
     def residual(self, vectors: Float[Tensor, "row entry"]) -> Float[Tensor, "row n"]:
         return self.task.residual(vectors.T).T
 
-    def adjoint(self, residual: Float[Tensor, "row n"]) -> Float[Tensor, "row entry"]:
-        return self.task.measurements.adjoint(residual.T).T
+    def gradient(self, residual: Float[Tensor, "row n"]) -> Float[Tensor, "row entry"]:
+        return self.task.measurements.adjoint(residual.T * (2 / residual.shape[1])).T
 
     def keep(self, rows: Bool[Tensor, " row"]) -> OneTask:
         return self
 
 
 @dataclass(frozen=True)
-class ManyTasks:
-    """Each row has measurements of its own, as a dense matrix."""
+class DenseTasks:
+    """Rows are so many starts on one task after another, whose measurements are dense matrices."""
 
-    matrices: Float[Tensor, "row n entry"]
-    targets: Float[Tensor, "row n"]
+    matrices: Float[Tensor, "task entry n"]
+    targets: Float[Tensor, "task 1 n"]
 
     @classmethod
-    def of(cls, tasks: Sequence[ArrayTask], starts: int, like: Tensor) -> ManyTasks:
-        """The rows of ``starts`` starts on the first task, then on the second, and so on."""
-        matrices = torch.as_tensor(np.stack([task.measurements.dense() for task in tasks])).to(like)
-        targets = torch.as_tensor(np.stack([task.targets for task in tasks])).to(like)
-        return cls(matrices.repeat_interleave(starts, 0), targets.repeat_interleave(starts, 0))
+    def of(cls, tasks: Sequence[ArrayTask], like: Tensor) -> DenseTasks:
+        """On the device and in the dtype of ``like``."""
+        matrices = torch.as_tensor(np.stack([task.measurements.dense().T for task in tasks])).to(like)
+        return cls(matrices, torch.as_tensor(np.stack([task.targets[None] for task in tasks])).to(like))
 
     def residual(self, vectors: Float[Tensor, "row entry"]) -> Float[Tensor, "row n"]:
-        return torch.baddbmm(self.targets[:, :, None], self.matrices, vectors[:, :, None], beta=-1)[:, :, 0]
+        tasks, entries, measured = self.matrices.shape
+        residuals = torch.baddbmm(self.targets, vectors.view(tasks, -1, entries), self.matrices, beta=-1)
+        return residuals.view(-1, measured)
 
-    def adjoint(self, residual: Float[Tensor, "row n"]) -> Float[Tensor, "row entry"]:
-        return torch.bmm(residual[:, None], self.matrices)[:, 0]
+    def gradient(self, residual: Float[Tensor, "row n"]) -> Float[Tensor, "row entry"]:
+        tasks, entries, measured = self.matrices.shape
+        return torch.bmm(residual.view(tasks, -1, measured), self._back).view(-1, entries)
 
-    def keep(self, rows: Bool[Tensor, " row"]) -> ManyTasks:
-        return ManyTasks(self.matrices[rows], self.targets[rows])
+    def keep(self, rows: Bool[Tensor, " row"]) -> DenseTasks:
+        if len(self.matrices) == 1:
+            return self
+        task = torch.arange(len(self.matrices), device=rows.device).repeat_interleave(len(rows) // len(self.matrices))
+        return DenseTasks(self.matrices[task[rows]], self.targets[task[rows]])
+
+    @cached_property
+    def _back(self) -> Float[Tensor, "task n entry"]:
+        return (self.matrices * (2 / self.matrices.shape[2])).mT
 
 
-def misfit(tasks: Sequence[ArrayTask], starts: int, like: Tensor) -> Misfit:
-    """The residuals of ``starts`` starts on each task, on the device and in the dtype of ``like``."""
-    return OneTask(tasks[0]) if len(tasks) == 1 else ManyTasks.of(tasks, starts, like)
+def misfit(tasks: Sequence[ArrayTask], like: Tensor) -> Misfit:
+    """The residuals of so many starts on each task, those of one task together, like the weights ``like``."""
+    dense = len(tasks) > 1 or isinstance(tasks[0].measurements, DenseMeasurements)
+    return DenseTasks.of(tasks, like) if dense else OneTask(tasks[0])

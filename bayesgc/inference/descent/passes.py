@@ -9,10 +9,13 @@ from itertools import groupby
 from jaxtyping import Float
 from torch import Tensor
 
-from bayesgc.inference.descent.products import matrices, product, stacks, starts_are_last, zeros
+from bayesgc.inference.descent.products import Products, Run, matrices, stacks, starts_are_last, zeros
 from bayesgc.models import Activation
 
 Shapes = list[tuple[int, int]]
+
+_AT_ONCE = 2**17
+"""Scalar products of several layers that are made at once: half a MiB in float32."""
 
 
 class Passes:
@@ -39,13 +42,14 @@ class Passes:
         self.end_to_end, self.error = values[-1], errors[-1]
         self._slopes, self._activation = slopes, None if activation.name == "linear" else activation
         self._first, self._last = (layers[0], values[0]), (errors[0], matrices(gradient, shapes)[0])
+        products = Products(_most_terms(shapes, len(flat)) if last else 0, flat)
         self._up = [
-            (below, product(layer, below, above))
+            (below, products.into(above, layer, below))
             for layer, below, above in zip(layers[1:], values[:-1], values[1:], strict=True)
         ]
         down = zip(layers[1:], errors[:-1], errors[1:], matrices(slopes, made)[:-1], strict=True)
-        self._down = [(product(layer.mT, above, below), below, slope) for layer, below, above, slope in down][::-1]
-        self._across = _gradients(shapes, self._made, made_errors, gradient)
+        self._down = [(products.into(below, layer.mT, above), below, slope) for layer, below, above, slope in down][::-1]
+        self._across = _gradients(products, shapes, self._made, made_errors, gradient)
 
     def forward(self) -> None:
         """Compute ``end_to_end``."""
@@ -71,6 +75,7 @@ class Passes:
 
 
 def _gradients(
+    products: Products,
     shapes: Shapes,
     made: Float[Tensor, "start number"],
     errors: Float[Tensor, "start number"],
@@ -78,10 +83,22 @@ def _gradients(
 ) -> list[Callable[[], object]]:
     """What makes the gradients of all layers but the first, those of one shape at once where the order allows it."""
     cols, (first, *others) = shapes[0][1], shapes
-    runs = [(shape, 1) for shape in others]
-    if starts_are_last(gradient):
-        runs = [(shape, len(list(run))) for shape, run in groupby(others)]
+    runs = _runs(others, cols, len(made)) if starts_are_last(made) else [(shape, 1) for shape in others]
     above = stacks(errors[:, first[0] * cols :], [((rows, cols), count) for (rows, _), count in runs])
     below = stacks(made[:, : made.shape[1] - shapes[-1][0] * cols], [((inner, cols), count) for (_, inner), count in runs])
     places = stacks(gradient[:, math.prod(first) :], runs)
-    return [product(error, value.mT, place) for error, value, place in zip(above, below, places, strict=True)]
+    return [products.into(place, error, value.mT) for error, value, place in zip(above, below, places, strict=True)]
+
+
+def _most_terms(shapes: Shapes, starts: int) -> int:
+    return max(_AT_ONCE, max(map(math.prod, shapes)) * shapes[0][1] * starts)
+
+
+def _runs(shapes: Shapes, cols: int, starts: int) -> list[Run]:
+    """Shapes that follow each other, as many as their products for all starts still fit into the cache."""
+    runs: list[Run] = []
+    for shape, run in groupby(shapes):
+        left = len(list(run))
+        most = max(1, _AT_ONCE // (math.prod(shape) * cols * starts))
+        runs += [(shape, min(most, left - done)) for done in range(0, left, most)]
+    return runs

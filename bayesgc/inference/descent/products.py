@@ -51,30 +51,35 @@ def _stack(part: Float[Tensor, "start number"], count: int, rows: int, cols: int
 
 def matrices(flat: Float[Tensor, "start number"], shapes: Sequence[tuple[int, int]]) -> list[Float[Tensor, "start _ _"]]:
     """The same for matrices one by one."""
-    return [stack[:, 0] for stack in stacks(flat, [(shape, 1) for shape in shapes])]
+    return [stack.flatten(0, 1) for stack in stacks(flat, [(shape, 1) for shape in shapes])]
 
 
-def product(left: Matrices, right: Matrices, out: Matrices) -> Callable[[], object]:
-    """What puts the matrix product of each start into ``out`` whenever it is called."""
-    if starts_are_last(out):
-        return _summed(left, right, out)
-    left, right, out = (each.flatten(0, -3) for each in (left, right, out))
-    if out.stride(-1) != 1:
-        left, right, out = right.mT, left.mT, out.mT
-    if out.is_contiguous() or left.shape[-1] * out[0].numel() < _TINY:
-        return lambda: torch.bmm(left, right, out=out)
-    # Into any other place torch would put larger products one start after the other.
-    return lambda: out.copy_(torch.bmm(left, right))
+class Products:
+    """Products of matrices of so many starts, which share the place of their terms, so that it stays in the cache."""
 
+    def __init__(self, most: int, like: Tensor) -> None:
+        self._terms = like.new_empty(most)
 
-def _summed(left: Matrices, right: Matrices, out: Matrices) -> Callable[[], object]:
-    """The same as sums of scalar products, vectorised over starts that are last in memory."""
-    left, right = left.unsqueeze(-1), right.unsqueeze(-3)
-    starts, *sizes = torch.broadcast_shapes(left.shape, right.shape)
-    terms = out.new_empty(*sizes, starts).movedim(-1, 0)
+    def into(self, out: Matrices, left: Matrices, right: Matrices) -> Callable[[], object]:
+        """What puts the matrix product of each start into ``out`` whenever it is called."""
+        if starts_are_last(out):
+            return self._summed(out, left, right)
+        out, left, right = (each.flatten(0, -3) for each in (out, left, right))
+        if out.stride(-1) != 1:
+            out, left, right = out.mT, right.mT, left.mT
+        if out.is_contiguous() or left.shape[-1] * out[0].numel() < _TINY:
+            return lambda: torch.bmm(left, right, out=out)
+        # Into any other place torch would put larger products one start after the other.
+        return lambda: out.copy_(torch.bmm(left, right))
 
-    def multiply() -> None:
-        torch.mul(left, right, out=terms)
-        torch.sum(terms, -2, out=out)
+    def _summed(self, out: Matrices, left: Matrices, right: Matrices) -> Callable[[], object]:
+        """The same as sums of scalar products, vectorised over starts that are last in memory."""
+        left, right = left.unsqueeze(-1), right.unsqueeze(-3)
+        starts, *sizes = torch.broadcast_shapes(left.shape, right.shape)
+        terms = self._terms[: starts * math.prod(sizes)].view(*sizes, starts).movedim(-1, 0)
 
-    return multiply
+        def multiply() -> None:
+            torch.mul(left, right, out=terms)
+            torch.sum(terms, -2, out=out)
+
+        return multiply

@@ -58,7 +58,7 @@ class Descending:
                 break
             made = step
             self._keep(*self.factors.backpropagate(), step)
-            self.factors.flat.sub_(self.rule.update(self.factors.gradient, step))
+            self.rule.move(self.factors.flat, self.factors.gradient, step)
             if step % _LOOK_EVERY == 0:
                 self._look(step)
                 control.report(Progress("gradient descent", step, most, detail=self._detail()))
