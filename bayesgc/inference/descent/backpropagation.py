@@ -1,8 +1,8 @@
 """Weights of many starts and the gradient of their training loss: by hand for matrices, else by differentiation.
 
 Automatic differentiation records a graph at every step, which at the paper's sizes costs several times the
-arithmetic; the gradient of a product of matrices is short enough to write down. Starts are rows: there are tens of
-them and not thousands of draws, and then batched matrix products serve every width.
+arithmetic; the gradient of a product of matrices is short enough to write down (`passes`). Starts are rows, whatever
+their order in memory.
 """
 
 from __future__ import annotations
@@ -125,19 +125,14 @@ def weights_of(
     model: Factorization, tasks: Sequence[ArrayTask], starts: int, device: torch.device, dtype: torch.dtype
 ) -> Weights:
     """All weights zero, for ``starts`` starts on each task, those of one task together."""
-    shape = tasks[0].shape
-    shapes = model.layer_shapes(shape)
-    rows, like = starts * len(tasks), torch.empty(0, device=device, dtype=dtype)
-    by_hand = isinstance(model, MatrixFactorization)
-    if by_hand:
-        flat = room_for_factors(shapes, rows, like)
-    else:
-        # Networks take the draws last.
-        flat = zeros(rows, sum(map(math.prod, shapes)), like, starts_last=device.type == "cpu")
-    parts = (shapes, misfit(tasks, flat), flat, torch.zeros_like(flat))
+    shape, rows = tasks[0].shape, starts * len(tasks)
+    shapes, like = model.layer_shapes(shape), torch.empty(0, device=device, dtype=dtype)
     if isinstance(model, MatrixFactorization):
-        return Factors(*parts, activation_named(model.activation))
-    return DifferentiatedWeights(*parts, _raw(model.network(shape)))
+        flat = room_for_factors(shapes, rows, like)
+        return Factors(shapes, misfit(tasks, like), flat, torch.zeros_like(flat), activation_named(model.activation))
+    # As networks take them.
+    flat = zeros(rows, sum(map(math.prod, shapes)), like, starts_last=True)
+    return DifferentiatedWeights(shapes, misfit(tasks, like), flat, torch.zeros_like(flat), _raw(model.network(shape)))
 
 
 def room_for_factors(shapes: list[tuple[int, int]], starts: int, like: Tensor) -> Float[Tensor, "start weight"]:

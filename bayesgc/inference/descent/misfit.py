@@ -5,6 +5,7 @@ Rows stand in front here: each row is one start on one task.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from bayesgc.task import ArrayTask, DenseMeasurements
+from bayesgc.task import ArrayTask
+
+_DENSE = 2**13
+"""Measurements × entries up to which a matrix is faster than whatever else the measurements of one task are."""
 
 
 @runtime_checkable
@@ -37,7 +41,7 @@ class Misfit(Protocol):
 
 @dataclass(frozen=True)
 class OneTask:
-    """Every row is a start on the same task, of however many measurements."""
+    """Every row is a start on the same task, however many its measurements."""
 
     task: ArrayTask
 
@@ -86,5 +90,5 @@ class DenseTasks:
 
 def misfit(tasks: Sequence[ArrayTask], like: Tensor) -> Misfit:
     """The residuals of so many starts on each task, those of one task together, like the weights ``like``."""
-    dense = len(tasks) > 1 or isinstance(tasks[0].measurements, DenseMeasurements)
-    return DenseTasks.of(tasks, like) if dense else OneTask(tasks[0])
+    size = tasks[0].measurements.count * math.prod(tasks[0].shape)
+    return DenseTasks.of(tasks, like) if len(tasks) > 1 or size <= _DENSE else OneTask(tasks[0])

@@ -16,9 +16,7 @@ from torch import Tensor
 class Optimizer(Protocol):
     """A rule that moves weights by their gradients."""
 
-    def move(
-        self, weights: Float[Tensor, "start weight"], gradient: Float[Tensor, "start weight"], step: int
-    ) -> None:
+    def move(self, weights: Float[Tensor, "start weight"], gradient: Float[Tensor, "start weight"], step: int) -> None:
         """Make a step, in place; ``step`` counts from 1."""
         ...
 
@@ -50,9 +48,7 @@ class GroupRMSprop(_PerStart):
         self.average = torch.zeros_like(self.eps)
         self.velocity = torch.zeros_like(like)
 
-    def move(
-        self, weights: Float[Tensor, "start weight"], gradient: Float[Tensor, "start weight"], step: int
-    ) -> None:
+    def move(self, weights: Float[Tensor, "start weight"], gradient: Float[Tensor, "start weight"], step: int) -> None:
         """Make a step."""
         self.average.lerp_(gradient.square().sum(1, keepdim=True), 1 - self.alpha)
         # The bias correction, taken out of the root: lr / (√(average / c²) + ε) = lr c / (√average + c ε).
@@ -71,9 +67,7 @@ class HeavyBall(_PerStart):
         self.lr, self.momentum = lr, momentum
         self.velocity = torch.zeros_like(like)
 
-    def move(
-        self, weights: Float[Tensor, "start weight"], gradient: Float[Tensor, "start weight"], step: int
-    ) -> None:
+    def move(self, weights: Float[Tensor, "start weight"], gradient: Float[Tensor, "start weight"], step: int) -> None:
         """Make a step."""
         weights.sub_(self.velocity.mul_(self.momentum).add_(gradient, alpha=self.lr))
 
@@ -85,9 +79,7 @@ class Adam(_PerStart):
         self.lr = lr
         self.first, self.second = torch.zeros_like(like), torch.zeros_like(like)
 
-    def move(
-        self, weights: Float[Tensor, "start weight"], gradient: Float[Tensor, "start weight"], step: int
-    ) -> None:
+    def move(self, weights: Float[Tensor, "start weight"], gradient: Float[Tensor, "start weight"], step: int) -> None:
         """Make a step."""
         self.first.lerp_(gradient, 0.1)
         self.second.lerp_(gradient.square(), 0.001)

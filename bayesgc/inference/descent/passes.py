@@ -19,12 +19,12 @@ _AT_ONCE = 2**17
 
 
 class Passes:
-    """From the weights of every start to ``end_to_end``, W = W_d σ(W_{d−1} σ(… σ(W_1))), and from ``error`` to a gradient.
+    """From weights to ``end_to_end``, W = W_d σ(W_{d−1} σ(… σ(W_1))), and from ``error``, a gradient in W, to theirs.
 
     Args:
         shapes: those of W_1, …, W_d.
-        flat: the weights.
-        gradient: where the gradient goes, in the same order.
+        flat: the weights of every start.
+        gradient: where their gradient goes, in the same order in memory.
         activation: σ.
     """
 
@@ -35,21 +35,26 @@ class Passes:
         gradient: Float[Tensor, "start weight"],
         activation: Activation,
     ) -> None:
+        self._activation = None if activation.name == "linear" else activation
         made = [(rows, shapes[0][1]) for rows, _ in shapes]
         numbers, last = sum(map(math.prod, made)), starts_are_last(flat)
-        self._made, slopes, made_errors = (zeros(len(flat), numbers, flat, starts_last=last) for _ in range(3))
-        layers, values, errors = matrices(flat, shapes), matrices(self._made, made), matrices(made_errors, made)
-        self.end_to_end, self.error = values[-1], errors[-1]
-        self._slopes, self._activation = slopes, None if activation.name == "linear" else activation
-        self._first, self._last = (layers[0], values[0]), (errors[0], matrices(gradient, shapes)[0])
+        self._made, self._slopes, errors = (zeros(len(flat), numbers, flat, starts_last=last) for _ in range(3))
+        layers, values, slopes, back = (
+            matrices(flat, shapes),
+            *(matrices(each, made) for each in (self._made, self._slopes, errors)),
+        )
+        self.end_to_end, self.error = values[-1], back[-1]
+        self._first, self._last = (layers[0], values[0]), (back[0], matrices(gradient, shapes)[0])
         products = Products(_most_terms(shapes, len(flat)) if last else 0, flat)
         self._up = [
             (below, products.into(above, layer, below))
             for layer, below, above in zip(layers[1:], values[:-1], values[1:], strict=True)
         ]
-        down = zip(layers[1:], errors[:-1], errors[1:], matrices(slopes, made)[:-1], strict=True)
-        self._down = [(products.into(below, layer.mT, above), below, slope) for layer, below, above, slope in down][::-1]
-        self._across = _gradients(products, shapes, self._made, made_errors, gradient)
+        self._down = [
+            (products.into(below, layer.mT, above), below, slope)
+            for layer, above, below, slope in zip(layers[:0:-1], back[:0:-1], back[-2::-1], slopes[-2::-1], strict=True)
+        ]
+        self._across = _gradients(products, shapes, self._made, errors, gradient)
 
     def forward(self) -> None:
         """Compute ``end_to_end``."""
@@ -81,11 +86,14 @@ def _gradients(
     errors: Float[Tensor, "start number"],
     gradient: Float[Tensor, "start weight"],
 ) -> list[Callable[[], object]]:
-    """What makes the gradients of all layers but the first, those of one shape at once where the order allows it."""
+    """What makes the gradients of all layers but the first, where the order in memory allows it of several at once."""
     cols, (first, *others) = shapes[0][1], shapes
-    runs = _runs(others, cols, len(made)) if starts_are_last(made) else [(shape, 1) for shape in others]
+    together = starts_are_last(made) or len(made) == 1
+    runs = _runs(others, cols, len(made)) if together else [(shape, 1) for shape in others]
     above = stacks(errors[:, first[0] * cols :], [((rows, cols), count) for (rows, _), count in runs])
-    below = stacks(made[:, : made.shape[1] - shapes[-1][0] * cols], [((inner, cols), count) for (_, inner), count in runs])
+    below = stacks(
+        made[:, : made.shape[1] - shapes[-1][0] * cols], [((inner, cols), count) for (_, inner), count in runs]
+    )
     places = stacks(gradient[:, math.prod(first) :], runs)
     return [products.into(place, error, value.mT) for error, value, place in zip(above, below, places, strict=True)]
 

@@ -1,8 +1,8 @@
 """Products of small matrices for many starts, from fixed places in memory to others.
 
 A step of descent is tens of small operations, each of which costs a microsecond to call, and so does each view. So
-places and views are made once. Matrices are (start, row, col) to whoever uses them; in memory the starts come last where
-that is faster, as in `bayesgc.models.factorization.products`.
+places and views are made once. Matrices are (start, row, col) to whoever uses them; in memory the starts come last
+where that is faster, as in `bayesgc.models.factorization.products`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def _stack(part: Float[Tensor, "start number"], count: int, rows: int, cols: int
     return part.unflatten(1, (count, rows, cols)) if rows <= cols else part.unflatten(1, (count, cols, rows)).mT
 
 
-def matrices(flat: Float[Tensor, "start number"], shapes: Sequence[tuple[int, int]]) -> list[Float[Tensor, "start _ _"]]:
+def matrices(
+    flat: Float[Tensor, "start number"], shapes: Sequence[tuple[int, int]]
+) -> list[Float[Tensor, "start _ _"]]:
     """The same for matrices one by one."""
     return [stack.flatten(0, 1) for stack in stacks(flat, [(shape, 1) for shape in shapes])]
 
