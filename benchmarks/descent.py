@@ -3,8 +3,8 @@
     python benchmarks/descent.py [--steps 2000] [--repeats 5] [--restarts 32]
 
 The plain loop is what one would write: all restarts in one batch of matrix products, automatic differentiation, and the
-same optimizer. It keeps no first passages and stops nowhere; ours does all that `bayesgc infer` does, with the tolerance
-at zero so that every step is made. Both run on one thread and take turns; medians over repeats.
+same optimizer. It keeps no first passages and stops nowhere; ours does all that `bayesgc infer` does, at a tolerance of
+zero, so that every step is made. Both run on one thread and take turns; medians over repeats.
 """
 
 from __future__ import annotations

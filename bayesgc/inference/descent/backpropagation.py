@@ -129,10 +129,14 @@ def weights_of(
     shapes, like = model.layer_shapes(shape), torch.empty(0, device=device, dtype=dtype)
     if isinstance(model, MatrixFactorization):
         flat = room_for_factors(shapes, rows, like)
-        return Factors(shapes, misfit(tasks, like), flat, torch.zeros_like(flat), activation_named(model.activation))
+        return Factors(
+            shapes, misfit(tasks, starts, like), flat, torch.zeros_like(flat), activation_named(model.activation)
+        )
     # As networks take them.
     flat = zeros(rows, sum(map(math.prod, shapes)), like, starts_last=True)
-    return DifferentiatedWeights(shapes, misfit(tasks, like), flat, torch.zeros_like(flat), _raw(model.network(shape)))
+    return DifferentiatedWeights(
+        shapes, misfit(tasks, starts, like), flat, torch.zeros_like(flat), _raw(model.network(shape))
+    )
 
 
 def room_for_factors(shapes: list[tuple[int, int]], starts: int, like: Tensor) -> Float[Tensor, "start weight"]:

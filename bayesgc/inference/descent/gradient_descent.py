@@ -190,7 +190,7 @@ class GradientDescent:
         free = UnconstrainedProgram.of(whitened)
         with torch.no_grad(), one_thread_each():
             flat = torch.stack([self._program_start(whitened, free, criterion, seed, i) for i in range(self.restarts)])
-            parts = ([(1, free.size)], misfit([criterion.array], flat), flat, torch.zeros_like(flat))
+            parts = ([(1, free.size)], misfit([criterion.array], self.restarts, flat), flat, torch.zeros_like(flat))
             weights = DifferentiatedWeights(*parts, free.assembled())
             rule = OPTIMIZERS[method.optimizer].build(method.lr, float(method.momentum or 0.0), flat)
             descending = Descending(weights, rule, method._way([criterion], thresholds, flat))

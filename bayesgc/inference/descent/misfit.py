@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bayesgc.task import ArrayTask
@@ -57,38 +57,61 @@ class OneTask:
 
 @dataclass(frozen=True)
 class DenseTasks:
-    """Rows are so many starts on one task after another, whose measurements are dense matrices."""
+    """Rows are starts on one task after another, ``counts`` on each, whose measurements are dense matrices.
+
+    All starts of a task are multiplied at once. Where tasks have different numbers of them, each has the places of the
+    most; those that are left over hold the first row.
+    """
 
     matrices: Float[Tensor, "task entry n"]
     targets: Float[Tensor, "task 1 n"]
+    counts: tuple[int, ...]
 
     @classmethod
-    def of(cls, tasks: Sequence[ArrayTask], like: Tensor) -> DenseTasks:
+    def of(cls, tasks: Sequence[ArrayTask], starts: int, like: Tensor) -> DenseTasks:
         """On the device and in the dtype of ``like``."""
         matrices = torch.as_tensor(np.stack([task.measurements.dense().T for task in tasks])).to(like)
-        return cls(matrices, torch.as_tensor(np.stack([task.targets[None] for task in tasks])).to(like))
+        targets = torch.as_tensor(np.stack([task.targets[None] for task in tasks])).to(like)
+        return cls(matrices, targets, (starts,) * len(tasks))
 
     def residual(self, vectors: Float[Tensor, "row entry"]) -> Float[Tensor, "row n"]:
         tasks, entries, measured = self.matrices.shape
-        residuals = torch.baddbmm(self.targets, vectors.view(tasks, -1, entries), self.matrices, beta=-1)
-        return residuals.view(-1, measured)
+        placed = self._placed(vectors).view(tasks, -1, entries)
+        return self._in_rows(torch.baddbmm(self.targets, placed, self.matrices, beta=-1).view(-1, measured))
 
     def gradient(self, residual: Float[Tensor, "row n"]) -> Float[Tensor, "row entry"]:
         tasks, entries, measured = self.matrices.shape
-        return torch.bmm(residual.view(tasks, -1, measured), self._back).view(-1, entries)
+        placed = self._placed(residual).view(tasks, -1, measured)
+        return self._in_rows(torch.bmm(placed, self._back).view(-1, entries))
 
     def keep(self, rows: Bool[Tensor, " row"]) -> DenseTasks:
-        if len(self.matrices) == 1:
-            return self
-        task = torch.arange(len(self.matrices), device=rows.device).repeat_interleave(len(rows) // len(self.matrices))
-        return DenseTasks(self.matrices[task[rows]], self.targets[task[rows]])
+        counts = [int(part.sum()) for part in rows.cpu().split(self.counts)]
+        tasks = [task for task, count in enumerate(counts) if count]
+        return DenseTasks(self.matrices[tasks], self.targets[tasks], tuple(counts[task] for task in tasks))
+
+    def _placed(self, rows: Float[Tensor, "row number"]) -> Float[Tensor, "place number"]:
+        return rows if self._places is None else rows.index_select(0, self._places[0])
+
+    def _in_rows(self, placed: Float[Tensor, "place number"]) -> Float[Tensor, "row number"]:
+        return placed if self._places is None else placed.index_select(0, self._places[1])
+
+    @cached_property
+    def _places(self) -> tuple[Int[Tensor, " place"], Int[Tensor, " row"]] | None:
+        """The row in each place, and the place of each row; None where they are the same."""
+        most, device = max(self.counts), self.targets.device
+        if most == min(self.counts):
+            return None
+        places = [task * most + start for task, count in enumerate(self.counts) for start in range(count)]
+        rows = torch.zeros(len(self.counts) * most, dtype=torch.int64)
+        rows[places] = torch.arange(len(places))
+        return rows.to(device), torch.tensor(places, device=device)
 
     @cached_property
     def _back(self) -> Float[Tensor, "task n entry"]:
         return (self.matrices * (2 / self.matrices.shape[2])).mT
 
 
-def misfit(tasks: Sequence[ArrayTask], like: Tensor) -> Misfit:
-    """The residuals of so many starts on each task, those of one task together, like the weights ``like``."""
+def misfit(tasks: Sequence[ArrayTask], starts: int, like: Tensor) -> Misfit:
+    """The residuals of ``starts`` starts on each task, those of one task together, like the weights ``like``."""
     size = tasks[0].measurements.count * math.prod(tasks[0].shape)
-    return DenseTasks.of(tasks, like) if len(tasks) > 1 or size <= _DENSE else OneTask(tasks[0])
+    return DenseTasks.of(tasks, starts, like) if len(tasks) > 1 or size <= _DENSE else OneTask(tasks[0])
