@@ -39,8 +39,8 @@ MOST_NUMBERS = 2**28
 _PROGRAM_STEPS = 5000
 """Steps on a Pyro program, each of which costs milliseconds."""
 MOST_MEASURED = 2**26
-"""Starts × measurements × entries up to which tasks descend in one batch, which holds their measurements as matrices:
-a quarter of a GiB in float32. A fixed number, since the batch decides how sums are rounded."""
+"""Starts × measurements × entries up to which tasks descend in one batch, which gains nothing where there is more to
+multiply. A fixed number, since the batch decides how sums are rounded."""
 MOST_WORK = 10**11
 """Weights × restarts × steps; on two cores each takes 10 to 60 ns, so that this is about an hour."""
 _LEVELS_A_DECADE, _HIGHEST, _LOWEST = 16, 1, -6
