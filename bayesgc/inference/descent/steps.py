@@ -135,7 +135,8 @@ class Descending:
         going = self._batch[self._going]
         self.vectors[going], self.steps[going] = self.factors.vectors()[self._going], step
         last = self.vectors[self._batch]
-        self.way.look(self._batch, self._loss_of(last)[None], last[None], step)
+        loss = torch.where(self._going, self._loss_of(last), self._loss[self._batch])
+        self.way.look(self._batch, loss[None], last[None], step)
         reached = self.way.ends.passed(GOAL)
         self.steps = torch.where(reached, self.way.ends.steps[:, GOAL], self.steps)
         self.vectors[reached] = self.way.vectors[GOAL, reached]
