@@ -14,6 +14,7 @@ from bayesgc.inference import Control, GradientDescent
 from bayesgc.inference.descent import gradient_descent as descent
 from bayesgc.inference.descent.backpropagation import weights_of
 from bayesgc.inference.descent.optimizers import OPTIMIZERS
+from bayesgc.inference.descent.products import starts_are_last
 from bayesgc.models import ACTIVATIONS, CPFactorization, MatrixFactorization, TensorTrain
 from bayesgc.task import completion, sensing
 from bayesgc.validate import InputError
@@ -23,8 +24,8 @@ TASK = TASKS["sensing"]
 MODEL = MatrixFactorization(depth=2, width=5)
 
 
-def random_factors(model, task, restarts=3, seed=0):
-    factors = weights_of(model, [task], restarts, torch.device("cpu"), torch.float64)
+def random_factors(model, task, *more, restarts=3, seed=0):
+    factors = weights_of(model, [task, *more], restarts, torch.device("cpu"), torch.float64)
     factors.flat.normal_(generator=torch.Generator().manual_seed(seed))
     return factors
 
@@ -45,19 +46,41 @@ def loss_by_autograd(layers, task, activation):
     return task.train_loss(value.flatten(1).T)
 
 
+WIDTHS = [(), (2,), (2, 3), (4, 4, 4, 4), (2, 3, 4, 5), (40, 3, 40)]
+"""Of all shapes, of one shape after another, and larger than what torch multiplies by a plain loop."""
+
+
+@pytest.mark.parametrize("restarts", [1, 3, 200])
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-@pytest.mark.parametrize("depth", [1, 2, 3, 5])
+@pytest.mark.parametrize("widths", WIDTHS, ids=str)
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_gradient_is_that_of_autograd(name, depth, task):
-    widths = tuple(range(2, depth + 1))
-    factors = random_factors(MatrixFactorization(depth=depth, width=widths, activation=name), task)
+def test_gradient_is_that_of_autograd(name, widths, task, restarts):
+    model = MatrixFactorization(depth=len(widths) + 1, width=widths or 5, activation=name)
+    factors = random_factors(model, task, restarts=restarts)
+    assert starts_are_last(factors.flat) is (restarts == 200 and 40 not in widths)
     leaves = [layer.clone().requires_grad_() for layer in factors.layers]
     expected = loss_by_autograd(leaves, task, ACTIVATIONS[name])
     gradients = torch.autograd.grad(expected.sum(), leaves)
-    torch.testing.assert_close(factors.backpropagate()[0], expected.detach())
+    torch.testing.assert_close(factors.backpropagate()[0].square().mean(1), expected.detach())
     for ours, theirs in zip(factors.gradients, gradients, strict=True):
         torch.testing.assert_close(ours, theirs)
     torch.testing.assert_close(task.train_loss(factors.vectors().T), expected.detach())
+
+
+@pytest.mark.parametrize("model", [MatrixFactorization(depth=4, width=(6, 6, 3)), CPFactorization(2, 3)], ids=str)
+def test_starts_that_are_kept_are_as_before(model):
+    # Few of many starts lie in another order in memory; each task keeps another number of them.
+    whole = random_factors(model, *(sensing(3, 4, 1, 7, seed=seed) for seed in range(3)), restarts=40)
+    residual, vectors = (each.clone() for each in whole.backpropagate())
+    chosen = torch.zeros(120, dtype=torch.bool)
+    chosen[[0, 7, 45, 81, 82, 119]] = True
+    part = whole.keep(chosen)
+    for ours, theirs in zip(part.layers, whole.layers, strict=True):
+        torch.testing.assert_close(ours, theirs[chosen], rtol=0, atol=0)
+    torch.testing.assert_close(part.backpropagate(), (residual[chosen], vectors[chosen]))
+    torch.testing.assert_close(part.gradient, whole.gradient[chosen])
+    again = torch.tensor([True, False, True, False, False, True])
+    torch.testing.assert_close(part.keep(again).backpropagate()[0], residual[chosen][again])
 
 
 # --- the update rules -------------------------------------------------------------------------------------------------
@@ -75,8 +98,8 @@ def path(name, lr=0.05, momentum=0.0):
     rule = OPTIMIZERS[name].build(lr, momentum, position)
     positions = []
     for step, gradient in enumerate(sequence, start=1):
-        position = position - rule.update(gradient.clone(), step)
-        positions.append(position)
+        rule.move(position, gradient, step)
+        positions.append(position.clone())
     return torch.stack(positions)
 
 
@@ -357,7 +380,7 @@ TENSOR_FAMILIES = [CPFactorization, TensorTrain]
 @pytest.mark.parametrize("depth", [2, 3])
 def test_gradient_of_a_tensor_is_that_of_finite_differences(family, depth, activation):
     factors = random_factors(family(depth, 3, activation), TENSOR)
-    loss = factors.backpropagate()[0].clone()
+    loss = factors.backpropagate()[0].square().mean(1)
     torch.testing.assert_close(loss, TENSOR.train_loss(factors.vectors().T))
     step, here = 1e-6, factors.flat.clone()
     for weight in range(0, here.shape[1], 5):

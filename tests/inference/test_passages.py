@@ -26,18 +26,22 @@ def descend(eps=EPS, tol=1e-4, thresholds=(), **options):
     return method.run(MODEL, criterion(MODEL, TASK, eps, torch.float64), 0, Control(), thresholds)
 
 
-@pytest.fixture(scope="module")
-def states():
+def walk(method):
     """The product of every restart after each number of steps, one step at a time."""
-    factors = METHOD.start(MODEL, [criterion(MODEL, TASK, EPS, torch.float64)], 0)
-    rule = OPTIMIZERS["group-rmsprop"].build(METHOD.lr, 0.0, factors.flat)
+    factors = method.start(MODEL, [criterion(MODEL, TASK, EPS, torch.float64)], 0)
+    rule = OPTIMIZERS[method.optimizer].build(method.lr, 0.0, factors.flat)
     found = []
     with torch.no_grad():
-        for step in range(1, METHOD.steps + 1):
+        for step in range(1, method.steps + 1):
             found.append(factors.vectors().clone())
             factors.backpropagate()
-            factors.flat.sub_(rule.update(factors.gradient, step))
+            rule.move(factors.flat, factors.gradient, step)
     return torch.stack([*found, factors.vectors()])
+
+
+@pytest.fixture(scope="module")
+def states():
+    return walk(METHOD)
 
 
 def first(states, threshold):
@@ -111,3 +115,14 @@ def test_a_program_descends_to_equal_fit_too():
     assert (found.at_eps.steps > found.steps).all()
     level = found.curve.threshold.tolist().index(EPS)
     np.testing.assert_allclose(found.curve.gen_loss[:, level], found.at_eps.quantities["gen_loss"], rtol=1e-6)
+
+
+def test_what_diverged_is_left_where_its_loss_first_was_no_number():
+    method = GradientDescent(optimizer="gd", lr=500.0, init="prior", steps=150, restarts=5)
+    found = method.run(MODEL, criterion(MODEL, TASK, EPS, torch.float64), 0, Control())
+    states = walk(method)
+    lost = TASK.residual(states.flatten(0, 1).T).square().mean(0).unflatten(0, states.shape[:2]).isnan()
+    assert found.diverged.all()
+    assert found.steps.tolist() == lost.int().argmax(0).tolist()
+    expected = torch.stack([states[step, restart] for restart, step in enumerate(found.steps.tolist())])
+    torch.testing.assert_close(found.end_to_end.flatten(1), expected, rtol=0, atol=0, equal_nan=True)

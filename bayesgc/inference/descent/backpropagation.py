@@ -1,8 +1,8 @@
 """Weights of many starts and the gradient of their training loss: by hand for matrices, else by differentiation.
 
 Automatic differentiation records a graph at every step, which at the paper's sizes costs several times the
-arithmetic; the gradient of a product of matrices is short enough to write down. Starts are rows: there are tens of
-them and not thousands of draws, and then batched matrix products serve every width.
+arithmetic; the gradient of a product of matrices is short enough to write down (`passes`). Starts are rows, whatever
+their order in memory.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from bayesgc.inference.descent.misfit import Misfit, misfit
+from bayesgc.inference.descent.passes import Passes
+from bayesgc.inference.descent.products import matrices, starts_are_last, starts_belong_last, zeros
 from bayesgc.models import Activation, Factorization, MatrixFactorization
 from bayesgc.models.activations import activation_named
 from bayesgc.models.factorization.architectures import Network
@@ -38,29 +39,30 @@ class Weights(ABC):
 
     @abstractmethod
     def vectors(self) -> Float[Tensor, "start entry"]:
-        """The raw end-to-end arrays, vectorised row-major."""
+        """The raw end-to-end arrays, vectorised row-major; the next call may write over them."""
 
     @abstractmethod
-    def backpropagate(self) -> tuple[Float[Tensor, " start"], Float[Tensor, "start entry"]]:
-        """Fill ``gradient`` with that of the training loss; returns the loss and the raw end-to-end arrays."""
+    def backpropagate(self) -> tuple[Float[Tensor, "start n"], Float[Tensor, "start entry"]]:
+        """Fill ``gradient`` with that of the training loss; returns the residuals and the `vectors`."""
 
     @cached_property
     def layers(self) -> Layers:
         """The weight matrices, in the order in which they act."""
-        return self._views(self.flat)
+        return matrices(self.flat, self.shapes)
 
     @cached_property
     def gradients(self) -> Layers:
         """The gradient with respect to each."""
-        return self._views(self.gradient)
+        return matrices(self.gradient, self.shapes)
 
     def keep(self, starts: Bool[Tensor, " start"]) -> Weights:
         """Some of the starts, as a copy."""
-        return replace(self, misfit=self.misfit.keep(starts), flat=self.flat[starts], gradient=self.gradient[starts])
+        flat = self.room(int(starts.sum())).copy_(self.flat[starts])
+        return replace(self, misfit=self.misfit.keep(starts), flat=flat, gradient=torch.zeros_like(flat))
 
-    def _views(self, whole: Tensor) -> Layers:
-        sizes = [math.prod(shape) for shape in self.shapes]
-        return [part.unflatten(1, shape) for part, shape in zip(whole.split(sizes, 1), self.shapes, strict=True)]
+    def room(self, starts: int) -> Float[Tensor, "start weight"]:
+        """Zeros in place of the weights of so many starts."""
+        return zeros(starts, self.flat.shape[1], self.flat, starts_last=starts_are_last(self.flat))
 
 
 @dataclass(frozen=True)
@@ -70,30 +72,25 @@ class Factors(Weights):
     activation: Activation
 
     def vectors(self) -> Float[Tensor, "start entry"]:
-        """The raw end-to-end matrices, vectorised row by row."""
-        return self._forward(self.layers)[-1].flatten(1)
+        """The raw end-to-end matrices, vectorised row by row; the next call may write over them."""
+        self._passes.forward()
+        return self._passes.end_to_end.flatten(1)
 
-    def backpropagate(self) -> tuple[Float[Tensor, " start"], Float[Tensor, "start entry"]]:
-        """Fill ``gradient`` with that of the training loss; returns the loss and the raw end-to-end arrays."""
-        layers, gradients = self.layers, self.gradients
-        values = self._forward(layers)
-        residual = self.misfit.residual(values[-1].flatten(1))
-        back = self.misfit.adjoint(residual * (2 / residual.shape[1])).reshape(values[-1].shape)
-        for j in range(len(layers) - 1, 0, -1):
-            torch.bmm(back, values[j - 1].mT, out=gradients[j])
-            back = torch.bmm(layers[j].mT, back)
-            if self.activation.name != "linear":
-                back = back.mul_(self.activation.slope(values[j - 1]))
-        gradients[0].copy_(back)
-        return residual.square().mean(1), values[-1].flatten(1)
+    def backpropagate(self) -> tuple[Float[Tensor, "start n"], Float[Tensor, "start entry"]]:
+        """Fill ``gradient`` with that of the training loss; returns the residuals and the `vectors`."""
+        vectors, error = self.vectors(), self._passes.error
+        residual = self.misfit.residual(vectors)
+        error.copy_(self.misfit.gradient(residual).reshape(error.shape))
+        self._passes.backward()
+        return residual, vectors
 
-    def _forward(self, layers: Layers) -> Layers:
-        """σ(W_1), σ(W_2 σ(W_1)), …, and last the end-to-end matrix, which no activation follows."""
-        values = [layers[0]]
-        for _, layer in pairwise(layers):
-            values[-1] = self.activation(values[-1])
-            values.append(torch.bmm(layer, values[-1]))
-        return values
+    def room(self, starts: int) -> Float[Tensor, "start weight"]:
+        """Zeros in place of the weights of so many starts, in the order in memory that is fastest for them."""
+        return room_for_factors(self.shapes, starts, self.flat)
+
+    @cached_property
+    def _passes(self) -> Passes:
+        return Passes(self.shapes, self.flat, self.gradient, self.activation)
 
 
 @dataclass(frozen=True)
@@ -109,28 +106,44 @@ class DifferentiatedWeights(Weights):
         """The raw end-to-end arrays, vectorised row-major."""
         return self.assemble(self.layers)
 
-    def backpropagate(self) -> tuple[Float[Tensor, " start"], Float[Tensor, "start entry"]]:
-        """Fill ``gradient`` with that of the training loss; returns the loss and the raw end-to-end arrays."""
+    def backpropagate(self) -> tuple[Float[Tensor, "start n"], Float[Tensor, "start entry"]]:
+        """Fill ``gradient`` with that of the training loss; returns the residuals and the `vectors`."""
         with torch.enable_grad():
-            flat = self.flat.detach().requires_grad_()
-            vectors = self.assemble(self._views(flat))
+            vectors = self.assemble(self._leaves)
         residual = self.misfit.residual(vectors.detach())
-        back = self.misfit.adjoint(residual * (2 / residual.shape[1]))
-        self.gradient.copy_(torch.autograd.grad(vectors, flat, back)[0])
-        return residual.square().mean(1), vectors.detach()
+        found = torch.autograd.grad(vectors, self._leaves, self.misfit.gradient(residual))
+        for place, gradient in zip(self.gradients, found, strict=True):
+            place.copy_(gradient)
+        return residual, vectors.detach()
+
+    @cached_property
+    def _leaves(self) -> Layers:
+        return [layer.detach().requires_grad_() for layer in self.layers]
 
 
 def weights_of(
     model: Factorization, tasks: Sequence[ArrayTask], starts: int, device: torch.device, dtype: torch.dtype
 ) -> Weights:
     """All weights zero, for ``starts`` starts on each task, those of one task together."""
-    shape = tasks[0].shape
-    shapes = model.layer_shapes(shape)
-    flat = torch.zeros(starts * len(tasks), sum(math.prod(size) for size in shapes), device=device, dtype=dtype)
-    parts = (shapes, misfit(tasks, starts, flat), flat, torch.zeros_like(flat))
+    shape, rows = tasks[0].shape, starts * len(tasks)
+    shapes, like = model.layer_shapes(shape), torch.empty(0, device=device, dtype=dtype)
     if isinstance(model, MatrixFactorization):
-        return Factors(*parts, activation_named(model.activation))
-    return DifferentiatedWeights(*parts, _raw(model.network(shape)))
+        flat = room_for_factors(shapes, rows, like)
+        return Factors(
+            shapes, misfit(tasks, starts, like), flat, torch.zeros_like(flat), activation_named(model.activation)
+        )
+    # As networks take them.
+    flat = zeros(rows, sum(map(math.prod, shapes)), like, starts_last=True)
+    return DifferentiatedWeights(
+        shapes, misfit(tasks, starts, like), flat, torch.zeros_like(flat), _raw(model.network(shape))
+    )
+
+
+def room_for_factors(shapes: list[tuple[int, int]], starts: int, like: Tensor) -> Float[Tensor, "start weight"]:
+    """Zeros in place of the weights of so many starts, in the order in memory in which they are multiplied fastest."""
+    multiplications = max(map(math.prod, shapes)) * shapes[0][1]
+    last = starts_belong_last(multiplications, starts, like.device)
+    return zeros(starts, sum(map(math.prod, shapes)), like, starts_last=last)
 
 
 def _raw(network: Network) -> Callable[[Layers], Float[Tensor, "start entry"]]:

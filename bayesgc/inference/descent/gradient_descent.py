@@ -39,8 +39,8 @@ MOST_NUMBERS = 2**28
 _PROGRAM_STEPS = 5000
 """Steps on a Pyro program, each of which costs milliseconds."""
 MOST_MEASURED = 2**26
-"""Starts × measurements × entries up to which tasks descend in one batch, which holds their measurements as matrices:
-a quarter of a GiB in float32. A fixed number, since the batch decides how sums are rounded."""
+"""Starts × measurements × entries up to which tasks descend in one batch, which gains nothing where there is more to
+multiply. A fixed number, since the batch decides how sums are rounded."""
 MOST_WORK = 10**11
 """Weights × restarts × steps; on two cores each takes 10 to 60 ns, so that this is about an hour."""
 _LEVELS_A_DECADE, _HIGHEST, _LOWEST = 16, 1, -6
@@ -263,7 +263,7 @@ class GradientDescent:
     def _start_small(self, factors: Weights, source: torch.Generator, starts: slice) -> None:
         for layer in factors.layers:
             bound = float(self.init_scale or 1.0) * layer.shape[2] ** -0.5
-            layer[starts] = torch.empty_like(layer[0]).uniform_(-bound, bound, generator=source)
+            layer[starts] = layer.new_empty(layer.shape[1:]).uniform_(-bound, bound, generator=source)
 
     @staticmethod
     def _start_at_prior(factors: Weights, prior: Whitened, source: torch.Generator, starts: slice) -> None:

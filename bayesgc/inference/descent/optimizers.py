@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -13,10 +14,10 @@ from torch import Tensor
 
 @runtime_checkable
 class Optimizer(Protocol):
-    """A rule that turns gradients into steps."""
+    """A rule that moves weights by their gradients."""
 
-    def update(self, gradient: Float[Tensor, "start weight"], step: int) -> Float[Tensor, "start weight"]:
-        """What to subtract from the weights; ``step`` counts from 1."""
+    def move(self, weights: Float[Tensor, "start weight"], gradient: Float[Tensor, "start weight"], step: int) -> None:
+        """Make a step, in place; ``step`` counts from 1."""
         ...
 
     def keep(self, starts: Bool[Tensor, " start"]) -> None:
@@ -42,19 +43,21 @@ class GroupRMSprop(_PerStart):
     """
 
     def __init__(self, lr: float, momentum: float, like: Tensor, alpha: float = 0.99, eps: float = 1e-6) -> None:
-        self.lr, self.momentum, self.alpha, self.eps = lr, momentum, alpha, eps
-        self.average = like.new_zeros(like.shape[0], 1)
+        self.lr, self.momentum, self.alpha = lr, momentum, alpha
+        self.eps = like.new_full((like.shape[0], 1), eps)
+        self.average = torch.zeros_like(self.eps)
         self.velocity = torch.zeros_like(like)
 
-    def update(self, gradient: Float[Tensor, "start weight"], step: int) -> Float[Tensor, "start weight"]:
-        """What to subtract from the weights."""
-        norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
-        self.average.mul_(self.alpha).addcmul_(norm, norm, value=1 - self.alpha)
-        scale = self.lr / ((self.average / (1 - self.alpha**step)).sqrt_() + self.eps)
+    def move(self, weights: Float[Tensor, "start weight"], gradient: Float[Tensor, "start weight"], step: int) -> None:
+        """Make a step."""
+        self.average.lerp_(gradient.square().sum(1, keepdim=True), 1 - self.alpha)
+        # The bias correction, taken out of the root: lr / (√(average / c²) + ε) = lr c / (√average + c ε).
+        correction = math.sqrt(1 - self.alpha**step)
+        spread = self.average.sqrt().add_(self.eps, alpha=correction)
         if self.momentum == 0:
-            return gradient * scale
-        self.velocity.mul_(self.momentum).add_(gradient * scale)
-        return self.velocity
+            weights.addcdiv_(gradient, spread, value=-self.lr * correction)
+        else:
+            weights.sub_(self.velocity.mul_(self.momentum).addcdiv_(gradient, spread, value=self.lr * correction))
 
 
 class HeavyBall(_PerStart):
@@ -64,10 +67,9 @@ class HeavyBall(_PerStart):
         self.lr, self.momentum = lr, momentum
         self.velocity = torch.zeros_like(like)
 
-    def update(self, gradient: Float[Tensor, "start weight"], step: int) -> Float[Tensor, "start weight"]:
-        """What to subtract from the weights."""
-        self.velocity.mul_(self.momentum).add_(gradient, alpha=self.lr)
-        return self.velocity
+    def move(self, weights: Float[Tensor, "start weight"], gradient: Float[Tensor, "start weight"], step: int) -> None:
+        """Make a step."""
+        weights.sub_(self.velocity.mul_(self.momentum).add_(gradient, alpha=self.lr))
 
 
 class Adam(_PerStart):
@@ -77,12 +79,12 @@ class Adam(_PerStart):
         self.lr = lr
         self.first, self.second = torch.zeros_like(like), torch.zeros_like(like)
 
-    def update(self, gradient: Float[Tensor, "start weight"], step: int) -> Float[Tensor, "start weight"]:
-        """What to subtract from the weights."""
+    def move(self, weights: Float[Tensor, "start weight"], gradient: Float[Tensor, "start weight"], step: int) -> None:
+        """Make a step."""
         self.first.lerp_(gradient, 0.1)
         self.second.lerp_(gradient.square(), 0.001)
         spread = (self.second / (1 - 0.999**step)).sqrt_().add_(1e-8)
-        return self.first * (self.lr / (1 - 0.9**step)) / spread
+        weights.sub_(self.first * (self.lr / (1 - 0.9**step)) / spread)
 
 
 @dataclass(frozen=True)

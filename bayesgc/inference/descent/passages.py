@@ -98,9 +98,9 @@ class Way:
     def _held_out(self, vectors: Float[Tensor, "row entry"], start: Int[Tensor, " row"]) -> Float[Tensor, " row"]:
         """The generalisation loss of products of some starts, NaN where it is not known."""
         found, each = vectors.new_full((len(vectors),), torch.nan), len(self.gen_loss) // len(self.tasks)
-        for place, task in enumerate(self.tasks):
+        for place in (start // each).unique().tolist():
             own = start // each == place
-            losses = task.gen_loss(vectors[own].T)
+            losses = self.tasks[place].gen_loss(vectors[own].T)
             if losses is not None:
                 found[own] = losses
         return found

@@ -187,8 +187,9 @@ class _Training:
             order = torch.stack([torch.randperm(count, generator=each, device=self.x.device) for each in self.sources])
             for chosen in order.split(int(method.batch or count), dim=1):
                 step += 1
-                change = rule.update(self._gradient(chosen), step)
-                self.flat -= torch.where(self.going[:, None], change, torch.zeros_like(change))
+                moved = self.flat.clone()
+                rule.move(moved, self._gradient(chosen), step)
+                self.flat = torch.where(self.going[:, None], moved, self.flat)
             self._look(step)
             self._leave_dead(before, step)
             fitted = int(self.reached.sum())

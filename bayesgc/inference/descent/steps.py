@@ -42,15 +42,12 @@ class Descending:
         count, device = self.factors.flat.shape[0], self.factors.flat.device
         self._batch = torch.arange(count, device=device)
         self._going = torch.ones(count, dtype=torch.bool, device=device)
-        # Of those in the batch, so that a step looks nothing up.
-        self._stop, self._made = self.way.ends.thresholds.amin(1), torch.zeros(count, dtype=torch.int64, device=device)
-        self.steps = torch.zeros_like(self._made)
-        # The product of a single layer is a view of the weights, which go on.
+        self._stop = self.way.ends.thresholds.amin(1)
+        self.steps = torch.zeros(count, dtype=torch.int64, device=device)
         self.vectors = self.factors.vectors().clone()
         self.trace: list[tuple[int, np.ndarray]] = []
         self.began = self._loss_of(self.vectors)
         self._loss = torch.full_like(self._stop, torch.nan)
-        self._lost = torch.zeros_like(self._going)
         self._keep_room()
 
     def descend(self, most: int, control: Control) -> None:
@@ -60,85 +57,89 @@ class Descending:
             if control.out_of_time():
                 break
             made = step
-            loss, vectors = self.factors.backpropagate()
-            self._keep(loss, vectors, step)
-            self._going &= loss > self._stop
-            self._made += self._going
-            if step in _TRACED:
-                self._note(step, loss)
-            update = self.rule.update(self.factors.gradient, step)
-            self.factors.flat.addcmul_(update, self._going[:, None].to(update), value=-1)
+            self._keep(*self.factors.backpropagate(), step)
+            self.rule.move(self.factors.flat, self.factors.gradient, step)
             if step % _LOOK_EVERY == 0:
                 self._look(step)
-                going = self._count(loss)
                 control.report(Progress("gradient descent", step, most, detail=self._detail()))
+                going = int(self._going.sum())
                 if not going:
                     break
-                self._leave(loss, going)
+                self._leave(going)
         self._end(made)
 
     def _keep_room(self) -> None:
-        """Room for the losses and products of the steps between two looks."""
-        size = self.vectors[self._batch].shape
-        block = max(1, min(_LOOK_EVERY, _KEPT // size.numel()))
-        self._losses, self._products = (self.vectors.new_empty(block, *part) for part in (size[:1], size))
+        """Room for the residuals and products of the steps between two looks."""
+        sizes = self.factors.misfit.residual(self.vectors[self._batch]).shape[1], self.vectors.shape[1]
+        batch = len(self._batch)
+        block = max(1, min(_LOOK_EVERY, _KEPT // (batch * max(sizes))))
+        self._residuals, self._products = (self.vectors.new_empty(block, size, batch).mT for size in sizes)
+        self._rooms = list(zip(self._residuals.unbind(), self._products.unbind(), strict=True))
         self._filled = 0
 
-    def _keep(self, loss: Float[Tensor, " batch"], vectors: Float[Tensor, "batch entry"], step: int) -> None:
+    def _keep(self, residual: Float[Tensor, "batch n"], vectors: Float[Tensor, "batch entry"], step: int) -> None:
         """Put by where the starts are before an update, and look at it when there is no more room."""
-        self._losses[self._filled], self._products[self._filled] = loss, vectors
+        for room, value in zip(self._rooms[self._filled], (residual, vectors), strict=True):
+            room.copy_(value)
         self._filled += 1
-        if self._filled == len(self._losses):
+        if self._filled == len(self._rooms):
             self._look(step)
 
     def _look(self, step: int) -> None:
-        """Note what was passed up to a step, which is after one update less."""
+        """Note what was passed up to a step, which is after one update less, and which starts came to their ends."""
         if self._filled:
-            kept = slice(self._filled)
-            self.way.look(self._batch, self._losses[kept], self._products[kept], step - self._filled)
+            kept, made = slice(self._filled), step - self._filled
+            products = self._products[kept]
+            losses = self._until_ended(self._residuals[kept].square().mean(2), products, made)
+            self.way.look(self._batch, losses, products, made)
+            for i in range(self._filled):
+                if made + i + 1 in _TRACED:
+                    self._loss[self._batch] = losses[i]
+                    self.trace.append((made + i + 1, self._loss.cpu().numpy().copy()))
+            self._loss[self._batch] = losses[-1]
             self._filled = 0
 
-    def _count(self, loss: Float[Tensor, " batch"]) -> int:
-        """How many starts go on; note which are lost."""
-        self._lost[self._batch] = ~loss.isfinite()
-        return int(self._going.sum())
+    def _until_ended(
+        self, losses: Float[Tensor, "step batch"], products: Float[Tensor, "step batch entry"], made: int
+    ) -> Float[Tensor, "step batch"]:
+        """The losses of a block of steps, of each start as if it stayed at its end; notes what came to it."""
+        first = (losses > self._stop).cumprod(0).sum(0)
+        each = torch.arange(len(losses), device=losses.device)
+        losses = losses.gather(0, torch.minimum(each[:, None], first))
+        losses = torch.where(self._going, losses, self._loss[self._batch])
+        ended = self._going & (first < len(losses))
+        place = ended.nonzero()[:, 0]
+        self.vectors[self._batch[place]] = products[first[place], place]
+        self.steps[self._batch[place]] = made + first[place]
+        self._going &= ~ended
+        return losses
 
     def _detail(self) -> str:
         """How many starts fitted, and how many never will."""
-        fitted, lost = int(self.way.ends.passed(FITTED).sum()), int(self._lost.sum())
+        fitted, lost = int(self.way.ends.passed(FITTED).sum()), int((~self._loss.isfinite()).sum())
         return f"{fitted} fitted" + (f", {lost} diverged" if lost else "")
 
-    def _note(self, step: int, loss: Float[Tensor, " batch"]) -> None:
-        self._loss[self._batch] = loss
-        self.trace.append((step, self._loss.cpu().numpy().copy()))
-
-    def _leave(self, loss: Float[Tensor, " batch"], count: int) -> None:
+    def _leave(self, count: int) -> None:
         """Take the starts that are done out of the batch, once they are half of it: each time is a copy of it."""
         if 2 * count > len(self._batch):
             return
-        self._settle()
-        self._loss[self._batch] = loss
         going = self._going
         self.factors = self.factors.keep(going)
         self.rule.keep(going)
-        self._batch, self._going = self._batch[going], going[going]
-        self._stop, self._made = self._stop[going], self._made[going]
+        self._batch, self._stop, self._going = self._batch[going], self._stop[going], going[going]
         self._keep_room()
 
     def _end(self, step: int) -> None:
-        """Note where the starts in the batch are, the last update included; those that went past a goal go back."""
+        """Note where the starts still going are, the last update included; those that went past a goal go back."""
         self._look(step)
-        self._settle()
+        going = self._batch[self._going]
+        self.vectors[going], self.steps[going] = self.factors.vectors()[self._going], step
         last = self.vectors[self._batch]
-        self.way.look(self._batch, self._loss_of(last)[None], last[None], step)
+        loss = torch.where(self._going, self._loss_of(last), self._loss[self._batch])
+        self.way.look(self._batch, loss[None], last[None], step)
         reached = self.way.ends.passed(GOAL)
         self.steps = torch.where(reached, self.way.ends.steps[:, GOAL], self.steps)
         self.vectors[reached] = self.way.vectors[GOAL, reached]
-
-    def _settle(self) -> None:
-        """Note where the starts in the batch are."""
-        self.vectors[self._batch] = self.factors.vectors()
-        self.steps[self._batch] = self._made
 
     def _loss_of(self, vectors: Float[Tensor, "batch entry"]) -> Float[Tensor, " batch"]:
         return self.factors.misfit.residual(vectors).square().mean(1)
