@@ -35,7 +35,7 @@ class Passes:
         gradient: Float[Tensor, "start weight"],
         activation: Activation,
     ) -> None:
-        self._activation = None if activation.name == "linear" else activation
+        self._activation = None if activation.identity else activation
         made = [(rows, shapes[0][1]) for rows, _ in shapes]
         numbers, last = sum(map(math.prod, made)), starts_are_last(flat)
         self._made, self._slopes, errors = (zeros(len(flat), numbers, flat, starts_last=last) for _ in range(3))
