@@ -47,7 +47,7 @@ class Units:
         return np.asarray((array - self.center) / self.scale)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ArrayTask(Task):
     """What is to be fitted: n measurements A_i of an array W* of ``shape``, and their values, the targets y_i.
 
@@ -108,6 +108,13 @@ class ArrayTask(Task):
         """Where the task came from, its kind, shape and number of measurements."""
         own = {"kind": self.kind, "shape": list(self.shape), "measurements": self.measurements.count}
         return {**self.description, **own}
+
+    @property
+    def size(self) -> str:
+        """The sides, the measurements, and the cells that are missing where measurements are cells."""
+        count = self.measurements.count
+        missing = f", {math.prod(self.shape) - count} cells missing" if self.observed_cells else ""
+        return f"{super().size}, {count} measurement{'' if count == 1 else 's'}{missing}"
 
     def observed(self) -> Variables:
         """The targets."""
