@@ -67,11 +67,7 @@ def hidden_summary(tree: xr.DataTree) -> Json | None:
     if "hidden" not in tree.children:
         return None
     found = tree["hidden"].to_dataset()
-    known, spread = found["known"].values, found["spread"].values
-    errors = {
-        str(name): (found["predicted"].sel(predictor=name).values - known) / spread
-        for name in found["predictor"].values
-    }
+    known, errors = found["known"].values, _errors(found)
     inside = (known >= found["low"].values) & (known <= found["high"].values)
     others = {name: each for name, each in errors.items() if name != POSTERIOR}
     best = min(others, key=lambda name: float(np.square(others[name]).mean()))
@@ -85,6 +81,26 @@ def hidden_summary(tree: xr.DataTree) -> Json | None:
         "best_other": best,
         "judgement": _judged(errors[POSTERIOR], others[best], found["cell_row"].values),
         "absent": json.loads(found.attrs["absent"]),
+    }
+
+
+def hidden_contrast(tree: xr.DataTree, base: xr.DataTree) -> Json | None:
+    """Which of two results predicts hidden cells better, where both have the same ones; None where one has none."""
+    if not ("hidden" in tree.children and "hidden" in base.children):
+        return None
+    mine, theirs = (each["hidden"].to_dataset() for each in (tree, base))
+    same = all(np.array_equal(mine[name].values, theirs[name].values) for name in ("cell", "known"))
+    pair = (_errors(each)[POSTERIOR] for each in (mine, theirs))
+    judgement = _judged(*pair, mine["cell_row"].values) if same else None
+    return {"cells": mine.sizes["hidden_cell"], "same_cells": same, "judgement": judgement}
+
+
+def _errors(found: xr.Dataset) -> dict[str, Float[np.ndarray, " cell"]]:
+    """How far each mean is off at each cell, in standard deviations of the cell's column."""
+    known, spread = found["known"].values, found["spread"].values
+    return {
+        str(name): (found["predicted"].sel(predictor=name).values - known) / spread
+        for name in found["predictor"].values
     }
 
 

@@ -11,10 +11,14 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import torch
+import xarray as xr
+from jsonschema import Draft202012Validator
+from records_for_tests import table_task, tree
 
 import bayesgc as gc
 from bayesgc.analysis.completed import completed_text
 from bayesgc.analysis.hidden import hidden_dataset, hidden_lines, hidden_summary
+from bayesgc.analysis.tree.schema import schema
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.task import load
 from bayesgc.task.array.imputation import hidden_cells, observed_values, simple_predictions, spread_of, without
@@ -179,3 +183,46 @@ def test_measured_values_suggest_their_own_threshold(tmp_path: Path) -> None:
     method = json.loads(found.attrs["configuration"])["method"]
     assert (method["name"], method["particles"]) == ("splitting", 400)
     assert "measured values hold noise" in json.loads(found.attrs["reasons"])["map"]
+
+
+def hidden_of(off: np.ndarray, first: int = 0) -> xr.Dataset:
+    """Forty cells in ten rows, whose values are 0 and are missed by so much; column means miss them by 1."""
+    known = np.zeros(40)
+    cells = np.arange(first, first + 40)
+    draws = off + np.random.default_rng(9).normal(0, 0.1, (50, 40))
+    others = {"column_means": np.ones(40)}
+    return hidden_dataset(
+        cells, np.arange(40) // 4, known, draws, np.zeros((50, 1)), others, np.ones(40), second=True, absent={}
+    )
+
+
+def table_result() -> xr.DataTree:
+    return tree(table_task(), with_gd=False)
+
+
+@pytest.mark.parametrize(
+    ("off", "sentence"),
+    [
+        (1e-2, "Predicts the 40 hidden cells better: b, than a."),
+        (10.0, "Predicts the 40 hidden cells worse: b, than a."),
+        (1.0, "Predict the 40 hidden cells equally well: b and a."),
+    ],
+)
+def test_two_tables_are_compared_at_the_cells_that_both_hid(off: float, sentence: str) -> None:
+    base, other, plain = table_result(), table_result(), np.random.default_rng(0).normal(0, 0.5, 40)
+    base["hidden"], other["hidden"] = (xr.DataTree(hidden_of(each)) for each in (plain, off * plain))
+    comparison = gc.compare({"a": base, "b": other})
+    text = " ".join(str(comparison).split())
+    assert sentence in text
+    assert f"a {comparison.results[0]['hidden']['error']['posterior']:.3f} column means 1.00" in text
+    assert "L_gen" not in text
+    Draft202012Validator(schema("comparison")).validate(json.loads(json.dumps(comparison.to_dict())))
+
+
+def test_other_hidden_cells_are_not_compared() -> None:
+    base, other = table_result(), table_result()
+    base["hidden"], other["hidden"] = (xr.DataTree(hidden_of(np.full(40, 0.1), first)) for first in (0, 1))
+    [found] = gc.compare({"a": base, "b": other}).differences
+    assert (found["hidden"]["same_cells"], found["hidden"]["judgement"]) == (False, None)
+    assert "were different cells" in " ".join(str(gc.compare({"a": base, "b": other})).split())
+    assert gc.compare({"a": base, "b": table_result()}).differences[0]["hidden"] is None
