@@ -17,8 +17,9 @@ from records_for_tests import table_task, tree
 
 import bayesgc as gc
 from bayesgc.analysis.completed import completed_text
-from bayesgc.analysis.hidden import hidden_dataset, hidden_lines, hidden_summary
+from bayesgc.analysis.hidden import hidden_dataset, hidden_lines, hidden_sentence, hidden_summary
 from bayesgc.analysis.tree.schema import schema
+from bayesgc.analysis.words.numerals import rounded
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.task import load
 from bayesgc.task.array.imputation import hidden_cells, observed_values, simple_predictions, spread_of, without
@@ -97,6 +98,14 @@ def test_with_a_truth_the_missing_cells_themselves_tell(tmp_path: Path) -> None:
     assert (found["second_run"], found["cells"]) == (False, HOLES.sum())
 
 
+SAID = {
+    "lower": "G&C predicts better here than the best of the simple means (column means, ",
+    "higher": "predicts better here than G&C, which adds intervals alone",
+    "alike": "predict equally well here",
+    "undecided": "These cells cannot tell whether G&C or the best of the simple means (column means, ",
+}
+
+
 @pytest.mark.parametrize(("ours", "judgement"), [(0.1, "lower"), (10.0, "higher"), (1.0, "alike")])
 def test_the_judgement_is_of_the_same_cells(ours: float, judgement: str) -> None:
     from xarray import DataTree
@@ -108,6 +117,8 @@ def test_the_judgement_is_of_the_same_cells(ours: float, judgement: str) -> None
     )  # fmt: skip
     found = hidden_summary(DataTree.from_dict({"hidden": data}))
     assert found["judgement"] == judgement
+    assert SAID[judgement] in hidden_sentence(found)
+    assert f"to within {rounded(ours * found['error']['column_means'], 2)} standard" in hidden_sentence(found)
     assert found["error"]["posterior"] == pytest.approx(ours * found["error"]["column_means"])
 
 
@@ -124,6 +135,7 @@ def test_cells_of_one_row_that_are_off_together_do_not_decide() -> None:
         )  # fmt: skip
         found.append(hidden_summary(DataTree.from_dict({"hidden": data})))
     assert [each["judgement"] for each in found] == ["undecided", "lower"]
+    assert SAID["undecided"] in hidden_sentence(found[0])
     assert list(hidden_lines({"hidden": found[0]}))[-1] == "No kNN: they were not asked."
 
 
@@ -138,6 +150,15 @@ def test_a_comparison_that_cannot_be_made_leaves_the_result() -> None:
     seeds = (gc.result_object(gc.infer(MODEL, load(flat), hide="50%", seed=s, **BUDGET)) for s in range(12))
     reasons = [each["reasons"].get("hidden") for each in seeds]
     assert any(reason and "constant" in reason for reason in reasons)
+
+
+def test_the_verdict_of_a_table_is_of_its_missing_cells(result) -> None:
+    found = gc.result_object(result)
+    assert found["verdict"] == (
+        f"{hidden_sentence(found['hidden'])}. The {HOLES.sum()} missing cells are given with 90 % intervals of the value "
+        "as it would be measured."
+    )
+    assert len(list(hidden_lines(found))) == 2 + len(found["hidden"]["absent"])
 
 
 def test_a_second_run_of_a_few_draws_is_no_comparison() -> None:

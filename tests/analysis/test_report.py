@@ -7,6 +7,7 @@ import dataclasses
 import json
 import re
 import shlex
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from records_for_tests import configuration, draws, run, sensing_task, table_tas
 
 import bayesgc as gc
 from bayesgc.analysis.report import write_report
+from bayesgc.analysis.report.charts import FONT
 from bayesgc.analysis.report.rerun import rerun_command, why_no_command
 from bayesgc.validate import InputError
 
@@ -220,3 +222,18 @@ def test_a_page_has_the_ending_of_one_and_a_folder_to_be_in(tmp_path: Path) -> N
         write_report(tmp_path / "run.nc", tmp_path / "run.txt")
     with pytest.raises(InputError, match="the folder .* does not exist"):
         write_report(tmp_path / "run.nc", tmp_path / "no" / "run.html")
+
+
+def test_a_table_is_seen_before_it_is_listed_and_facts_stand_once(tmp_path: Path) -> None:
+    page, _ = page_of(tree(table_task()), tmp_path)
+    assert page.index('id="figure-cells"') < page.index("Missing cells in the table&#39;s own units")
+    assert page.index('id="cells"') < page.index('id="numbers"')
+    page, _ = page_of(tree(), tmp_path)
+    assert page.index('id="numbers"') < page.index('id="pictures"') < page.index('id="mechanisms"')
+    names = re.findall("<dt>(.*?)</dt>", page)
+    assert len(names) == len(set(names)) > 4
+
+
+def test_pictures_have_the_font_of_the_page() -> None:
+    style = files("bayesgc.analysis.report").joinpath("page.css").read_text(encoding="utf-8")
+    assert FONT in style
