@@ -155,8 +155,8 @@ def test_a_comparison_that_cannot_be_made_leaves_the_result() -> None:
 def test_the_verdict_of_a_table_is_of_its_missing_cells(result) -> None:
     found = gc.result_object(result)
     assert found["verdict"] == (
-        f"{hidden_sentence(found['hidden'])}. The {HOLES.sum()} missing cells are given with 90 % intervals of the value "
-        "as it would be measured."
+        f"{hidden_sentence(found['hidden'])}. The {HOLES.sum()} missing cells are given with 90 % intervals of the "
+        "value as it would be measured."
     )
     assert len(list(hidden_lines(found))) == 2 + len(found["hidden"]["absent"])
 
