@@ -126,6 +126,7 @@ def infer(
         asked, method = usual_for(task, eps, method)
         request = request_of(seed, precision, chains, draws, weights)
         settings = Settings.checked(model, task, asked, method, gd, map, device, dtype, request)
+        settings = replace(settings, given={"eps": eps, "hide": hide})
         share = share_to_hide(hide, settings)
         with interruptible(control):
             settings = settings.at_evidence(asked, control, noise=eps is not None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from xarray import DataTree
 
 from bayesgc.analysis.tree.outputs import check_output, same_file
 from bayesgc.analysis.tree.storage import save, save_new
+from bayesgc.analysis.tree.strict import to_json
 from bayesgc.analysis.tree.summary import result_object
 from bayesgc.analysis.words.wording import model_line
 from bayesgc.api import infer
@@ -78,8 +80,16 @@ class Session:
             if self.as_json:
                 print_json(result_object(result))
             raise InputError(result.attrs["message"])
+        self._note_files(result)
         self._deliver(result, task)
         return EXIT_CODES.get(outcome, NOT_CONVERGED)
+
+    def _note_files(self, result: DataTree) -> None:
+        """Keep in the record which files were named, as they were."""
+        configuration = json.loads(result.attrs["configuration"])
+        files = {"data": self.options.data, "completed": self.completed}
+        configuration["given"] |= {name: str(file) for name, file in files.items() if file is not None}
+        result.attrs["configuration"] = to_json(configuration)
 
     def _doubt(self, task: Task) -> None:
         """Say at once what looks wrong with a table; the result says it again."""
