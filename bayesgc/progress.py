@@ -162,15 +162,21 @@ class NotebookProgress(LiveProgress):
 
 
 class ProgressLines:
-    """A line when a stage begins and one a minute while it goes on, for where nothing can move; few in any case."""
+    """A line when a stage begins and one a minute while it goes on, for where nothing can move; few in any case.
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say, self._began = say, time.monotonic()
+    ``opening`` is said when the run first reports, so that one that is refused says why and nothing else.
+    """
+
+    def __init__(self, say: Callable[[str], None], opening: str = "") -> None:
+        self._say, self._opening, self._began = say, opening, time.monotonic()
         self._told, self._stage, self._lock = self._began, "", threading.Lock()
 
     def update(self, progress: Progress) -> None:
         """Say what a run reports, where it is time to."""
         with self._lock:
+            if self._opening:
+                self._say(self._opening)
+                self._opening = ""
             now, new = time.monotonic(), progress.stage != self._stage
             if now - self._told < (_BETWEEN_STAGES if new else _BETWEEN_LINES):
                 return

@@ -131,11 +131,13 @@ def test_neither_other_threads_nor_children_draw_over_the_terminal(monkeypatch):
 def test_a_pipe_gets_a_line_a_stage_and_one_a_minute(monkeypatch):
     told, clock = [], iter([0.0, 1.0, 7.0, 8.0, 66.0, 67.5, 70.0, 75.0])
     monkeypatch.setattr("bayesgc.progress.time.monotonic", lambda: next(clock))
-    lines = ProgressLines(told.append)
+    lines = ProgressLines(told.append, "what runs")
+    assert told == []  # a run may be refused yet
     for each in (*STAGES[:3], *([STAGES[2]] * 3), STAGES[3]):
         lines.update(each)
     islands = "ε 1.23e-05, accept 0.26, log P -113.9"
     assert told == [
+        "what runs",
         "after 0:07: pilot, ε 1.23e-05, accept 0.24, log P -114.1",
         f"after 1:06: islands, {islands}",
         "after 1:15: gradient descent, 25 fitted",

@@ -143,8 +143,8 @@ class Session:
             with LiveProgress(console) as progress:
                 yield progress.update
         else:
-            say(f"{task.brief}; {model_line(describe(model))}; method {self.options.method}; {self._budget}")
-            yield ProgressLines(say).update
+            what = f"{task.brief}; {model_line(describe(model))}; method {self.options.method}"
+            yield ProgressLines(say, f"{what}; {self._budget}").update
 
     @property
     def _budget(self) -> str:
