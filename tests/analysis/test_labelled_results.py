@@ -91,13 +91,16 @@ def test_the_table_has_the_test_error_in_per_cent_beside_the_most_common_label(t
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("errors", "classification, 10 examples of 4 features, classes 0 and 1, 50 test examples, fit errors"),
+        (
+            "errors",
+            "classification, 10 examples of 4 features, classes 0 and 1, 50 test examples, fit judged by errors",
+        ),
         ("errors", "mlp, width 16-8, relu, no biases"),
         ("errors", "splitting, at most 0 errors, seed 3"),
         ("some errors", "at most 2 errors"),
         ("cross-entropy", "ε = 0.3"),
         ("bin", "splitting, L_train in [0.1, 0.3), all labels right, seed 3"),
-        ("bin", "fit cross-entropy, all labels right"),
+        ("bin", "fit judged by cross-entropy, all labels right"),
         ("bin", "With probability 95 % the mean test error of weights that fit is at most"),
         (
             "errors",

@@ -67,7 +67,7 @@ def _examples_line(task: Json) -> str:
         parts.append(f"classes {_listed(task['classes'])}")
     parts += [
         f"{task['test_examples']} test examples" if task["test_examples"] else "no test set",
-        f"fit {task['fit']}{', all labels right' if task.get('right') else ''}",
+        f"fit judged by {task['fit']}{', all labels right' if task.get('right') else ''}",
     ]
     parts += ["no independent sample"] if not task["independent"] else []
     parts += [one_line(task["preparation"])] if "preparation" in task else []
@@ -90,6 +90,8 @@ def _sides(shape: list[int]) -> str:
 
 
 def _said(name: str, value: object) -> str:
+    if name == "decimal":
+        return "decimal comma" if value == "," else "decimal point"
     if name in _OF_TABLES and isinstance(value, bool):
         return _OF_TABLES[name][not value]
     if isinstance(value, bool):

@@ -113,7 +113,8 @@ class ArrayTask(Task):
     def size(self) -> str:
         """The sides, the measurements, and the cells that are missing where measurements are cells."""
         count = self.measurements.count
-        missing = f", {math.prod(self.shape) - count} cells missing" if self.observed_cells else ""
+        holes = math.prod(self.shape) - count
+        missing = f", {holes} cell{'' if holes == 1 else 's'} missing" if self.observed_cells else ""
         return f"{super().size}, {count} measurement{'' if count == 1 else 's'}{missing}"
 
     def observed(self) -> Variables:
@@ -170,8 +171,8 @@ class ArrayTask(Task):
             value, relative = real_or_share("eps", DEFAULT_EPS if eps is None else eps)
         except InputError:
             raise InputError(
-                f"eps is {eps!r}; it must be a training loss above 0, a share of the zero predictor's such as '5%', "
-                "or 'evidence'."
+                f"eps is {eps!r}; it must be a training loss, 0 for an exact fit, a share of the zero predictor's "
+                "such as '5%', or 'evidence'."
             ) from None
         return self.share_of_zero(value, eps) if relative else value
 
