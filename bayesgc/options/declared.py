@@ -124,7 +124,7 @@ class Declared(BaseModel):
         About(
             "Your own data: a table with empty cells (.csv, .tsv, .xlsx, .parquet); an array with NaN for missing "
             "cells (.npy; .npz or .nc with values); a sparse matrix (.mtx); linear measurements A with their y and, "
-            "where it is known, the truth (.npz, .nc); labelled examples X with their y, and X_test, y_test where there are "
+            "where it is known, the truth (.npz, .nc); labelled examples X with their y, maybe with X_test and y_test "
             "(.npz, .nc); or a table of examples, with --target.",
             TASK,
         ),
