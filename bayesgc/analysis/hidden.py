@@ -74,6 +74,7 @@ def hidden_summary(tree: xr.DataTree) -> Json | None:
     return {
         "cells": len(known),
         "second_run": bool(found.attrs["second_run"]),
+        "evaluations": int(found.attrs["evaluations"]) if "evaluations" in found.attrs else None,
         "unit": "standard deviations of the columns",
         "error": {name: _root_mean_square(each) for name, each in errors.items()},
         "level": float(found.attrs["level"]),
@@ -156,6 +157,25 @@ _JUDGEMENTS = {
     "alike": "G&C and the best of the simple means ({best}) predict equally well here; G&C adds intervals",
     "undecided": "These cells cannot tell whether G&C or the best of the simple means ({best}) predicts better",
 }
+
+
+_FEWEST_CELLS = 10
+"""Fewer say next to nothing, however small the table."""
+
+
+def cells_needed(task: Json) -> int:
+    """Observed cells below which a table says little: the free numbers of one of rank one, and ten at least."""
+    sides = task["shape"]
+    return max(_FEWEST_CELLS, sum(sides) - len(sides) + 1)
+
+
+def few_cells(task: Json) -> str | None:
+    """What is to be said of a table, by the facts of its task, where fewer cells are observed."""
+    observed = task["measurements"]
+    if observed >= cells_needed(task):
+        return None
+    cells = "1 cell is" if observed == 1 else f"{observed} cells are"
+    return f"only {cells} observed: predictions from so few say more of the prior than of the table"
 
 
 def _root_mean_square(errors: Float[np.ndarray, " cell"]) -> float:

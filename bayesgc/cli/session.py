@@ -12,6 +12,7 @@ from pathlib import Path
 
 from xarray import DataTree
 
+from bayesgc.analysis.hidden import few_cells
 from bayesgc.analysis.tree.outputs import check_output, same_file
 from bayesgc.analysis.tree.storage import save, save_new
 from bayesgc.analysis.tree.strict import to_json
@@ -93,11 +94,17 @@ class Session:
 
     def _doubt(self, task: Task) -> None:
         """Say at once what looks wrong with a table; the result says it again."""
-        if DOUBTFUL in task.description and not self.quiet:
+        if self.quiet:
+            return
+        array = linear_view(task)
+        table = array is not None and array.noisy and array.observed_cells
+        if table and (few := few_cells(task.facts)):
+            say(f"{few}.")
+        if DOUBTFUL in task.description:
             columns = task.description[DOUBTFUL]
             say(f"{columns}: taken as measured; leave out with `drop` what is not, or call a first column `index`.")
-        if UNLIKE in task.description and not self.quiet:
-            say(f"{task.description[UNLIKE]}, and they share one scale; {_SCALES[linear_view(task) is not None]}")
+        if UNLIKE in task.description:
+            say(f"{task.description[UNLIKE]}, and they share one scale; {_SCALES[array is not None]}")
 
     def check(self) -> None:
         """Refuse, before any work, files that could not be written or must not be."""

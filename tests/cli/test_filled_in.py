@@ -60,3 +60,10 @@ def test_the_report_runs_again_what_was_typed(command) -> None:
     [words] = [line for line in page.splitlines() if "bayesgc infer" in line]
     for option in ("--data own/t.csv", "--completed o.csv", "--eps 99%", "--hide 0", "--max-evaluations 20000"):
         assert option in words
+
+
+def test_a_tiny_table_is_doubted_at_once(command) -> None:
+    Path("t.csv").write_text("a,b,c\n1,,2\n,3,\n4,,5\n", encoding="utf-8")
+    words = "bayesgc: only 5 cells are observed: predictions from so few say more of the prior than of the table.\n"
+    assert words in command("infer", "--data", "t.csv", *FAST[:-1]).err
+    assert words not in command("infer", "--data", "t.csv", *FAST).err

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from bayesgc.analysis.equal_fit import compared
-from bayesgc.analysis.hidden import hidden_sentence
+from bayesgc.analysis.hidden import few_cells, hidden_sentence
 from bayesgc.analysis.measures import errors_in_words, exact, fitted_by, judged_by, measures_of
 from bayesgc.analysis.tails import centre, doubtless, error_of, log_centre
 from bayesgc.analysis.words.numerals import one_in
@@ -280,6 +280,8 @@ def _of_missing_cells(result: Json) -> str:
         else f"{count} missing cells are given with 90 % intervals"
     )
     given = f"The {cells} {meaning}."
+    if few := few_cells(result["task"]):
+        given = f"{given} Note that {few}."
     if found := result.get("hidden"):
         return f"{hidden_sentence(found)}. {given}"
     return f"How well missing cells are predicted is not known here, as no observed cell was hidden to tell. {given}"
