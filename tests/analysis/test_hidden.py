@@ -165,7 +165,8 @@ def test_the_verdict_of_a_table_is_of_its_missing_cells(result) -> None:
 def test_hidden_values_reach_nothing_but_the_comparison() -> None:
     """Hidden cells a thousand times as large and of other sign: the second run is the same but for rounding.
 
-    Values come back from a scale that all observed cells have made, to their last digits. ε is a number, as a share or the evidence is of all observed cells. The control: a cell that stays changes the run.
+    Values come back from a scale that all observed cells have made, to their last digits. ε is a number, as a share
+    or the evidence is of all observed cells. The control: a cell that stays changes the run.
     """
     fixed = BUDGET | {"eps": 0.08}
     plain = gc.infer(MODEL, load(TABLE), hide="20%", **fixed)["hidden"].to_dataset()
