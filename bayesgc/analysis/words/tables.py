@@ -103,14 +103,15 @@ def _losses(results: Sequence[Json], names: Sequence[str]) -> list[RenderableTyp
         for name, each in zip(names, results, strict=True)
     ]
     first = "fitted" if measures_of(results[0]).counted else "passed ε, at ε = 0 at their end"
-    note = f"{measure.average} ± standard error; GD: median [quartiles] where restarts first {first}"
+    note = f"{measure.average} ± standard error"
+    note += f"; GD: median [quartiles] where restarts first {first}" if any(row[3] != "-" for row in rows) else ""
     if any("*" in cell for row in rows for cell in row[1:3]):
         note += "; *: median, as the mean cannot be believed"
     if any(each["not_finite"] for each in results):
         shares = ", ".join(f"{rounded(100 * each['not_finite'])} %" for each in results)
         note += f"; prior: of its finite draws, the others fit nothing (not finite: {shares})"
     return [
-        simple_table((measure.heading, "prior", "G&C posterior", "GD, at equal fit"), rows),
+        _known_table((measure.heading, "prior", "G&C posterior", "GD, at equal fit"), rows),
         Text(note, style="dim"),
     ]
 
@@ -156,7 +157,8 @@ def _standings(results: Sequence[Json], names: Sequence[str]) -> list[Renderable
     first, *others = named.values()
     at, dots = "its first fit" if measures_of(results[0]).counted else "ε", " …" if others else ""
     share = f"the posterior's share below GD's median at {at}; 0.5 is typical."
-    note = f"bits: −log₂ P(fit). GD in {first}{dots}: {share}{shown}"
+    placed = f" GD in {first}{dots}: {share}" if any(each["standing"]["gd"] for each in results) else ""
+    note = f"bits: −log₂ P(fit).{placed}{shown}"
     headings = ("rarity", "bits", f"P({first}<δ|fit)", f"GD in {first}", *(f"in {other}" for other in others))
     return [_known_table(headings, rows), Text(note, style="dim")]
 
