@@ -241,6 +241,7 @@ def test_a_second_run_of_a_few_draws_is_no_comparison() -> None:
     few = BUDGET | {"draws": 5}
     found = gc.result_object(gc.infer(MODEL, load(TABLE), hide="20%", **few))
     assert (found["hidden"], "fewer than 100 draws" in found["reasons"]["hidden"]) == (None, True)
+    assert f"is not known here, without a comparison on hidden cells ({found['reasons']['hidden']})" in found["verdict"]
 
 
 def test_what_cannot_be_hidden_is_refused() -> None:

@@ -284,4 +284,10 @@ def _of_missing_cells(result: Json) -> str:
         given = f"{given} Note that {few}."
     if found := result.get("hidden"):
         return f"{hidden_sentence(found)}. {given}"
-    return f"How well missing cells are predicted is not known here, as no observed cell was hidden to tell. {given}"
+    reason = (result.get("reasons") or {}).get("hidden")
+    why = (
+        "as no observed cell was hidden to tell"
+        if reason is None
+        else f"without a comparison on hidden cells ({reason})"
+    )
+    return f"How well missing cells are predicted is not known here, {why}. {given}"
