@@ -126,6 +126,7 @@ def infer(
         asked, method = usual_for(task, eps, method)
         request = request_of(seed, precision, chains, draws, weights)
         settings = Settings.checked(model, task, asked, method, gd, map, device, dtype, request)
+        settings = replace(settings, given={"eps": eps, "hide": hide})
         share = share_to_hide(hide, settings)
         with interruptible(control):
             settings = settings.at_evidence(asked, control, noise=eps is not None)
@@ -395,10 +396,10 @@ def _why_no_mode(settings: Settings) -> str | None:
         return "it was turned off"
     if array is None:
         kind = settings.task.kind if labelled_view(settings.task) is None else "labelled examples"
-        return f"it is the mode at an exact fit of linear measurements, and the task is {kind}"
+        return f"the most probable weights are those at an exact fit of linear measurements; the task is {kind}"
     reason = why_no_map(settings.model, array)
     if reason is None and settings.mode is None:
         if array.noisy:
-            return "it is the mode at an exact fit, and measured values hold noise"
+            return "the most probable weights are those at an exact fit, and measured values hold noise"
         return why_not_by_default(settings.model, array.shape)
     return reason

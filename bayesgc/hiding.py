@@ -90,11 +90,13 @@ def _found(tree: xr.DataTree, array: ArrayTask, settings: Settings, share: float
     own = replace(control.part(), max_evaluations=most)
     # The threshold is that of all observed cells: one number, which a second search would take as long to find.
     criterion = replace(settings.criterion, task=fewer, check=own.check)
-    draws = settings.method.run(criterion, settings.request, own).posterior if most else None
-    if draws is None or math.prod(draws.end_to_end.shape[:2]) < _FEWEST_DRAWS:
+    run = settings.method.run(criterion, settings.request, own) if most else None
+    draws = None if run is None else run.posterior
+    if run is None or draws is None or math.prod(draws.end_to_end.shape[:2]) < _FEWEST_DRAWS:
         return f"its run, a shorter one, came to fewer than {_FEWEST_DRAWS} draws within the budget"
     matrices, loss = _kept(fewer, draws)
-    return _compared(fewer, observed_values(array), cells, matrices, loss, second=True, control=control)
+    found = _compared(fewer, observed_values(array), cells, matrices, loss, second=True, control=control)
+    return found.assign_attrs(evaluations=run.evaluations)
 
 
 def _kept(

@@ -1,4 +1,7 @@
-"""Live progress on standard error or below a notebook's cell: stage, ε, acceptance, volume so far, time left."""
+"""Progress on standard error or below a notebook's cell: stage, ε, acceptance, volume so far, time left.
+
+In a terminal and a notebook bars move; a pipe or a file gets a line now and then.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,8 @@ _BESIDE_FACTS = 42
 _NOTEBOOK_WIDTH = 90
 _BETWEEN_FRAMES = 0.2
 """Seconds; a notebook's frames are messages, which must not become a flood."""
+_BETWEEN_STAGES, _BETWEEN_LINES = 5.0, 60.0
+"""Seconds from one line to the next where a stage begins, and where it goes on."""
 
 Report = Callable[[Progress], None]
 
@@ -105,7 +110,10 @@ class LiveProgress:
             self._end_stages()
             self._stages[progress.stage] = self._bars.add_task(progress.stage, total=progress.total, facts="")
         self._bars.update(
-            self._stages[progress.stage], completed=progress.done, total=progress.total, facts=_facts(progress)
+            self._stages[progress.stage],
+            completed=progress.done,
+            total=progress.total,
+            facts="  ".join(_facts(progress)),
         )
 
     def _end_stages(self) -> None:
@@ -153,6 +161,30 @@ class NotebookProgress(LiveProgress):
             self._handle.update(_frame(html, text), raw=True)  # type: ignore[attr-defined]
 
 
+class ProgressLines:
+    """A line when a stage begins and one a minute while it goes on, for where nothing can move; few in any case.
+
+    ``opening`` is said when the run first reports, so that one that is refused says why and nothing else.
+    """
+
+    def __init__(self, say: Callable[[str], None], opening: str = "") -> None:
+        self._say, self._opening, self._began = say, opening, time.monotonic()
+        self._told, self._stage, self._lock = self._began, "", threading.Lock()
+
+    def update(self, progress: Progress) -> None:
+        """Say what a run reports, where it is time to."""
+        with self._lock:
+            if self._opening:
+                self._say(self._opening)
+                self._opening = ""
+            now, new = time.monotonic(), progress.stage != self._stage
+            if now - self._told < (_BETWEEN_STAGES if new else _BETWEEN_LINES):
+                return
+            self._told, self._stage = now, progress.stage
+            done = [f"{100 * progress.done / progress.total:.0f} % done"] if progress.total and not new else []
+            self._say(f"after {_clock(now - self._began)}: {', '.join([progress.stage, *done, *_facts(progress)])}")
+
+
 def _frame(html: str, text: str) -> dict[str, str]:
     return {"text/html": html, "text/plain": text}
 
@@ -166,12 +198,12 @@ def _clock(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _facts(progress: Progress) -> str:
-    """What is known at this point, such as ``ε 0.0123  accept 0.26  log P -7.1``."""
+def _facts(progress: Progress) -> list[str]:
+    """What is known at this point, such as ``ε 0.0123``, ``accept 0.26`` and ``log P -7.1``."""
     facts = [
         None if progress.threshold in (None, math.inf) else f"ε {progress.threshold:.3g}",
         None if progress.acceptance is None else f"accept {progress.acceptance:.2g}",
         None if progress.log_volume is None else f"log P {progress.log_volume:.1f}",
         progress.detail or None,
     ]
-    return "  ".join(fact for fact in facts if fact)
+    return [fact for fact in facts if fact]

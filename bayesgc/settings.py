@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -38,6 +39,7 @@ class Settings:
     """The checked arguments of one call.
 
     ``spent`` evaluations went into finding the threshold, which is not ``settled`` where the budget ended before.
+    ``given`` are arguments as they were given, of which something else is made here.
     """
 
     model: Model
@@ -49,6 +51,7 @@ class Settings:
     request: Request
     spent: int = 0
     settled: bool = True
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def checked(
@@ -96,7 +99,8 @@ class Settings:
         if array is None and (reason := chosen.needs(criterion)):
             raise InputError(reason)
         numbers = task.kept_numbers + (criterion.latent_size if request.weights else 0)
-        return cls(model, task, chosen, descent, mode, criterion, request.bounded(numbers))
+        bounded = request.bounded(numbers)
+        return cls(model, task, chosen, descent, mode, criterion, bounded, given={"eps": eps})
 
     def at(self, found: Likeliest) -> Settings:
         """The same with the threshold that the data suggest."""
@@ -125,6 +129,7 @@ class Settings:
             "gd": None if gd is None else asdict(gd),
             "map": asdict(self.mode) if isinstance(self.mode, MaximumAPosteriori) else self.mode,
             "eps": self.criterion.eps,
+            "given": {name: value for name, value in self.given.items() if value is not None},
             **asdict(self.request),
             "device": str(self.criterion.device),
             "dtype": str(self.criterion.dtype).removeprefix("torch."),

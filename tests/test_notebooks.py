@@ -30,3 +30,4 @@ def test_a_notebook_keeps_small_outputs_without_errors_or_warnings(path: Path) -
     assert all(output.name == "stdout" for output in outputs if output.output_type == "stream")
     assert any("image/png" in output.get("data", {}) for output in outputs)
     assert path.stat().st_size < 300_000
+    assert not any("%matplotlib" in cell.source for cell in notebook.cells)  # figures show themselves

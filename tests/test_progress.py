@@ -1,4 +1,4 @@
-"""The live display: it fits into a terminal, and every stage that is over stops its clock."""
+"""The live display: it fits into a terminal, every stage that is over stops its clock; and lines for a pipe."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from bayesgc.inference import Progress
-from bayesgc.progress import LiveProgress, NotebookProgress, watched
+from bayesgc.progress import LiveProgress, NotebookProgress, ProgressLines, watched
 
 STAGES = [
     Progress("prior", 16, 16),
@@ -126,3 +126,28 @@ def test_neither_other_threads_nor_children_draw_over_the_terminal(monkeypatch):
     thread.start()
     thread.join()
     assert not stream.getvalue()
+
+
+def test_a_pipe_gets_a_line_a_stage_and_one_a_minute(monkeypatch):
+    told, clock = [], iter([0.0, 1.0, 7.0, 8.0, 66.0, 67.5, 70.0, 75.0])
+    monkeypatch.setattr("bayesgc.progress.time.monotonic", lambda: next(clock))
+    lines = ProgressLines(told.append, "what runs")
+    assert told == []  # a run may be refused yet
+    for each in (*STAGES[:3], *([STAGES[2]] * 3), STAGES[3]):
+        lines.update(each)
+    islands = "ε 1.23e-05, accept 0.26, log P -113.9"
+    assert told == [
+        "what runs",
+        "after 0:07: pilot, ε 1.23e-05, accept 0.24, log P -114.1",
+        f"after 1:06: islands, {islands}",
+        "after 1:15: gradient descent, 25 fitted",
+    ]
+
+
+def test_a_long_stage_says_how_much_is_done(monkeypatch):
+    told, clock = [], iter([0.0, 10.0, 69.0, 70.0])
+    monkeypatch.setattr("bayesgc.progress.time.monotonic", lambda: next(clock))
+    lines = ProgressLines(told.append)
+    for done in (1, 7, 8):
+        lines.update(Progress("islands", done, 16))
+    assert told == ["after 0:10: islands", "after 1:10: islands, 50 % done"]

@@ -31,7 +31,21 @@ def certificate(result: Json) -> tuple[Json | None, str | None]:
     examples = result["task"]["examples"]
     train = result["posterior"]["train_errors"]["mean"] / examples
     bound = largest_test_error(-result["log_volume"]["ci95"][0], train, examples)
-    return {"bound": bound, "delta": DELTA, "conditions": list(CONDITIONS)}, None
+    guessing = error_of_guessing(result)
+    said = {"bound": bound, "delta": DELTA, "vacuous": vacuous(bound, guessing), "guessing": guessing}
+    return said | {"conditions": list(CONDITIONS)}, None
+
+
+def vacuous(bound: float, guessing: float) -> bool:
+    """Whether a bound says nothing, as guessing has that error without having seen an input."""
+    return bound >= guessing
+
+
+def error_of_guessing(result: Json) -> float:
+    """The test error of guessing: a class at random, or the most common label, whichever errs less."""
+    chance = 1 - 1 / len(result["task"]["classes"])
+    majority = (result["baselines"].get("majority") or {}).get("test_error")
+    return chance if majority is None else min(chance, majority)
 
 
 def why_no_certificate(result: Json) -> str | None:

@@ -19,6 +19,7 @@ import xarray as xr
 
 from bayesgc.analysis.checks import method_checks
 from bayesgc.analysis.equal_fit import compared
+from bayesgc.analysis.hidden import cells_needed, few_cells
 from bayesgc.analysis.measures import judged_by, measures_of
 from bayesgc.analysis.tree.storage import load
 from bayesgc.analysis.tree.summary import result_object
@@ -147,6 +148,9 @@ def _question(result: Json) -> Iterator[Check]:
             advice,
             caution=True,
         )
+    if result["unobserved"] and (few := few_cells(result["task"])):
+        observed, needed = result["task"]["measurements"], cells_needed(result["task"])
+        yield at_least("observed cells", observed, needed, f"{few[0].upper()}{few[1:]}.", caution=True)
     if share := result["not_finite"]:
         advice = "They have NaN or infinite entries or losses and fit nothing: fix the model, or compute in float64."
         yield at_most("share of the prior that is not finite", share, 0.0, advice, caution=True)

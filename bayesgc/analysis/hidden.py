@@ -67,17 +67,14 @@ def hidden_summary(tree: xr.DataTree) -> Json | None:
     if "hidden" not in tree.children:
         return None
     found = tree["hidden"].to_dataset()
-    known, spread = found["known"].values, found["spread"].values
-    errors = {
-        str(name): (found["predicted"].sel(predictor=name).values - known) / spread
-        for name in found["predictor"].values
-    }
+    known, errors = found["known"].values, _errors(found)
     inside = (known >= found["low"].values) & (known <= found["high"].values)
     others = {name: each for name, each in errors.items() if name != POSTERIOR}
     best = min(others, key=lambda name: float(np.square(others[name]).mean()))
     return {
         "cells": len(known),
         "second_run": bool(found.attrs["second_run"]),
+        "evaluations": int(found.attrs["evaluations"]) if "evaluations" in found.attrs else None,
         "unit": "standard deviations of the columns",
         "error": {name: _root_mean_square(each) for name, each in errors.items()},
         "level": float(found.attrs["level"]),
@@ -85,6 +82,26 @@ def hidden_summary(tree: xr.DataTree) -> Json | None:
         "best_other": best,
         "judgement": _judged(errors[POSTERIOR], others[best], found["cell_row"].values),
         "absent": json.loads(found.attrs["absent"]),
+    }
+
+
+def hidden_contrast(tree: xr.DataTree, base: xr.DataTree) -> Json | None:
+    """Which of two results predicts hidden cells better, where both have the same ones; None where one has none."""
+    if not ("hidden" in tree.children and "hidden" in base.children):
+        return None
+    mine, theirs = (each["hidden"].to_dataset() for each in (tree, base))
+    same = all(np.array_equal(mine[name].values, theirs[name].values) for name in ("cell", "known"))
+    ours, other = (_errors(each)[POSTERIOR] for each in (mine, theirs))
+    judgement = _judged(ours, other, mine["cell_row"].values) if same else None
+    return {"cells": mine.sizes["hidden_cell"], "same_cells": same, "judgement": judgement}
+
+
+def _errors(found: xr.Dataset) -> dict[str, Float[np.ndarray, " cell"]]:
+    """How far each mean is off at each cell, in standard deviations of the cell's column."""
+    known, spread = found["known"].values, found["spread"].values
+    return {
+        str(name): (found["predicted"].sel(predictor=name).values - known) / spread
+        for name in found["predictor"].values
     }
 
 
@@ -102,29 +119,63 @@ def _judged(ours: Float[np.ndarray, " cell"], theirs: Float[np.ndarray, " cell"]
 
 
 def hidden_lines(result: Json) -> Iterator[str]:
-    """What was hidden, how far each was off, and whether Guess & Check is worth its time here."""
+    """What was hidden, how far each was off, and where the verdict is of something else, which is the better."""
     found = result.get("hidden")
     if found is None:
         return
-    cells, best = found["cells"], NAMES[found["best_other"]]
-    which = (
-        f"{cells} observed cells, hidden from a second, shorter run"
-        if found["second_run"]
-        else f"the {cells} cells that are missing"
-    )
+    cells = found["cells"]
+    which = _HIDDEN.format(cells=cells) if found["second_run"] else f"the {cells} cells that are missing"
     errors = ", ".join(f"{NAMES[name]} {rounded(error, 3)}" for name, error in found["error"].items())
     yield f"Error at {which}, in {found['unit']}: {errors}."
     yield f"{100 * found['level']:.0f} % intervals of G&C contain {found['covered']} of these {cells} values."
-    yield _VERDICTS[found["judgement"]].format(best=best)
+    if not found["second_run"]:
+        yield f"{_judgement(found)}."
     yield from (f"No {NAMES.get(name, name)}: {reason}." for name, reason in found["absent"].items())
 
 
-_VERDICTS = {
-    "lower": "G&C predicts better here than the best of the others ({best}).",
-    "higher": "Here {best} predicts better than G&C, which then is worth its time for its intervals alone.",
-    "alike": "G&C and the best of the others ({best}) predict equally well here; G&C adds intervals.",
-    "undecided": "These cells cannot tell whether G&C or {best} predicts better; G&C takes longer and has intervals.",
+def hidden_sentence(found: Json) -> str:
+    """How well missing cells are known, by those that were hidden, and whether simple means do as well."""
+    error, cells = rounded(found["error"][POSTERIOR], 2), found["cells"]
+    return (
+        f"Missing cells are predicted to within {error} {found['unit']}: that is the root mean square error at "
+        f"{_HIDDEN.format(cells=cells)}, and {found['covered']} of the {cells} lie in their "
+        f"{100 * found['level']:.0f} % intervals. {_judgement(found)}"
+    )
+
+
+_HIDDEN = "{cells} observed cells, hidden from a second, shorter run"
+
+
+def _judgement(found: Json) -> str:
+    best = found["best_other"]
+    return _JUDGEMENTS[found["judgement"]].format(best=f"{NAMES[best]}, {rounded(found['error'][best], 2)}")
+
+
+_JUDGEMENTS = {
+    "lower": "G&C predicts better here than the best of the simple means ({best})",
+    "higher": "The best of the simple means ({best}) predicts better here than G&C, which adds intervals alone",
+    "alike": "G&C and the best of the simple means ({best}) predict equally well here; G&C adds intervals",
+    "undecided": "These cells cannot tell whether G&C or the best of the simple means ({best}) predicts better",
 }
+
+
+_FEWEST_CELLS = 10
+"""Fewer say next to nothing, however small the table."""
+
+
+def cells_needed(task: Json) -> int:
+    """Observed cells below which a table says little: the free numbers of one of rank one, and ten at least."""
+    sides = task["shape"]
+    return max(_FEWEST_CELLS, sum(sides) - len(sides) + 1)
+
+
+def few_cells(task: Json) -> str | None:
+    """What is to be said of a table, by the facts of its task, where fewer cells are observed."""
+    observed = task["measurements"]
+    if observed >= cells_needed(task):
+        return None
+    cells = "1 cell is" if observed == 1 else f"{observed} cells are"
+    return f"only {cells} observed: predictions from so few say more of the prior than of the table"
 
 
 def _root_mean_square(errors: Float[np.ndarray, " cell"]) -> float:

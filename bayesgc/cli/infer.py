@@ -35,11 +35,11 @@ def infer(
         typer.Option(
             help="Share of a table's observed cells to hide from a second, shorter run, in which Guess & Check is "
             "compared with column means, nearest neighbours and least squares; 0 for none.",
-            show_default="15% of a table's",
+            show_default="15% for a table",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    weights: Annotated[bool, typer.Option("--weights", help="Keep the weights too.", rich_help_panel=OUTPUT)] = False,
+    weights: Annotated[bool, typer.Option("--weights", help="Save the weights too.", rich_help_panel=OUTPUT)] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object and nothing else.", rich_help_panel=OUTPUT)
     ] = False,

@@ -11,6 +11,8 @@ from bayesgc.plugins import called
 from bayesgc.task import Task
 
 _IN_THE_BASE = frozenset({"model", "family", "depth", "task", "rows", "cols", "shape", "data", "train"})
+_NOT_OF_FILES = frozenset({"rows", "cols", "train"})
+"""Of these, what the name of a file does not hold: columns of a long table, and how many examples are taken."""
 _OF_READING = frozenset({"index", "header"})
 """Options that say how a file is to be read, which is the same question."""
 _ALONE = frozenset({"activation", "prior", "scaling", "method", "fit"})
@@ -27,13 +29,20 @@ def default_stem(options: Options, task: Task) -> str:
     own = f"depth{options.depth}" if layered else options.family or "mlp"
     family = [options.family] if layered and options.family not in (None, "matrix") else []
     parts = [source, *family, own if options.model is None else called(options.model), *_chosen(options)]
-    return f"{'-'.join(map(str, parts))[:_LONGEST]}-seed{options.seed}"
+    return "-".join(["-".join(map(str, parts))[:_LONGEST], *_draw(options), f"seed{options.seed}"])
+
+
+def _draw(options: Options) -> list[str]:
+    """Which draw of the task it is; of a file, where it was asked for, 0 is a draw too."""
+    default = None if options.data else Options.model_fields["task_seed"].default
+    drawn = "task_seed" in options.given and options.task_seed != default
+    return [_part("task_seed", options.task_seed)] if drawn else []
 
 
 def _chosen(options: Options) -> list[str]:
     """The options of the question that differ from their defaults, in the order of their declaration."""
     asked = Options.names(MODEL) | Options.names(TASK) | {"eps", "method", "dtype"}
-    asked -= _IN_THE_BASE | _OF_READING
+    asked -= (_IN_THE_BASE - _NOT_OF_FILES if options.data else _IN_THE_BASE) | _OF_READING | {"task_seed"}
     chosen = [name for name in Options.model_fields if name in asked & options.given]
     values = {name: getattr(options, name) for name in chosen}
     return [_part(name, value) for name, value in values.items() if value != Options.model_fields[name].default]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,17 +12,21 @@ from pathlib import Path
 
 from xarray import DataTree
 
+from bayesgc.analysis.hidden import few_cells
 from bayesgc.analysis.tree.outputs import check_output, same_file
 from bayesgc.analysis.tree.storage import save, save_new
+from bayesgc.analysis.tree.strict import to_json
 from bayesgc.analysis.tree.summary import result_object
+from bayesgc.analysis.words.wording import model_line
 from bayesgc.api import infer
 from bayesgc.cli.names import default_stem
 from bayesgc.cli.render import print_result
 from bayesgc.cli.show import PLOT_SUFFIXES, print_json
 from bayesgc.cli.terminal import Terminal, kept, say
 from bayesgc.inference import Outcome
+from bayesgc.models import Model, describe
 from bayesgc.options import Options
-from bayesgc.progress import LiveProgress
+from bayesgc.progress import LiveProgress, ProgressLines, Report
 from bayesgc.task import Task, linear_view
 from bayesgc.task.array.doubts import DOUBTFUL, UNLIKE
 from bayesgc.validate import InputError
@@ -67,8 +72,7 @@ class Session:
         if self.out is None:
             check_output("the default --out", next(self.names(task)), OUT_SUFFIXES)
         model = self.options.make_model(task)
-        with self._watched() as progress:
-            report = None if progress is None else progress.update
+        with self._watched(task, model) as report:
             hide = _HIDDEN if self.hide is None and task.noisy else self.hide
             settings = self.options.settings(task)
             result = infer(model, task, weights=self.weights, hide=hide, progress=False, report=report, **settings)
@@ -77,16 +81,30 @@ class Session:
             if self.as_json:
                 print_json(result_object(result))
             raise InputError(result.attrs["message"])
+        self._note_files(result)
         self._deliver(result, task)
         return EXIT_CODES.get(outcome, NOT_CONVERGED)
 
+    def _note_files(self, result: DataTree) -> None:
+        """Keep in the record which files were named, as they were."""
+        configuration = json.loads(result.attrs["configuration"])
+        files = {"data": self.options.data, "completed": self.completed}
+        configuration["given"] |= {name: str(file) for name, file in files.items() if file is not None}
+        result.attrs["configuration"] = to_json(configuration)
+
     def _doubt(self, task: Task) -> None:
         """Say at once what looks wrong with a table; the result says it again."""
-        if DOUBTFUL in task.description and not self.quiet:
+        if self.quiet:
+            return
+        array = linear_view(task)
+        table = array is not None and array.noisy and array.observed_cells
+        if table and (few := few_cells(task.facts)):
+            say(f"{few}.")
+        if DOUBTFUL in task.description:
             columns = task.description[DOUBTFUL]
             say(f"{columns}: taken as measured; leave out with `drop` what is not, or call a first column `index`.")
-        if UNLIKE in task.description and not self.quiet:
-            say(f"{task.description[UNLIKE]}, and they share one scale; {_SCALES[linear_view(task) is not None]}")
+        if UNLIKE in task.description:
+            say(f"{task.description[UNLIKE]}, and they share one scale; {_SCALES[array is not None]}")
 
     def check(self) -> None:
         """Refuse, before any work, files that could not be written or must not be."""
@@ -123,13 +141,26 @@ class Session:
         return (path for path in map(Path, names) if not os.path.lexists(path))
 
     @contextlib.contextmanager
-    def _watched(self) -> Iterator[LiveProgress | None]:
+    def _watched(self, task: Task, model: Model) -> Iterator[Report | None]:
+        """What is told of how far the run is: bars in a terminal, elsewhere a few lines."""
         console = Terminal(stderr=True)
-        if self.quiet or not console.is_terminal:
+        if self.quiet or (self.as_json and not console.is_terminal):
             yield None
-            return
-        with LiveProgress(console) as progress:
-            yield progress
+        elif console.is_terminal:
+            with LiveProgress(console) as progress:
+                yield progress.update
+        else:
+            what = f"{task.brief}; {model_line(describe(model))}; method {self.options.method}"
+            yield ProgressLines(say, f"{what}; {self._budget}").update
+
+    @property
+    def _budget(self) -> str:
+        """How long the run may take, and that it may be ended before."""
+        seconds, evaluations = self.options.max_seconds, self.options.max_evaluations
+        limits = [] if seconds is None else [f"{seconds:g} s (`max_seconds`)"]
+        limits += [] if evaluations is None else [f"{evaluations} evaluations"]
+        most = f"takes at most {' or '.join(limits)}" if limits else "has no limit of time"
+        return f"{most}; Ctrl-C ends it with what was found"
 
     def _deliver(self, result: DataTree, task: Task) -> None:
         """Files first, so that nothing is lost if printing fails; each file and the print even if another fails."""

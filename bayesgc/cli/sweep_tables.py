@@ -11,6 +11,7 @@ import xarray as xr
 from rich.console import Console
 from rich.markup import escape
 
+from bayesgc.analysis.certificate import vacuous
 from bayesgc.analysis.equal_fit import descent_variable
 from bayesgc.analysis.measures import measures_over
 from bayesgc.analysis.tree.panels import REPLICATES, axes_of
@@ -40,6 +41,8 @@ def print_summary(console: Console, sweep: Sweep, dataset: xr.Dataset, result: d
     for table in _tables(dataset):
         console.print(table)
     console.print("Medians over tasks; (k/n): over k of the n tasks, the others have no number.", highlight=False)
+    if "certificate" in dataset:
+        console.print("bound: a certificate; v: vacuous, as guessing the most common label does as well.")
     counts = f"{result['done']} of {result['cells']} cells done"
     console.print(f"{counts}, {len(result['failed'])} failed, {len(result['flagged'])} flagged.", highlight=False)
     for kind in ("failed", "flagged"):
@@ -115,10 +118,24 @@ def _medians(cell: xr.Dataset, others: Iterable[str]) -> list[str]:
         median(f"prior_{measure.name}"),
         median(f"posterior_{measure.name}"),
         f"{decimals(float(low), places)}–{decimals(float(high), places)}" if known.size else "-",
-        *map(median, others),
+        *(f"{median(name)}{VACUOUS if _is_vacuous(cell, name) else ''}" for name in others),
         median("log_volume", 1),
         f"{decimals(100 * float(np.median(errors)), 1)}%" if errors.size else "-",
     ]
+
+
+VACUOUS = " v"
+"""Behind a certificate that says nothing."""
+
+
+def _is_vacuous(cell: xr.Dataset, name: str) -> bool:
+    """Whether a column holds certificates whose median is no better than guessing the most common label."""
+    measures = measures_over(cell)
+    guess = f"{measures.ignorant.name}_{measures.generalisation.name}"
+    if name != "certificate" or guess not in cell:
+        return False
+    bounds, guesses = _known(cell[name]), _known(cell[guess])
+    return bool(bounds.size and guesses.size) and vacuous(float(np.median(bounds)), float(np.median(guesses)))
 
 
 def _known(values: xr.DataArray) -> np.ndarray:

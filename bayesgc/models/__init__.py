@@ -1,6 +1,13 @@
 """Generative programs: factorised weights of matrices and tensors, their priors and activations, and whitening."""
 
 # isort: off
+import warnings
+
+with warnings.catch_warnings():
+    # In a notebook without ipywidgets tqdm, which Pyro imports, warns that its bars are plain ones: nobody need act.
+    warnings.filterwarnings("ignore", "IProgress not found")
+    import pyro.infer  # noqa: F401
+
 from bayesgc.models.priors import shipped  # noqa: F401 - it registers priors
 from bayesgc.models.transports import multivariate, univariate  # noqa: F401 - they register transports
 # isort: on

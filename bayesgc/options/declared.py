@@ -38,30 +38,35 @@ class Declared(BaseModel):
 
     model: Annotated[
         str | None,
-        About("A Pyro program or torch.nn.Module of your own, file.py:name or package.module:name.", MODEL, "none"),
+        About("A Pyro program or torch.nn.Module of your own, file.py:name or package.module:name.", MODEL),
     ] = None
     family: Annotated[
         str | None,
-        About("matrix, cp, tensor-train; mlp or lenet for labels.", MODEL, "matrix; cp for tensors; mlp for labels"),
+        About(
+            "matrix, cp or tensor-train for arrays; mlp or lenet for labelled examples.",
+            MODEL,
+            "matrix; cp for tensors; mlp for labels",
+        ),
     ] = None
-    depth: Annotated[int, About("Weight matrices.", MODEL)] = 2
+    depth: Annotated[int, About("Number of weight matrices.", MODEL)] = 2
     width: Annotated[
         int | str | None,
         About(
-            "Hidden width, of cp the number of outer products; of each hidden layer of an mlp, as 20,10,5, or inf,inf "
-            "for infinitely wide ones; of a lenet the share of the full one.",
+            "Hidden width; of cp the number of outer products; of an mlp that of each hidden layer, as 20,10,5, or "
+            "inf,inf for infinitely wide ones; of a lenet the share of the full one.",
             MODEL,
-            "max(5, entries / longest side), of a table its root; 20,10,5; 0.5",
+            "for a matrix its shorter side, at least 5; for a table the root of that, at least 2; mlp 20,10,5; lenet "
+            "0.5",
             typed=str,
         ),
     ] = None
-    activation: Annotated[str, About("linear, tanh, leaky-relu or relu.", MODEL)] = "linear"
+    activation: Annotated[str, About("linear, tanh, leaky-relu or relu.", MODEL, "linear; relu for labels")] = "linear"
     bias: Annotated[bool, About("Give each layer of a network a bias.", MODEL)] = False
     prior: Annotated[
         str,
         About(
-            "A name as in `bayesgc list`, student-t:df=3 with options; file.py:function; a list by layer; by names of "
-            "a module's weights, as 'conv*=uniform;*=gaussian'.",
+            "A name as in `bayesgc list`, with options as student-t:df=3; or file.py:function; or a list, one for each "
+            "layer; or by the names of a module's weights, as 'conv*=uniform;*=gaussian'.",
             MODEL,
         ),
     ] = "gaussian"
@@ -93,7 +98,7 @@ class Declared(BaseModel):
         About("Columns of the matrix; of a long table, the column that names a value's column.", TASK, typed=str),
     ] = 5
     values: Annotated[
-        str | None, About("The column of values of a long table, one a line; with --rows and --cols.", TASK, "none")
+        str | None, About("The column of a long table that holds the values, one a line; with --rows and --cols.", TASK)
     ] = None
     shape: Annotated[str | None, About("Sides of a tensor, as 4x4x4.", TASK, "rows x cols")] = None
     rank: Annotated[int, About("Rank of the truth.", TASK)] = 1
@@ -108,53 +113,68 @@ class Declared(BaseModel):
     ] = None
     classes: Annotated[str | None, About("Classes to keep, as 0,7.", TASK, "all")] = None
     balanced: Annotated[bool, About("As many training examples of each class.", TASK)] = False
-    features: Annotated[int, About("Inputs of a teacher.", TASK)] = 20
+    features: Annotated[int, About("Inputs of the network that labels --task teacher.", TASK)] = 20
     teacher_width: Annotated[
-        str | None, About("Hidden widths of the teacher, as 20,10,5.", TASK, "the model's own")
+        str | None,
+        About("Hidden widths of the network that labels --task teacher, as 20,10,5.", TASK, "the model's own"),
     ] = None
     data: Annotated[
         Path | None,
         Field(strict=False),
         About(
-            "Your own task: a table with empty cells (.csv, .tsv, .xlsx, .parquet), an array with NaN (.npy; "
-            ".npz or .nc with values), .mtx; .npz or .nc with A, y and maybe truth, or with X, y and maybe X_test, "
-            "y_test; or a table of examples, with --target.",
+            "Your own data: a table with empty cells (.csv, .tsv, .xlsx, .parquet); an array with NaN for missing "
+            "cells (.npy; .npz or .nc with values); a sparse matrix (.mtx); linear measurements A with their y and, "
+            "where it is known, the truth (.npz, .nc); labelled examples X with their y, maybe with X_test and y_test "
+            "(.npz, .nc); or a table of examples, with --target.",
             TASK,
         ),
     ] = None
-    target: Annotated[str | None, About("The column of a table that holds the labels.", TASK, "none")] = None
+    target: Annotated[str | None, About("The column of a table that holds the labels.", TASK)] = None
     columns: Annotated[str | None, About("Columns of a table to take, as a,b.", TASK, "all")] = None
-    drop: Annotated[str | None, About("Columns of a table to leave out, as id,year.", TASK, "none")] = None
+    drop: Annotated[str | None, About("Columns of a table to leave out, as id,year.", TASK)] = None
     missing: Annotated[
         str | None,
-        About("More markers of missing cells, as -999,x.", TASK, "empty, NA, null, ?, - and like"),
+        About("What else marks a missing cell, as -999,x; empty cells, NA, null, ? and - always do.", TASK),
     ] = None
     separator: Annotated[
-        str | None, About("What separates cells: one sign, or tab.", TASK, "what divides all lines alike")
+        str | None, About("What separates cells: one character, or tab.", TASK, "found from the lines")
     ] = None
-    decimal: Annotated[str | None, About("The sign before decimals, . or a comma.", TASK, "what the cells have")] = None
+    decimal: Annotated[str | None, About("The decimal sign, a point or a comma.", TASK, "found from the cells")] = None
     index: Annotated[
-        bool | None, About("Whether the first column of a table holds labels.", TASK, "when it is text")
+        bool | None, About("Whether the first column of a table holds labels.", TASK, "yes where it is text")
     ] = None
     header: Annotated[
-        bool | None, About("Whether the first line of a table names the columns.", TASK, "when it is text")
+        bool | None, About("Whether the first line of a table names the columns.", TASK, "yes where it is text")
     ] = None
     standardize: Annotated[
-        bool, About("Centre and scale the cells of a table, or the features of examples.", TASK, "for cells")
+        bool,
+        About(
+            "Centre and scale the cells of a table, or the features of examples.",
+            TASK,
+            "yes for cells; no for examples",
+        ),
     ] = True
     fit: Annotated[
-        str | None, About("What fits labels: errors, cross-entropy, squared or margin.", TASK, "errors; squared")
+        str | None,
+        About(
+            "By what a fit of labels is judged: errors, cross-entropy, squared or margin.",
+            TASK,
+            "errors; squared for numbers",
+        ),
     ] = None
     eps_low: Annotated[
-        float | None, About("Least loss of a fit, which then lies from here to eps. For labels.", TASK, "none")
+        float | None, About("Lowest loss that counts as a fit, so that losses from here to --eps do. For labels.", TASK)
     ] = None
-    right: Annotated[bool, About("A fit by a loss has every training label right too.", TASK)] = False
+    right: Annotated[
+        bool, About("Where a fit is judged by a loss, ask that every training label be right too.", TASK)
+    ] = False
 
     eps: Annotated[
         float | str,
         About(
-            "Threshold on the training loss; 5% is of the zero predictor's, 0 an exact fit, evidence the noise that "
-            "makes the data most probable. For labels: how many may be wrong.",
+            "Threshold ε: weights fit where their training loss is below it. A number; 5% for a share of the zero "
+            "predictor's loss; 0 for an exact fit; evidence for the noise that makes the data most probable. For "
+            "labels: how many may be wrong.",
             RUN,
             "0.0035; evidence for a table; 0 wrong labels",
             typed=str,
@@ -163,16 +183,27 @@ class Declared(BaseModel):
     method: Annotated[
         str,
         About(
-            "auto, splitting, importance, nuts, rejection or another of `bayesgc list`; splitting:particles=200.", RUN
+            "auto, splitting, importance, nuts, rejection or another of `bayesgc list`, with options as "
+            "splitting:particles=200.",
+            RUN,
         ),
     ] = "auto"
-    chains: Annotated[int | None, About("Independent islands or chains.", RUN, "the method's")] = None
-    draws: Annotated[int | None, About("Draws kept in each chain.", RUN, "1000, within 20 MB")] = None
-    precision: Annotated[float | None, About("Relative standard error of E[L_gen] to reach.", RUN, "the method's")] = (
-        None
-    )
-    max_seconds: Annotated[float | None, About("Wall time of the whole run.", RUN)] = 600.0
-    max_evaluations: Annotated[int | None, About("Training losses to evaluate at most.", RUN)] = None
+    chains: Annotated[
+        int | None, About("Number of independent chains, which of splitting are islands.", RUN, "the method's")
+    ] = None
+    draws: Annotated[
+        int | None,
+        About(
+            "Draws to keep in each chain, whatever their size.",
+            RUN,
+            "the method's, within 20 MB each for prior and posterior",
+        ),
+    ] = None
+    precision: Annotated[
+        float | None, About("Relative standard error of the mean generalisation loss to reach.", RUN, "the method's")
+    ] = None
+    max_seconds: Annotated[float | None, About("Most seconds of wall time for the whole run.", RUN)] = 600.0
+    max_evaluations: Annotated[int | None, About("Most evaluations of the training loss in sampling.", RUN)] = None
     seed: Annotated[int, About("Seed of every random stream but the task's.", RUN)] = 0
     device: Annotated[str, About("auto, cpu, cuda, cuda:i or mps.", RUN)] = "auto"
     dtype: Annotated[str, About("float32 or float64.", RUN)] = "float32"
@@ -183,7 +214,7 @@ class Declared(BaseModel):
     ] = "group-rmsprop"
     gd_lr: Annotated[float, About("Step size.", DESCENT)] = 1e-2
     gd_momentum: Annotated[float | None, About("Momentum.", DESCENT, "the optimizer's")] = None
-    gd_steps: Annotated[int | None, About("Most steps.", DESCENT, "the paper's")] = None
+    gd_steps: Annotated[int | None, About("Most steps.", DESCENT, "the paper's for the depth")] = None
     gd_init: Annotated[str, About("small or prior; for labels kaiming or prior.", DESCENT, "small; kaiming")] = "small"
     gd_init_scale: Annotated[float | None, About("Scale of a small start.", DESCENT, "the paper's for the depth")] = (
         None
@@ -194,10 +225,12 @@ class Declared(BaseModel):
     gd_batch: Annotated[int | None, About("Labelled examples in a batch.", DESCENT, "2")] = None
     gd_epochs: Annotated[int | None, About("Most passes over labelled examples.", DESCENT, "60, or 2000 steps")] = None
     gd_protocol: Annotated[
-        str | None, About("peleg-hein or chiang; other options change it. For labels.", DESCENT, "none")
+        str | None, About("A published recipe, peleg-hein or chiang; other options change it. For labels.", DESCENT)
     ] = None
-    restarts: Annotated[int, About("Independent starts.", DESCENT)] = 32
-    map: Annotated[bool | None, About("Also find the mode at an exact fit.", DESCENT, "where it is quick")] = None
+    restarts: Annotated[int, About("Number of independent starts.", DESCENT)] = 32
+    map: Annotated[
+        bool | None, About("Also find the most probable weights at an exact fit (MAP).", DESCENT, "where it is quick")
+    ] = None
 
     @classmethod
     def names(cls, panel: str) -> frozenset[str]:

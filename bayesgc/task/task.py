@@ -68,6 +68,20 @@ class Task(ABC):
         """What the task is, as plain values for the record."""
         return {**self.description, "kind": self.kind, "shape": list(self.shape)}
 
+    @property
+    def size(self) -> str:
+        """Its size in words, as ``5×5, 15 measurements``."""
+        return "×".join(map(str, self.shape))
+
+    @property
+    def brief(self) -> str:
+        """What it is, how large, and where from, in one line."""
+        sources = (f"{name} {self.description[name]}" for name in ("file", "set", "seed") if name in self.description)
+        return ", ".join([f"{self.kind} {self.size}", *sources])
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.brief}>"
+
     @abstractmethod
     def observed(self) -> Variables:
         """What models are fitted to."""

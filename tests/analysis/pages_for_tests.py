@@ -39,7 +39,7 @@ class Tables(HTMLParser):
         if self._inside == "caption":
             self._caption += data
         elif self._inside is not None:
-            self._rows[-1][-1] += data
+            self._rows[-1][-1] += data.replace("\u00a0", " ")
 
     def handle_endtag(self, tag: str) -> None:
         if tag == self._inside:

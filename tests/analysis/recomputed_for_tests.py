@@ -227,6 +227,7 @@ def entry(result: xr.DataTree, label: str, volume: float) -> dict[str, Any]:
         "outcome": "converged",
         **laws,
         "not_finite": 0.0,
+        "hidden": None,
         "better_than_prior": chance_of_less(*losses, (WORTH, 240)),
         "gd": restarts(result, "gd")
         | {"optimizer": "group-rmsprop", "diverged": 0, "at_eps": restarts(result, "gd_at_eps")},

@@ -189,3 +189,20 @@ return buttons[0];
 """
 
 SPAN = "const range = Bokeh.documents[0].roots()[0].y_range; return range.end - range.start;"
+
+
+@pytest.mark.parametrize("name", ["result", "table"])
+def test_a_phone_shows_every_column(browser: Any, pages: dict[str, Path], name: str) -> None:
+    size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        opened(browser, pages[name])
+        widths = browser.execute_script(
+            "return [...document.querySelectorAll('.scroller')].map(e => [e.scrollWidth, e.clientWidth])"
+        )
+        adjusted = browser.execute_script("return getComputedStyle(document.documentElement).textSizeAdjust")
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert len(widths) >= 3
+    assert all(whole <= seen for whole, seen in widths)
+    assert adjusted == "100%"  # else a phone enlarges text and not tables

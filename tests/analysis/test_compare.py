@@ -367,6 +367,12 @@ def test_the_table_fits_eighty_columns_and_takes_labels_for_text() -> None:
     assert "Generalises worse: <b>, than [red]x[/red]" in text
 
 
+def test_what_no_result_has_is_neither_a_column_nor_in_a_note() -> None:
+    with_gd, without = (str(compare(*(tree(with_gd=gd, seed=seed) for seed in (1, 2)))) for gd in (True, False))
+    for words in ("GD, at equal fit", "GD: median [quartiles]", "GD in L_gen …:", "in nuc. norm"):
+        assert (words in with_gd, words in without) == (True, False)
+
+
 def test_a_notebook_shows_the_table_once_and_a_session_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     comparison = compare(weighted())
     text = str(comparison)

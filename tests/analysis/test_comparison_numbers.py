@@ -95,6 +95,7 @@ def test_every_number_of_a_difference(pair: tuple[xr.DataTree, xr.DataTree]) -> 
         ),
         "better": chance_of_less(*(flat(result, "posterior", "gen_loss") for result in (other, base)), (WORTH, WORTH)),
         "distance": distances,
+        "hidden": None,
     }
     (rest, divergences), (same, wanted) = without_divergences(found), without_divergences(expected)
     assert_same(rest, same)
@@ -205,7 +206,7 @@ def test_every_number_of_the_printed_tables(pair: tuple[xr.DataTree, xr.DataTree
     change = with_error(ours["mean"] - theirs["mean"], math.hypot(ours["mcse"], theirs["mcse"]))
     bits = with_error(-2.4 / math.log(2), 0.08 * math.sqrt(2) / math.log(2))
     distance = apart(*(flat(each, "posterior", "gen_loss") for each in reversed(pair)))
-    assert line("b", change, bits, rounded(distance["wasserstein"], 2), rounded(distance["kl"], 2)) in shown
+    assert line("b − a", change, bits, rounded(distance["wasserstein"], 2), rounded(distance["kl"], 2)) in shown
     known = factor([moments(flat(each, "posterior", "gen_loss")) for each in reversed(pair)], "mean")
     ends = " to ".join(map(rounded, known["ci95"]))
     assert f"L_gen × {rounded(known['estimate'])}, 95 % {ends})" in " ".join(str(comparison).split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,15 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import torch
+import xarray as xr
+from jsonschema import Draft202012Validator
+from records_for_tests import table_task, tree
 
 import bayesgc as gc
 from bayesgc.analysis.completed import completed_text
-from bayesgc.analysis.hidden import hidden_dataset, hidden_lines, hidden_summary
+from bayesgc.analysis.hidden import few_cells, hidden_dataset, hidden_lines, hidden_sentence, hidden_summary
+from bayesgc.analysis.tree.schema import schema
+from bayesgc.analysis.words.numerals import rounded
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.task import load
 from bayesgc.task.array.imputation import hidden_cells, observed_values, simple_predictions, spread_of, without
@@ -93,6 +99,14 @@ def test_with_a_truth_the_missing_cells_themselves_tell(tmp_path: Path) -> None:
     assert (found["second_run"], found["cells"]) == (False, HOLES.sum())
 
 
+SAID = {
+    "lower": "G&C predicts better here than the best of the simple means (column means, ",
+    "higher": "predicts better here than G&C, which adds intervals alone",
+    "alike": "predict equally well here",
+    "undecided": "These cells cannot tell whether G&C or the best of the simple means (column means, ",
+}
+
+
 @pytest.mark.parametrize(("ours", "judgement"), [(0.1, "lower"), (10.0, "higher"), (1.0, "alike")])
 def test_the_judgement_is_of_the_same_cells(ours: float, judgement: str) -> None:
     from xarray import DataTree
@@ -104,6 +118,8 @@ def test_the_judgement_is_of_the_same_cells(ours: float, judgement: str) -> None
     )  # fmt: skip
     found = hidden_summary(DataTree.from_dict({"hidden": data}))
     assert found["judgement"] == judgement
+    assert SAID[judgement] in hidden_sentence(found)
+    assert f"to within {rounded(ours * found['error']['column_means'], 2)} standard" in hidden_sentence(found)
     assert found["error"]["posterior"] == pytest.approx(ours * found["error"]["column_means"])
 
 
@@ -120,6 +136,7 @@ def test_cells_of_one_row_that_are_off_together_do_not_decide() -> None:
         )  # fmt: skip
         found.append(hidden_summary(DataTree.from_dict({"hidden": data})))
     assert [each["judgement"] for each in found] == ["undecided", "lower"]
+    assert SAID["undecided"] in hidden_sentence(found[0])
     assert list(hidden_lines({"hidden": found[0]}))[-1] == "No kNN: they were not asked."
 
 
@@ -136,10 +153,95 @@ def test_a_comparison_that_cannot_be_made_leaves_the_result() -> None:
     assert any(reason and "constant" in reason for reason in reasons)
 
 
+def test_the_verdict_of_a_table_is_of_its_missing_cells(result) -> None:
+    found = gc.result_object(result)
+    assert found["verdict"] == (
+        f"{hidden_sentence(found['hidden'])}. The {HOLES.sum()} missing cells are given with 90 % intervals of the "
+        "value as it would be measured."
+    )
+    assert len(list(hidden_lines(found))) == 2 + len(found["hidden"]["absent"])
+
+
+def test_hidden_values_reach_nothing_but_the_comparison() -> None:
+    """Hidden cells a thousand times as large and of other sign: the second run is the same but for rounding.
+
+    Values come back from a scale that all observed cells have made, to their last digits. ε is a number, as a share
+    or the evidence is of all observed cells. The control: a cell that stays changes the run.
+    """
+    fixed = BUDGET | {"eps": 0.08}
+    plain = gc.infer(MODEL, load(TABLE), hide="20%", **fixed)["hidden"].to_dataset()
+    hidden = np.unravel_index(plain["cell"].values, TABLE.shape)
+    wild, other = TABLE.to_numpy().copy(), TABLE.to_numpy().copy()
+    wild[hidden] *= -1e3
+    gone = np.stack(hidden, axis=1).tolist()
+    seen = next(place for place in np.argwhere(~HOLES).tolist() if place not in gone)
+    other[tuple(seen)] += 3.0
+    found, control = (
+        gc.infer(MODEL, load(pd.DataFrame(each, TABLE.index, TABLE.columns)), hide="20%", **fixed)[
+            "hidden"
+        ].to_dataset()
+        for each in (wild, other)
+    )
+    for name in ("cell", "spread", "low", "high", "predicted"):
+        np.testing.assert_allclose(found[name], plain[name], rtol=1e-6)
+    np.testing.assert_allclose(found["known"], -1e3 * plain["known"])
+    assert found.attrs["evaluations"] == plain.attrs["evaluations"] > 0
+    assert not np.allclose(control["low"], plain["low"], rtol=1e-3)
+
+
+def test_intervals_of_hidden_cells_are_those_of_a_conjugate_model() -> None:
+    """Rows θ_i b with noise σ, b known and θ_i standard normal: what is seen of a row leaves θ_i ~ N(m_i, v_i)."""
+    source, sigma, rows, draws = np.random.default_rng(3), 0.5, 60, 4000
+    b, truth = source.normal(size=8), source.normal(size=(rows, 1))
+    values = truth * b + sigma * source.normal(size=(rows, 8))
+    seen, tested = slice(0, 5), slice(5, 8)
+    precision = 1 + np.sum(b[seen] ** 2) / sigma**2
+    mean = values[:, seen] @ b[seen] / sigma**2 / precision
+    theta = mean + source.normal(size=(draws, rows)) / math.sqrt(precision)
+    centers = (theta[:, :, None] * b[tested]).reshape(draws, -1)
+    known, row = values[:, tested].ravel(), np.repeat(np.arange(rows), 3)
+    parts = {"column_means": np.zeros(len(known))}, np.ones(len(known))
+    exact, none = (
+        hidden_dataset(
+            np.arange(len(known)), row, known, centers, np.full((draws, 1), noise), *parts, second=True, absent={}
+        )
+        for noise in (sigma, 1e-6)
+    )
+    middle, spread = np.outer(mean, b[tested]).ravel(), np.sqrt(b[tested] ** 2 / precision + sigma**2)
+    half = 1.644854 * np.tile(spread, rows)
+    # Quantiles of 4000 draws are off by some 0.03 of their spread, of which noise is the larger part.
+    np.testing.assert_allclose(exact["low"], middle - half, atol=0.1 * spread.max())
+    np.testing.assert_allclose(exact["high"], middle + half, atol=0.1 * spread.max())
+    covered, without = (hidden_summary(xr.DataTree.from_dict({"hidden": each}))["covered"] for each in (exact, none))
+    # 180 cells, of which three of a row share an error: four binomial standard errors of 0.022 on either side of 0.9.
+    assert 0.81 < covered / 180 < 0.99
+    assert without / 180 < 0.7  # the negative control: intervals of the noiseless cell
+
+
+def test_evaluations_of_the_second_run_are_counted_apart(result) -> None:
+    found = gc.result_object(result)
+    alone = gc.result_object(gc.infer(MODEL, load(TABLE), **BUDGET))
+    assert found["diagnostics"]["evaluations"] == alone["diagnostics"]["evaluations"]
+    assert found["hidden"]["evaluations"] > 0
+    Draft202012Validator(schema("result")).validate(json.loads(json.dumps(found)))
+
+
+def test_a_table_of_a_few_cells_is_doubted(tmp_path: Path) -> None:
+    table = pd.DataFrame(np.where(np.eye(4, 3, dtype=bool) | (np.arange(12).reshape(4, 3) > 9), WHOLE[:4, :3], np.nan))
+    few = gc.infer(MODEL, load(table), **BUDGET | {"eps": 0.5})
+    said = "only 5 cells are observed: predictions from so few say more of the prior than of the table"
+    assert f"Note that {said}." in gc.result_object(few)["verdict"]
+    [check] = [each for each in gc.diagnose(few).checks if each.name == "observed cells"]
+    assert (check.found, check.limit, check.status) == (5, "≥ 10", "caution")
+    assert few_cells({"shape": [30, 20], "measurements": 48}) is not None  # 49 numbers are free at rank one
+    assert few_cells({"shape": [30, 20], "measurements": 49}) is None
+
+
 def test_a_second_run_of_a_few_draws_is_no_comparison() -> None:
     few = BUDGET | {"draws": 5}
     found = gc.result_object(gc.infer(MODEL, load(TABLE), hide="20%", **few))
     assert (found["hidden"], "fewer than 100 draws" in found["reasons"]["hidden"]) == (None, True)
+    assert f"is not known here, without a comparison on hidden cells ({found['reasons']['hidden']})" in found["verdict"]
 
 
 def test_what_cannot_be_hidden_is_refused() -> None:
@@ -179,3 +281,46 @@ def test_measured_values_suggest_their_own_threshold(tmp_path: Path) -> None:
     method = json.loads(found.attrs["configuration"])["method"]
     assert (method["name"], method["particles"]) == ("splitting", 400)
     assert "measured values hold noise" in json.loads(found.attrs["reasons"])["map"]
+
+
+def hidden_of(off: np.ndarray, first: int = 0) -> xr.Dataset:
+    """Forty cells in ten rows, whose values are 0 and are missed by so much; column means miss them by 1."""
+    known = np.zeros(40)
+    cells = np.arange(first, first + 40)
+    draws = off + np.random.default_rng(9).normal(0, 0.1, (50, 40))
+    others = {"column_means": np.ones(40)}
+    return hidden_dataset(
+        cells, np.arange(40) // 4, known, draws, np.zeros((50, 1)), others, np.ones(40), second=True, absent={}
+    )
+
+
+def table_result() -> xr.DataTree:
+    return tree(table_task(), with_gd=False)
+
+
+@pytest.mark.parametrize(
+    ("off", "sentence"),
+    [
+        (1e-2, "Predicts the 40 hidden cells better: b, than a."),
+        (10.0, "Predicts the 40 hidden cells worse: b, than a."),
+        (1.0, "Predict the 40 hidden cells equally well: b and a."),
+    ],
+)
+def test_two_tables_are_compared_at_the_cells_that_both_hid(off: float, sentence: str) -> None:
+    base, other, plain = table_result(), table_result(), np.random.default_rng(0).normal(0, 0.5, 40)
+    base["hidden"], other["hidden"] = (xr.DataTree(hidden_of(each)) for each in (plain, off * plain))
+    comparison = gc.compare({"a": base, "b": other})
+    text = " ".join(str(comparison).split())
+    assert sentence in text
+    assert f"a {comparison.results[0]['hidden']['error']['posterior']:.3f} column means 1.00" in text
+    assert "L_gen" not in text
+    Draft202012Validator(schema("comparison")).validate(json.loads(json.dumps(comparison.to_dict())))
+
+
+def test_other_hidden_cells_are_not_compared() -> None:
+    base, other = table_result(), table_result()
+    base["hidden"], other["hidden"] = (xr.DataTree(hidden_of(np.full(40, 0.1), first)) for first in (0, 1))
+    [found] = gc.compare({"a": base, "b": other}).differences
+    assert (found["hidden"]["same_cells"], found["hidden"]["judgement"]) == (False, None)
+    assert "were different cells" in " ".join(str(gc.compare({"a": base, "b": other})).split())
+    assert gc.compare({"a": base, "b": table_result()}).differences[0]["hidden"] is None

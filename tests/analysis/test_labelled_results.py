@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from typing import Any
 
 import jsonschema
@@ -15,6 +16,7 @@ from labelled_for_tests import configuration as configuration_of
 from rich.console import Console
 
 from bayesgc.analysis import plots
+from bayesgc.analysis.certificate import error_of_guessing
 from bayesgc.analysis.compare.compare import compare
 from bayesgc.analysis.diagnose import diagnose
 from bayesgc.analysis.ensemble import ensemble
@@ -89,13 +91,16 @@ def test_the_table_has_the_test_error_in_per_cent_beside_the_most_common_label(t
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("errors", "classification, 10 examples of 4 features, classes 0 and 1, 50 test examples, fit errors"),
+        (
+            "errors",
+            "classification, 10 examples of 4 features, classes 0 and 1, 50 test examples, fit judged by errors",
+        ),
         ("errors", "mlp, width 16-8, relu, no biases"),
         ("errors", "splitting, at most 0 errors, seed 3"),
         ("some errors", "at most 2 errors"),
         ("cross-entropy", "ε = 0.3"),
         ("bin", "splitting, L_train in [0.1, 0.3), all labels right, seed 3"),
-        ("bin", "fit cross-entropy, all labels right"),
+        ("bin", "fit judged by cross-entropy, all labels right"),
         ("bin", "With probability 95 % the mean test error of weights that fit is at most"),
         (
             "errors",
@@ -116,6 +121,25 @@ def test_the_table_has_the_test_error_in_per_cent_beside_the_most_common_label(t
 )
 def test_what_is_said_of_each_kind(trees, kind, words):
     assert words in words_of(result_object(trees[kind]))
+
+
+@pytest.mark.parametrize(("low", "said"), [(-0.1, False), (-5.0, True)])
+def test_a_bound_that_guessing_reaches_is_called_vacuous(low, said):
+    """Ten examples and log P(fit) ≥ -0.1: 1 - exp(-(0.1 + ln(2√10 / 0.05)) / 10) = 39 %; -5 gives 63 %."""
+    result = labelled()
+    result.attrs["log_volume_low"] = low
+    found = result_object(result)
+    jsonschema.validate(json.loads(json.dumps(found, allow_nan=False)), schema("result"))
+    assert found["certificate"]["bound"] == pytest.approx(1 - math.exp((low - math.log(2 * math.sqrt(10) / 0.05)) / 10))
+    assert (found["certificate"]["guessing"], found["certificate"]["vacuous"]) == (pytest.approx(0.46), said)
+    assert ("which is vacuous, as guessing errs at 46 %; it holds if" in words_of(found)) is said
+
+
+def test_without_a_test_set_guessing_is_a_class_at_random():
+    found = {"task": {"classes": ["a", "b", "c", "d"]}, "baselines": {}}
+    assert error_of_guessing(found) == 0.75
+    assert error_of_guessing(found | {"baselines": {"majority": {"test_error": 0.6}}}) == 0.6
+    assert error_of_guessing(found | {"baselines": {"majority": {"test_error": None}}}) == 0.75
 
 
 def test_the_sentence_compares_at_the_first_fit_and_says_what_training_on_adds():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,15 @@ def test_a_table_lists_its_missing_cells() -> None:
     assert "Missing cells, in the table's units, with 90 % intervals" in words.replace("&#39;", "'")
     assert rounded(cells[0]["q95"], 4) in words
     assert "Missing cells" not in text_of(tree())
+
+
+@pytest.mark.parametrize("room", ["models", "inference", "api"])
+def test_a_notebook_without_ipywidgets_gets_no_warning(room):
+    program = (
+        "import sys, types; sys.modules['ipywidgets'] = None; "
+        "sys.modules['ipykernel.zmqshell'] = types.ModuleType('zmqshell'); "
+        f"import IPython, bayesgc.{room}, tqdm.auto; print(tqdm.auto.tqdm.__mro__[1].__module__)"
+    )
+    ended = subprocess.run([sys.executable, "-W", "always", "-c", program], capture_output=True, text=True, check=True)
+    assert "TqdmWarning" not in ended.stderr
+    assert "tqdm.notebook" not in ended.stdout

@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import xarray as xr
+from labelled_for_tests import labelled
 from records_for_tests import RESTARTS, chained_tree, descent, draws, run, sensing_task, table_task, tree
 
 import bayesgc as gc
@@ -266,3 +267,12 @@ def test_a_prior_that_would_dwarf_the_rest_leaves_the_picture(prior, said):
     figure = plot_sweep(xr.Dataset(values, coords=axes))
     assert ("above the picture" in figure.get_suptitle()) is said
     assert bool(figure.axes[0].get_ylim()[1] < prior) is said
+
+
+def test_the_longest_title_of_losses_is_not_cut_off() -> None:
+    """Of labelled examples whose descent does about as well at its first fit."""
+    figure = gc.plot_losses(labelled())
+    title = figure.axes[0]._left_title  # which has no public name
+    assert title.get_text().endswith("does about as well at its first fit")
+    figure._repr_png_()  # which lays it out
+    assert title.get_window_extent().x1 <= figure.bbox.x1

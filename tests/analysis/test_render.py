@@ -15,6 +15,7 @@ from bayesgc.analysis.tree.datatree import save
 from bayesgc.analysis.tree.summary import result_object
 from bayesgc.analysis.words.numerals import rounded, with_error
 from bayesgc.analysis.words.sentences import volume_lines
+from bayesgc.analysis.words.wording import task_line
 from bayesgc.cli.render import print_result
 from bayesgc.cli.show import show
 from bayesgc.inference.records import Outcome
@@ -156,3 +157,13 @@ def test_looking_at_a_result_needs_no_torch(tmp_path: Path, looking: str) -> Non
         f"path = Path(sys.argv[1]); {looking}; sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script, str(path)], check=True, capture_output=True)
+
+
+def test_how_a_table_was_read_can_be_read() -> None:
+    task = {"kind": "data", "shape": [3, 2], "held_out": 1, "truth_known": False, "file": "t.csv"}
+    read = {"separator": ";", "decimal": ",", "missing": "x,-999", "columns": "a,b"}
+    assert task_line(task | read) == (
+        "data 3×2, file t.csv, cells separated by ';', decimal comma, missing cells marked 'x,-999', columns 'a,b', "
+        "1 held out, truth unknown"
+    )
+    assert "cells separated by tab, " in task_line(task | {"separator": "\t"})

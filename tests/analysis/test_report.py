@@ -7,6 +7,7 @@ import dataclasses
 import json
 import re
 import shlex
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from records_for_tests import configuration, draws, run, sensing_task, table_tas
 
 import bayesgc as gc
 from bayesgc.analysis.report import write_report
+from bayesgc.analysis.report.charts import FONT
 from bayesgc.analysis.report.rerun import rerun_command, why_no_command
 from bayesgc.validate import InputError
 
@@ -115,8 +117,12 @@ def _given(words: list[str]) -> dict[str, Any]:
         elif not words or words[0].startswith("--"):
             given[name] = True
         else:
-            text, kind = words.pop(0), str(Options.model_fields[name].annotation)
-            given[name] = float(text) if "float" in kind else int(text) if "int" in kind and text.isdigit() else text
+            text = words.pop(0)
+            if name == "hide":  # no option of an inference, but of the command
+                continue
+            kind = str(Options.model_fields[name].annotation)
+            number = "float" in kind and not text.endswith("%")
+            given[name] = float(text) if number else int(text) if "int" in kind and text.isdigit() else text
     return given
 
 
@@ -150,6 +156,33 @@ def test_the_command_loads_a_table_as_it_was_loaded(tmp_path: Path, loading: dic
     assert again.make_task().shape == task.shape
     np.testing.assert_array_equal(again.make_task().targets, task.targets)
     assert again.max_seconds >= 1e9  # none was set
+
+
+@pytest.mark.parametrize(
+    ("eps", "hide", "words", "absent"),
+    [
+        ("evidence", "20%", "--eps evidence --hide 20%", None),
+        ("5%", None, "--eps 5% --hide 0", None),
+        (0.5, 0.25, "--eps 0.5 --hide 0.25", None),
+        (None, None, "--hide 0", "--eps"),
+    ],
+)
+def test_the_command_has_the_options_as_they_were_given(
+    tmp_path: Path, eps: Any, hide: Any, words: str, absent: str | None
+) -> None:
+    values = np.random.default_rng(0).normal(size=(8, 3)).round(2).astype(str)
+    values[[0, 3], [1, 2]] = ""
+    (tmp_path / "table.csv").write_text("\n".join(map(",".join, [["a", "b", "c"], *values])), encoding="utf-8")
+    model = gc.MatrixFactorization(depth=2, width=2, normalize=False)
+    kept = {"gd": False, "map": False, "max_evaluations": 200_000}
+    result = gc.infer(model, gc.load(tmp_path / "table.csv"), eps=eps, hide=hide, **kept)
+    command = str(rerun_command(result))
+    assert all(word in command for word in words.split(" --"))
+    assert absent is None or absent not in command
+    configuration = json.loads(result.attrs["configuration"])
+    del configuration["given"]
+    result.attrs["configuration"] = json.dumps(configuration)
+    assert f"--eps {configuration['eps']}" in str(rerun_command(result))  # of earlier versions
 
 
 PLAIN = {"name": "nuts", "warmup": 150, "target_accept": 0.9, "max_tree_depth": 8, "most_divergent": 0.01}
@@ -220,3 +253,18 @@ def test_a_page_has_the_ending_of_one_and_a_folder_to_be_in(tmp_path: Path) -> N
         write_report(tmp_path / "run.nc", tmp_path / "run.txt")
     with pytest.raises(InputError, match="the folder .* does not exist"):
         write_report(tmp_path / "run.nc", tmp_path / "no" / "run.html")
+
+
+def test_a_table_is_seen_before_it_is_listed_and_facts_stand_once(tmp_path: Path) -> None:
+    page, _ = page_of(tree(table_task()), tmp_path)
+    assert page.index('id="figure-cells"') < page.index("Missing cells in the table&#39;s own units")
+    assert page.index('id="cells"') < page.index('id="numbers"')
+    page, _ = page_of(tree(), tmp_path)
+    assert page.index('id="numbers"') < page.index('id="pictures"') < page.index('id="mechanisms"')
+    names = re.findall("<dt>(.*?)</dt>", page)
+    assert len(names) == len(set(names)) > 4
+
+
+def test_pictures_have_the_font_of_the_page() -> None:
+    style = files("bayesgc.analysis.report").joinpath("page.css").read_text(encoding="utf-8")
+    assert FONT in style

@@ -200,7 +200,11 @@ def test_a_zero_baseline_that_is_unknown_is_not_spoken_of() -> None:
 
 def test_whole_results_have_a_sentence() -> None:
     assert result_object(tree())["verdict"].startswith("Weights that merely fit generalise better than the prior")
-    assert "the 3 missing cells" in result_object(tree(table_task()))["verdict"]
+    assert result_object(tree(table_task()))["verdict"] == (
+        "How well missing cells are predicted is not known here, as no observed cell was hidden to tell. The 3 missing "
+        "cells are given with 90 % intervals of the value as it would be measured. Note that only 9 cells are "
+        "observed: predictions from so few say more of the prior than of the table."
+    )
     assert "does better" not in result_object(tree(with_gd=False))["verdict"]
 
 

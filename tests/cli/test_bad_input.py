@@ -15,14 +15,17 @@ import pytest
 QUICK = ("--no-gd", "--max-evaluations", 20_000)  # what a command that should have been refused costs
 
 
-def assert_refused(ended, *words):
+def assert_refused(ended, *words, begun=False):
+    """One line; before it the one that says what runs, where it takes a run to find out."""
     assert ended.code == 2
     assert ended.out == ""
-    assert ended.err.startswith("bayesgc: ")
-    assert ended.err.count("\n") == 1
-    assert ended.err.endswith("\n")
+    opening, error = ended.err.splitlines(keepends=True) if begun else ("", ended.err)
+    assert ("Ctrl-C" in opening) is begun
+    assert error.startswith("bayesgc: ")
+    assert error.count("\n") == 1
+    assert error.endswith("\n")
     for word in words:
-        assert str(word) in ended.err
+        assert str(word) in error
 
 
 @pytest.mark.parametrize(
@@ -210,7 +213,7 @@ def test_a_problem_that_no_matrix_of_the_model_solves(command, tmp_path):
     arrays = sound()  # its truth has a norm near 5, a normalised model's matrices have norm 1
     np.savez(tmp_path / "scaled.npz", **(arrays | {"y": 100 * arrays["y"], "truth": 100 * arrays["truth"]}))
     refused = command("infer", "--data", "scaled.npz", "--normalize", *QUICK)
-    assert_refused(refused, "No matrix of Frobenius norm 1", "0.0035", "--eps")
+    assert_refused(refused, "No matrix of Frobenius norm 1", "0.0035", "--eps", begun=True)
     assert [path.name for path in tmp_path.iterdir()] == ["scaled.npz"]
 
 
@@ -241,7 +244,7 @@ def test_what_the_run_itself_finds_infeasible_is_an_object_too(command, monkeypa
     ended = command("infer", "--eps", 0.05, "--json", *QUICK)
     assert (ended.code, ended.object["outcome"]) == (2, "infeasible")
     assert ended.err == "bayesgc: Rounding decides; raise --eps.\n"
-    assert_refused(command("infer", "--eps", 0.05, *QUICK), "Rounding decides")
+    assert_refused(command("infer", "--eps", 0.05, *QUICK), "Rounding decides", begun=True)
 
 
 def test_a_result_that_is_damaged(command, tmp_path):

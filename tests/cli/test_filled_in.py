@@ -48,3 +48,22 @@ def test_where_one_file_fails_the_others_are_written(command, monkeypatch: pytes
     assert "no space is left" in ended.err
     assert Path("r.nc").exists()
     assert drawn == [("a figure", Path("p.png"))]
+
+
+def test_the_report_runs_again_what_was_typed(command) -> None:
+    Path("own").mkdir()
+    Path("own/t.csv").write_text("a,b\n1,2\n2,\n3,5\n4,7\n", encoding="utf-8")
+    options = ("--data", "own/t.csv", "--completed", "o.csv", *FAST, "--max-evaluations", 20_000)
+    command("infer", *options, "--out", "r.nc")
+    command("report", "r.nc")
+    page = Path("r.html").read_text(encoding="utf-8")
+    [words] = [line for line in page.splitlines() if "bayesgc infer" in line]
+    for option in ("--data own/t.csv", "--completed o.csv", "--eps 99%", "--hide 0", "--max-evaluations 20000"):
+        assert option in words
+
+
+def test_a_tiny_table_is_doubted_at_once(command) -> None:
+    Path("t.csv").write_text("a,b,c\n1,,2\n,3,\n4,,5\n", encoding="utf-8")
+    words = "bayesgc: only 5 cells are observed: predictions from so few say more of the prior than of the table.\n"
+    assert words in command("infer", "--data", "t.csv", *FAST[:-1]).err
+    assert words not in command("infer", "--data", "t.csv", *FAST).err

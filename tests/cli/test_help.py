@@ -62,6 +62,25 @@ def test_every_option_of_infer_is_explained(command):
         assert default in text
 
 
+def test_help_reads_as_a_user_would_say_it(command):
+    text = " ".join(re.sub("[│╭╮╰╯─]", " ", command("infer", "--help").out).split())
+    for unclear in ("(none)", "of a table its root", "and like", "What fits labels", "1000, within"):
+        assert unclear not in text
+    assert "within 20 MB each for prior and posterior" in text.replace("- ", "-")
+
+
+def test_the_help_of_draws_names_the_limit():
+    from bayesgc.inference.request import Request
+
+    numbers = 30
+    kept = Request().bounded(numbers).kept(1, 10**9)
+    assert kept * numbers * 8 == pytest.approx(20e6, rel=0.05)
+
+
+def test_a_wrong_threshold_is_told_that_there_may_be_an_exact_fit(command):
+    assert "it must be a training loss, 0 for an exact fit, a share" in command("infer", "--eps", "-1").err
+
+
 def test_the_shell_completes_commands(monkeypatch, capsys):
     from bayesgc.cli.app import app
 

@@ -13,7 +13,7 @@ from bayesgc.analysis.measures import measures_over
 from bayesgc.analysis.plots import plot_sweep
 from bayesgc.analysis.report.sweep import sweep_page
 from bayesgc.analysis.tree.stores import load_store
-from bayesgc.cli.sweep_tables import beside
+from bayesgc.cli.sweep_tables import VACUOUS, _medians, beside
 from bayesgc.experiments.checks import check_cells
 from bayesgc.experiments.forecast import seconds_of
 from bayesgc.validate import InputError
@@ -65,6 +65,12 @@ def test_its_table_shows_descent_at_both_ends_and_no_bound_where_there_is_none(s
     cells, _ = swept
     assert list(beside(cells)) == ["GD 1st fit", "GD end", "majority"]
     assert "bound" in beside(cells.assign(certificate=0.9 + 0 * cells["eps"]))
+    majority = cells["majority_test_error"]
+    for factor, vacuous in ((0.9, False), (1.1, True)):
+        row = _medians(
+            cells.assign(certificate=factor * majority).isel(dict.fromkeys(cells["eps"].dims, 0)), ["certificate"]
+        )
+        assert row[3].endswith(VACUOUS) is vacuous
     vote, draw = (cells[f"{law}_test_error"].values for law in ("ensemble", "posterior"))
     assert (vote < draw).all()
 

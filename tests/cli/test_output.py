@@ -128,7 +128,8 @@ def test_a_table_with_missing_cells(command, table):
 
 def test_the_text_holds_what_the_object_holds(command):
     ended = command("infer", *QUICK)
-    assert (ended.code, ended.err) == (0, "")
+    assert ended.code == 0
+    assert all(line.endswith("found") or line.startswith("bayesgc: after ") for line in ended.err.splitlines())
     for word in ("G&C posterior", "GD", "least squares", "log P(fit)", "Saved in sensing-5x5"):
         assert word in ended.out
     assert "\x1b" not in ended.out
@@ -186,3 +187,20 @@ def test_list_names_what_options_take(command):
     text = command("list")
     assert text.code == 0
     assert all(name in text.out for names in found.values() for name in names)
+
+
+def test_a_pipe_is_told_at_once_what_runs_and_how_long_it_may_take(command):
+    ended = command("infer", *QUICK_NO_GD, "--max-seconds", 100, "--max-evaluations", 10**7)
+    first = ended.err.splitlines()[0]
+    assert first == (
+        "bayesgc: sensing 5×5, 15 measurements, seed 0; matrix-factorization, depth 2, width 5, linear, "
+        "prior gaussian, fan-out, normalized; method rejection; takes at most 100 s (--max-seconds) or 10000000 "
+        "evaluations; Ctrl-C ends it with what was found"
+    )
+    assert first not in ended.out
+
+
+@pytest.mark.parametrize("option", ["--quiet", "--json"])
+def test_neither_quiet_nor_json_says_what_runs(command, option):
+    ended = command("infer", option, *QUICK_NO_GD, "--out", "run.nc")
+    assert "Ctrl-C" not in ended.err

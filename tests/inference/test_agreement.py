@@ -56,7 +56,7 @@ def forgets_cosine(self, rung, angles):
     accept = rung.accept(score, self.score, self._column_uniforms)
     self.normals = torch.where(accept, proposal, self.normals)
     self.score = torch.where(accept, score, self.score)
-    return accept.float().mean()[None]
+    return accept.float().mean().repeat(len(angles))
 
 
 def prefers_low_losses(self, rung, angles, move=Islands.move):

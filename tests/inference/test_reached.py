@@ -46,7 +46,8 @@ def test_a_budget_that_the_pilot_cannot_use_goes_into_deeper_islands():
 
 
 def test_what_is_reached_agrees_with_rejection_at_that_threshold():
-    run = condition(Splitting(particles=200), criterion(eps=1e-12), Control(max_evaluations=60_000), chains=8, seed=3)
+    method, budget = Splitting(particles=600, moves=5), Control(max_evaluations=60_000)
+    run = condition(method, criterion(eps=1e-12), budget, chains=8, seed=3)
     eps = run.reached.eps
     plain = condition(Rejection(), criterion(eps=eps), Control(max_evaluations=2**21), precision=1e-3)
     ours, theirs = run.reached.log_volume, plain.log_volume

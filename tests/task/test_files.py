@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray
 
-from bayesgc.task import ArrayTask, DenseMeasurements, ObservedCells, load, sensing
+from bayesgc.task import ArrayTask, DenseMeasurements, ObservedCells, classification, load, regression, sensing
 from bayesgc.validate import InputError
 
 
@@ -244,3 +244,19 @@ def test_loading_measures_what_was_measured(tmp_path: Path) -> None:
     loaded = load(write(tmp_path, A=stack, y=task.targets, truth=task.truth))
     assert loaded.zero_train_loss == task.zero_train_loss
     assert loaded.zero_gen_loss == pytest.approx(task.zero_gen_loss, rel=1e-12)
+
+
+def test_a_task_is_shown_in_a_line(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("name,a,b\nx,1,\ny,,4\nz,5,7\n")
+    data = np.zeros((300, 8, 8)), np.arange(300) % 2
+    assert repr(load(write(tmp_path))) == "<ArrayTask: data 2×3, 4 measurements, file mine.npz>"
+    assert repr(load(table)) == "<ArrayTask: data 3×2, 4 measurements, 2 cells missing, file t.csv>"
+    assert repr(sensing(seed=3)) == "<ArrayTask: sensing 5×5, 15 measurements, seed 3>"
+    labelled = classification(*data, test=data, description={"set": "dark"})
+    assert repr(labelled) == (
+        "<LabelledTask: classification of 300 examples, 8×8 features, 2 classes, 300 test examples, set dark>"
+    )
+    assert repr(regression(np.zeros((4, 1)), [0.0, 1.0, 2.0, 3.0])) == (
+        "<LabelledTask: regression of 4 examples, 1 feature, no test examples>"
+    )

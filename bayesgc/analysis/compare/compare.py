@@ -182,7 +182,7 @@ def _short(value: Any) -> str:
 _KEPT = (
     "task", "model", "method", "eps", "seed", "dtype", "outcome", "prior", "not_finite", "posterior",
     "better_than_prior", "gd",
-    "map", "baselines", "diagnostics",
+    "map", "baselines", "diagnostics", "hidden",
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from bayesgc.analysis.compare.distance import distances
+from bayesgc.analysis.hidden import hidden_contrast
 from bayesgc.analysis.measures import judged_by, measures_of
 from bayesgc.analysis.tails import centre, chance_of_less, log_centre
 from bayesgc.analysis.tree.groups import values
@@ -48,6 +49,7 @@ def difference(result: Result, first: Result) -> Json:
         "factor": factor_between(entry, base),
         "better": chance_of_less((tree, "posterior"), (base_tree, "posterior"), shared=shared),
         "distance": distances(tree, "posterior", base_tree, "posterior"),
+        "hidden": hidden_contrast(tree, base_tree),
     }
 
 

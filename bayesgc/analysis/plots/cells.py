@@ -51,7 +51,8 @@ def draw_cells(axes: Axes, tree: xr.DataTree, cells: list[Json]) -> None:
     # A label is no formula, whatever dollar signs it has.
     axes.set_yticks(heights, [cell_name(cell) for cell in cells[:CELLS_SHOWN]], parse_math=False)
     axes.set_ylim(-0.7, len(missing) - 0.3)
-    axes.set_xlabel(fill(unit, _LINE))
+    name = f"mean and 90 % interval {MEANINGS[interval_kind(tree)]}"
+    axes.set_xlabel(fill(f"{name}, in {unit}" if unit else name, _LINE))
     title_and_legend(axes, _cells_title(len(missing), len(cells)))
 
 
@@ -62,14 +63,16 @@ def _missing(tree: xr.DataTree, count: int) -> tuple[tuple[int, ...], np.ndarray
 
 
 def cell_units(tree: xr.DataTree, count: int) -> tuple[np.ndarray, np.ndarray, str]:
-    """Mean and standard deviation of the columns of the first missing cells, and what an axis in these is called."""
+    """Mean and standard deviation of the columns of the first missing cells, and what an axis in these is in.
+
+    Where a table is not scaled these are 0 and 1, and nothing.
+    """
     shape, missing = _missing(tree, count)
-    name = f"mean and 90 % interval {MEANINGS[interval_kind(tree)]}"
     if not has(tree, "constant_data", "scale"):
-        return np.zeros(missing.size), np.ones(missing.size), name
+        return np.zeros(missing.size), np.ones(missing.size), ""
     center, scale = (values(tree, "constant_data", part).reshape(-1)[missing] for part in ("center", "scale"))
     # A table is scaled so that the variance of each column is one in its number of rows.
-    return center, scale / np.sqrt(shape[0]), f"{name}, in standard deviations of the column"
+    return center, scale / np.sqrt(shape[0]), "standard deviations of the column"
 
 
 def cell_name(cell: Json) -> str:

@@ -241,4 +241,4 @@ def losses_title(result: Json) -> str:
         return title
     descent = {Standing.LOWER: "better", Standing.EQUAL: "about as well", Standing.HIGHER: "worse"}
     fit = "" if exact(result) else " at its first fit" if measures_of(result).counted else " at the same fit"
-    return f"{title},\nand gradient descent does {descent[descent_against_posterior(result)]}{fit}"
+    return f"{title};\ngradient descent does {descent[descent_against_posterior(result)]}{fit}"

@@ -28,6 +28,8 @@ from bayesgc.analysis.words.numerals import NORMAL_95, rounded
 
 HEIGHT = 330
 CELLS = 40
+FONT = 'system-ui, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif'
+"""That of the page, which its canvases do not inherit."""
 _IN_A_ROW = 3
 """Entries of a legend in one row, which a phone has room for."""
 
@@ -51,6 +53,7 @@ def empty_chart(**options: Any) -> Any:
     plot.ygrid.grid_line_alpha = 0.4
     plot.outline_line_color = None
     plot.axis.axis_label_text_font_style = "normal"
+    plot.axis.axis_label_text_font = plot.axis.major_label_text_font = FONT
     plot.axis.minor_tick_line_color = None
     return plot
 
@@ -62,8 +65,8 @@ def add_legend(plot: Any) -> None:
     legend = plot.legend[0]
     legend.orientation, legend.click_policy, legend.border_line_color = "horizontal", "hide", None
     legend.ncols = _IN_A_ROW
-    legend.label_text_font_size, legend.spacing, legend.padding = "11px", 8, 2
-    legend.background_fill_alpha = 0
+    legend.label_text_font_size, legend.spacing, legend.padding = "10px", 5, 2
+    legend.background_fill_alpha, legend.label_text_font = 0, FONT
     plot.add_layout(legend, "above")
 
 
@@ -267,7 +270,7 @@ def cells_chart(tree: xr.DataTree, cells: list[Json]) -> Any:
         key: [cell[key] for cell in shown] for key in ("mean", "q05", "q95")
     } | {f"{key}_drawn": (np.array([cell[key] for cell in shown]) - center) / scale for key in ("mean", "q05", "q95")}
     )  # fmt: skip
-    plot = empty_chart(height=max(HEIGHT, 90 + 20 * len(shown)), x_axis_label=unit)
+    plot = empty_chart(height=max(HEIGHT, 90 + 20 * len(shown)), x_axis_label=unit or "the table's units")
     plot.yaxis.ticker = FixedTicker(ticks=[-place for place in range(len(shown))])
     plot.yaxis.major_label_overrides = {-place: cell_name(cell) for place, cell in enumerate(shown)}
     plot.segment(

@@ -54,7 +54,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: words, tables, pictures and literal text to copy, in this order."""
+    """A part of the page: words, pictures, tables and literal text to copy, in this order."""
 
     key: str
     title: str
@@ -72,7 +72,7 @@ class Page:
     title: str
     question: str
     answer: str
-    facts: tuple[tuple[str, str], ...]
+    facts: tuple[tuple[str, tuple[str, ...]], ...]
     warning: str
     sections: tuple[Section, ...]
     made_by: str

@@ -40,6 +40,7 @@ def rerun_command(tree: xr.DataTree) -> str | None:
         return None
     configuration = json.loads(tree.attrs["configuration"])
     options = {**_task(configuration["task"]), **_model(configuration["model"]), **_run(configuration)}
+    options |= _as_given(configuration)
     words = [_option(name, value) for name, value in options.items() if value is not None]
     return " ".join(["bayesgc infer", *words, *_descent(configuration.get("gd")), *_mode(configuration.get("map"))])
 
@@ -175,6 +176,17 @@ def _run(configuration: Json) -> Json:
         "max-evaluations": configuration.get("max_evaluations"),
         "weights": configuration.get("weights") or None,
     }
+
+
+def _as_given(configuration: Json) -> Json:
+    """The options of which the run made something else, as they were given; an ε that was left open is so again."""
+    given: Json | None = configuration.get("given")
+    if given is None:  # results of earlier versions
+        return {}
+    files: Json = {name: given[name] for name in ("data", "completed") if name in given}
+    # A table from the command line is compared on hidden cells unless that is turned off.
+    unasked = "0" if configuration["task"]["kind"] == "data" else None
+    return {"eps": given.get("eps"), "hide": given.get("hide", unasked), **files}
 
 
 def _descent(gd: Json | None) -> list[str]:

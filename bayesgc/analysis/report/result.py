@@ -68,11 +68,12 @@ _STANDING = "Where gradient descent stands among what fits, at equal fit, and wh
 
 
 def _sections(tree: xr.DataTree, result: Json, diagnosis: Diagnosis, origin: Path) -> Iterator[Section]:
-    tables = (_laws(result), *_mechanisms(tree, judged(result)), *_margins(tree, result))
-    yield Section("numbers", "Numbers", tables=tables)
     if result["unobserved"]:
         yield _cells(tree, result)
+    yield Section("numbers", "Numbers", tables=(_laws(result),))
     yield Section("pictures", "Pictures", pictures=tuple(_pictures(tree, result)))
+    if mechanisms := (*_mechanisms(tree, judged(result)), *_margins(tree, result)):
+        yield Section("mechanisms", "Mechanisms", tables=mechanisms)
     yield Section("diagnostics", "Can it be relied on?", tables=(_checks(diagnosis),))
     yield _again(tree, result, origin)
 
@@ -82,10 +83,9 @@ def _kind(result: Json) -> str:
 
 
 def _question(result: Json) -> str:
-    where = f"{task_line(result['task'])}; {model_line(result['model'])}"
     if result["unobserved"]:
-        return f"What do weights that fit the observed cells say of the missing ones? ({where})"
-    return f"How well do weights that merely fit, drawn from the prior, generalise, and gradient descent? ({where})"
+        return "What do weights that fit the observed cells say of the missing ones?"
+    return "How well do weights that merely fit, drawn from the prior, generalise, and gradient descent?"
 
 
 def _warning(diagnosis: Diagnosis) -> str:
@@ -93,10 +93,11 @@ def _warning(diagnosis: Diagnosis) -> str:
     return " ".join(f"{check.name}: {check.advice}" for check in grave)
 
 
-def _facts(result: Json, origin: Path) -> tuple[tuple[str, str], ...]:
-    lines = {"Task": task_line(result["task"]), "Model": model_line(result["model"]), "Run": run_line(result)}
-    facts = [("File", origin.name), *lines.items()]
-    return (*facts, *((about, line) for about, lines in FACTS.items() for line in lines(result)))
+def _facts(result: Json, origin: Path) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    lines = {"File": origin.name, "Task": task_line(result["task"]), "Model": model_line(result["model"])}
+    facts = [(about, (line,)) for about, line in {**lines, "Run": run_line(result)}.items()]
+    told = {about: tuple(lines(result)) for about, lines in FACTS.items()}
+    return (*facts, *((about, lines) for about, lines in told.items() if lines))
 
 
 def _laws(result: Json) -> Table:

@@ -53,14 +53,14 @@ def _question(store: Store) -> str:
     )
 
 
-def _facts(store: Store, outcomes: Counter[str]) -> tuple[tuple[str, str], ...]:
+def _facts(store: Store, outcomes: Counter[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     axes = "; ".join(f"{name}: {', '.join(map(str, store.cells[name].values.tolist()))}" for name in store.axes)
     cells = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common())
     facts = [("Axes", axes), ("Cells", f"{sum(outcomes.values())}: {cells}")]
     if "seconds" in store.cells:
         total = float(np.nansum(store.cells["seconds"].values))
         facts.append(("Computing time", duration(total)))
-    return tuple(facts)
+    return tuple((name, (line,)) for name, line in facts)
 
 
 def _warning(store: Store, outcomes: Counter[str]) -> str:

@@ -76,9 +76,11 @@ def certificate_lines(result: Json) -> Iterator[str]:
     found = result.get("certificate")
     if found is not None:
         *first, last = found["conditions"]
+        bound, guessing = (f"{100 * found[name]:.0f} %" for name in ("bound", "guessing"))
+        worth = f", which is vacuous, as guessing errs at {guessing}; it holds" if found["vacuous"] else ","
         yield (
             f"With probability {100 * (1 - found['delta']):.0f} % the mean test error of weights that fit is at most "
-            f"{100 * found['bound']:.0f} %, if {', '.join(first)}, and {last}"
+            f"{bound}{worth} if {', '.join(first)}, and {last}"
         )
 
 

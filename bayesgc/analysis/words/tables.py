@@ -14,6 +14,7 @@ from bayesgc.analysis.measures import Measure, measures_of
 from bayesgc.analysis.tails import doubtless
 from bayesgc.analysis.words.fitted import FittedTable
 from bayesgc.analysis.words.numerals import count_word, rounded, with_error
+from bayesgc.analysis.words.predicted import HEADINGS, NOTE, predicted_row, predicted_sentence
 from bayesgc.intervals import MARGIN
 
 if TYPE_CHECKING:
@@ -38,7 +39,11 @@ def comparison_tables(comparison: Comparison) -> RenderableType:
     """Losses, rarity, mechanisms and differences, each in a table with one row a result."""
     names = _names(comparison.results)
     results = comparison.results
-    parts = [_losses(results, names)] + ([_fits(results, names)] if any(each["gd"] for each in results) else [])
+    parts = [_losses(results, names)] if _judged(results) else []
+    if any(each["hidden"] for each in results):
+        rows = [predicted_row(name, each) for name, each in zip(names, results, strict=True)]
+        parts += [[_known_table(HEADINGS, rows), Text(NOTE, style="dim")]]
+    parts += [_fits(results, names)] if any(each["gd"] for each in results) else []
     parts += [_standings(results, names)]
     if any(each["dependence"] or each["spectrum"]["prior"] for each in results):
         parts += [_mechanisms(results, names)]
@@ -56,6 +61,18 @@ def simple_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Fitt
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def _known_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> FittedTable:
+    """The same without the columns that say nothing of any row."""
+    kept = [place for place in range(len(headings)) if not place or any(row[place] != "-" for row in rows)]
+    return simple_table([headings[place] for place in kept], [[row[place] for place in kept] for row in rows])
+
+
+def _judged(results: Sequence[Json]) -> bool:
+    """Whether any result knows the measure of generalisation by which they are told."""
+    name = _shared(results)[0].name
+    return any((each["prior"] or {}).get(name) is not None for each in results)
 
 
 def _names(results: Sequence[Json]) -> list[str]:
@@ -86,14 +103,15 @@ def _losses(results: Sequence[Json], names: Sequence[str]) -> list[RenderableTyp
         for name, each in zip(names, results, strict=True)
     ]
     first = "fitted" if measures_of(results[0]).counted else "passed ε, at ε = 0 at their end"
-    note = f"{measure.average} ± standard error; GD: median [quartiles] where restarts first {first}"
+    note = f"{measure.average} ± standard error"
+    note += f"; GD: median [quartiles] where restarts first {first}" if any(row[3] != "-" for row in rows) else ""
     if any("*" in cell for row in rows for cell in row[1:3]):
         note += "; *: median, as the mean cannot be believed"
     if any(each["not_finite"] for each in results):
         shares = ", ".join(f"{rounded(100 * each['not_finite'])} %" for each in results)
         note += f"; prior: of its finite draws, the others fit nothing (not finite: {shares})"
     return [
-        simple_table((measure.heading, "prior", "G&C posterior", "GD, at equal fit"), rows),
+        _known_table((measure.heading, "prior", "G&C posterior", "GD, at equal fit"), rows),
         Text(note, style="dim"),
     ]
 
@@ -106,13 +124,14 @@ def _fits(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]
         ends = (_median(gd["at_eps"], fit), _median(gd, fit), _median(gd, gen))
         rows.append((name, "-" if ours is None else fit.number(ours["mean"], 2), *ends))
     measures = measures_of(results[0])
-    note = "At its end descent fits better than the posterior, so only at ε are their L_gen alike to compare."
+    note = "At its end descent fits better than the posterior"
+    note += ", so only at ε are their L_gen alike to compare." if _judged(results) else "."
     if measures.counted:
         note = "Training labels that are wrong. After its first fit descent goes on, though no error may be left."
     headings = (fit.symbol, "G&C posterior", "GD, at ε", "GD, at its end", f"its {gen.heading} there")
     if measures.counted:
         headings = ("errors", "G&C posterior", "GD, first fit", "GD, at its end", f"its {gen.heading}")
-    return [simple_table(headings, rows), Text(note, style="dim")]
+    return [_known_table(headings, rows), Text(note, style="dim")]
 
 
 def _median(gd: Json | None, measure: Measure) -> str:
@@ -122,7 +141,8 @@ def _median(gd: Json | None, measure: Measure) -> str:
 
 def _standings(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
     measure, _ = _shared(results)
-    named = {measure.name: measure.symbol} | ({} if measures_of(results[0]).labelled else _OF_MATRICES)
+    named = {measure.name: measure.symbol} if _judged(results) or measures_of(results[0]).labelled else {}
+    named |= {} if measures_of(results[0]).labelled else _OF_MATRICES
     rows = [
         (
             name,
@@ -137,9 +157,10 @@ def _standings(results: Sequence[Json], names: Sequence[str]) -> list[Renderable
     first, *others = named.values()
     at, dots = "its first fit" if measures_of(results[0]).counted else "ε", " …" if others else ""
     share = f"the posterior's share below GD's median at {at}; 0.5 is typical."
-    note = f"bits: −log₂ P(fit). GD in {first}{dots}: {share}{shown}"
+    placed = f" GD in {first}{dots}: {share}" if any(each["standing"]["gd"] for each in results) else ""
+    note = f"bits: −log₂ P(fit).{placed}{shown}"
     headings = ("rarity", "bits", f"P({first}<δ|fit)", f"GD in {first}", *(f"in {other}" for other in others))
-    return [simple_table(headings, rows), Text(note, style="dim")]
+    return [_known_table(headings, rows), Text(note, style="dim")]
 
 
 _OF_MATRICES = {"effective_rank": "rank", "nuclear_norm": "nuc. norm"}
@@ -162,11 +183,10 @@ def _mechanisms(results: Sequence[Json], names: Sequence[str]) -> list[Renderabl
     headings = ("mechanisms", "ρ", "p", "σ₂/σ₁ prior", "G&C", "gap", "limit")
     if all(each["spectrum"]["prior"] is None for each in results):
         return [simple_table(headings[:3], [row[:3] for row in rows]), Text(note, style="dim")]
-    note = (
-        "ρ: Spearman of training and held-out loss under the prior; p: of their independence. "
-        "σ₂/σ₁: median. gap: prior mean of log(σ₁/σ₂) a layer; limit: as d → ∞, linear."
-    )
-    return [simple_table(headings, rows), Text(note, style="dim")]
+    note = "σ₂/σ₁: median. gap: prior mean of log(σ₁/σ₂) a layer; limit: as d → ∞, linear."
+    if any(each["dependence"] for each in results):
+        note = f"ρ: Spearman of training and held-out loss under the prior; p: of their independence. {note}"
+    return [_known_table(headings, rows), Text(note, style="dim")]
 
 
 def _differences(differences: Sequence[Json], names: Sequence[str], measure: Measure) -> list[RenderableType]:
@@ -174,18 +194,21 @@ def _differences(differences: Sequence[Json], names: Sequence[str], measure: Mea
     for name, each in zip(names[1:], differences, strict=True):
         apart = (each["distance"] or {}).get(measure.name) or {}
         rows.append((
-            name + ("" if each["same_task"] else " (another task)"),
+            f"{name} − {names[0]}{'' if each['same_task'] else ' (another task)'}",
             _change(each, measure),
             *(_estimate(each[bits], "difference") for bits in how_likely),
             measure.number(apart.get("wasserstein"), 2),
             *(() if measure.percent else (rounded(apart.get("kl"), 2),)),
         ))  # fmt: skip
     which, kl = ("W₁", ()) if measure.percent else ("W₁ and KL (nats)", ("KL",))
-    note = f"{which}: how far apart the posteriors of {measure.symbol} are.{_evidence_note(how_likely)}"
+    apart_note = f"{which}: how far apart the posteriors of {measure.symbol} are."
+    note = (
+        apart_note if any((each["distance"] or {}).get(measure.name) for each in differences) else ""
+    ) + _evidence_note(how_likely)
     if any(each["shared_draws"] for each in differences):
         note += " Without ±: the runs share their random numbers; give another `seed` for an error."
-    headings = (f"minus {names[0]}", _delta(measure), *(_BITS[bits] for bits in how_likely), "W₁", *kl)
-    return [simple_table(headings, rows), Text(note, style="dim")]
+    headings = ("difference", _delta(measure), *(_BITS[bits] for bits in how_likely), "W₁", *kl)
+    return [_known_table(headings, rows), *([Text(note.strip(), style="dim")] if note else [])]
 
 
 def _delta(measure: Measure) -> str:
@@ -242,6 +265,8 @@ def _paired(paired: Sequence[Json], measure: Measure) -> list[RenderableType]:
 def _sentence(each: Json, measure: Measure) -> str:
     """Which of two generalises better, that they are alike, or that it cannot be told."""
     factor, pair = each["factor"], f"{each['label']} and {each['against']}"
+    if factor is None and each.get("hidden"):
+        return predicted_sentence(each)
     if factor is None:
         return f"Of {pair} at least one has no known generalisation."
     tasks = f" over {each['tasks']} tasks" if "tasks" in each else ""

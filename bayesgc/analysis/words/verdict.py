@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from bayesgc.analysis.equal_fit import compared
+from bayesgc.analysis.hidden import few_cells, hidden_sentence
 from bayesgc.analysis.measures import errors_in_words, exact, fitted_by, judged_by, measures_of
 from bayesgc.analysis.tails import centre, doubtless, error_of, log_centre
 from bayesgc.analysis.words.numerals import one_in
@@ -265,19 +266,28 @@ def _generalisation_unknown(result: Json) -> str:
         return "There is no test set, so generalisation cannot be judged: only the fit can."
     if not result["task"]["held_out"]:
         return "The measurements determine every entry, so nothing is held out and generalisation cannot be judged."
-    cells = result["unobserved"]
-    if cells:
-        which = (
-            "missing cell with the 90 % interval"
-            if len(cells) == 1
-            else f"{len(cells)} missing cells with the 90 % intervals"
-        )
-        judged = (
-            "The truth is unknown, so cells hidden from a run of their own are all that tells of generalisation"
-            if result.get("hidden")
-            else "The truth is unknown, so generalisation cannot be judged"
-        )
-        return (
-            f"{judged}; weights that merely fit predict the {which} given, {result['unobserved_intervals']['meaning']}."
-        )
+    if result["unobserved"]:
+        return _of_missing_cells(result)
     return "The truth is unknown, so generalisation cannot be judged: only the fit can."
+
+
+def _of_missing_cells(result: Json) -> str:
+    """How well the missing cells are known, where the truth is not."""
+    count, meaning = len(result["unobserved"]), result["unobserved_intervals"]["meaning"]
+    cells = (
+        "missing cell is given with the 90 % interval"
+        if count == 1
+        else f"{count} missing cells are given with 90 % intervals"
+    )
+    given = f"The {cells} {meaning}."
+    if few := few_cells(result["task"]):
+        given = f"{given} Note that {few}."
+    if found := result.get("hidden"):
+        return f"{hidden_sentence(found)}. {given}"
+    reason = (result.get("reasons") or {}).get("hidden")
+    why = (
+        "as no observed cell was hidden to tell"
+        if reason is None
+        else f"without a comparison on hidden cells ({reason})"
+    )
+    return f"How well missing cells are predicted is not known here, {why}. {given}"

@@ -33,6 +33,15 @@ _OF_TABLES = {
     "header": ("names in the first line", "no names"),
 }
 """How the task's line says how a table was read."""
+_SIGNS = {
+    "separator": "cells separated by {}",
+    "decimal": "decimal {}",
+    "missing": "missing cells marked {}",
+    "columns": "columns {}",
+    "drop": "without columns {}",
+}
+"""The same of the signs and names that were given: in quotation marks, or by their names."""
+_NAMED = {",": "comma", ".": "point", "\t": "tab"}
 _EXACT = 1e-20
 
 
@@ -67,7 +76,7 @@ def _examples_line(task: Json) -> str:
         parts.append(f"classes {_listed(task['classes'])}")
     parts += [
         f"{task['test_examples']} test examples" if task["test_examples"] else "no test set",
-        f"fit {task['fit']}{', all labels right' if task.get('right') else ''}",
+        f"fit judged by {task['fit']}{', all labels right' if task.get('right') else ''}",
     ]
     parts += ["no independent sample"] if not task["independent"] else []
     parts += [one_line(task["preparation"])] if "preparation" in task else []
@@ -90,6 +99,8 @@ def _sides(shape: list[int]) -> str:
 
 
 def _said(name: str, value: object) -> str:
+    if name in _SIGNS:
+        return one_line(_SIGNS[name].format(_NAMED.get(str(value), f"'{value}'")))
     if name in _OF_TABLES and isinstance(value, bool):
         return _OF_TABLES[name][not value]
     if isinstance(value, bool):

@@ -47,7 +47,7 @@ class Units:
         return np.asarray((array - self.center) / self.scale)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ArrayTask(Task):
     """What is to be fitted: n measurements A_i of an array W* of ``shape``, and their values, the targets y_i.
 
@@ -109,6 +109,14 @@ class ArrayTask(Task):
         own = {"kind": self.kind, "shape": list(self.shape), "measurements": self.measurements.count}
         return {**self.description, **own}
 
+    @property
+    def size(self) -> str:
+        """The sides, the measurements, and the cells that are missing where measurements are cells."""
+        count = self.measurements.count
+        holes = math.prod(self.shape) - count
+        missing = f", {holes} cell{'' if holes == 1 else 's'} missing" if self.observed_cells else ""
+        return f"{super().size}, {count} measurement{'' if count == 1 else 's'}{missing}"
+
     def observed(self) -> Variables:
         """The targets."""
         return {"y": (("measurement",), self.targets)}
@@ -163,8 +171,8 @@ class ArrayTask(Task):
             value, relative = real_or_share("eps", DEFAULT_EPS if eps is None else eps)
         except InputError:
             raise InputError(
-                f"eps is {eps!r}; it must be a training loss above 0, a share of the zero predictor's such as '5%', "
-                "or 'evidence'."
+                f"eps is {eps!r}; it must be a training loss, 0 for an exact fit, a share of the zero predictor's "
+                "such as '5%', or 'evidence'."
             ) from None
         return self.share_of_zero(value, eps) if relative else value
 

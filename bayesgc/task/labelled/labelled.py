@@ -22,7 +22,7 @@ from bayesgc.task.task import Reference, Task, Variables
 from bayesgc.validate import InputError, real_array, real_in
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LabelledTask(Task):
     """n examples with labels, and the criterion that says which outputs fit them.
 
@@ -98,6 +98,15 @@ class LabelledTask(Task):
         own |= {"classes": None if self.classes is None else list(self.classes), "independent": self.independent}
         known = {} if self.preparation is None else {"preparation": self.preparation}
         return {**self.description, **own, **self.criterion.facts, **known}
+
+    @property
+    def size(self) -> str:
+        """Examples, features, classes and test examples."""
+        kinds = [] if self.classes is None else [f"{len(self.classes)} classes"]
+        sides = self.inputs.features
+        features = f"{'×'.join(map(str, sides))} feature{'' if sides == (1,) else 's'}"
+        tested = f"{self.tested or 'no'} test examples"
+        return ", ".join([f"of {self.inputs.count} examples", features, *kinds, tested])
 
     def observed(self) -> Variables:
         """The labels, as numbers of their classes."""
