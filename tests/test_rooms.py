@@ -17,7 +17,7 @@ FLOORS = [
     {"models"},
     {"inference"},
     {"analysis"},
-    {"settings", "progress", "hiding", "api"},
+    {"settings", "progress", "hiding", "searches", "api"},
     {"options"},
     {"experiments"},
     {"cli"},
