@@ -150,7 +150,7 @@ class Session:
             with LiveProgress(console) as progress:
                 yield progress.update
         else:
-            what = f"{task.brief}; {model_line(describe(model))}; method {self.options.method}"
+            what = f"{task.in_brief}; {model_line(describe(model))}; method {self.options.method}"
             yield ProgressLines(say, f"{what}; {self._budget}").update
 
     @property

@@ -30,8 +30,8 @@ class Automatic(Method):
     exact: ClassVar[bool] = True
 
     def for_noise(self) -> Method:
-        """Splitting, with particles that move more: hundreds of cells make many levels, each a small step."""
-        return Splitting(particles=1000, moves=16) if self == Automatic() else self
+        """Splitting, with its own settings for such tasks."""
+        return self.splitting if self == Automatic() else self
 
     def run(self, criterion: Criterion, request: Request, control: Control) -> Run:
         """Run the method that suits the criterion."""

@@ -247,7 +247,7 @@ def _affordable(draws: int, work: int, budget: int, least: int) -> int:
 
 
 class _Sweep:
-    """A pass over the layers of columns, in batches of bounded size."""
+    """A pass over the layers of columns, scored in batches of bounded size."""
 
     def __init__(self, criterion: Criterion, normals: Float[Tensor, "latent draw"]) -> None:
         self.criterion = criterion

@@ -69,18 +69,18 @@ class Task(ABC):
         return {**self.description, "kind": self.kind, "shape": list(self.shape)}
 
     @property
-    def size(self) -> str:
+    def size_in_words(self) -> str:
         """Its size in words, as ``5×5, 15 measurements``."""
         return "×".join(map(str, self.shape))
 
     @property
-    def brief(self) -> str:
+    def in_brief(self) -> str:
         """What it is, how large, and where from, in one line."""
         sources = (f"{name} {self.description[name]}" for name in ("file", "set", "seed") if name in self.description)
-        return ", ".join([f"{self.kind} {self.size}", *sources])
+        return ", ".join([f"{self.kind} {self.size_in_words}", *sources])
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self.brief}>"
+        return f"<{type(self).__name__}: {self.in_brief}>"
 
     @abstractmethod
     def observed(self) -> Variables:

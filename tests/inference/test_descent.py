@@ -46,7 +46,7 @@ def loss_by_autograd(layers, task, activation):
     return task.train_loss(value.flatten(1).T)
 
 
-WIDTHS = [(), (2,), (2, 3), (4, 4, 4, 4), (2, 3, 4, 5), (40, 3, 40)]
+WIDTHS = [(), (1,), (1, 1), (2,), (2, 3), (4, 4, 4, 4), (2, 3, 4, 5), (40, 3, 40)]
 """Of all shapes, of one shape after another, and larger than what torch multiplies by a plain loop."""
 
 
@@ -57,7 +57,8 @@ WIDTHS = [(), (2,), (2, 3), (4, 4, 4, 4), (2, 3, 4, 5), (40, 3, 40)]
 def test_gradient_is_that_of_autograd(name, widths, task, restarts):
     model = MatrixFactorization(depth=len(widths) + 1, width=widths or 5, activation=name)
     factors = random_factors(model, task, restarts=restarts)
-    assert starts_are_last(factors.flat) is (restarts == 200 and 40 not in widths)
+    if 1 not in widths:  # where it depends on the sides of the task
+        assert starts_are_last(factors.flat) is (restarts == 200 and 40 not in widths)
     leaves = [layer.clone().requires_grad_() for layer in factors.layers]
     expected = loss_by_autograd(leaves, task, ACTIVATIONS[name])
     gradients = torch.autograd.grad(expected.sum(), leaves)

@@ -109,7 +109,7 @@ def test_who_is_outside_after_all_goes_back():
     before = group.normals.clone(), group.score
     group.normals = group.normals.flip(1) * 1.1
     inside = group.target.score(group.normals) < threshold
-    moved_to = group.normals
+    moved_to = group.normals.clone()
     group.settle(Threshold(threshold), *before)
     assert 0 < inside.sum() < 200
     assert torch.equal(group.normals, torch.where(inside, moved_to, before[0]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -194,3 +195,13 @@ def test_islands_are_smaller_where_a_coarser_precision_is_asked_for(precision, p
     run = condition(Splitting(moves=1), problem, precision=precision, chains=4)
     assert run.diagnostics["particles"] == particles
     assert condition(SMALL, problem, precision=precision, chains=4).diagnostics["particles"] == SMALL.particles
+
+
+@pytest.mark.parametrize(
+    ("depth", "noisy", "expected"),
+    [(1, False, 10), (2, False, 8), (8, False, 4), (1, True, 20), (2, True, 16), (8, True, 4)],
+)
+def test_layers_share_the_moves_and_noisy_measurements_take_twice_as_many(depth, noisy, expected):
+    task = replace(MILD_TASK, noisy=noisy)
+    assert Splitting().climb(criterion(MatrixFactorization(depth), task)).moves == expected
+    assert Splitting(moves=7).climb(criterion(MatrixFactorization(depth), task)).moves == 7

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import pyro.distributions as dist
 import pytest
 import torch
 from sweeps import assert_a_sweep_gives_the_whole
 
-from bayesgc.models import CPFactorization, MatrixFactorization, TensorTrain, TriangularFactors
+from bayesgc.models import (
+    CPFactorization,
+    MatrixFactorization,
+    TensorTrain,
+    TriangularFactors,
+    WhitenedFactors,
+    register_transport,
+)
+from bayesgc.models.transports import registry
 
 MATRIX, TENSOR = (4, 5), (3, 4, 2)
 MODELS = {
@@ -60,3 +69,18 @@ def test_a_long_pass_stays_within_the_range_of_numbers():
         if place:
             sweep.advance()
         torch.testing.assert_close(sweep.vectors(column[rows]).square().sum(0), torch.ones(5))
+
+
+class Folded(dist.Normal):
+    """Made of normals, with a transport of its own."""
+
+
+def test_a_class_made_of_normals_keeps_its_own_transport(monkeypatch):
+    monkeypatch.setattr(registry, "TRANSPORTS", dict(registry.TRANSPORTS))
+    register_transport(Folded)(lambda law, z: law.scale * z.abs())
+    model = MatrixFactorization(
+        depth=2, width=3, prior=lambda *size: Folded(0.0, 1.0).expand(size).to_event(2), normalize=False
+    )
+    whitened = model.whiten(MATRIX)
+    assert isinstance(whitened, WhitenedFactors)
+    assert min(layer.min() for layer in whitened.weights(columns(whitened, 0)).values()) >= 0

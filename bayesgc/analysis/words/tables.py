@@ -124,10 +124,14 @@ def _fits(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]
         ends = (_median(gd["at_eps"], fit), _median(gd, fit), _median(gd, gen))
         rows.append((name, "-" if ours is None else fit.number(ours["mean"], 2), *ends))
     measures = measures_of(results[0])
-    note = "At its end descent fits better than the posterior"
-    note += ", so only at ε are their L_gen alike to compare." if _judged(results) else "."
+    alike = ", so only at ε are their L_gen alike to compare." if _judged(results) else "."
+    notes = ["", f"At its end descent fits better than the posterior{alike}"]
     if measures.counted:
-        note = "Training labels that are wrong. After its first fit descent goes on, though no error may be left."
+        notes = [
+            "Training labels that are wrong.",
+            " After its first fit descent goes on, though no error may be left.",
+        ]
+    note = "".join(notes if any(cell != "-" for row in rows for cell in row[2:]) else notes[:1])
     headings = (fit.symbol, "G&C posterior", "GD, at ε", "GD, at its end", f"its {gen.heading} there")
     if measures.counted:
         headings = ("errors", "G&C posterior", "GD, first fit", "GD, at its end", f"its {gen.heading}")
@@ -157,7 +161,7 @@ def _standings(results: Sequence[Json], names: Sequence[str]) -> list[Renderable
     first, *others = named.values()
     at, dots = "its first fit" if measures_of(results[0]).counted else "ε", " …" if others else ""
     share = f"the posterior's share below GD's median at {at}; 0.5 is typical."
-    placed = f" GD in {first}{dots}: {share}" if any(each["standing"]["gd"] for each in results) else ""
+    placed = f" GD in {first}{dots}: {share}" if any(cell != "-" for row in rows for cell in row[3:]) else ""
     note = f"bits: −log₂ P(fit).{placed}{shown}"
     headings = ("rarity", "bits", f"P({first}<δ|fit)", f"GD in {first}", *(f"in {other}" for other in others))
     return [_known_table(headings, rows), Text(note, style="dim")]

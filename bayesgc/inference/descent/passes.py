@@ -45,7 +45,7 @@ class Passes:
         )
         self.end_to_end, self.error = values[-1], back[-1]
         self._first, self._last = (layers[0], values[0]), (back[0], matrices(gradient, shapes)[0])
-        products = Products(_most_terms(shapes, len(flat)) if last else 0, flat)
+        products = Products(_most_terms(shapes, len(flat)) if last else None, flat)
         self._up = [
             (below, products.into(above, layer, below))
             for layer, below, above in zip(layers[1:], values[:-1], values[1:], strict=True)

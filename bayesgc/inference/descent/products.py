@@ -57,15 +57,19 @@ def matrices(
 
 
 class Products:
-    """Products of matrices of so many starts, which share the place of their terms, so that it stays in the cache."""
+    """Products of matrices, which share the place of their terms, so that it stays in the cache.
 
-    def __init__(self, most: int, like: Tensor) -> None:
-        self._terms = like.new_empty(most)
+    ``most`` terms at once are those of matrices whose starts are last in memory; None where they are first.
+    """
+
+    def __init__(self, most: int | None, like: Tensor) -> None:
+        self._terms = None if most is None else like.new_empty(most)
 
     def into(self, out: Matrices, left: Matrices, right: Matrices) -> Callable[[], object]:
         """What puts the matrix product of each start into ``out`` whenever it is called."""
-        if starts_are_last(out):
-            return self._summed(out, left, right)
+        # Not by the strides of ``out``: those of a single start's numbers are 1 either way.
+        if self._terms is not None:
+            return _summed(self._terms, out, left, right)
         out, left, right = (each.flatten(0, -3) for each in (out, left, right))
         if out.stride(-1) != 1:
             out, left, right = out.mT, right.mT, left.mT
@@ -74,14 +78,15 @@ class Products:
         # Into any other place torch would put larger products one start after the other.
         return lambda: out.copy_(torch.bmm(left, right))
 
-    def _summed(self, out: Matrices, left: Matrices, right: Matrices) -> Callable[[], object]:
-        """The same as sums of scalar products, vectorised over starts that are last in memory."""
-        left, right = left.unsqueeze(-1), right.unsqueeze(-3)
-        starts, *sizes = torch.broadcast_shapes(left.shape, right.shape)
-        terms = self._terms[: starts * math.prod(sizes)].view(*sizes, starts).movedim(-1, 0)
 
-        def multiply() -> None:
-            torch.mul(left, right, out=terms)
-            torch.sum(terms, -2, out=out)
+def _summed(places: Tensor, out: Matrices, left: Matrices, right: Matrices) -> Callable[[], object]:
+    """The same as sums of scalar products, vectorised over starts that are last in memory."""
+    left, right = left.unsqueeze(-1), right.unsqueeze(-3)
+    starts, *sizes = torch.broadcast_shapes(left.shape, right.shape)
+    terms = places[: starts * math.prod(sizes)].view(*sizes, starts).movedim(-1, 0)
 
-        return multiply
+    def multiply() -> None:
+        torch.mul(left, right, out=terms)
+        torch.sum(terms, -2, out=out)
+
+    return multiply

@@ -135,7 +135,7 @@ class Islands:
         """Score whole columns, which a pass over layers rounds otherwise; who is outside the rung by that goes back."""
         whole = self.target.score(self.normals)
         inside = rung.log_weight(whole) > -torch.inf
-        self.normals = torch.where(inside, self.normals, normals)
+        torch.where(inside, self.normals, normals, out=self.normals)
         self.score = torch.where(inside, whole, score)
 
     def spread(self, count: int) -> Int[Tensor, " column"]:

@@ -44,7 +44,8 @@ class Schedule:
     def cost(self, climb: Climb) -> int:
         """Evaluations of the score by one island."""
         unmoved, draws = (0, 0) if self.survey is None else (self.survey.rungs - 1, self.survey.draws)
-        return draws + climb.particles * (1 + climb.steps * (len(self.rungs) - unmoved))
+        settling = int(climb.blocks > 1 and len(self.rungs) > unmoved)
+        return draws + climb.particles * (1 + climb.steps * (len(self.rungs) - unmoved) + settling)
 
 
 @dataclass(frozen=True)

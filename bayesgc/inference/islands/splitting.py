@@ -40,6 +40,8 @@ _SURVEYED = 5
 """Rungs that a survey of the prior may take: each further one leaves fewer survivors for a larger share of the cost."""
 _MOVES, _MOVES_OF_LAYERS = 10, 16
 """On a rung: of whole particles, or of all layers together."""
+_NOISY = 2
+"""How many times as many moves for measured values: hundreds of cells make many levels, each a small step."""
 _FEWEST_SWEEPS, _FEWEST_OF_NETWORKS = 4, 3
 """Moves of each layer at least: of arrays, and of networks, whose every look at the examples is work."""
 _MOST_PARTICLES, _NETWORKS_PARTICLES, _FEWEST_PARTICLES = 1000, 200, 200
@@ -56,7 +58,7 @@ class Splitting(Method):
             time, and fewer where a coarser precision than that of ``defaults`` is asked for.
         moves: moves of every layer of every particle below each threshold, or of a particle as a whole where layers do
             not move one at a time; left open, 10 of a whole, and of layers about 16 in all, but of each at least 4, or
-            3 of a network's.
+            3 of a network's; twice 10 and 16 where measured values hold noise, as those of a table.
         survival: the share of particles that a threshold of the pilot lets through.
         acceptance: the share of accepted moves that the pilot's step sizes aim at.
     """
@@ -93,7 +95,8 @@ class Splitting(Method):
         most = _NETWORKS_PARTICLES if network and blocks > 1 else _MOST_PARTICLES
         particles = self.particles or _particles(precision, most)
         fewest = _FEWEST_OF_NETWORKS if network else _FEWEST_SWEEPS
-        moves = self.moves or (_MOVES if blocks == 1 else max(fewest, round(_MOVES_OF_LAYERS / blocks)))
+        usual = (_MOVES if blocks == 1 else _MOVES_OF_LAYERS) * (_NOISY if criterion.task.noisy else 1)
+        moves = self.moves or max(fewest, round(usual / blocks))
         # What the other layers of an array make is kept, so moves of single layers cost less than as many draws.
         draws = moves * blocks if network or blocks == 1 else min(moves * blocks, _MOVES)
         survey = Survey.plan(particles * draws, self.survival, _SURVEYED)

@@ -1,11 +1,11 @@
 """A survey of the prior: the many independent draws from which islands take their first particles.
 
-Moved particles cost as much as fresh draws, so the first rungs of a ladder are better climbed by drawing: the survivors
-are independent, and modes that hold little of the prior are met before any rung could leave them behind. A share of
-the draws has one of its normals, each as likely as any other, drawn wider. What is rare in a prior is often far out in
-one normal: the switch of a mixture, or a scale. The draws weigh what the balance heuristic gives them (Veach and Guibas
-1995; Owen and Zhou 2000), which is unbiased, and never more than 1/(1 − share), so the defence costs little (Hesterberg
-1995).
+Moved particles cost about as much as fresh draws, so the first rungs of a ladder are better climbed by drawing: the
+survivors are independent, and modes that hold little of the prior are met before any rung could leave them behind. A
+share of the draws has one of its normals, each as likely as any other, drawn wider. What is rare in a prior is often
+far out in one normal: the switch of a mixture, or a scale. The draws weigh what the balance heuristic gives them (Veach
+and Guibas 1995; Owen and Zhou 2000), which is unbiased, and never more than 1/(1 − share), so the defence costs little
+(Hesterberg 1995).
 """
 
 from __future__ import annotations

@@ -171,6 +171,8 @@ def centred_gaussian_scale(law: dist.Distribution) -> float | None:
     base = getattr(law, "base_dist", None)
     if not isinstance(law, dist.Independent) or not isinstance(base, dist.Normal):
         return None
+    if type(base) is not dist.Normal:  # made of normals, but it may have a transport of its own
+        return None
     loc, scale = each_once(base.loc), each_once(base.scale)
     if (loc != 0).any() or (scale != scale.flatten()[0]).any():
         return None

@@ -110,12 +110,12 @@ class ArrayTask(Task):
         return {**self.description, **own}
 
     @property
-    def size(self) -> str:
+    def size_in_words(self) -> str:
         """The sides, the measurements, and the cells that are missing where measurements are cells."""
         count = self.measurements.count
         holes = math.prod(self.shape) - count
         missing = f", {holes} cell{'' if holes == 1 else 's'} missing" if self.observed_cells else ""
-        return f"{super().size}, {count} measurement{'' if count == 1 else 's'}{missing}"
+        return f"{super().size_in_words}, {count} measurement{'' if count == 1 else 's'}{missing}"
 
     def observed(self) -> Variables:
         """The targets."""

@@ -100,7 +100,7 @@ class LabelledTask(Task):
         return {**self.description, **own, **self.criterion.facts, **known}
 
     @property
-    def size(self) -> str:
+    def size_in_words(self) -> str:
         """Examples, features, classes and test examples."""
         kinds = [] if self.classes is None else [f"{len(self.classes)} classes"]
         sides = self.inputs.features
