@@ -92,7 +92,7 @@ def infer(
             for each law.
         weights: keep the weights as well as the end-to-end matrices.
         precision: relative standard error of E[L_gen] at which a run has converged; None for the method's own.
-        hide: a share of a table's observed cells, as ``"15%"``, to hide from a second, shorter run and compare with
+        hide: a share of a table's observed cells, as ``"15%"``, to hide from a second run and compare with
             simple means; None for none. Where the truth is known, the missing cells are compared, with no second run.
         max_seconds: wall time of the whole call, None for no limit: checks, the prior's draws, the search for
             ``"evidence"``, reference points, conditioning, gradient descent and MAP. A tenth of it is kept back for

@@ -1,4 +1,4 @@
-"""How well missing cells are predicted: some observed cells are hidden from a second, shorter run, and then compared.
+"""How well missing cells are predicted: some observed cells are hidden from a second run, and then compared.
 
 Whether Guess & Check is worth its time on a table cannot be seen from its own intervals. So column means, nearest rows
 and least squares predict the same hidden cells beside it. Where the truth is known, the missing cells themselves tell,
@@ -27,9 +27,8 @@ from bayesgc.validate import InputError, real_or_share
 
 SHARE = 0.25
 """The part of the time that is kept back for it."""
-_OF_RUN = 0.25
-"""The second run may take this part of the evaluations of the first, and ``_LEAST`` in any case."""
 _LEAST = 2**15
+"""Evaluations that the second run may take in any case; else as many as the first took."""
 _FEWEST = 5
 """Cells of which something can be told."""
 _FEWEST_DRAWS = 100
@@ -86,14 +85,14 @@ def _found(tree: xr.DataTree, array: ArrayTask, settings: Settings, share: float
     if len(cells) < _FEWEST:
         return "too few cells are observed to hide any"
     fewer, spent = without(array, cells), int(tree.attrs["evaluations"])
-    most = control.affordable(max(_LEAST, int(_OF_RUN * (spent - settings.spent))), spent)
+    most = control.affordable(max(_LEAST, spent - settings.spent), spent)
     own = replace(control.part(), max_evaluations=most)
     # The threshold is that of all observed cells: one number, which a second search would take as long to find.
     criterion = replace(settings.criterion, task=fewer, check=own.check)
     run = settings.method.run(criterion, settings.request, own) if most else None
     draws = None if run is None else run.posterior
     if run is None or draws is None or math.prod(draws.end_to_end.shape[:2]) < _FEWEST_DRAWS:
-        return f"its run, a shorter one, came to fewer than {_FEWEST_DRAWS} draws within the budget"
+        return f"a run without them came to fewer than {_FEWEST_DRAWS} draws in what the first left of the budget"
     matrices, loss = _kept(fewer, draws)
     found = _compared(fewer, observed_values(array), cells, matrices, loss, second=True, control=control)
     return found.assign_attrs(evaluations=run.evaluations)

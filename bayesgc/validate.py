@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,9 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
     """``value`` when it is one of the ``allowed`` names."""
     names = list(allowed)
     if value not in names:
-        raise InputError(f"{name} is {value!r}; choose one of {', '.join(names)}.")
+        close = difflib.get_close_matches(str(value), names, 1)
+        meant = f" Did you mean {close[0]!r}?" if close else ""
+        raise InputError(f"{name} is {value!r}; choose one of {', '.join(names)}.{meant}")
     return str(value)
 
 

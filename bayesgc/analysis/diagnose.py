@@ -19,7 +19,7 @@ import xarray as xr
 
 from bayesgc.analysis.checks import method_checks
 from bayesgc.analysis.equal_fit import compared
-from bayesgc.analysis.hidden import cells_needed, few_cells
+from bayesgc.analysis.hidden import cells_needed, few_cells, fewest_covered
 from bayesgc.analysis.measures import judged_by, measures_of
 from bayesgc.analysis.tree.storage import load
 from bayesgc.analysis.tree.summary import result_object
@@ -151,6 +151,11 @@ def _question(result: Json) -> Iterator[Check]:
     if result["unobserved"] and (few := few_cells(result["task"])):
         observed, needed = result["task"]["measurements"], cells_needed(result["task"])
         yield at_least("observed cells", observed, needed, f"{few[0].upper()}{few[1:]}.", caution=True)
+    if hidden := result.get("hidden"):
+        least, level = fewest_covered(hidden["cells"], hidden["level"]), 100 * hidden["level"]
+        advice = "The intervals look too narrow: try another width or depth, or other scales of the columns."
+        name = f"hidden cells in their {level:.0f} % intervals, of {hidden['cells']}"
+        yield at_least(name, hidden["covered"], least, advice, caution=True)
     if share := result["not_finite"]:
         advice = "They have NaN or infinite entries or losses and fit nothing: fix the model, or compute in float64."
         yield at_most("share of the prior that is not finite", share, 0.0, advice, caution=True)

@@ -127,7 +127,8 @@ def hidden_lines(result: Json) -> Iterator[str]:
     which = _HIDDEN.format(cells=cells) if found["second_run"] else f"the {cells} cells that are missing"
     errors = ", ".join(f"{NAMES[name]} {rounded(error, 3)}" for name, error in found["error"].items())
     yield f"Error at {which}, in {found['unit']}: {errors}."
-    yield f"{100 * found['level']:.0f} % intervals of G&C contain {found['covered']} of these {cells} values."
+    inside = f"contain {found['covered']} of these {cells} values{_too_narrow(found)}"
+    yield f"{100 * found['level']:.0f} % intervals of G&C {inside}."
     if not found["second_run"]:
         yield f"{_judgement(found)}."
     yield from (f"No {NAMES.get(name, name)}: {reason}." for name, reason in found["absent"].items())
@@ -137,13 +138,28 @@ def hidden_sentence(found: Json) -> str:
     """How well missing cells are known, by those that were hidden, and whether simple means do as well."""
     error, cells = rounded(found["error"][POSTERIOR], 2), found["cells"]
     return (
-        f"Missing cells are predicted to within {error} {found['unit']}: that is the root mean square error at "
-        f"{_HIDDEN.format(cells=cells)}, and {found['covered']} of the {cells} lie in their "
-        f"{100 * found['level']:.0f} % intervals. {_judgement(found)}"
+        f"Missing cells are predicted with a root mean square error of {error} {found['unit']}, by "
+        f"{_HIDDEN.format(cells=cells)}; {found['covered']} of the {cells} lie in their "
+        f"{100 * found['level']:.0f} % intervals{_too_narrow(found)}. {_judgement(found)}"
     )
 
 
-_HIDDEN = "{cells} observed cells, hidden from a second, shorter run"
+def fewest_covered(cells: int, level: float) -> int:
+    """The least number of cells in their intervals that is no surprise: one time in twenty it is smaller."""
+    chances = [math.comb(cells, k) * level**k * (1 - level) ** (cells - k) for k in range(cells + 1)]
+    return next(k for k in range(cells + 1) if sum(chances[: k + 1]) >= _SURPRISE)
+
+
+_SURPRISE = 0.05
+
+
+def _too_narrow(found: Json) -> str:
+    if found["covered"] >= fewest_covered(found["cells"], found["level"]):
+        return ""
+    return f", where {found['level'] * found['cells']:.0f} were expected: the intervals look too narrow"
+
+
+_HIDDEN = "{cells} observed cells, hidden from a second run"
 
 
 def _judgement(found: Json) -> str:

@@ -33,7 +33,7 @@ def infer(
     hide: Annotated[
         str | None,
         typer.Option(
-            help="Share of a table's observed cells to hide from a second, shorter run, in which Guess & Check is "
+            help="Share of a table's observed cells to hide from a second run, in which Guess & Check is "
             "compared with column means, nearest neighbours and least squares; 0 for none.",
             show_default="15% for a table",
             rich_help_panel=OUTPUT,

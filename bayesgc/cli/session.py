@@ -28,7 +28,7 @@ from bayesgc.models import Model, describe
 from bayesgc.options import Options
 from bayesgc.progress import LiveProgress, ProgressLines, Report
 from bayesgc.task import Task, linear_view
-from bayesgc.task.array.doubts import DOUBTFUL, UNLIKE
+from bayesgc.task.array.doubts import DOUBTFUL, STAND_INS, UNLIKE
 from bayesgc.validate import InputError
 
 EXIT_CODES = {Outcome.CONVERGED: 0, Outcome.INFEASIBLE: 2, Outcome.INTERRUPTED: 130}
@@ -103,6 +103,9 @@ class Session:
         if DOUBTFUL in task.description:
             columns = task.description[DOUBTFUL]
             say(f"{columns}: taken as measured; leave out with `drop` what is not, or call a first column `index`.")
+        if STAND_INS in task.description:
+            number = task.description[STAND_INS]
+            say(f"{number} is taken as measured; if it stands for missing cells, give it as `missing`.")
         if UNLIKE in task.description:
             say(f"{task.description[UNLIKE]}, and they share one scale; {_SCALES[array is not None]}")
 

@@ -18,7 +18,14 @@ from records_for_tests import table_task, tree
 
 import bayesgc as gc
 from bayesgc.analysis.completed import completed_text
-from bayesgc.analysis.hidden import few_cells, hidden_dataset, hidden_lines, hidden_sentence, hidden_summary
+from bayesgc.analysis.hidden import (
+    few_cells,
+    fewest_covered,
+    hidden_dataset,
+    hidden_lines,
+    hidden_sentence,
+    hidden_summary,
+)
 from bayesgc.analysis.tree.schema import schema
 from bayesgc.analysis.words.numerals import rounded
 from bayesgc.inference.streams import Stream, generator
@@ -82,7 +89,7 @@ def test_a_run_says_how_well_it_predicts_what_was_hidden(result) -> None:
     known = result["hidden"]["known"].values
     np.testing.assert_allclose(known, WHOLE.ravel()[result["hidden"]["cell"].values])
     line = next(hidden_lines(gc.result_object(result)))
-    assert line.startswith("Error at 8 observed cells, hidden from a second, shorter run, in standard")
+    assert line.startswith("Error at 8 observed cells, hidden from a second run, in standard")
     assert "kNN" in line
     assert json.loads(result.attrs["seconds"])["hidden"] > 0
 
@@ -119,7 +126,7 @@ def test_the_judgement_is_of_the_same_cells(ours: float, judgement: str) -> None
     found = hidden_summary(DataTree.from_dict({"hidden": data}))
     assert found["judgement"] == judgement
     assert SAID[judgement] in hidden_sentence(found)
-    assert f"to within {rounded(ours * found['error']['column_means'], 2)} standard" in hidden_sentence(found)
+    assert f"error of {rounded(ours * found['error']['column_means'], 2)} standard" in hidden_sentence(found)
     assert found["error"]["posterior"] == pytest.approx(ours * found["error"]["column_means"])
 
 
@@ -235,6 +242,17 @@ def test_a_table_of_a_few_cells_is_doubted(tmp_path: Path) -> None:
     assert (check.found, check.limit, check.status) == (5, "≥ 10", "caution")
     assert few_cells({"shape": [30, 20], "measurements": 48}) is not None  # 49 numbers are free at rank one
     assert few_cells({"shape": [30, 20], "measurements": 49}) is None
+
+
+@pytest.mark.parametrize(("covered", "narrow"), [(11, True), (12, False), (16, False)])
+def test_intervals_that_hold_too_few_cells_are_said_to_be_narrow(result, covered: int, narrow: bool) -> None:
+    """Of 16 cells in 90 % intervals fewer than 12 are seen one time in sixty."""
+    whole = gc.result_object(result)
+    found = whole["hidden"] | {"cells": 16, "covered": covered}
+    said = "where 14 were expected: the intervals look too narrow"
+    assert (said in hidden_sentence(found)) is narrow
+    assert any(said in line for line in hidden_lines(whole | {"hidden": found})) is narrow
+    assert fewest_covered(16, 0.9) == 12
 
 
 def test_a_second_run_of_a_few_draws_is_no_comparison() -> None:

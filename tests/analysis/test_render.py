@@ -121,6 +121,16 @@ def test_a_volume_without_a_bound_has_no_line() -> None:
     assert lines(-12.0) == ["log P(fit) < -12.00 (95 %): fewer than 1 prior draw in 160 000 fits"]
 
 
+def test_a_threshold_that_most_draws_pass_is_called_loose() -> None:
+    def line(volume: float) -> str:
+        found = {"estimate": volume, "mcse": 0.01, "ci95": [volume - 0.02, volume + 0.02]}
+        [said] = volume_lines({"log_evidence": None, "log_volume": found, "reached": None})
+        return said
+
+    assert line(-0.1).endswith("; so loose an ε hardly asks for a fit")
+    assert "loose" not in line(-1.0)
+
+
 def test_what_did_not_work_is_said() -> None:
     result = result_object(tree(accepted=False, outcome=Outcome.EXHAUSTED))
     text = text_of(result)
@@ -143,6 +153,8 @@ def test_show_prints_the_saved_result_as_text_json_and_picture(
     stream = io.StringIO()
     show(path, console=Console(file=stream, width=80))
     assert stream.getvalue() == text_of(result_object(result))
+    with pytest.raises(InputError, match="is a folder; give the .nc file of a result, or the folder of a sweep to"):
+        show(tmp_path)
     with pytest.raises(InputError, match="is not a file"):
         show(tmp_path / "absent.nc")
 

@@ -32,6 +32,7 @@ def test_mean_and_spread_of_the_shipped_priors(name, spread, mean, scaling):
         ("cauchy", "prior is 'cauchy'; choose one of gaussian, uniform"),
         ("gaussian:sd=2", "option of prior 'gaussian:sd=2' is 'sd'; choose one of mean"),
         ("gaussian:scale=2", "is 'scale'; choose one of mean"),
+        ("gausian", "Did you mean 'gaussian'"),
         ("gaussian:mean", "prior is 'gaussian:mean'; options are written key=value"),
         ("gaussian:mean=big", "prior option mean is 'big'; it must be a finite number"),
         ("uniform:mean=nan", "prior option mean is 'nan'; it must be a finite number"),

@@ -16,6 +16,7 @@ from bayesgc.analysis.markup import environment
 from bayesgc.analysis.tree import whole
 from bayesgc.analysis.tree.outputs import check_output
 from bayesgc.analysis.tree.storage import load
+from bayesgc.validate import InputError
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ def write_report(source: str | os.PathLike[str], target: str | os.PathLike[str],
     from bayesgc.analysis.report.result import result_page
     from bayesgc.analysis.report.sweep import sweep_page
 
+    if not isinstance(source, str | os.PathLike):
+        raise InputError("write_report takes the file of a result, or the folder of a sweep: save_result writes one.")
     origin, path = Path(source), Path(target)
     inputs = [*origin.glob("sweep.*")] if origin.is_dir() else [origin]
     check_output("the report", path, (".html", ".htm"), inputs=inputs, force=force)

@@ -63,6 +63,8 @@ def is_result(path: Path) -> bool:
 def load(path: str | os.PathLike[str]) -> Result:
     """The result saved in ``path``, all of it in memory and the file closed."""
     source = Path(path)
+    if source.is_dir():
+        raise InputError(f"{source} is a folder; give the .nc file of a result, or the folder of a sweep to `report`.")
     if not source.is_file():
         raise InputError(f"{source} is not a file; give the .nc file of a bayesgc result.")
     _check_signature(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 from bayesgc.analysis.hidden import hidden_lines
@@ -84,13 +85,18 @@ def certificate_lines(result: Json) -> Iterator[str]:
         )
 
 
+_LOOSE = -math.log(2)
+"""The log volume above which most of the prior fits."""
+
+
 def _volume_lines(volume: Json, event: str) -> Iterator[str]:
     low, high = volume["ci95"]
     verb = "fits" if event == "fit" else "does"
     if volume["estimate"] is not None:
         estimate = with_error(volume["estimate"], volume["mcse"])
         interval = "" if low is None or high is None else f", 95 % [{low:.2f}, {high:.2f}]"
-        yield f"log P({event}) = {estimate}{interval}: 1 prior draw in {one_in(volume['estimate'])} {verb}"
+        loose = "; so loose an ε hardly asks for a fit" if volume["estimate"] > _LOOSE else ""
+        yield f"log P({event}) = {estimate}{interval}: 1 prior draw in {one_in(volume['estimate'])} {verb}{loose}"
     elif high is not None and high < 0:
         yield f"log P({event}) < {high:.2f} (95 %): fewer than 1 prior draw in {one_in(high)} {verb}"
 

@@ -320,8 +320,9 @@ def legend_line(result: Json) -> str:
     measures = measures_of(result)
     if judged(result):
         parts += [f"× {measures.ignorant.name}: relative to {measures.ignorant.relative}"]
-    if result.get("ensemble") is not None:
+    if (ensemble := result.get("ensemble")) is not None:
         parts += ["by vote: each test example gets the class that most draws of the posterior give it"]
+        parts += ["?: an error that is not known"] if ensemble["mcse"] is None else []
     parts += [MEDIANS] if any(_doubted(result, law) for law in ("prior", "posterior")) else []
     if share := result.get("not_finite"):
         parts += [

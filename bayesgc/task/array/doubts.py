@@ -55,6 +55,24 @@ def unlike_scales(values: Float[np.ndarray, "rows cols"], what: str) -> Descript
     )
 
 
+STAND_INS = "stand_ins"
+"""The same for numbers that look as if they stood for missing cells."""
+_NINES = tuple(float(f"{sign}{9:9>{digits}}") for sign in ("-", "") for digits in (2, 3, 4, 5))
+_FAR = 5.0
+
+
+def stand_ins(values: Float[np.ndarray, "rows cols"]) -> Description:
+    """Numbers of nines alone, such as −999, that are there several times and far from all others."""
+    seen = values[~np.isnan(values)]
+    found = []
+    for each in _NINES:
+        others = seen[seen != each]
+        far = others.size and abs(each) > _FAR * np.abs(others).max()
+        if far and (seen == each).sum() > 1:
+            found.append(f"{each:.0f}")
+    return {STAND_INS: listed(found)} if found else {}
+
+
 def empty_rows(
     values: Float[np.ndarray, "rows cols"], labels: Sequence[str] | None, lines: Sequence[int]
 ) -> Description:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from bayesgc.task.array.array import ArrayTask
 from bayesgc.task.array.cells import Notation
-from bayesgc.task.array.doubts import doubtful_columns, empty_rows
+from bayesgc.task.array.doubts import doubtful_columns, empty_rows, stand_ins
 from bayesgc.task.array.sheets import Line, Reading, Sheet, check_names, check_widths, listed
 from bayesgc.task.array.standard import Description, completion_of
 from bayesgc.validate import InputError
@@ -60,6 +60,7 @@ def table_task(sheet: Sheet, description: Description, reading: Reading, *, stan
     facts |= {"decimal": notation.decimal} if notation.decimal != "." else {}
     facts |= _repeated(rows, labelled) | empty_rows(values, labels.get("row"), [line.number for line in rows])
     facts |= doubtful_columns(values, columns) if named else {}
+    facts |= stand_ins(values)
     coords = labels | ({"col": columns} if named else {})
     return completion_of(values, description | facts, standardize=standardize, coords=coords)
 

@@ -252,3 +252,15 @@ def test_features_and_ratings_that_share_a_scale_are_doubted_where_theirs_differ
     long = "who,what,value\n1,a,1\n1,b,1000\n2,a,2\n2,b,3000\n3,a,4\n"
     own = read(tmp_path, long, rows="who", cols="what", values="value").description
     assert own["unlike_scales"].startswith("one what varies")
+
+
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [
+        ("1,-999\n2,3\n-999,5\n", "-999"),
+        ("1,-999\n2,3\n4,5\n", None),  # there once
+        ("1,99\n2,30\n99,50\n", None),  # not far from the others
+    ],
+)
+def test_numbers_that_may_stand_for_missing_cells_are_doubted(tmp_path: Path, cells: str, found: str | None) -> None:
+    assert read(tmp_path, f"a,b\n{cells}7,\n").description.get("stand_ins") == found
