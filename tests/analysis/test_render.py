@@ -153,7 +153,9 @@ def test_show_prints_the_saved_result_as_text_json_and_picture(
     stream = io.StringIO()
     show(path, console=Console(file=stream, width=80))
     assert stream.getvalue() == text_of(result_object(result))
-    with pytest.raises(InputError, match="is a folder; give the .nc file of a result, or the folder of a sweep to"):
+    with pytest.raises(
+        InputError, match="is a folder and is not a file; give the .nc file of a result, or to `report`"
+    ):
         show(tmp_path)
     with pytest.raises(InputError, match="is not a file"):
         show(tmp_path / "absent.nc")

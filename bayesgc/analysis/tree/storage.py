@@ -64,7 +64,9 @@ def load(path: str | os.PathLike[str]) -> Result:
     """The result saved in ``path``, all of it in memory and the file closed."""
     source = Path(path)
     if source.is_dir():
-        raise InputError(f"{source} is a folder; give the .nc file of a result, or the folder of a sweep to `report`.")
+        raise InputError(
+            f"{source} is a folder and is not a file; give the .nc file of a result, or to `report` the folder of a sweep."
+        )
     if not source.is_file():
         raise InputError(f"{source} is not a file; give the .nc file of a bayesgc result.")
     _check_signature(source)
