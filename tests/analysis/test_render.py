@@ -153,9 +153,7 @@ def test_show_prints_the_saved_result_as_text_json_and_picture(
     stream = io.StringIO()
     show(path, console=Console(file=stream, width=80))
     assert stream.getvalue() == text_of(result_object(result))
-    with pytest.raises(
-        InputError, match="is a folder and is not a file; give the .nc file of a result, or to `report`"
-    ):
+    with pytest.raises(InputError, match="is a folder and is not a file; give a result's"):
         show(tmp_path)
     with pytest.raises(InputError, match="is not a file"):
         show(tmp_path / "absent.nc")

@@ -65,7 +65,7 @@ def load(path: str | os.PathLike[str]) -> Result:
     source = Path(path)
     if source.is_dir():
         raise InputError(
-            f"{source} is a folder and is not a file; give the .nc file of a result, or to `report` the folder of a sweep."
+            f"{source} is a folder and is not a file; give a result's .nc file, or a sweep's folder to `report`."
         )
     if not source.is_file():
         raise InputError(f"{source} is not a file; give the .nc file of a bayesgc result.")
