@@ -67,7 +67,7 @@ def stand_ins(values: Float[np.ndarray, "rows cols"]) -> Description:
     found = []
     for each in _NINES:
         others = seen[seen != each]
-        far = others.size and abs(each) > _FAR * np.abs(others).max()
+        far = others.size and abs(each) / _FAR > np.abs(others).max()
         if far and (seen == each).sum() > 1:
             found.append(f"{each:.0f}")
     return {STAND_INS: listed(found)} if found else {}
