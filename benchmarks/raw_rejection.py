@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -36,17 +35,11 @@ def ours(task: gc.ArrayTask, case: Case, draws: int) -> float:
 def normals(task: gc.ArrayTask, case: Case, seconds: float) -> float:
     """Draws a second if all that a draw took were its normals, one thread for each core."""
     size = sum(math.prod(each) for each in case.model.layer_shapes(task.shape))
-    return _rate(lambda: torch.randn(max(BLOCK // size, 1), size), max(BLOCK // size, 1), seconds) * (
-        torch.get_num_threads()
-    )
-
-
-def _rate(work: Callable[[], object], draws: int, seconds: float) -> float:
-    done, started = 0, time.perf_counter()
+    draws, done, started = max(BLOCK // size, 1), 0, time.perf_counter()
     while (elapsed := time.perf_counter() - started) < seconds:
-        work()
+        torch.randn(draws, size)
         done += draws
-    return done / elapsed
+    return done / elapsed * torch.get_num_threads()
 
 
 def main() -> None:

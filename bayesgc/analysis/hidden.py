@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
+from scipy.special import bdtr
 
 from bayesgc.analysis.predictive import noisy_quantiles
 from bayesgc.analysis.words.numerals import rounded
@@ -146,8 +147,7 @@ def hidden_sentence(found: Json) -> str:
 
 def fewest_covered(cells: int, level: float) -> int:
     """The least number of cells in their intervals that is no surprise: one time in twenty it is smaller."""
-    chances = [math.comb(cells, k) * level**k * (1 - level) ** (cells - k) for k in range(cells + 1)]
-    return next(k for k in range(cells + 1) if sum(chances[: k + 1]) >= _SURPRISE)
+    return int(np.searchsorted(bdtr(np.arange(cells + 1), cells, level), _SURPRISE))
 
 
 _SURPRISE = 0.05

@@ -253,6 +253,7 @@ def test_intervals_that_hold_too_few_cells_are_said_to_be_narrow(result, covered
     assert (said in hidden_sentence(found)) is narrow
     assert any(said in line for line in hidden_lines(whole | {"hidden": found})) is narrow
     assert fewest_covered(16, 0.9) == 12
+    assert fewest_covered(100_000, 0.9) == pytest.approx(90_000 - 1.645 * math.sqrt(9000), abs=2)
 
 
 def test_a_second_run_of_a_few_draws_is_no_comparison() -> None:

@@ -13,3 +13,14 @@ def assert_a_sweep_gives_the_whole(whitened, column, other):
         proposal[rows] = other[rows]
         torch.testing.assert_close(sweep.vectors(other[rows]), whitened.vectors(proposal))
         column[rows] = torch.where(accept, other[rows], column[rows])
+
+
+def assert_what_lies_below_is_kept(whitened, column, other):
+    """The negative control: what changes below after the sweep has passed is not noticed."""
+    first, second = whitened.blocks[:2]
+    sweep = whitened.sweep(column)
+    sweep.advance()
+    column[first] = other[first]
+    proposal = column.clone()
+    proposal[second] = other[second]
+    assert not torch.allclose(sweep.vectors(other[second]), whitened.vectors(proposal))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from sweeps import assert_a_sweep_gives_the_whole
+from sweeps import assert_a_sweep_gives_the_whole, assert_what_lies_below_is_kept
 from torch import nn
 
 from bayesgc.models import MLP, LeNet, Module, ProgramModel, as_model
@@ -98,14 +98,7 @@ def test_a_sweep_gives_the_outputs_of_the_whole(name):
 def test_a_sweep_keeps_what_lies_below_in_a_chain():
     """The negative control of the test above: what changes below unseen is not noticed."""
     whitened = MODELS["a chain"].whiten(images())
-    column, other = drawn(whitened, 0), drawn(whitened, 1)
-    first, second = whitened.blocks[:2]
-    sweep = whitened.sweep(column)
-    sweep.advance()
-    column[first] = other[first]
-    proposal = column.clone()
-    proposal[second] = other[second]
-    assert not torch.allclose(sweep.vectors(other[second]), whitened.vectors(proposal))
+    assert_what_lies_below_is_kept(whitened, drawn(whitened, 0), drawn(whitened, 1))
 
 
 @pytest.mark.parametrize("name", ["a residual one", "a chain", "lenet"])
