@@ -81,13 +81,26 @@ def test_a_table_lists_its_missing_cells() -> None:
     assert "Missing cells" not in text_of(tree())
 
 
-@pytest.mark.parametrize("room", ["models", "inference", "api"])
-def test_a_notebook_without_ipywidgets_gets_no_warning(room):
-    program = (
-        "import sys, types; sys.modules['ipywidgets'] = None; "
-        "sys.modules['ipykernel.zmqshell'] = types.ModuleType('zmqshell'); "
-        f"import IPython, bayesgc.{room}, tqdm.auto; print(tqdm.auto.tqdm.__mro__[1].__module__)"
-    )
+# A notebook's kernel without ipywidgets, as tqdm sees it, whether or not IPython is installed.
+BARE_KERNEL = (
+    "import sys, types; kernel = types.ModuleType('IPython'); kernel.get_ipython = lambda: None; "
+    "sys.modules.update({'ipywidgets': None, 'IPython': kernel, 'ipykernel.zmqshell': types.ModuleType('zmqshell')}); "
+)
+
+
+def told_at_import(of: str) -> str:
+    """What a bare kernel is told on import of a module."""
+    program = f"{BARE_KERNEL}import {of}, tqdm.auto; print(tqdm.auto.tqdm.__mro__[1].__module__)"
     ended = subprocess.run([sys.executable, "-W", "always", "-c", program], capture_output=True, text=True, check=True)
-    assert "TqdmWarning" not in ended.stderr
     assert "tqdm.notebook" not in ended.stdout
+    return ended.stderr
+
+
+@pytest.mark.parametrize("room", ["models", "inference", "api"])
+def test_a_notebook_without_ipywidgets_gets_no_warning(room: str) -> None:
+    assert "TqdmWarning" not in told_at_import(f"bayesgc.{room}")
+
+
+def test_tqdm_itself_warns_such_a_notebook() -> None:
+    """The control: without the package's filter the same kernel is warned."""
+    assert "TqdmWarning" in told_at_import("tqdm.auto")
