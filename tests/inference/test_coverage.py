@@ -9,28 +9,16 @@ the model collapses, as users get it. The counts are printed by
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
 
 import pytest
-from collapsed_problems import collapsed_problem, unnormalised
-from problems import MILD_TASK
+from references import COLLAPSIBLE, PROBLEMS, truth
 from scipy import stats
 
-from bayesgc.inference import NUTS, Control, Importance, Outcome, Rejection, Request, Run, Splitting, Tempering
+from bayesgc.inference import NUTS, Control, Importance, Rejection, Request, Run, Splitting, Tempering
 from bayesgc.inference.collapsed.criterion import CollapsedCriterion
-from bayesgc.models import MatrixFactorization
-from bayesgc.task import completion, sensing
 
 SEEDS = 100
-
-PROBLEMS = {
-    "linear": collapsed_problem(unnormalised(2, 4), MILD_TASK, 0.02),
-    "tanh, completion": collapsed_problem(unnormalised(2, 5, "tanh"), completion(3, 4, 1, 5, seed=2), 0.05),
-    "leaky ReLU, depth 3": collapsed_problem(unnormalised(3, 4, "leaky-relu"), sensing(3, 3, 1, 4, seed=2), 0.03),
-    "normalised, depth 4": collapsed_problem(MatrixFactorization(4, 4), MILD_TASK, 0.02),
-}
-COLLAPSIBLE = [name for name in PROBLEMS if PROBLEMS[name].collapsed is not None]
 
 
 class Tempered(Importance):
@@ -54,24 +42,6 @@ PAIRS = [(method, problem) for method in METHODS for problem in COLLAPSIBLE] + [
 ]
 """The quick ones first; a worker takes whole problems, so that each reference is computed once."""
 CASES = [pytest.param(*pair, marks=pytest.mark.xdist_group(pair[1]), id=", ".join(pair)) for pair in PAIRS]
-
-
-@dataclass(frozen=True)
-class Truth:
-    log_volume: float
-    log_volume_error: float
-    gen_loss: float
-    gen_loss_error: float
-
-
-@cache
-def truth(problem: str) -> Truth:
-    """By a long run of a method that needs no mixing: plain weights, or rejection where the model does not collapse."""
-    method, precision = (Importance(most_draws=2**24), 5e-4) if problem in COLLAPSIBLE else (Rejection(), 2e-3)
-    run = method.run(PROBLEMS[problem], Request(seed=10**6, precision=precision, draws=10), Control())
-    assert run.outcome is Outcome.CONVERGED
-    loss = run.posterior.summaries["gen_loss"]
-    return Truth(run.log_volume.value, run.log_volume.mcse, loss.mean, loss.mcse)
 
 
 def control(method: object, request: Request) -> Control:
