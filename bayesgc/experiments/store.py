@@ -130,6 +130,7 @@ def describe(sweep: Sweep) -> dict[str, Any]:
         "options": sweep.options,
         "panels": sweep.panels,
         "notes": sweep.notes,
+        "claims": [each.model_dump(exclude_defaults=True) for each in sweep.claims],
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from bayesgc.analysis.claims.stated import Stated
 from bayesgc.analysis.tree.panels import PANEL
 from bayesgc.experiments.cell import Cell
 from bayesgc.options import Options, refusal
@@ -26,6 +27,7 @@ DEFAULTS: dict[str, Any] = {
 """What a sweep takes where its file says nothing: fewer draws kept and a coarser precision, since tasks differ by more,
 a budget that no clock decides, few restarts."""
 _OF_DESCENT = ("restarts",)
+_CLAIM = "claim"
 _ONE_DEVICE = (
     "device is {}; cells are stored without it and would be compared with themselves. Give one device to all, as an "
     "option; to compare devices, run the sweep on each into stores that do not lie side by side."
@@ -42,6 +44,8 @@ class Sweep(BaseModel):
         axes: options that vary, with their values, in order; ``task_seed`` is the axis of replicates.
         panels: named sets of options that override ``options``, the first axis where there are any.
         notes: what a reader should know, printed with the results.
+        claims: what it claims, each as {class}`~bayesgc.analysis.claims.stated.Stated` or its keys; left out, the ones
+            shipped for its axes are judged.
 
     Raises:
         InputError: naming the key that does not fit.
@@ -55,6 +59,7 @@ class Sweep(BaseModel):
     axes: dict[str, list[Any]]
     panels: dict[str, dict[str, Any]] = {}
     notes: list[str] = []
+    claims: list[Stated] = []
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -84,7 +89,7 @@ class Sweep(BaseModel):
 
     @classmethod
     def load(cls, file: str | os.PathLike[str]) -> Sweep:
-        """The sweep written in a TOML file; there each panel is a table ``[[panel]]`` with a ``name``.
+        """The sweep written in a TOML file; there a panel is a table ``[[panel]]`` with a name, a claim ``[[claim]]``.
 
         Raises:
             InputError: for a file that cannot be read, or a key that does not fit.
@@ -97,8 +102,8 @@ class Sweep(BaseModel):
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{path} is not TOML: {error}.") from None
         try:
-            panels = _panels(content.pop(PANEL, []))
-            return cls(**content, **({"panels": panels} if panels else {}))
+            panels, claims = _panels(content.pop(PANEL, [])), content.pop(_CLAIM, [])
+            return cls(**content, **({"panels": panels} if panels else {}), **({"claims": claims} if claims else {}))
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
 
@@ -158,6 +163,8 @@ class Sweep(BaseModel):
             Options.check_name(name)
         if not self.dimensions:
             raise InputError("axes is empty; give at least one axis, such as depth = [2, 3, 4].")
+        for claim in self.claims:
+            claim.check(self.dimensions)
 
 
 def _list(values: Any) -> Any:

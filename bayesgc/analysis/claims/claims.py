@@ -25,6 +25,7 @@ from bayesgc.analysis.claims.decisions import GENERALISES, LEVEL, MARGIN, Claim,
 from bayesgc.analysis.claims.equal import equal_fit, fits
 from bayesgc.analysis.claims.networks import network_claims
 from bayesgc.analysis.claims.open import infinite_width, measurements_needed, one_axis, small_thresholds
+from bayesgc.analysis.claims.stated import Stated, decided
 from bayesgc.analysis.equal_fit import descent_variable
 from bayesgc.analysis.measures import measures_over
 from bayesgc.analysis.tree.panels import axes_of, cut
@@ -35,6 +36,26 @@ from bayesgc.validate import InputError
 
 CLOSE = 0.1
 """The relative gap below which the posterior has come to the prior."""
+
+_ALONG = {
+    "width": (
+        Stated(claim="width hurts", at={"width": "last"}, over_at={"width": "first"}, above=MARGIN),
+        Stated(
+            claim="wide nets are no better than the prior",
+            at={"width": "last"},
+            over="prior",
+            above=1 - CLOSE,
+        ),
+    ),
+    "depth": (Stated(claim="depth helps", at={"depth": "last"}, over_at={"depth": "first"}, below=1 / MARGIN),),
+    "measurements": (
+        Stated(
+            claim="Guess & Check generalises in the end", at={"measurements": "last"}, over="zero", below=GENERALISES
+        ),
+    ),
+}
+"""What is claimed of every sweep along an axis."""
+_NOT_ODD = "the theorem is about odd activations"
 
 RULE = (
     "Factors are geometric means over tasks, plain ones for gradient descent, with t-intervals over tasks. A claim "
@@ -78,7 +99,8 @@ def judge(stores: Sequence[Path | str]) -> Judgement:
         InputError: where there is no store, a damaged one, or none that bears on a claim.
     """
     datasets = dict(_datasets(stores))
-    arrays = [found for found in datasets.values() if not measures_over(found).labelled]
+    shipped = [found for found in datasets.values() if not _stated(found)]
+    arrays = [found for found in shipped if not measures_over(found).labelled]
     claims = [claim for name, dataset in datasets.items() for claim in _claims_of(name, dataset)]
     claims += [*_normalisation(arrays), *one_axis(arrays)]
     if not claims:
@@ -116,22 +138,24 @@ def _datasets(stores: Sequence[Path | str]) -> Iterator[tuple[str, xr.Dataset]]:
 def _claims_of(name: str, dataset: xr.Dataset) -> Iterator[Claim]:
     """The claims along the axis of one sweep, panel by panel."""
     title = str(dataset.attrs.get("title") or Path(name).name)
+    if own := _stated(dataset):
+        for stated in own:
+            yield from decided(stated, dataset, title)
+        return
     if measures_over(dataset).labelled:
         yield from network_claims(dataset, title)
         return
-    axis = next((axis for axis in ("width", "depth", "measurements") if dataset.sizes.get(axis, 0) > 1), None)
+    axis = next((axis for axis in _ALONG if dataset.sizes.get(axis, 0) > 1), None)
     if axis is None or dataset.sizes.get("task_seed", 0) < 2:
         return
     for panel, part in _panels(dataset.sortby(axis), axis):
         where = ", ".join(filter(None, (title, panel)))
+        for stated in _ALONG[axis]:
+            note = _NOT_ODD if stated.over == "prior" and "relu" in panel else ""
+            yield from decided(stated.model_copy(update={"note": note}), part, where)
         if axis == "width":
-            yield _rises(part, where)
-            yield _reaches_prior(part, where, panel)
             yield from infinite_width(part, where, CLOSE)
-        elif axis == "depth":
-            yield _falls(part, where)
-        else:
-            yield _posterior_generalises(part, axis, where)
+        elif axis == "measurements":
             yield from measurements_needed(part, where)
         # Few measurements determine no truth, so along them descent cannot generalise at every point.
         if axis != "measurements" and not np.isnan(part["gd_gen_loss"]).all():
@@ -140,38 +164,14 @@ def _claims_of(name: str, dataset: xr.Dataset) -> Iterator[Claim]:
     yield from small_thresholds(dataset, title)
 
 
+def _stated(dataset: xr.Dataset) -> list[Stated]:
+    """The claims that a sweep states itself."""
+    return [Stated(**each) for each in json.loads(dataset.attrs.get("sweep", "{}")).get("claims", ())]
+
+
 def _panels(dataset: xr.Dataset, axis: str) -> Iterator[tuple[str, xr.Dataset]]:
     """Each seed is a panel of its own: its claims are about the same draws."""
     return cut(dataset, [name for name in axes_of(dataset) if name not in (axis, "task_seed")])
-
-
-def _rises(part: xr.Dataset, where: str) -> Claim:
-    ratio = ratio_of(part.isel(width=-1), part.isel(width=0))
-    ends = part["width"].values[[-1, 0]].tolist()
-    measured = f"E[L_gen] of Guess & Check at width {ends[0]} over that at width {ends[1]}"
-    return decide("width hurts", where, ratio, MARGIN, measured, above=True)
-
-
-def _falls(part: xr.Dataset, where: str) -> Claim:
-    ratio = ratio_of(part.isel(depth=-1), part.isel(depth=0))
-    ends = part["depth"].values[[-1, 0]].tolist()
-    measured = f"E[L_gen] of Guess & Check at depth {ends[0]} over that at depth {ends[1]}"
-    return decide("depth helps", where, ratio, 1 / MARGIN, measured)
-
-
-def _reaches_prior(part: xr.Dataset, where: str, panel: str) -> Claim:
-    widest = part.isel(width=-1)
-    ratio = ratio_of(widest, widest, under="prior")
-    note = "the theorem is about odd activations" if "relu" in panel else ""
-    measured = f"E[L_gen] of Guess & Check at width {widest['width'].item()} over the prior's"
-    return decide("wide nets are no better than the prior", where, ratio, 1 - CLOSE, measured, note, above=True)
-
-
-def _posterior_generalises(part: xr.Dataset, axis: str, where: str) -> Claim:
-    last = part.isel({axis: -1})
-    ratio = ratio_of(last, last, under="zero")
-    measured = f"E[L_gen] of Guess & Check at {axis} {last[axis].item()} over the zero matrix's"
-    return decide("Guess & Check generalises in the end", where, ratio, GENERALISES, measured)
 
 
 def _descent_generalises(part: xr.Dataset, axis: str, where: str) -> Iterator[Claim]:

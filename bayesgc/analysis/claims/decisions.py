@@ -51,20 +51,23 @@ class Claim:
     unit: str = ""
 
 
-def ratio_of(above: xr.Dataset, below: xr.Dataset, *, under: str = "posterior") -> Ratio:
-    """L_gen given the fit on each task over another law's, and the relative Monte Carlo error of that.
+def ratio_of(above: xr.Dataset, below: xr.Dataset, *, law: str = "posterior", under: str = "posterior") -> Ratio:
+    """L_gen of a law on each task over another law's, and the relative Monte Carlo error of that.
 
-    The means E[L_gen]; where one of them cannot be believed, the medians of both laws on every task.
+    The means E[L_gen]; where one of them cannot be believed, the medians of both laws on every task. Of gradient
+    descent, which is no law of draws, the median over its restarts.
     """
-    sides = ((above, "posterior"), (below, under))
+    sides = ((above, law), (below, under))
     medians = any(doubtful(*side).any() for side in sides)
     (ours, our_error, blur), (theirs, their_error, their_blur) = (_losses(*side, medians=medians) for side in sides)
-    cells = [above] if under != "posterior" else [above, below]
+    cells = [above] if above is below else [above, below]
     shared = any(_share_draws(each) for each in cells)
     note = "; ".join(filter(None, (MEDIANS if medians else "", _care(cells, shared=shared))))
     return Ratio(ours / theirs, np.hypot(our_error / ours, their_error / theirs), shared, note, blur=blur + their_blur)
 
 
+_EXACT = ("zero", "gd_at_eps", "gd")
+"""What no draws are behind."""
 MEDIANS = "medians of L_gen, as some of the means cannot be believed"
 
 
@@ -82,7 +85,7 @@ def _losses(
 
     NaN where a median is asked for of a law that has none.
     """
-    measures, exact = measures_over(cells), law == "zero"
+    measures, exact = measures_over(cells), law in _EXACT
     primary = measures.generalisation.name
     name = f"{law}_{primary}{'_q50' if medians and not exact else ''}"
     unknown = np.full(cells[f"posterior_{primary}"].shape, np.nan)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from bayesgc.analysis.claims.decisions import MARGIN, Claim, Ratio, decide, ratio_of
+from bayesgc.analysis.claims.decisions import MARGIN, Claim, decide, ratio_of
 from bayesgc.analysis.words.numerals import rounded
 
 
@@ -25,15 +25,8 @@ def equal_fit(part: xr.Dataset, axis: str, where: str) -> Iterator[Claim]:
         }
         for law, (name, when) in kinds.items():
             measured = f"L_gen of gradient descent {when}, over E[L_gen] of Guess & Check"
-            ratio = _over_posterior(point, law)
+            ratio = ratio_of(point, point, law=law)
             yield decide(name, f"{where}, {axis} {place}", ratio, 1 / MARGIN, measured, fits(point))
-
-
-def _over_posterior(point: xr.Dataset, law: str) -> Ratio:
-    """Descent's loss over the posterior's on each task, with the Monte Carlo error of the latter."""
-    below = ratio_of(point, point, under="zero")
-    losses = point[f"{law}_gen_loss"].values, point["posterior_gen_loss"].values
-    return Ratio(losses[0] / losses[1], below.error, below.shared, below.note)
 
 
 def fits(point: xr.Dataset) -> str:
