@@ -11,6 +11,7 @@ from collapsed_problems import COMPLETION, SENSING, TASKS, Twin, collapsed_targe
 from scipy import stats
 
 from bayesgc.inference.collapsed import criterion as collapsed
+from bayesgc.inference.collapsed import gaussian
 from bayesgc.inference.collapsed.criterion import residual_in_ball
 from bayesgc.inference.collapsed.gaussian import CellSystem, DenseSystem, gaussian_system
 from bayesgc.models.factorization.triangular import TriangularFactors
@@ -46,6 +47,25 @@ def test_the_algebra_is_that_of_full_matrices(name, task):
         assert means[i].flatten().numpy() == pytest.approx(twin.mean(wanted), **close)
         assert float(system.held_out_variance()[i]) == pytest.approx(twin.held_out_variance(), **close)
         assert float(system.log_det[i]) == pytest.approx(np.linalg.slogdet(twin.covariance)[1], **close)
+
+
+def test_arrays_too_large_for_a_table_give_the_same(monkeypatch):
+    target = collapsed_target(MODELS["linear"], SENSING)
+    normals = target.draw(source(), 6)
+    by_table = target.score(normals)
+    monkeypatch.setattr(gaussian, "_MOST_IN_TABLE", 0)
+    monkeypatch.setattr(gaussian, "_pairs", None)
+    torch.testing.assert_close(target.score(normals), by_table, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_variance_of_few_measurements_is_all_held_out(name):
+    few = sensing(3, 4, 1, 3, seed=2)
+    assert few.held_out.count > 2 * few.measurements.count
+    target = collapsed_target(MODELS[name], few)
+    normals = target.draw(source(), 6)
+    expected = [Twin(few, matrix).held_out_variance() for matrix in gram(target, normals)]
+    assert target.system(normals).held_out_variance().tolist() == pytest.approx(expected, rel=1e-7)
 
 
 @pytest.mark.parametrize("eps", [0.0, 0.01])
