@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 
 from bayesgc.correlated import ErrorRule
-from bayesgc.inference.collapsed.criterion import CollapsedCriterion
+from bayesgc.inference.collapsed.criterion import FEWEST_AT_ONCE, CollapsedCriterion
 from bayesgc.inference.collapsed.tempering import Tempering
 from bayesgc.inference.control import Control, OutOfTime, Progress, in_order
 from bayesgc.inference.criterion import Criterion
@@ -33,8 +33,8 @@ from bayesgc.inference.weighted import FEWEST_BLOCKS, FIRST_CHECK, MOST_BATCHES,
 from bayesgc.models.placement import exact_device
 from bayesgc.validate import positive_integer
 
-BLOCK = 1024
-"""Draws in a block, the unit of drawing and evaluation."""
+BLOCK, BLOCK_OF_LARGE = 1024, 64
+"""Draws in a block, the unit of drawing and evaluation: of systems so large that few are solved at once, fewer."""
 _TRIAL = 0.25
 """The part of the time within which the first look must come, where another method could have the rest."""
 _COMPLETION = 0.1
@@ -110,10 +110,10 @@ class Importance(CollapsedMethod):
     def _blocks(sample: _Sample, control: Control, trial: Control) -> Iterator[_Block]:
         def one_block(index: int) -> _Block | None:
             own = trial if index < FIRST_CHECK else control
-            if own.out_of_time() or not own.affords((index + 1) * BLOCK):
+            if own.out_of_time() or not own.affords((index + 1) * sample.block):
                 return None
             try:
-                return _weigh_block(replace(sample.target, check=own.check), sample.request.seed, index)
+                return _weigh_block(replace(sample.target, check=own.check), sample.request.seed, index, sample.block)
             except OutOfTime:
                 return None
 
@@ -130,7 +130,7 @@ class Importance(CollapsedMethod):
             method=self.name,
             errors=self.errors,
             outcome=outcome,
-            message=control.advice(outcome, sample.total, BLOCK),
+            message=control.advice(outcome, sample.total, sample.block),
             eps=sample.target.eps,
             posterior=sample.draws(control),
             log_volume=None if exact else evidence or nothing,
@@ -153,8 +153,8 @@ class _Block:
 
 
 @torch.no_grad()
-def _weigh_block(target: CollapsedCriterion, seed: int, index: int) -> _Block:
-    normals = target.draw(generator(seed, Stream.IMPORTANCE, index, target.device), BLOCK)
+def _weigh_block(target: CollapsedCriterion, seed: int, index: int, size: int) -> _Block:
+    normals = target.draw(generator(seed, Stream.IMPORTANCE, index, target.device), size)
     profile = target.profile(normals, [generator(seed, Stream.CURVE, index, target.device)])
     radius = (target.task.measurements.count * target.eps) ** 0.5
     loss = None if profile.loss is None else profile.gen_loss(radius)
@@ -165,7 +165,8 @@ class _Sample(WeightedSample):
     """The weighted draws so far, with what each says of E[L_gen] and of other thresholds."""
 
     def __init__(self, target: CollapsedCriterion, request: Request) -> None:
-        super().__init__(request, target.device, BLOCK)
+        large = target.chunk <= FEWEST_AT_ONCE
+        super().__init__(request, target.device, BLOCK_OF_LARGE if large else BLOCK)
         self.target = target
         self.blocks: list[_Block] = []
 
@@ -241,7 +242,7 @@ class _Sample(WeightedSample):
         """The ε-curve, with errors from the same batches; None where there are too few of them."""
         if len(self.blocks) < FIRST_CHECK:
             return None
-        size = len(self.blocks) // min(MOST_BATCHES, len(self.blocks)) * BLOCK
+        size = len(self.blocks) // min(MOST_BATCHES, len(self.blocks)) * self.block
         groups = self.total // size
         whole = join([block.profile for block in self.blocks]).part(slice(groups * size))
         stage = Stage(whole, np.zeros((groups, size)), np.zeros(groups))
@@ -249,7 +250,7 @@ class _Sample(WeightedSample):
 
     def _loss(self, index: int) -> Float[np.ndarray, " draw"]:
         loss = self.blocks[index].gen_loss
-        return np.full(BLOCK, np.nan) if loss is None else loss
+        return np.full(self.block, np.nan) if loss is None else loss
 
     def progress(self) -> Progress:
         """What to show while it goes on."""
@@ -282,7 +283,7 @@ class _Sample(WeightedSample):
         with contextlib.suppress(OutOfTime):
             for index, columns in self.by_block(chosen):
                 source = generator(self.request.seed, Stream.IMPORTANCE, index, self.device)
-                normals = self.target.draw(source, BLOCK)[:, columns]
+                normals = self.target.draw(source, self.block)[:, columns]
                 loss = normals.new_zeros(normals.shape[1])
                 parts.append(target.harvest(normals, loss, [source], weights=self.request.weights))
         return parts
