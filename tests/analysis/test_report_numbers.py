@@ -284,6 +284,8 @@ def test_hovering_over_single_draws_and_spectra_shows_them() -> None:
     descents = ("gd_at_eps", "gd", "map")
     pairs |= {law: [good(result, law, name) for name in ("train_loss", "gen_loss")] for law in descents}
     expected = [{"law": LAW_NAMES[law], "x": x, "y": y} for law, (x, y) in pairs.items()]
+    for each in expected[2:]:
+        each["count"] = np.ones(len(each["x"]))
     assert_shown(charts.joint_chart(result), expected)
     expected = []
     for law in ("prior", "posterior", "gd", "map", "truth"):

@@ -371,20 +371,18 @@ def diagnosis_table(diagnosis: Diagnosis) -> RenderableType:
         table.add_row(Text(mark, style=style), check.name, found, str(check.limit))
     advice = [Text(f"{_MARKS[each.status][1]} {each.name}: {each.advice}", style=_MARKS[each.status][0])
               for each in diagnosis.checks if each.advice]  # fmt: skip
-    verdict = Text(f"{_reliance(diagnosis)} ({diagnosis.method}).", style="bold")
+    verdict = Text(f"{reliance(diagnosis)} ({diagnosis.method}).", style="bold")
     return Group(table, Text(), *advice, *([Text()] if advice else []), verdict)
 
 
-def _reliance(diagnosis: Diagnosis) -> str:
-    """Whether to rely on it, in a word."""
+def reliance(diagnosis: Diagnosis) -> str:
+    """Whether to rely on it, in a sentence without its full stop."""
     if not diagnosis.healthy:
         return "Do not rely on this result as it is"
-    careful = any(check.status == "caution" for check in diagnosis.checks)
-    return (
-        "This result can be relied on, with the care that ! asks for"
-        if careful
-        else "Nothing is wrong with this result"
-    )
+    careful = [check.name for check in diagnosis.checks if check.status == "caution"]
+    if careful:
+        return f"This result can be relied on, but mind: {'; '.join(careful)}"
+    return "Nothing is wrong with this result"
 
 
 _MARKS = {"fine": ("green", "✓"), "caution": ("yellow", "!"), "wrong": ("red", "✗")}
