@@ -12,7 +12,15 @@ from bayesgc.analysis.tails import centre, doubtless, error_of, log_centre
 from bayesgc.analysis.words.numerals import one_in
 from bayesgc.intervals import Number, Standing, log_loss
 
-__all__ = ["Standing", "against_prior", "against_zero", "descent_against_posterior", "nothing_drawn", "verdict"]
+__all__ = [
+    "Standing",
+    "against_prior",
+    "against_zero",
+    "descent_against_posterior",
+    "descent_among_draws",
+    "nothing_drawn",
+    "verdict",
+]
 
 Json = dict[str, Any]
 
@@ -66,6 +74,17 @@ def descent_against_posterior(result: Json, restarts: Json | None = None) -> Sta
     if gd["q25"] > ours["q50" if enough else "q95"] and gd["median"] > ours[which] + margin:
         return Standing.HIGHER
     return Standing.EQUAL
+
+
+def descent_among_draws(result: Json, restarts: Json | None = None) -> Standing:
+    """Whether the median of gradient descent is outside the posterior's central 90 % of draws, and on which side.
+
+    Where laws cannot be told apart, as an error is large or not known, descent may still be below nearly every draw.
+    """
+    found: Json = restarts or compared(result) or result["gd"]
+    primary = measures_of(result).generalisation.name
+    median, draws = found[primary]["median"], result["posterior"][primary]
+    return Standing.LOWER if median < draws["q05"] else Standing.HIGHER if median > draws["q95"] else Standing.EQUAL
 
 
 def _half_width(result: Json, error: float) -> float:
@@ -134,8 +153,19 @@ def _descent_clause(result: Json) -> str:
         return f"{who} better{' still' if improved else ''}{place}: {meaning}{after}"
     if standing is Standing.HIGHER:
         return f"{who} worse{place}: the search does not help here{after}"
+    if (among := descent_among_draws(result)) is not Standing.EQUAL:
+        meaning = f"whether {'fitting alone explains it' if improved else 'searching helps'} is not decided"
+        return f"{who} {_beyond(result, among)}{place}: {meaning}{after}"
     meaning = _explained(result, "it") if improved else "neither fitting nor searching helps"
     return f"{who} about as well{place}: {meaning}{after}"
+
+
+def _beyond(result: Json, among: Standing) -> str:
+    """That descent is beyond nearly all draws, and yet not clearly apart from their middle."""
+    which = centre([result["posterior"][measures_of(result).generalisation.name]])
+    than = "better" if among is Standing.LOWER else "worse"
+    middle = "mean" if which == "mean" else "median"
+    return f"{than} than 95 % of the draws that fit, though not clearly {than} than their {middle}"
 
 
 def _why_not_compared(result: Json, gd: Json) -> str:
@@ -180,7 +210,9 @@ def _trained_on(result: Json, gd: Json) -> str:
         Standing.LOWER: ("does better than weights that merely fit", ", which fitting alone does not explain"),
         Standing.EQUAL: ("does about as well as weights that merely fit", ""),
         Standing.HIGHER: ("does worse than weights that merely fit", ""),
-    }[descent_against_posterior(result, gd)]
+    }[standing := descent_against_posterior(result, gd)]
+    if standing is Standing.EQUAL and (among := descent_among_draws(result, gd)) is not Standing.EQUAL:
+        does = f"does {_beyond(result, among)}"
     return f"trained on to its end, it {does}, at {_descent_numbers(result, gd)}{more}"
 
 
