@@ -184,7 +184,8 @@ def test_every_number_in_the_tables_of_a_sweep(store: Path, tmp_path: Path) -> N
         middle, low, high = (rounded(math.exp(logs.mean() + shift)) for shift in (0.0, -half, half))
         factor = f"× {middle}, 95 % {low} to {high}"
         assert page.table("E[L_gen] at the last value")[activation] == [change, factor, "3"]
-        assert f"{activation}: {factor}, over 3 tasks" in text
+        assert f"{activation} {factor}" in text
+    assert "L_gen of a fit changes, over 3 tasks.</p>" in text
     assert len(page.tables) == 4
     (every,) = [rows for caption, rows in page.tables.items() if caption.startswith("Every cell")]
     table = cells.stack(cell=("activation", "depth", "task_seed"))
