@@ -41,7 +41,7 @@ _SIGNS = {
     "drop": "without columns {}",
 }
 """The same of the signs and names that were given: in quotation marks, or by their names."""
-_NAMED = {",": "comma", ".": "point", "\t": "tab"}
+_NAMED = {",": "comma", ".": "point", "\t": "tab", ";": "semicolon", "|": "bar", " ": "space"}
 _EXACT = 1e-20
 
 
@@ -58,7 +58,7 @@ def task_line(task: Json) -> str:
     """The task in one line."""
     if "examples" in task:
         return _examples_line(task)
-    said = {"kind", "shape", "measurements", "held_out", "truth_known", "seed"}
+    said = {"kind", "shape", "measurements", "held_out", "truth_known", "seed", "heading"}
     parts = [f"{task['kind']} {'×'.join(str(side) for side in task['shape'])}"]
     parts += [_said(name, value) for name, value in task.items() if name not in said]
     parts += [f"{task['measurements']} measurements"] if "measurements" in task else []

@@ -29,6 +29,8 @@ _SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "space":
 _GUESSED = ("\t", ";", "|", ",")
 """In this order where several divide all lines alike: with a comma before decimals, commas do so by chance."""
 _LOOKED_AT = 100
+_UNNAMED = "index"
+"""What the index of a DataFrame is called that has no name."""
 _READERS = {".parquet": ("pyarrow",), ".xlsx": ("openpyxl",)}
 
 
@@ -44,13 +46,20 @@ class Line:
 class Sheet:
     """A table as text. ``named`` says that the first line holds names for certain, as it does in a DataFrame.
 
-    The first ``indexed`` columns are the index of a DataFrame.
+    The first ``indexed`` columns are the index of a DataFrame. ``separator`` stood between the cells of text.
     """
 
     lines: list[Line]
     notation: Notation = field(default_factory=Notation)
     named: bool = False
     indexed: int = 0
+    separator: str | None = None
+
+    @property
+    def heading(self) -> str:
+        """What the first line calls the first column; nothing where that is the index of a DataFrame without a name."""
+        name = self.lines[0].cells[0]
+        return "" if self.indexed and name == _UNNAMED else name
 
     @property
     def labelled(self) -> bool | None:
@@ -150,11 +159,11 @@ def read_sheet(file: Path, reading: Reading) -> Sheet:
         text = file.read_bytes().decode("utf-8-sig")  # Spreadsheets put a byte order mark in front.
     except UnicodeDecodeError as error:
         raise InputError("is not text in UTF-8; save the table as comma-separated UTF-8.") from error
-    separator = _separator(text, suffix) if reading.separator is None else _separator_named(reading.separator)
+    separator = _separator(text, suffix) if reading.separator is None else separator_named(reading.separator)
     lines = _without_blanks(_split(text, separator))
     if not lines:
         raise InputError("is empty; a table needs a header and at least one row.")
-    return Sheet(lines, reading.notation(lines, separator))
+    return Sheet(lines, reading.notation(lines, separator), separator=separator)
 
 
 def frame_sheet(frame: pd.DataFrame, reading: Reading, *, named: bool = True, kind: str = "a DataFrame") -> Sheet:
@@ -202,7 +211,7 @@ def _index_names(index: pd.Index, taken: Sequence[str]) -> list[str]:
     """Names for the levels of an index, which no column and no other level has."""
     found: list[str] = []
     for name in index.names:
-        plain = "index" if name is None else str(name).strip()
+        plain = _UNNAMED if name is None else str(name).strip()
         others = (f"{plain}_{i}" for i in itertools.count(2))
         found.append(next(each for each in itertools.chain([plain], others) if each not in {*taken, *found}))
     return found
@@ -268,7 +277,8 @@ def _separator(text: str, suffix: str) -> str:
     return max(reversed(_GUESSED), key=head.count)
 
 
-def _separator_named(separator: str) -> str:
+def separator_named(separator: str) -> str:
+    """The sign between cells that is asked for, by itself or by its name."""
     found = _SEPARATORS.get(separator, "\t" if separator == "\\t" else separator)
     if len(found) != 1 or found in '"\r\n':
         raise InputError(f"separator is {separator!r}; give one sign, or {', '.join(_SEPARATORS)}.")

@@ -58,6 +58,8 @@ def table_task(sheet: Sheet, description: Description, reading: Reading, *, stan
     labels = {"row": _labels(rows)} if labelled else {}
     facts: Description = {"index": labelled, "header": named}
     facts |= {"decimal": notation.decimal} if notation.decimal != "." else {}
+    facts |= {"separator": sheet.separator} if sheet.separator not in (",", None) and not reading.separator else {}
+    facts |= {"heading": lines[0].cells[0]} if labelled and named and sheet.heading else {}
     facts |= _repeated(rows, labelled) | empty_rows(values, labels.get("row"), [line.number for line in rows])
     facts |= doubtful_columns(values, columns) if named else {}
     facts |= stand_ins(values)

@@ -39,7 +39,8 @@ def test_labels_and_columns_become_coordinates(tmp_path: Path) -> None:
     assert task.measurements.cells.tolist() == [0, 1, 3, 4]
     assert task.unobserved_cells.tolist() == [2, 5]
     assert task.truth is None
-    assert task.description == {"file": "table.csv", "standardize": True, "index": True, "header": True}
+    known = {"file": "table.csv", "standardize": True, "index": True, "header": True, "heading": "name"}
+    assert task.description == known
     np.testing.assert_allclose(in_units(task), [[1.5, 50], [np.nan, 70], [1.9, np.nan]])
 
 
