@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from xarray import DataTree
 
 from bayesgc.analysis.hidden import few_cells
@@ -38,6 +39,7 @@ _HIDDEN = "15%"
 """The share of a table's cells by which Guess & Check is compared with simple means."""
 
 
+_TOO_SMALL = "it fits far less of the table than without; leave it out unless you mean it."
 _SCALES = {
     False: "`standardize` gives each its own.",
     True: "a table with a column for each gives each its own.",
@@ -98,6 +100,9 @@ class Session:
             return
         array = linear_view(task)
         table = array is not None and array.noisy and array.observed_cells
+        size = 0.0 if array is None else float(np.linalg.norm(array.targets))
+        if table and self.options.normalize and size > 1:
+            say(f"`normalize` gives every matrix the norm 1, and the observed cells have {size:.2g}: {_TOO_SMALL}")
         if table and (few := few_cells(task.facts)):
             say(f"{few}.")
         if DOUBTFUL in task.description:

@@ -6,10 +6,12 @@ line. Faults are reported without the file's name, which :func:`bayesgc.task.fil
 
 from __future__ import annotations
 
+import codecs
 import csv
 import importlib
 import io
 import itertools
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -155,15 +157,33 @@ def read_sheet(file: Path, reading: Reading) -> Sheet:
     if suffix not in SEPARATED:
         _check_no_separator(reading, f"a {suffix}")
         return frame_sheet(_read_frame(file, suffix), reading, named=suffix == ".parquet", kind=f"a {suffix}")
-    try:
-        text = file.read_bytes().decode("utf-8-sig")  # Spreadsheets put a byte order mark in front.
-    except UnicodeDecodeError as error:
-        raise InputError("is not text in UTF-8; save the table as comma-separated UTF-8.") from error
+    text = _decoded(file)
     separator = _separator(text, suffix) if reading.separator is None else separator_named(reading.separator)
     lines = _without_blanks(_split(text, separator))
     if not lines:
         raise InputError("is empty; a table needs a header and at least one row.")
     return Sheet(lines, reading.notation(lines, separator), separator=separator)
+
+
+def _decoded(file: Path) -> str:
+    """The text of a file in UTF-8; of another one it is said what it looks like, and what to do."""
+    content = file.read_bytes()
+    try:
+        return content.decode("utf-8-sig")  # Spreadsheets put a byte order mark in front.
+    except UnicodeDecodeError as error:
+        wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        likely = "UTF-16" if wide else "WINDOWS-1252"
+        line = content.count(b"\n", 0, error.start)
+        reads = content.split(b"\n")[line].decode("windows-1252", "replace").strip()[:_SHOWN]
+        shown = "" if wide else f": line {line + 1} reads {reads!r} in that"
+        raise InputError(
+            f"is not text in UTF-8, but probably in {likely}{shown}. Save it as 'CSV UTF-8', or convert it: iconv -f "
+            f"{likely} -t UTF-8 {shlex.quote(file.name)} > utf8.csv."
+        ) from error
+
+
+_SHOWN = 30
+"""Signs of a line in a message."""
 
 
 def frame_sheet(frame: pd.DataFrame, reading: Reading, *, named: bool = True, kind: str = "a DataFrame") -> Sheet:

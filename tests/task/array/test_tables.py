@@ -222,8 +222,11 @@ BAD_TABLES = [
     ("a,b\n1,2\n1,\n", "every column is constant"),
     ('a,b\n1,"2\n3,\n', "is not comma-separated text"),
     ("a,b\n-1.7e308,1\n1.7e308,\n", "spread of a column is too large"),
-    ("a,b\n1,2\n3,é\n".encode("latin-1"), "is not text in UTF-8"),
-    ("a,b\n1,2\n3,\n".encode("utf-16"), "is not text in UTF-8"),
+    (
+        "a,b\n1,2\n3,é\n".encode("latin-1"),
+        "not text in UTF-8, but probably in WINDOWS-1252: line 3 reads '3,é' in that. .* -f WINDOWS-1252 -t UTF-8",
+    ),
+    ("a,b\n1,2\n3,\n".encode("utf-16"), "probably in UTF-16. .* iconv -f UTF-16 -t UTF-8 table.csv > utf8.csv"),
     (b"a,b\n1,\0\n3,\n", "line 2"),
 ]
 
