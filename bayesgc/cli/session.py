@@ -174,7 +174,7 @@ class Session:
         """Files first, so that nothing is lost if printing fails; each file and the print even if another fails."""
         saved, failures = None, list[str]()
         with _noting(failures):
-            saved = save_new(result, self.names(task)) if self.out is None else save(result, self.out)
+            saved = save_new(result, self.names(task)) if self.out is None else self._save(result, self.out)
         with _noting(failures):
             if self.completed is not None:
                 self._complete(result, self.completed)
@@ -188,6 +188,14 @@ class Session:
             self._print(result, saved)
         if failed:
             raise InputError(failed)
+
+    def _save(self, result: DataTree, out: Path) -> Path:
+        """Save where it was asked to, and say where that took the place of another result."""
+        replaced = out.exists() and out.stat().st_size > 0
+        saved = save(result, out)
+        if replaced and not self.quiet:
+            say(f"replaced {saved}")
+        return saved
 
     def _complete(self, result: DataTree, file: Path) -> None:
         """Write the table filled in; where nothing fitted there is none."""
