@@ -112,14 +112,15 @@ def _apart(count: int, place: int, measure: Measure) -> np.ndarray:
 
 def joint_title(tree: xr.DataTree) -> str:
     """How closely the two losses go together under the prior."""
-    found = loss_dependence(tree)
+    found, measures = loss_dependence(tree), measures_in(tree)
+    tested = f"test {'error' if measures.classes else 'loss'}" if measures.labelled else "held-out loss"
     if found is None:
-        return "Training and held-out loss"
+        return f"Training and {tested}"
     rho = found["spearman"]
     close = close_fits(tree)
     if found["p_value"] > _NONE and abs(rho) < _WEAK:
         but = f",\nbut close fits generalise {close}" if close else ""
-        return f"Under the prior, fit and held-out loss\nare nearly independent (ρ = {rho:.2f}){but}"
+        return f"Under the prior, fit and {tested}\nare nearly independent (ρ = {rho:.2f}){but}"
     direction = "better" if rho > 0 else "worse"
     strength = "slightly " if abs(rho) < _WEAK * 2 else ""
     but = f",\nbut close fits generalise {close}" if close and close != direction else ""

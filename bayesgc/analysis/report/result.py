@@ -169,7 +169,11 @@ def _dependence_rows(entry: Json) -> Iterator[tuple[str, str, str]]:
     if found is not None:
         value = with_error(found["spearman"], found["spearman_mcse"], 1)
         p_value = rounded(found["p_value"], 2)
-        both = "errors in training and test" if measures_of(entry).classes else "training and held-out loss"
+        both = (
+            "errors in training and test"
+            if measures_of(entry).classes
+            else f"training and {'test' if measures_of(entry).labelled else 'held-out'} loss"
+        )
         yield "Spearman's ρ under the prior", value, f"of {both}; 0 where fitting teaches nothing"
         yield "p of their independence", p_value, "a G-test on classes of the ranks"
 

@@ -122,7 +122,12 @@ def factor(gap: Change) -> str:
 def _why_nothing(store: Store) -> str:
     done = store.strings("outcome") == "converged"
     if done.any() and not np.isfinite(store.cells[laws(store.cells)["posterior"]].values[done]).any():
-        return "How well the weights generalise is not known here: nothing is held out, or the truth is not known."
+        lacking = (
+            "there is no test set"
+            if measures_over(store.cells).labelled
+            else "nothing is held out, or the truth is not known"
+        )
+        return f"How well the weights generalise is not known here: {lacking}."
     return "Too few cells have run to say anything yet."
 
 

@@ -106,7 +106,15 @@ def _comparison(result: Json) -> str:
         Standing.HIGHER: "worse than the prior",
     }[against_prior(result)]
     numbers = f"Weights that merely fit generalise {opening} ({_numbers(result)})"
-    return f"{numbers}{_zero_clause(result)}{_descent_clause(result)}."
+    return f"{numbers}{_zero_clause(result)}{_vote_clause(result)}{_descent_clause(result)}."
+
+
+def _vote_clause(result: Json) -> str:
+    """How the fits do together, where they vote on classes."""
+    vote, measure = result.get("ensemble"), measures_of(result).generalisation
+    if vote is None:
+        return ""
+    return f"; their vote has a {measure.words} of {measure.estimate(vote[measure.name], vote['mcse'])}"
 
 
 def _numbers(result: Json) -> str:
@@ -213,6 +221,9 @@ def _trained_on(result: Json, gd: Json) -> str:
     }[standing := descent_against_posterior(result, gd)]
     if standing is Standing.EQUAL and (among := descent_among_draws(result, gd)) is not Standing.EQUAL:
         does = f"does {_beyond(result, among)}"
+    if standing is Standing.LOWER and (vote := result.get("ensemble")) is not None:
+        name = measures_of(result).generalisation.name
+        more += ", though their vote does as well" if vote[name] <= gd[name]["q75"] else ""
     return f"trained on to its end, it {does}, at {_descent_numbers(result, gd)}{more}"
 
 
