@@ -90,8 +90,8 @@ class Registry(dict[str, Entry], Generic[Entry]):
         for point in self._offered():
             if point.name == name:
                 return self._loaded(point), text
-        _, function, options = split(spec)
-        if not function or "=" in function:
+        source, function, options = split(spec)
+        if (not function or "=" in function) and not is_file(source):
             known = [*self, *others, *(point.name for point in self._offered())]
             one_of(self.kind, name, [*known, "file.py:function", "package.module:function"])
         thing = load(self.kind, spec)
@@ -208,15 +208,22 @@ def load(kind: str, spec: str) -> Any:
         InputError: where there is no such file, module or function, or its code fails when it is imported.
     """
     source, name, _ = split(spec)
-    if not name:
+    file, named = is_file(source), bool(name) and "=" not in name
+    if not named and not file:
         raise InputError(f"{kind} is {spec!r}; write file.py:function or package.module:function.")
-    who = f"{kind} {source}:{name}"
-    module = _from_file(who, source) if is_file(source) else _from_module(who, source)
+    who = f"{kind} {source}:{name}" if named else f"{kind} {source}"
+    module = _from_file(who, source) if file else _from_module(who, source)
+    there = _own_names(module)
+    if not named:
+        hint = f"name what in it: {' or '.join(f'{source}:{each}' for each in there)}" if there else _NOTHING
+        raise InputError(f"{kind} is {spec!r}, a file; {hint}.")
     if not hasattr(module, name):
-        there = [key for key, value in vars(module).items() if _own_function(value, module)]
-        hint = f"it has {', '.join(there)}" if there else "it defines no function"
+        hint = f"it has {', '.join(there)}" if there else _NOTHING
         raise InputError(f"{who}: {source} has no {name!r}; {hint}.")
     return getattr(module, name)
+
+
+_NOTHING = "it defines no function"
 
 
 @contextlib.contextmanager
@@ -232,10 +239,15 @@ def blame(who: str) -> Iterator[None]:
         raise InputError(f"{who} failed with {type(error).__name__}{detail}.") from error
 
 
-def _own_function(value: Any, module: ModuleType) -> bool:
-    """Whether a module's own code made a function, or something like one, to be seen from outside."""
-    own = callable(value) and not isinstance(value, type) and getattr(value, "__module__", None) == module.__name__
-    return own and not getattr(value, "__name__", "_").startswith("_")
+def _own_names(module: ModuleType) -> list[str]:
+    """What a module's own code made to be seen from outside: functions and the like, then classes."""
+    own = {
+        name: value
+        for name, value in vars(module).items()
+        if callable(value) and getattr(value, "__module__", None) == module.__name__
+        if not getattr(value, "__name__", "_").startswith("_")
+    }
+    return sorted(own, key=lambda name: isinstance(own[name], type))
 
 
 def _from_file(who: str, source: str) -> ModuleType:

@@ -11,7 +11,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import xarray as xr
+
+from bayesgc.analysis.measures import measures_over
+
 Json = dict[str, Any]
+
+GUESSING = "guessing"
+"""The variable of a sweep that holds what its certificates are to be below."""
 
 DELTA = 0.05
 FEWEST = 8
@@ -39,6 +46,13 @@ def certificate(result: Json) -> tuple[Json | None, str | None]:
 def vacuous(bound: float, guessing: float) -> bool:
     """Whether a bound says nothing, as guessing has that error without having seen an input."""
     return bound >= guessing
+
+
+def guesses(cells: xr.Dataset) -> xr.DataArray:
+    """The error of guessing in each cell of a sweep; earlier stores know that of the most common label alone."""
+    measures = measures_over(cells)
+    majority = f"{measures.ignorant.name}_{measures.generalisation.name}"
+    return cells[GUESSING] if GUESSING in cells else cells[majority]
 
 
 def error_of_guessing(result: Json) -> float:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,17 +44,32 @@ def completed(tree: xr.DataTree, *, level: float = 0.9) -> pd.DataFrame:
     rows, cols = (found[dim].values for dim in found["mean"].dims)
     names = [str(each) for each in cols]
     columns = {name: whole[:, place] for place, name in enumerate(names)}
+    task = _task(tree)
+    heading = task.get("heading", task.get("rows"))  # of a long table the column of the rows' names
     for place in np.flatnonzero(missing.any(axis=0)).tolist():
-        columns |= {_free(f"{names[place]}_{end}", columns): each[:, place] for end, each in ends.items()}
-    return pd.DataFrame(columns, index=None if rows.dtype.kind in "iu" else pd.Index(rows))
+        taken = [*columns, str(heading)]
+        columns |= {_free(f"{names[place]}_{end}", taken): each[:, place] for end, each in ends.items()}
+    return pd.DataFrame(columns, index=None if rows.dtype.kind in "iu" else pd.Index(rows, name=heading))
 
 
 def completed_text(tree: xr.DataTree) -> str:
-    """The same as comma-separated text; labels of the rows stand in a first column, ``row`` or ``row_2`` and so on."""
-    table = completed(tree)
+    """The same as text, with the separator and the decimal mark that the table was read with.
+
+    Labels of the rows stand in a first column, called as in the table, else ``row`` or ``row_2`` and so on.
+    """
+    from bayesgc.task.array.sheets import separator_named
+
+    table, task = completed(tree), _task(tree)
     labelled = not isinstance(table.index, pd.RangeIndex)
-    label = _free("row", table.columns) if labelled else None
-    return table.to_csv(index=labelled, index_label=label, lineterminator="\n")
+    label = (table.index.name or _free("row", table.columns)) if labelled else None
+    signs = {"sep": separator_named(task.get("separator", ",")), "decimal": task.get("decimal", ".")}
+    return table.to_csv(index=labelled, index_label=label, lineterminator="\n", **signs)
+
+
+def _task(tree: xr.DataTree) -> dict[str, Any]:
+    """What was recorded of the task."""
+    found: dict[str, Any] = json.loads(tree.attrs["configuration"])["task"]
+    return found
 
 
 def _free(name: str, taken: Collection[str]) -> str:

@@ -107,6 +107,15 @@ def report(
         print(f"Written to {page}")  # noqa: T201
 
 
+def _a_sweep(ctx: typer.Context, file: Path) -> Path:
+    """The file of a sweep, which is refused before an option that is missing."""
+    if not ctx.resilient_parsing:  # as where a shell completes
+        from bayesgc.experiments.sweep import Sweep
+
+        Sweep.load(file)
+    return file
+
+
 StoreOption = Annotated[Path, typer.Option("--out", help="The store: a folder, new or to be resumed.")]
 MethodOption = Annotated[str | None, typer.Option(help="Condition every cell by this method instead.")]
 SchedulerOption = Annotated[
@@ -123,7 +132,7 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, n
 
 @app.command()
 def sweep(
-    file: Annotated[Path, typer.Argument(help="A sweep in TOML.")],
+    file: Annotated[Path, typer.Argument(help="A sweep in TOML.", callback=_a_sweep)],
     out: StoreOption,
     method: MethodOption = None,
     scheduler: SchedulerOption = None,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from xarray import DataTree
 
 from bayesgc.analysis.hidden import few_cells
@@ -38,6 +39,7 @@ _HIDDEN = "15%"
 """The share of a table's cells by which Guess & Check is compared with simple means."""
 
 
+_TOO_SMALL = "it fits far less of the table than without; leave it out unless you mean it."
 _SCALES = {
     False: "`standardize` gives each its own.",
     True: "a table with a column for each gives each its own.",
@@ -98,6 +100,9 @@ class Session:
             return
         array = linear_view(task)
         table = array is not None and array.noisy and array.observed_cells
+        size = 0.0 if array is None else float(np.linalg.norm(array.targets))
+        if table and self.options.normalize and size > 1:
+            say(f"`normalize` gives every matrix the norm 1, and the observed cells have {size:.2g}: {_TOO_SMALL}")
         if table and (few := few_cells(task.facts)):
             say(f"{few}.")
         if DOUBTFUL in task.description:
@@ -169,7 +174,7 @@ class Session:
         """Files first, so that nothing is lost if printing fails; each file and the print even if another fails."""
         saved, failures = None, list[str]()
         with _noting(failures):
-            saved = save_new(result, self.names(task)) if self.out is None else save(result, self.out)
+            saved = save_new(result, self.names(task)) if self.out is None else self._save(result, self.out)
         with _noting(failures):
             if self.completed is not None:
                 self._complete(result, self.completed)
@@ -183,6 +188,14 @@ class Session:
             self._print(result, saved)
         if failed:
             raise InputError(failed)
+
+    def _save(self, result: DataTree, out: Path) -> Path:
+        """Save where it was asked to, and say where that took the place of another result."""
+        replaced = out.exists() and out.stat().st_size > 0
+        saved = save(result, out)
+        if replaced and not self.quiet:
+            say(f"replaced {saved}")
+        return saved
 
     def _complete(self, result: DataTree, file: Path) -> None:
         """Write the table filled in; where nothing fitted there is none."""

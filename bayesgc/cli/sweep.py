@@ -28,6 +28,7 @@ from bayesgc.experiments.runners import available_cores
 from bayesgc.experiments.running import run_sweep
 from bayesgc.experiments.studies import STUDIES, study
 from bayesgc.experiments.sweep import Sweep
+from bayesgc.experiments.watch import Report, in_lines
 from bayesgc.validate import InputError, one_of, positive_integer
 
 ALL = "all"
@@ -108,7 +109,8 @@ class SweepCommand:
             sweep = sweep.with_options(method=self.method)
         if self.dry_run:
             return self._forecast(sweep)
-        dataset = run_sweep(sweep, store, workers=self.workers, scheduler=self.scheduler, progress=not self.quiet)
+        report, show = self._report(sweep, store), not self.quiet
+        dataset = run_sweep(sweep, store, workers=self.workers, scheduler=self.scheduler, report=report, progress=show)
         files = [str(path) for path in save_sweep_plots(dataset, [store / name for name in PLOTS])]
         if self.zarr:
             files.append(str(export_zarr(dataset, store / "sweep.zarr")))
@@ -116,6 +118,13 @@ class SweepCommand:
         if self._talks:
             print_summary(Terminal(), sweep, dataset, result, judged=judged)
         return result
+
+    def _report(self, sweep: Sweep, store: Path) -> Report | None:
+        """Lines on standard error where it is no terminal, in which a bar is drawn."""
+        if not self._talks or Terminal(stderr=True).is_terminal:
+            return None
+        kept = f"what is finished stays in {store}, where the same command goes on"
+        return in_lines(say, f"{sweep.title}: {len(sweep.cells())} cells; Ctrl-C ends it: {kept}")
 
     def _forecast(self, sweep: Sweep) -> dict[str, Any]:
         """The cells, checked, and how long they may take, without running any."""

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
+from bayesgc.analysis.certificate import GUESSING
 from bayesgc.analysis.measures import MEASURES, OF_ARRAYS, measures_of
 from bayesgc.analysis.tree import whole
 from bayesgc.analysis.tree.storage import CREATOR, DAMAGE, as_bytes, load
@@ -244,7 +245,7 @@ def _of_labels(result: Mapping[str, Any], primary: str, measures: Iterable[str])
     if (vote := result["ensemble"]) is not None:
         row[f"ensemble_{primary}"] = vote[primary]
     if (bound := result["certificate"]) is not None:
-        row["certificate"] = bound["bound"]
+        row |= {"certificate": bound["bound"], GUESSING: bound["guessing"]}
     return row | (_trained(result["gd"], measures) if result["gd"] is not None else {})
 
 

@@ -99,7 +99,9 @@ class Sweep(BaseModel):
             content = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise InputError(f"{path} cannot be read ({error.strerror}); give a sweep in TOML.") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError:
+            raise InputError(f"{path} is not text in UTF-8, as TOML is; save it so.") from None
+        except tomllib.TOMLDecodeError as error:
             raise InputError(f"{path} is not TOML: {error}.") from None
         try:
             panels, claims = _panels(content.pop(PANEL, [])), content.pop(_CLAIM, [])

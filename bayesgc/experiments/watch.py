@@ -11,6 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from bayesgc.inference import Progress as Told
+from bayesgc.progress import ProgressLines
+
 
 @dataclass
 class SweepProgress:
@@ -56,6 +59,22 @@ def watched(title: str, *, show: bool = True, console: Console | None = None) ->
             bars.update(bar, total=progress.total, completed=ended, facts=_facts(progress))
 
         yield report
+
+
+def in_lines(say: Callable[[str], None], opening: str) -> Report:
+    """A report for where no bar can move: what runs, said as the first job begins, and once a minute how far it is."""
+    lines = ProgressLines(say, opening)
+
+    def report(progress: SweepProgress) -> None:
+        if not (progress.running or progress.done or progress.failed):
+            return
+        ended = f"{progress.done + progress.failed} of {progress.total} done"
+        lines.update(Told(_STAGE, detail=", ".join(filter(None, (ended, _facts(progress).replace("  ", ", "))))))
+
+    return report
+
+
+_STAGE = "cells and descents"
 
 
 def _facts(progress: SweepProgress) -> str:

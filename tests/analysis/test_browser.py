@@ -191,7 +191,7 @@ return buttons[0];
 SPAN = "const range = Bokeh.documents[0].roots()[0].y_range; return range.end - range.start;"
 
 
-@pytest.mark.parametrize("name", ["result", "table"])
+@pytest.mark.parametrize("name", ["result", "table", "sweep"])
 def test_a_phone_shows_every_column(browser: Any, pages: dict[str, Path], name: str) -> None:
     size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)

@@ -13,6 +13,7 @@ from scipy import stats
 
 import bayesgc as gc
 from bayesgc.analysis.claims.claims import judge
+from bayesgc.analysis.words.tables import as_text
 
 TASKS = 8
 
@@ -86,6 +87,49 @@ def test_descent_generalises_where_it_does_at_every_point(tmp_path, worst, verdi
     found = verdicts(write(tmp_path / "s", "width", gd_at_eps_gen_loss=losses))
     assert found["gradient descent generalises"] == verdict
     assert found["gradient descent generalises at its end"] == "holds"
+
+
+@pytest.mark.parametrize(("tasks", "verdict"), [(TASKS, "holds"), (3, "undecided")])
+def test_a_factor_is_not_negative_and_few_tasks_that_say_so_decide_nothing(tmp_path, tasks, verdict):
+    """As a share of the zero matrix's loss, all but one task are at nothing: t would reach below zero."""
+    losses = np.full((3, TASKS), 1e-6)
+    losses[:, 0] = 0.05 * 0.1
+    store = write(tmp_path / "s", "width", gd_gen_loss=losses)
+    claims = judge([changed(store, lambda cells: cells.isel(task_seed=slice(0, tasks)))]).claims
+    [claim] = [claim for claim in claims if claim.claim == "gradient descent generalises at its end"]
+    share = losses[0, :tasks] / 0.05
+    low, high = stats.t.interval(0.95, tasks - 1, share.mean(), stats.sem(share))
+    assert low < 0
+    assert claim.verdict == verdict
+    np.testing.assert_allclose(claim.ci95, [0.0, high])
+    assert ("three tasks cannot decide" in claim.note) is (tasks == 3)
+
+
+def test_the_claims_are_about_the_axis_that_the_question_names(tmp_path):
+    store = write(tmp_path / "s", "depth", panels=("a", "b"), posterior_gen_loss=curve(4, 2, 1))
+
+    def asked(question, axes=("width", "depth")):
+        def change(cells):
+            renamed = cells.rename({"panel": axes[0]}).assign_coords({axes[0]: [5, 9]})
+            renamed.attrs["question"] = question
+            return renamed
+
+        copy = tmp_path / question
+        copy.mkdir()
+        (copy / "sweep.nc").write_bytes((store / "sweep.nc").read_bytes())
+        return verdicts(changed(copy, change))
+
+    assert "depth helps" in (found := asked("Does depth help"))
+    assert "width hurts" not in found
+    assert "width hurts" in (found := asked("Does width hurt"))
+    assert "depth helps" not in found
+
+
+def test_a_note_is_told_once(tmp_path):
+    losses = {"gd_at_eps_gen_loss": 0.001, "gd_at_eps_train_loss": 0.003, "gd_train_loss": 4e-8}
+    text = as_text(judge([write(tmp_path / "s", "depth", **losses)]))
+    assert text.count("depths, linear: L_train") == 1
+    assert text.count("depths, linear, depth 10: L_train") == 1
 
 
 def test_descent_that_did_not_fit_is_no_evidence(tmp_path):

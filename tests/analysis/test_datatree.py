@@ -122,6 +122,24 @@ def test_a_result_loads_back_the_same(case: str, tmp_path: Path) -> None:
     path.unlink()  # only a closed file can be removed on every system
 
 
+def test_what_repeats_itself_takes_little_room_and_comes_back_the_same(tmp_path: Path) -> None:
+    """Labels that draws predict are few; random numbers are left as they are, since compression gains nothing there."""
+    result, source = tree(), np.random.default_rng(0)
+    labels = source.integers(0, 2, (CHAINS, DRAWS, 2000)).astype(np.float32)
+    noise = source.normal(size=(CHAINS, DRAWS, 1000)).astype(np.float32)
+    plain = save(result, tmp_path / "plain.nc").stat().st_size
+    posterior = result["posterior"].to_dataset()
+    for name, values in (("prediction", labels), ("noise", noise)):
+        result["posterior"] = posterior.assign({name: (("chain", "draw", name), values)})
+        added = save(result, tmp_path / f"{name}.nc").stat().st_size - plain
+        assert (added < values.nbytes / 4) is (name == "prediction")
+        assert (added > values.nbytes * 0.99) is (name == "noise")
+        again = load(tmp_path / f"{name}.nc")
+        np.testing.assert_array_equal(again["posterior"][name].values, values)
+        part = again.isel(draw=slice(0, 3))
+        assert load(save(part, tmp_path / "part.nc"))["posterior"][name].shape[:2] == (CHAINS, 3)
+
+
 def test_a_loaded_result_can_be_saved_over_its_own_file(tmp_path: Path) -> None:
     path = save(tree(), tmp_path / "result.nc")
     loaded = load(path)

@@ -30,7 +30,7 @@ from bayesgc.analysis import checks
 from bayesgc.analysis.diagnose import LOG_VOLUME_ERROR, diagnose
 from bayesgc.analysis.tree.schema import schema
 from bayesgc.analysis.tree.summary import result_object
-from bayesgc.analysis.words.tables import _reliance
+from bayesgc.analysis.words.tables import reliance
 from bayesgc.inference import NUTS, MaximumAPosteriori, mixing, request
 from bayesgc.inference.records import Estimate, Outcome, Summary
 from bayesgc.settings import Settings
@@ -165,7 +165,8 @@ def test_cautions_do_not_make_a_result_wrong() -> None:
         "share of the prior that fits",
     }
     assert diagnose(loose).healthy
-    assert _reliance(diagnose(loose)) == "This result can be relied on, with the care that ! asks for"
+    mind = "This result can be relied on, but mind: islands lost; share of the prior that fits"
+    assert reliance(diagnose(loose)) == mind
 
 
 def test_restarts_are_counted_and_nothing_else_is_said_of_them() -> None:

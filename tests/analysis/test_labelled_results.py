@@ -13,11 +13,13 @@ import pytest
 import xarray as xr
 from labelled_for_tests import ISLANDS, TESTS, classes_task, descent, labelled, numbers_task
 from labelled_for_tests import configuration as configuration_of
+from records_for_tests import table_task
+from records_for_tests import tree as array_tree
 from rich.console import Console
 
 from bayesgc.analysis import plots
 from bayesgc.analysis.certificate import error_of_guessing
-from bayesgc.analysis.compare.compare import compare
+from bayesgc.analysis.compare.compare import _short, compare
 from bayesgc.analysis.diagnose import diagnose
 from bayesgc.analysis.ensemble import ensemble
 from bayesgc.analysis.equal_fit import compared, compared_group
@@ -27,6 +29,7 @@ from bayesgc.analysis.report.result import result_page
 from bayesgc.analysis.tree.datatree import load, save
 from bayesgc.analysis.tree.schema import schema
 from bayesgc.analysis.tree.summary import result_object
+from bayesgc.analysis.words.verdict import verdict
 from bayesgc.analysis.words.wording import headings, law_rows
 from bayesgc.cli.render import print_result
 from bayesgc.inference.records import Outcome
@@ -152,6 +155,14 @@ def test_the_sentence_compares_at_the_first_fit_and_says_what_training_on_adds()
         "which fitting alone does not explain",
     ):
         assert words in sentence
+    vote = result_object(labelled())["ensemble"]
+    assert f"(46.0 %); their vote has a test error of {100 * vote['test_error']:.1f}" in sentence
+    one_more = result_object(labelled())
+    one_more["ensemble"] = vote | {"test_error": one_more["gd"]["test_error"]["q75"]}
+    assert "does not explain, though their vote does as well." in verdict(one_more)
+    one_more["ensemble"]["test_error"] += 0.02
+    assert "though their vote" not in verdict(one_more)
+    assert "vote" not in verdict(one_more | {"ensemble": None})
     # The control: a descent that is better from its first fit on, and one that gains nothing.
     task = classes_task()
     better = result_object(labelled(gd=descent(task, first=0.2)))["verdict"]
@@ -255,6 +266,26 @@ def test_comparison_is_by_the_test_error_and_leaves_out_what_matrices_have(trees
     other = compare(trees["errors"], trees["no test set"], trees["numbers"]).differences
     assert not other[0]["same_task"]
     assert other[1]["factor"] is None
+
+
+def test_results_of_two_kinds_are_not_compared_and_tables_that_say_nothing_are_left_out(trees):
+    text = " ".join(str(compare(array_tree(), trees["errors"], labels=["a", "b"])).split())
+    assert "Not compared, as they are judged by different measures: b and a." in text
+    assert "no known generalisation" not in text
+    cells = array_tree(table_task(), with_gd=False)
+    for name in ("log_volume", "log_volume_mcse"):
+        del cells.attrs[name]
+    text = str(compare(cells, cells, labels=["a", "b"]))
+    assert "rarity" not in text
+    assert "difference" not in text
+    assert "mechanisms" in text
+
+
+def test_lists_in_labels_are_written_as_what_they_are():
+    assert _short("shape", [5, 4]) == "5×4"
+    assert _short("width", [20, 10, 5]) == "20-10-5"
+    assert _short("classes", ["0", "7"]) == "0/7"
+    assert _short("width", 20) == "20"
 
 
 def test_fit_and_test_error_depend_where_they_do():

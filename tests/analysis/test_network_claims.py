@@ -189,6 +189,12 @@ def test_a_certificate(tmp_path, bound, holds, says, near):
     assert found["the certificate holds | "].verdict == holds
     assert found["the certificate is better than guessing | "].verdict == says
     assert found["the certificate is within a factor of two | "].verdict == near
+    cells = xr.load_dataset(tmp_path / "s" / "sweep.nc", engine="h5netcdf")
+    guessing = 0.25 + 0 * cells["certificate"]  # a class at random, which errs less than the most common label
+    store = tmp_path / "random"
+    store.mkdir()
+    cells.assign(guessing=guessing).to_netcdf(store / "sweep.nc", engine="h5netcdf")
+    assert claims(store)["the certificate is better than guessing | "].verdict == "fails"
 
 
 def test_cells_of_one_task_decide_nothing(tmp_path):

@@ -262,6 +262,18 @@ def test_a_task_counts_where_it_is_known_from_which_number_on(tmp_path, unknown,
     assert claim.note == ("" if tasks == TASKS else "1 of 8 tasks have no number")
 
 
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [({}, True), ({"rows": 5, "cols": 5}, True), ({"rows": 4}, False), ({"shape": "5x5x5"}, False)],
+)
+def test_the_papers_number_of_measurements_is_for_matrices_of_its_size(tmp_path, options, asked):
+    losses = {"posterior_gen_loss": crossing_at(11 + JITTER), "gd_gen_loss": crossing_at(9 + JITTER)}
+    store = write(tmp_path / "s", {"measurements": COUNTS}, options, **losses)
+    judged = {claim.claim for claim in judge([store]).claims}
+    assert ("Guess & Check finds the truth by 15 measurements" in judged) is asked
+    assert "Guess & Check needs more measurements than gradient descent" in judged
+
+
 def test_along_measurements_descent_is_asked_for_its_number_only(tmp_path):
     store = write(tmp_path / "s", {"measurements": COUNTS}, gd_gen_loss=crossing_at(9.0 + JITTER))
     assert verdict("gradient descent finds the truth by 15 measurements", store) == "holds"

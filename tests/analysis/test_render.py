@@ -178,4 +178,8 @@ def test_how_a_table_was_read_can_be_read() -> None:
         "data 3×2, file t.csv, cells separated by ';', decimal comma, missing cells marked 'x,-999', columns 'a,b', "
         "1 held out, truth unknown"
     )
+    # Of a table what is not observed is missing; where the truth is known, it is held out to test on.
+    seen = task | {"standardize": True, "measurements": 5}
+    assert task_line(seen).endswith("standardised, 5 observed cells, 1 missing, truth unknown")
+    assert task_line(seen | {"truth_known": True}).endswith("standardised, 5 measurements, 1 held out")
     assert "cells separated by tab, " in task_line(task | {"separator": "\t"})

@@ -13,12 +13,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bokeh.models import Scatter
 from pages_for_tests import EVIL, Tables, page_of
-from records_for_tests import configuration, draws, run, sensing_task, table_task, tree
+from records_for_tests import configuration, descent, draws, run, sensing_task, table_task, tree
 
 import bayesgc as gc
+from bayesgc.analysis.plots.curve import descent_beside
+from bayesgc.analysis.plots.joint import joint_points, shared_points
 from bayesgc.analysis.report import write_report
-from bayesgc.analysis.report.charts import FONT
+from bayesgc.analysis.report.charts import FONT, joint_chart
 from bayesgc.analysis.report.rerun import rerun_command, why_no_command
 from bayesgc.validate import InputError
 
@@ -57,6 +60,53 @@ def test_the_diagnosis_and_its_warning_are_there(tmp_path: Path) -> None:
     text, page = page_of(tree(task, run=weak), tmp_path)
     assert page.table("The checks that suit importance")["Pareto k̂ of the weights"][:3] == ["0.900", "≤ 0.7", "wrong"]
     assert "With care:" in text
+    assert "<p>No. Do not rely on this result as it is.</p>" in text
+
+
+@pytest.mark.usefixtures("bare")
+def test_whether_to_rely_on_it_is_said_and_nothing_to_do_has_no_column(tmp_path: Path) -> None:
+    task = sensing_task()
+    good = dataclasses.replace(
+        run(task, posterior=draws(task, 0.08, 11)),
+        method="importance",
+        diagnostics={"effective_sample_size": 400.0, "pareto_k": 0.2, "pareto_k_limit": 0.7},
+    )
+    asked = configuration(task) | {"precision": 0.1}
+    text, page = page_of(tree(task, run=good, configuration=asked), tmp_path)
+    assert "<p>Yes. Nothing is wrong with this result.</p>" in text
+    assert page.table("The checks that suit importance")["outcome"] == ["converged", "converged", "fine"]
+    few = tree(task, run=good, configuration=asked, gd=descent(task, 0.01, converged=3))
+    text, page = page_of(few, tmp_path)
+    assert "<p>Yes. This result can be relied on, but mind: share of the restarts of gradient" in text
+    (row,) = [row for row in page.table("The checks that suit importance").values() if row[2] == "caution"]
+    assert "biased few" in row[3]
+
+
+def test_headings_stand_once(usual: tuple[str, Tables]) -> None:
+    titles = re.findall("<h[23][^>]*>(.*?)</h", usual[0])
+    assert len(titles) == len(set(titles)) > 5
+    assert "Run it again" in titles
+
+
+def test_descent_is_promised_beside_the_curve_only_where_it_is_drawn(tmp_path: Path) -> None:
+    promise = "Beside it gradient descent"
+    drawn, absent = tree(), tree(with_gd=False)
+    for result, there in ((drawn, True), (absent, False)):
+        text, _ = page_of(result, tmp_path)
+        assert (promise in text) is there is (descent_beside(result) is not None)
+
+
+def test_restarts_at_the_same_place_are_one_point_that_says_how_many() -> None:
+    result = tree()
+    for name in ("train_loss", "gen_loss"):
+        result["gd"][name][:5] = result["gd"][name][0]
+    x, y, count = joint_points(result, "gd")
+    assert (x.size, y.size, count.sum()) == (8, 8, 12)
+    assert sorted(count) == [1] * 7 + [5]
+    assert shared_points(result) == "Restarts that came to the same place share a point: GD, at its end, 12 in 8."
+    assert shared_points(tree()) == ""
+    marks = [each.glyph.marker for each in joint_chart(result).renderers if isinstance(each.glyph, Scatter)]
+    assert len(set(marks[2:])) == 2  # at ε and at the end
 
 
 def test_labels_from_files_stay_text(tmp_path: Path) -> None:

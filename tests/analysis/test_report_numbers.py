@@ -184,7 +184,8 @@ def test_every_number_in_the_tables_of_a_sweep(store: Path, tmp_path: Path) -> N
         middle, low, high = (rounded(math.exp(logs.mean() + shift)) for shift in (0.0, -half, half))
         factor = f"× {middle}, 95 % {low} to {high}"
         assert page.table("E[L_gen] at the last value")[activation] == [change, factor, "3"]
-        assert f"{activation}: {factor}, over 3 tasks" in text
+        assert f"{activation} {factor}" in text
+    assert "L_gen of a fit changes, over 3 tasks.</p>" in text
     assert len(page.tables) == 4
     (every,) = [rows for caption, rows in page.tables.items() if caption.startswith("Every cell")]
     table = cells.stack(cell=("activation", "depth", "task_seed"))
@@ -284,6 +285,8 @@ def test_hovering_over_single_draws_and_spectra_shows_them() -> None:
     descents = ("gd_at_eps", "gd", "map")
     pairs |= {law: [good(result, law, name) for name in ("train_loss", "gen_loss")] for law in descents}
     expected = [{"law": LAW_NAMES[law], "x": x, "y": y} for law, (x, y) in pairs.items()]
+    for each in expected[2:]:
+        each["count"] = np.ones(len(each["x"]))
     assert_shown(charts.joint_chart(result), expected)
     expected = []
     for law in ("prior", "posterior", "gd", "map", "truth"):

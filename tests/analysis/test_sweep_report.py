@@ -53,14 +53,44 @@ def test_the_answer_names_the_ends_that_are_known_and_is_as_sure_as_the_tasks_al
     # Seven standard errors of the logarithm, but of two tasks: stats.ttest_1samp has p = 0.09.
     assert gap.difference == pytest.approx(5 * gap.mcse)
     assert stats.ttest_1samp(np.log([1.8, 2.2]), 0).pvalue > 0.05
-    words = "From depth 2 to 3, weights that fit generalise: not known, as two tasks cannot decide"
+    words = "From depth 2 to 3, whether weights that fit generalise better is not known, as two tasks cannot decide"
     assert answer(load_store(copy)).startswith(words)
-    assert headline(gap, "depth").startswith("two tasks cannot decide")
+    assert headline(gap, "depth").startswith("two tasks cannot decide about depth")
     assert min(gap.ratio.over_tasks().factors()) > 0
     # What is known of these very tasks is said beside it.
     cells["posterior_gen_loss_mcse"][:] = 0.01
     cells.to_netcdf(copy / "sweep.nc", engine="h5netcdf")
     assert "cannot decide, though worse on these very tasks" in answer(load_store(copy))
+    gap = change(load_store(copy).panels[0])
+    assert gap is not None
+    assert headline(gap, "depth") == "two tasks cannot decide about depth, though worse on these very tasks"
+
+
+@pytest.mark.parametrize(
+    ("factors", "words", "title"),
+    [
+        ((2.0, 3.0), "weights that fit generalise worse (", "worse with depth"),
+        ((0.2, 0.3), "weights that fit generalise better (", "better with depth"),
+        ((1.0, 1.0), "weights that fit generalise alike, to within 10 % (", "alike whatever the depth, to within 10 %"),
+    ],
+)
+def test_the_answer_is_a_sentence_whatever_the_change(factors: tuple[float, float], words: str, title: str) -> None:
+    """The panels of one change stand together; their tasks are counted once."""
+    axes = {"activation": ["linear", "tanh"], "depth": [2, 3], "task_seed": [0, 1, 2, 3]}
+    losses = np.ones((2, 2, 4))
+    losses[:, 1] = np.array(factors)[:, None] * np.linspace(0.99, 1.01, 4)
+    variables = {name: (tuple(axes), losses) for name in ("outcome", "posterior_gen_loss")}
+    both = Store(Path("store"), {}, xr.Dataset(variables, axes))
+    said = answer(both)
+    assert said.startswith(f"From depth 2 to 3, {words}linear × ")
+    assert said.count("tasks") == 1
+    assert "; tanh × " in said
+    assert said.endswith("The numbers are the factor by which L_gen of a fit changes, over 4 tasks.")
+    gap = change(both.panels[0])
+    assert gap is not None
+    assert headline(gap, "depth") == title
+    alone = answer(replace(both, cells=both.cells.isel(activation=[0]).squeeze("activation", drop=True)))
+    assert f"{words}L_gen × " in alone
 
 
 @pytest.mark.parametrize(

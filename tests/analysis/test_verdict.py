@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from records_for_tests import table_task, tree
 
+from bayesgc.analysis.plots.losses import losses_title
 from bayesgc.analysis.tree.summary import result_object
 from bayesgc.analysis.words.numerals import one_in, rounded, with_error
 from bayesgc.analysis.words.verdict import verdict
@@ -196,6 +197,29 @@ def test_worse_than_zero_and_what_fitting_explains_are_one_thought(median: float
 def test_a_zero_baseline_that_is_unknown_is_not_spoken_of() -> None:
     for zero in (None, {"gen_loss": None, "train_loss": 0.1}):
         assert "zero" not in verdict(result(baselines={"zero": zero}))
+
+
+BEYOND = "does {0} than 95 % of the draws that fit, though not clearly {0} than their mean, at {1}: whether {2} is not "
+OPEN = ("fitting alone explains it", "searching helps")
+
+
+@pytest.mark.parametrize(
+    ("median", "error", "words", "title"),
+    [
+        (0.004, None, BEYOND.format("better", "0.00400 [0.0036, 0.0044]", OPEN[1]), "better than most draws"),
+        (0.004, 0.01, BEYOND.format("better", "0.00400 [0.0036, 0.0044]", OPEN[0]), "better than most draws"),
+        (0.060, 0.03, BEYOND.format("worse", "0.0600 [0.054, 0.066]", OPEN[0]), "worse than most draws"),
+        (0.012, 0.01, "does about as well, at 0.0120 [0.011, 0.013]: fitting alone explains it;", "about as well"),
+        (0.004, 0.0004, "does better still, at 0.00400 [0.0036, 0.0044]: fitting alone explains part of it;", "better"),
+    ],
+)
+def test_descent_below_nearly_all_draws_is_never_said_to_do_as_well(
+    median: float, error: float | None, words: str, title: str
+) -> None:
+    """By rank it is beyond nearly all, by means the two cannot be told apart: both are said."""
+    given = result(posterior=law(0.0187, error), prior=law(9.0, 0.01), gd=descent(median))
+    assert words in verdict(given)
+    assert losses_title(given).endswith(f"gradient descent does {title} at the same fit")
 
 
 def test_whole_results_have_a_sentence() -> None:

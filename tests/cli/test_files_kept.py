@@ -72,6 +72,15 @@ def test_a_file_of_others_is_replaced_by_force_alone(command):
     assert command("infer", *both, "--eps", 0.05, *FAST).code == 0  # they are ours now
 
 
+def test_a_result_that_takes_the_place_of_another_says_so(command):
+    Path("empty.nc").touch()
+    loud = [each for each in ("--eps", 0.05, *FAST) if each != "--quiet"]
+    said = [command("infer", "--out", name, *loud).err for name in ("run.nc", "run.nc", "empty.nc")]
+    assert ["bayesgc: replaced run.nc\n" in err for err in said] == [False, True, False]
+    assert "replaced" in command("infer", "--out", "run.nc", "--json", *loud).err
+    assert "replaced" not in command("infer", "--out", "run.nc", *loud, "--quiet").err
+
+
 def test_two_outputs_are_two_files(command, idle):
     Path("run.nc").touch()
     Path("run.png").hardlink_to("run.nc")

@@ -67,3 +67,14 @@ def test_a_tiny_table_is_doubted_at_once(command) -> None:
     words = "bayesgc: only 5 cells are observed: predictions from so few say more of the prior than of the table.\n"
     assert words in command("infer", "--data", "t.csv", *FAST[:-1]).err
     assert words not in command("infer", "--data", "t.csv", *FAST).err
+
+
+def test_a_norm_of_one_is_doubted_where_the_table_is_larger(command) -> None:
+    """A standardised table has the norm of the root of its columns; of smaller numbers there is no word."""
+    Path("t.csv").write_text("a,b\n1,\n-1,3\n2,-4\n,1\n", encoding="utf-8")
+    Path("small.csv").write_text("a,b\n.1,\n-.1,.3\n.2,-.4\n,.1\n", encoding="utf-8")
+    words = "--normalize gives every matrix the norm 1, and the observed cells have 1.2: it fits far less of the table"
+    fast = FAST[:-1]
+    assert words in command("infer", "--data", "t.csv", "--normalize", *fast).err
+    assert "the norm 1" not in command("infer", "--data", "t.csv", *fast).err
+    assert "the norm 1" not in command("infer", "--data", "small.csv", "--no-standardize", "--normalize", *fast).err

@@ -15,6 +15,7 @@ from bayesgc.analysis.report.sweep import sweep_page
 from bayesgc.analysis.tree.stores import load_store
 from bayesgc.cli.sweep_tables import VACUOUS, _medians, beside
 from bayesgc.experiments.checks import check_cells
+from bayesgc.experiments.dataset import _of_labels
 from bayesgc.experiments.forecast import seconds_of
 from bayesgc.validate import InputError
 
@@ -71,6 +72,13 @@ def test_its_table_shows_descent_at_both_ends_and_no_bound_where_there_is_none(s
             cells.assign(certificate=factor * majority).isel(dict.fromkeys(cells["eps"].dims, 0)), ["certificate"]
         )
         assert row[3].endswith(VACUOUS) is vacuous
+    # Guessing is a class at random where that errs less than the most common label, as of a single run.
+    for share, vacuous in ((1.0, False), (0.8, True)):
+        known = cells.assign(certificate=0.9 * majority, guessing=share * majority)
+        row = _medians(known.isel(dict.fromkeys(cells["eps"].dims, 0)), ["certificate"])
+        assert row[3].endswith(VACUOUS) is vacuous
+    certified = {"ensemble": None, "gd": None, "certificate": {"bound": 0.4, "guessing": 0.5}}
+    assert _of_labels(certified, "test_error", []) == {"certificate": 0.4, "guessing": 0.5}
     vote, draw = (cells[f"{law}_test_error"].values for law in ("ensemble", "posterior"))
     assert (vote < draw).all()
 

@@ -21,6 +21,7 @@ from bayesgc.experiments import forecast
 from bayesgc.experiments.dataset import BETWEEN_FLAGS
 from bayesgc.experiments.studies import STUDIES
 from bayesgc.experiments.study import Part, Study
+from bayesgc.experiments.watch import SweepProgress, in_lines
 
 FILE = """
 title = "Small"
@@ -150,9 +151,10 @@ def test_text_of_the_user_is_no_markup(command, file, run_once, tmp_path, monkey
     ):
         assert words in ended.out
     quiet = command("sweep", file, "--out", "store", "--workers", 1, "--quiet")
-    for each in (ended, quiet):
-        assert (each.code, each.err) == (3, "bayesgc: every cell failed; store/failures says why.\n")
-    assert quiet.out == ""
+    failed = "bayesgc: every cell failed; store/failures says why.\n"
+    assert (quiet.code, quiet.out, quiet.err) == (3, "", failed)
+    assert ended.code == 3
+    assert ended.err.endswith(failed)
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     shutil.copytree(run_once / "cells", tmp_path / "store" / "cells", dirs_exist_ok=True)
@@ -263,7 +265,7 @@ def test_ctrl_c_leaves_a_store_that_can_be_resumed(command, file, tmp_path, monk
             if state.done == 2:
                 raise KeyboardInterrupt
 
-        return plain(*arguments, report=stop, **options)
+        return plain(*arguments, **options | {"report": stop})
 
     monkeypatch.setattr(sweep_module, "run_sweep", interrupted)
     ended = command("sweep", file, "--out", "store", "--workers", 1)
@@ -274,6 +276,36 @@ def test_ctrl_c_leaves_a_store_that_can_be_resumed(command, file, tmp_path, monk
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     assert json.loads(command("sweep", file, "--out", "store", "--workers", 1, "--json").out)["done"] == 4
+
+
+def test_where_no_bar_can_move_a_line_says_what_runs_and_how_far_it_is(command, file, monkeypatch):
+    told = command("sweep", file, "--out", "store", "--workers", 1)
+    opening = "bayesgc: Small: 4 cells; Ctrl-C ends it: what is finished stays in store, where the same command goes on"
+    assert told.err.splitlines()[0] == opening
+    for option in ("--quiet", "--json"):
+        Path(option).mkdir()  # a store beside the first one would take its cells
+        assert "Ctrl-C" not in command("sweep", file, "--out", f"{option}/store", "--workers", 1, option).err
+    assert "Ctrl-C" not in command("sweep", file, "--out", "store", "--dry-run").err
+    # Whatever is refused before a job begins says why, and nothing else.
+    lines, clock = [], iter([0.0, 1.0, 30.0, 95.0])
+    monkeypatch.setattr("bayesgc.progress.time.monotonic", lambda: next(clock))
+    report = in_lines(lines.append, "what runs")
+    report(SweepProgress(total=8))
+    assert lines == []
+    for done in (0, 1, 2):
+        report(SweepProgress(total=8, done=done, failed=1, running=["depth 3"]))
+    assert lines == [
+        "what runs",
+        "after 0:30: cells and descents, 2 of 8 done, 1 failed, 1 running: depth 3",
+        "after 1:35: cells and descents, 3 of 8 done, 1 failed, 1 running: depth 3",
+    ]
+
+
+def test_a_file_that_is_missing_is_named_before_an_option_that_is(command, file):
+    assert "none.toml cannot be read" in command("sweep", "none.toml").err
+    assert "Missing option '--out'" in command("sweep", file).err
+    file.write_text("title = 3", encoding="utf-8")
+    assert "title" in command("sweep", file).err
 
 
 def test_progress_is_drawn_over_the_whole_sweep():

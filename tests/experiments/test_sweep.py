@@ -109,6 +109,12 @@ def test_a_file_that_is_not_there(tmp_path):
         Sweep.load(tmp_path / "none.toml")
 
 
+def test_a_file_in_another_encoding(tmp_path):
+    (tmp_path / "latin.toml").write_bytes('title = "Größe"'.encode("latin-1"))
+    with pytest.raises(gc.InputError, match=r"latin\.toml is not text in UTF-8, as TOML is; save it so"):
+        Sweep.load(tmp_path / "latin.toml")
+
+
 def test_the_cell_with_the_fault_is_named():
     sweep = small_sweep(axes={"depth": [2, 3], "rank": [1, 4]})
     with pytest.raises(gc.InputError, match="cell panel = tanh, depth = 2, rank = 4: rank is 4"):

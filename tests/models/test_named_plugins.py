@@ -15,6 +15,7 @@ from bayesgc.models.priors.prior import PRIORS, each_layer, prior_named
 from bayesgc.validate import InputError
 
 SOURCE = '''
+import torch
 import pyro.distributions as dist
 from bayesgc import register_prior
 
@@ -37,6 +38,7 @@ class Law: pass
 def raises(rows, cols): raise KeyError("no such thing")
 def transposed(rows, cols): return dist.Normal(0.0, 1.0).expand([cols, rows])
 def scalar(rows, cols): return dist.Normal(0.0, 1.0)
+def tensor(rows, cols): return torch.zeros(rows, cols)
 def array(rows, cols): return [[0.0] * cols] * rows
 def nan(rows, cols): return dist.Normal(float("nan"), 1.0, validate_args=False).expand([rows, cols])
 def invalid(rows, cols): return dist.Normal(0.0, -1.0).expand([rows, cols])
@@ -87,6 +89,10 @@ def test_what_a_file_registers_takes_the_model_s_scale():
         ("none.py:f", r"prior none\.py:f: there is no file 'none\.py'"),
         ("mine.py:none", r"mine\.py has no 'none'; it has spiky, scaled, plain, raises"),
         ("nothing.py:f", "it defines no function"),
+        ("nothing.py", "prior is 'nothing.py', a file; it defines no function"),
+        ("mine.py", "prior is 'mine.py', a file; name what in it: mine.py:spiky or mine.py:scaled or"),
+        ("mine.py:scale=2", "prior is 'mine.py:scale=2', a file; name what in it: mine.py:spiky"),
+        ("none.py", r"prior none\.py: there is no file 'none\.py'"),
         ("syntax.py:f", "prior syntax.py:f failed with SyntaxError: invalid syntax"),
         ("imports.py:f", "failed with ModuleNotFoundError: No module named 'no_such_module_anywhere'"),
         ("imports:f", "prior imports:f failed with ModuleNotFoundError: No module named 'no_such_module_anywhere'"),
@@ -112,7 +118,8 @@ def test_a_wrong_name_is_refused_when_the_model_is_made(spec, message):
         ("raises", r"prior 'mine\.py:raises', asked for W1 of shape \(5, 4\), failed with KeyError: 'no such thing'"),
         ("transposed", r"gave W1 the shape \(4, 5\); the layer is \(5, 4\)"),
         ("scalar", r"gave W1 the shape \(\); the layer is \(5, 4\); \.expand\(\[rows, cols\]\) makes one"),
-        ("array", r"gave \[\[0.0, .*\]\] for W1; it must give a Pyro distribution"),
+        ("array", r"gave \[\[0.0, 0.0, ...\], .{1,40}\] for W1; it must give a Pyro distribution"),
+        ("tensor", r"gave a Tensor of shape \(5, 4\) for W1; it must give a Pyro distribution, not a draw of one\.$"),
         ("nan", "drew W1 with entries that are not finite"),
         ("invalid", "failed with ValueError: Expected parameter scale"),
         ("one_argument", "failed with TypeError: one_argument"),

@@ -24,16 +24,18 @@ from rich.text import Text
 from bayesgc.analysis.claims.decisions import GENERALISES, LEVEL, MARGIN, Claim, Ratio, decide, over, ratio_of
 from bayesgc.analysis.claims.equal import equal_fit, fits
 from bayesgc.analysis.claims.networks import network_claims
-from bayesgc.analysis.claims.open import infinite_width, measurements_needed, one_axis, small_thresholds
+from bayesgc.analysis.claims.open import PAPER_SIDE, infinite_width, measurements_needed, one_axis, small_thresholds
 from bayesgc.analysis.claims.stated import Stated, decided
 from bayesgc.analysis.equal_fit import descent_variable
 from bayesgc.analysis.measures import measures_over
-from bayesgc.analysis.tree.panels import axes_of, cut
+from bayesgc.analysis.tree.panels import axes_of, cut, main_axis
 from bayesgc.analysis.tree.stores import load_cells
 from bayesgc.analysis.words.fitted import FittedTable
-from bayesgc.analysis.words.numerals import decimals, rounded
+from bayesgc.analysis.words.numerals import count_word, decimals, rounded
 from bayesgc.validate import InputError
 
+ENOUGH_TASKS = 5
+"""Tasks which, whatever their law, are all on one side of its median with a probability below 5 %."""
 CLOSE = 0.1
 """The relative gap below which the posterior has come to the prior."""
 
@@ -77,6 +79,7 @@ class Judgement:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         names = [claim.claim for claim in self.claims]
         kinds = dict.fromkeys((claim.claim, claim.measured) for claim in self.claims)
+        noted: set[str] = set()
         for name, measured in sorted(kinds, key=lambda kind: names.index(kind[0])):
             same = [claim for claim in self.claims if (claim.claim, claim.measured) == (name, measured)]
             what = f"the number of {same[0].unit}" if same[0].unit else "the factor is"
@@ -86,9 +89,10 @@ class Judgement:
                 style = {"holds": "green", "fails": "red"}.get(claim.verdict, "yellow")
                 table.add_row(Text(claim.verdict, style=style), claim.panel, *_numbers(claim))
             yield table
-            yield from dict.fromkeys(
-                f"[dim]{escape(claim.panel)}: {escape(claim.note)}[/dim]" for claim in same if claim.note
-            )
+            # A note on a panel is told once, whatever number of claims it is about.
+            notes = {f"[dim]{escape(claim.panel)}: {escape(claim.note)}[/dim]": None for claim in same if claim.note}
+            yield from (note for note in notes if note not in noted)
+            noted.update(notes)
         yield RULE
 
 
@@ -145,7 +149,7 @@ def _claims_of(name: str, dataset: xr.Dataset) -> Iterator[Claim]:
     if measures_over(dataset).labelled:
         yield from network_claims(dataset, title)
         return
-    axis = next((axis for axis in _ALONG if dataset.sizes.get(axis, 0) > 1), None)
+    axis = _axis(dataset)
     if axis is None or dataset.sizes.get("task_seed", 0) < 2:
         return
     for panel, part in _panels(dataset.sortby(axis), axis):
@@ -156,7 +160,7 @@ def _claims_of(name: str, dataset: xr.Dataset) -> Iterator[Claim]:
         if axis == "width":
             yield from infinite_width(part, where, CLOSE)
         elif axis == "measurements":
-            yield from measurements_needed(part, where)
+            yield from measurements_needed(part, where, paper=_of_the_paper(dataset))
         # Few measurements determine no truth, so along them descent cannot generalise at every point.
         if axis != "measurements" and not np.isnan(part["gd_gen_loss"]).all():
             yield from _descent_generalises(part, axis, where)
@@ -167,6 +171,23 @@ def _claims_of(name: str, dataset: xr.Dataset) -> Iterator[Claim]:
 def _stated(dataset: xr.Dataset) -> list[Stated]:
     """The claims that a sweep states itself."""
     return [Stated(**each) for each in json.loads(dataset.attrs.get("sweep", "{}")).get("claims", ())]
+
+
+def _axis(dataset: xr.Dataset) -> str | None:
+    """What the claims are about: of the axes that have any, the one that the sweep's question names."""
+    known = [axis for axis in _ALONG if dataset.sizes.get(axis, 0) > 1]
+    asked = main_axis(dataset)
+    return asked if asked in known else next(iter(known), None)
+
+
+def _of_the_paper(dataset: xr.Dataset) -> bool:
+    """Whether the matrices are of the paper's size, of whose measurements some claims are about."""
+    sweep = json.loads(dataset.attrs["sweep"])
+    given = [sweep["options"], sweep.get("axes", {}), *sweep.get("panels", {}).values()]
+    return not any("shape" in each or each.get(side, PAPER_SIDE) != PAPER_SIDE for each in given for side in _SIDES)
+
+
+_SIDES = ("rows", "cols")
 
 
 def _panels(dataset: xr.Dataset, axis: str) -> Iterator[tuple[str, xr.Dataset]]:
@@ -191,10 +212,24 @@ def _worst(part: xr.Dataset, axis: str, where: str, variable: str, name: str, wh
     for place in part[axis].values.tolist():
         point = part.sel({axis: place})
         ratio = Ratio(point[variable].values / point["zero_gen_loss"].values)
-        claim = decide(name, where, ratio, GENERALISES, measured, plain=True, failing=level)
+        claim = _no_less_than_zero(decide(name, where, ratio, GENERALISES, measured, plain=True, failing=level))
         lack = claim.note and f"at {axis} {place}: {claim.note}"
         points.append(replace(claim, note="; ".join(filter(None, (lack, fits(point))))))
     return max(points, key=_badness)
+
+
+def _no_less_than_zero(claim: Claim) -> Claim:
+    """The claim about a plain mean of losses: its interval begins at zero where it would reach below.
+
+    It does where the law over tasks is far from normal, and then few tasks decide nothing.
+    """
+    if claim.ci95 is None or claim.ci95[0] >= 0:
+        return claim
+    cut = replace(claim, ci95=(0.0, claim.ci95[1]))
+    if claim.tasks >= ENOUGH_TASKS:
+        return cut
+    note = "; ".join(filter(None, (claim.note, f"{count_word(claim.tasks)} tasks cannot decide")))
+    return replace(cut, verdict="undecided", note=note)
 
 
 def _badness(claim: Claim) -> tuple[int, int, float]:

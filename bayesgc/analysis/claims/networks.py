@@ -13,8 +13,9 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from bayesgc.analysis.certificate import guesses
 from bayesgc.analysis.claims.decisions import MARGIN, Claim, Ratio, decide, ratio_of
-from bayesgc.analysis.measures import Measures, measures_over
+from bayesgc.analysis.measures import measures_over
 from bayesgc.analysis.tree.panels import REPLICATES, axes_of, cut, main_axis
 
 _POINTS = "percentage points"
@@ -130,9 +131,9 @@ def _certified(part: xr.Dataset, axis: str, where: str) -> Iterator[Claim]:
     excess = (np.take_along_axis(each, worst, 0)[0] for each in (errors - bound, spread))
     measured = f"of the mean test error of Guess & Check less its certificate, at the worst {axis} of each task"
     yield decide("the certificate holds", where, Ratio(*excess), 0.0, measured, plain=True, unit=_POINTS)
-    known = _in_points(last, last[_nothing(measures_over(last))].values)
+    known = _in_points(last, guesses(last).values)
     end = f"at {axis} {last[axis].item()}"
-    measured = f"of the certificate less the test error of the most common label, {end}"
+    measured = f"of the certificate less the test error of guessing, {end}"
     name = "the certificate is better than guessing"
     yield decide(name, where, Ratio(bound[-1] - known), 0.0, measured, plain=True, unit=_POINTS)
     close = Ratio(_over(bound[-1], errors[-1]), _over(spread[-1], errors[-1]))
@@ -167,10 +168,6 @@ def _over(values: Float[np.ndarray, " task"], errors: Float[np.ndarray, " task"]
 def _any(cells: xr.Dataset, law: str) -> bool:
     name = f"{law}_{measures_over(cells).generalisation.name}"
     return name in cells and bool(np.isfinite(cells[name]).any())
-
-
-def _nothing(measures: Measures) -> str:
-    return f"{measures.ignorant.name}_{measures.generalisation.name}"
 
 
 def _given(error: Float[np.ndarray, " task"] | None) -> Float[np.ndarray, " task"] | float:

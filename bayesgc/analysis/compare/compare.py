@@ -172,11 +172,13 @@ def _settings(tree: xr.DataTree) -> dict[str, str]:
     event = {_EVENT: measures_in(tree).event(float(tree.attrs["eps"]))}
     chosen = {**configuration["model"], **task, **event, "method": tree.attrs["method"]}
     chosen["seed"] = json.loads(tree.attrs["seeds"])["seed"]
-    return {name.replace("_", " "): _short(value) for name, value in chosen.items() if value is not None}
+    return {name.replace("_", " "): _short(name, value) for name, value in chosen.items() if value is not None}
 
 
-def _short(value: Any) -> str:
-    return "×".join(map(str, value)) if isinstance(value, list) else str(value)
+def _short(name: str, value: Any) -> str:
+    """A setting in few signs: sides as 8×8, the widths of layers as 20-10, classes as 0/7."""
+    between = {"width": "-", "classes": "/"}.get(name, "×")
+    return between.join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 _KEPT = (

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.gridspec import SubplotSpec
@@ -68,7 +69,7 @@ def _draw_generalisation(top: Axes, tree: xr.DataTree, result: Json, levels: xr.
         np.asarray(measure.scaled(shown[name].values)) for name in ("generalisation", "generalisation_mcse")
     )
     _band(top, eps, found, error)
-    _descent(top, tree, eps)
+    _descent(top, tree)
     _levels_to_compare(top, result, float(np.nanmin(found)))
     if not measures_in(tree).counted:
         _limit(top, levels, measure)
@@ -120,9 +121,18 @@ def _band(axes: Axes, eps: np.ndarray, value: np.ndarray, error: np.ndarray) -> 
     axes.plot(eps, value, color=colour, marker="o", ms=2.4, label=NAMES["posterior"])
 
 
-def _descent(axes: Axes, tree: xr.DataTree, eps: np.ndarray) -> None:
+def descent_beside(tree: xr.DataTree) -> Float[np.ndarray, "4 level"] | None:
+    """The curve of gradient descent over the thresholds that are drawn; None where none of it is known there."""
+    levels, measures = curve_of(tree), measures_in(tree)
+    if levels is None:
+        return None
+    eps = levels["threshold"].values[drawn_levels(levels, measures)]
+    return descent_curve(tree, float(eps.min()), float(eps.max())) if eps.size else None
+
+
+def _descent(axes: Axes, tree: xr.DataTree) -> None:
     """Median and quartiles over restarts of L_gen where gradient descent first was at or below each threshold."""
-    curve = descent_curve(tree, float(eps.min()), float(eps.max()))
+    curve = descent_beside(tree)
     if curve is None:
         return
     threshold, low, middle, high = curve

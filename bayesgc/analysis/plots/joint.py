@@ -20,6 +20,9 @@ _POINTS = 1500
 """Draws shown of each law, spread evenly over it."""
 _NONE, _WEAK = 0.01, 0.1
 """|ρ| below which ranks say nothing of one another, or little."""
+_RESTARTED = ("gd_at_eps", "gd", "map")
+_SAME = 2
+"""Decimals of the decimal logarithm of a loss that a picture can show: 2 %."""
 LEAST = 1e-8
 """Losses below this are drawn at it: how exact an exact fit is, is of no interest."""
 
@@ -65,15 +68,16 @@ def _mark_least(ticks: Callable[..., object], low: float, high: float) -> None:
         ticks([10.0**power for power in powers], [f"$10^{{{p}}}$" if p > -8 else "≤$10^{-8}$" for p in powers])
 
 
-def joint_points(tree: xr.DataTree, law: str) -> tuple[np.ndarray, np.ndarray]:
+def joint_points(tree: xr.DataTree, law: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fit and generalisation of at most some hundreds of draws, spread evenly, or of the restarts that fitted.
 
-    Whole numbers are drawn a little apart, so that equal ones are seen to be many.
+    Whole numbers are drawn a little apart, so that equal ones are seen to be many. Restarts whose losses no eye can
+    tell apart are one point; the last array says how many each point stands for.
     """
     measures = measures_in(tree)
     pair = (measures.fit, measures.generalisation)
     found = [np.asarray(each.scaled(values(tree, law, each.name).astype(np.float64))) for each in pair]
-    if law in ("gd_at_eps", "gd", "map"):
+    if law in _RESTARTED:
         found = [each[fitted(tree, law)] for each in found]
     train, gen = (each.ravel() for each in found)
     shown = np.linspace(0, len(train) - 1, min(len(train), _POINTS)).astype(int)
@@ -81,7 +85,23 @@ def joint_points(tree: xr.DataTree, law: str) -> tuple[np.ndarray, np.ndarray]:
         each[shown] + _apart(len(shown), place, of) if of.whole else np.maximum(each[shown], LEAST)
         for place, (each, of) in enumerate(zip((train, gen), pair, strict=True))
     )
-    return first, second
+    if law not in _RESTARTED or any(of.whole for of in pair):
+        return first, second, np.ones(len(first), dtype=int)
+    _, kept, count = np.unique(
+        np.round(np.log10([first, second]), _SAME), axis=1, return_index=True, return_counts=True
+    )
+    order = np.argsort(kept)
+    return first[kept[order]], second[kept[order]], count[order]
+
+
+def shared_points(tree: xr.DataTree) -> str:
+    """How many restarts stand in how few points, in a sentence; empty where each has its own."""
+    names, parts = names_in(tree), []
+    for law in (law for law in _RESTARTED if law in tree.children):
+        count = joint_points(tree, law)[2]
+        if count.sum() > count.size:
+            parts.append(f"{names[law]}, {count.sum()} in {count.size}")
+    return f"Restarts that came to the same place share a point: {'; '.join(parts)}." if parts else ""
 
 
 def _apart(count: int, place: int, measure: Measure) -> np.ndarray:
@@ -92,14 +112,15 @@ def _apart(count: int, place: int, measure: Measure) -> np.ndarray:
 
 def joint_title(tree: xr.DataTree) -> str:
     """How closely the two losses go together under the prior."""
-    found = loss_dependence(tree)
+    found, measures = loss_dependence(tree), measures_in(tree)
+    tested = f"test {'error' if measures.classes else 'loss'}" if measures.labelled else "held-out loss"
     if found is None:
-        return "Training and held-out loss"
+        return f"Training and {tested}"
     rho = found["spearman"]
     close = close_fits(tree)
     if found["p_value"] > _NONE and abs(rho) < _WEAK:
         but = f",\nbut close fits generalise {close}" if close else ""
-        return f"Under the prior, fit and held-out loss\nare nearly independent (ρ = {rho:.2f}){but}"
+        return f"Under the prior, fit and {tested}\nare nearly independent (ρ = {rho:.2f}){but}"
     direction = "better" if rho > 0 else "worse"
     strength = "slightly " if abs(rho) < _WEAK * 2 else ""
     but = f",\nbut close fits generalise {close}" if close and close != direction else ""
@@ -119,10 +140,10 @@ def close_fits(tree: xr.DataTree) -> str:
 
 
 def _scatter(axes: Axes, tree: xr.DataTree, law: str, size: float) -> None:
-    train, gen = joint_points(tree, law)
+    train, gen, _ = joint_points(tree, law)
     if train.size:
         axes.scatter(
             train, gen, s=size, color=COLOURS[law], alpha=0.35 if law in ("prior", "posterior") else 0.9, lw=0,
             label=names_in(tree)[law], marker={"map": "*", "gd": "D"}.get(law, "o"),
-            rasterized=law in ("prior", "posterior"),
+            rasterized=law not in _RESTARTED,
         )  # fmt: skip

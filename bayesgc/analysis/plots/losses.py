@@ -24,7 +24,13 @@ from bayesgc.analysis.plots.look import (
 from bayesgc.analysis.tree.groups import fitted, has, values
 from bayesgc.analysis.tree.summary import Json, result_object
 from bayesgc.analysis.words.numerals import NORMAL_95
-from bayesgc.analysis.words.verdict import Standing, against_prior, descent_against_posterior, nothing_drawn
+from bayesgc.analysis.words.verdict import (
+    Standing,
+    against_prior,
+    descent_against_posterior,
+    descent_among_draws,
+    nothing_drawn,
+)
 
 REFERENCE_NAMES = {
     "zero": "zero",
@@ -240,5 +246,8 @@ def losses_title(result: Json) -> str:
     if compared(result) is None:
         return title
     descent = {Standing.LOWER: "better", Standing.EQUAL: "about as well", Standing.HIGHER: "worse"}
+    does = descent[standing := descent_against_posterior(result)]
+    if standing is Standing.EQUAL and (among := descent_among_draws(result)) is not Standing.EQUAL:
+        does = f"{descent[among]} than most draws"
     fit = "" if exact(result) else " at its first fit" if measures_of(result).counted else " at the same fit"
-    return f"{title};\ngradient descent does {descent[descent_against_posterior(result)]}{fit}"
+    return f"{title};\ngradient descent does {does}{fit}"

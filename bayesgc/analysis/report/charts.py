@@ -12,10 +12,10 @@ from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, LogAxis, LogT
 from bokeh.models.annotations import Span
 from bokeh.plotting import figure
 
-from bayesgc.analysis.equal_fit import AT_EPS, descent_curve, group_of
+from bayesgc.analysis.equal_fit import AT_EPS, group_of
 from bayesgc.analysis.measures import Measure, Measures, measures_in
 from bayesgc.analysis.plots.cells import cell_name, cell_units
-from bayesgc.analysis.plots.curve import curve_of, drawn_levels, threshold_axis, why_no_curve
+from bayesgc.analysis.plots.curve import curve_of, descent_beside, drawn_levels, threshold_axis, why_no_curve
 from bayesgc.analysis.plots.joint import joint_points
 from bayesgc.analysis.plots.levels import levels_axis
 from bayesgc.analysis.plots.look import COLOURS, FLOOR, NAMES, names_in
@@ -129,9 +129,9 @@ def _restarts(plot: Any, tree: xr.DataTree, group: str, loss: Measure, top: floa
 _MARKS = {AT_EPS: "circle", "gd": "diamond", "map": "star"}
 
 
-def _descent(plot: Any, tree: xr.DataTree, eps: np.ndarray) -> None:
+def _descent(plot: Any, tree: xr.DataTree) -> None:
     """The curve of gradient descent: median and quartiles over restarts."""
-    curve = descent_curve(tree, float(eps.min()), float(eps.max()))
+    curve = descent_beside(tree)
     if curve is None:
         return
     data = ColumnDataSource(dict(zip(("eps", "low", "middle", "high"), curve, strict=True)))
@@ -162,7 +162,7 @@ def curve_chart(tree: xr.DataTree) -> Any:
         )
         _band(plot, levels, name, measures)
         if name in scaled:
-            _descent(plot, tree, levels["threshold"].values)
+            _descent(plot, tree)
         if name in scaled and limit.size and np.isfinite(limit).all():
             plot.add_layout(Span(location=float(limit[0]), dimension="width", line_dash="dotted", line_width=2))
         plots.append(plot)
@@ -209,13 +209,15 @@ def joint_chart(tree: xr.DataTree) -> Any:
     for law in ("prior", "posterior", AT_EPS, "gd", "map"):
         if law not in tree.children:
             continue
-        train, gen = joint_points(tree, law)
+        train, gen, count = joint_points(tree, law)
         single = law in _MARKS
         points = plot.scatter(
-            "x", "y", source=ColumnDataSource({"x": train, "y": gen}), size=8 if single else 3,
+            "x", "y", source=ColumnDataSource({"x": train, "y": gen, "count": count}), size=8 if single else 3,
             color=COLOURS[law], alpha=0.9 if single else 0.4, legend_label=names[law],
+            marker=_MARKS.get(law, "circle"),
         )  # fmt: skip
-        hover(plot, points, [("law", names[law]), (fit.symbol, "@x{%.3g}"), (gen_of.symbol, "@y{%.3g}")])
+        tips = [("law", names[law]), (fit.symbol, "@x{%.3g}"), (gen_of.symbol, "@y{%.3g}")]
+        hover(plot, points, [*tips, *([("restarts here", "@count")] if single else [])])
     if not measures.exact(eps := float(tree.attrs["eps"])):
         place = eps + 0.5 if measures.counted else eps
         plot.add_layout(Span(location=place, dimension="height", line_dash="dashed"))

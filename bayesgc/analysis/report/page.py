@@ -18,6 +18,8 @@ from bayesgc.analysis.tree.outputs import check_output
 from bayesgc.analysis.tree.storage import load
 from bayesgc.validate import InputError
 
+_MOST_ON_A_PHONE = 6
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -47,6 +49,11 @@ class Table:
     marks: dict[int, str] = field(default_factory=dict)
     first: int = 1
     last: int = 99
+
+    @property
+    def cards(self) -> bool:
+        """Whether a phone has no room for the columns, so that there each row is a card with a line a column."""
+        return len(self.headings) > _MOST_ON_A_PHONE
 
     def numeric(self, column: int) -> bool:
         """Whether a column holds numbers, which are set to the right."""

@@ -18,9 +18,9 @@ from bayesgc.analysis.functions import FUNCTION_POINTS, functions
 from bayesgc.analysis.measures import MEASURES, measures_in, measures_of
 from bayesgc.analysis.plots.calibration import calibration_title
 from bayesgc.analysis.plots.chains import in_chains, ranks_title
-from bayesgc.analysis.plots.curve import curve_of, curve_title
+from bayesgc.analysis.plots.curve import curve_of, curve_title, descent_beside
 from bayesgc.analysis.plots.functions import functions_title
-from bayesgc.analysis.plots.joint import joint_title
+from bayesgc.analysis.plots.joint import joint_title, shared_points
 from bayesgc.analysis.plots.levels import levels_title
 from bayesgc.analysis.plots.look import names_in
 from bayesgc.analysis.plots.losses import losses_title
@@ -33,6 +33,7 @@ from bayesgc.analysis.tree.groups import has
 from bayesgc.analysis.tree.summary import Json, cell_labels, result_object
 from bayesgc.analysis.words.numerals import rounded, with_error
 from bayesgc.analysis.words.sentences import FACTS
+from bayesgc.analysis.words.tables import reliance
 from bayesgc.analysis.words.wording import (
     absent_lines,
     headings,
@@ -74,7 +75,8 @@ def _sections(tree: xr.DataTree, result: Json, diagnosis: Diagnosis, origin: Pat
     yield Section("pictures", "Pictures", pictures=tuple(_pictures(tree, result)))
     if mechanisms := (*_mechanisms(tree, judged(result)), *_margins(tree, result)):
         yield Section("mechanisms", "Mechanisms", tables=mechanisms)
-    yield Section("diagnostics", "Can it be relied on?", tables=(_checks(diagnosis),))
+    answer = f"{'Yes' if diagnosis.healthy else 'No'}. {reliance(diagnosis)}."
+    yield Section("diagnostics", "Can it be relied on?", (answer,), tables=(_checks(diagnosis),))
     yield _again(tree, result, origin)
 
 
@@ -167,7 +169,11 @@ def _dependence_rows(entry: Json) -> Iterator[tuple[str, str, str]]:
     if found is not None:
         value = with_error(found["spearman"], found["spearman_mcse"], 1)
         p_value = rounded(found["p_value"], 2)
-        both = "errors in training and test" if measures_of(entry).classes else "training and held-out loss"
+        both = (
+            "errors in training and test"
+            if measures_of(entry).classes
+            else f"training and {'test' if measures_of(entry).labelled else 'held-out'} loss"
+        )
         yield "Spearman's ρ under the prior", value, f"of {both}; 0 where fitting teaches nothing"
         yield "p of their independence", p_value, "a G-test on classes of the ranks"
 
@@ -234,6 +240,8 @@ def _pictures(tree: xr.DataTree, result: Json) -> Iterator[Picture]:
             words += (
                 " ρ is of all draws of the prior, most of which fit badly; the ε-curve is about the few close fits."
             )
+        if shared := shared_points(tree):
+            words += f" {shared}"
         yield _picture("joint", title, words, plots.plot_joint(tree), lambda: charts.joint_chart(tree))
     yield from _prediction_pictures(tree, result)
     if has(tree, "prior", "singular_value"):
@@ -254,13 +262,15 @@ def _curve_picture(tree: xr.DataTree) -> Iterator[Picture]:
     """How generalisation and volume change with the fit, where more than one is known."""
     curve = curve_of(tree)
     if curve is not None and _known(curve, "log_volume") > 1:
-        words = (
-            "The ε-curve, with 95 % bands: the estimate at every threshold on the way. Beside it gradient descent "
-            "where it first was at or below each threshold, median and quartiles over restarts."
-        )
+        words = "The ε-curve, with 95 % bands: the estimate at every threshold on the way."
         if measures_in(tree).counted:
             words = "How the two change with the number of training errors that are allowed, with 95 % bands."
         known = _known(curve, "generalisation") > 0
+        if known and descent_beside(tree) is not None:
+            words += (
+                " Beside it gradient descent where it first was at or below each threshold, median and quartiles over "
+                "restarts."
+            )
         title = curve_title(tree) if known else "The tighter the fit, the rarer it is"
         yield _picture("curve", title, words, plots.plot_curve(tree), lambda: charts.curve_chart(tree))
 
@@ -300,15 +310,17 @@ def _checks(diagnosis: Diagnosis) -> Table:
         found = rounded(check.found) if isinstance(check.found, float) else str(check.found or "-")
         rows.append((check.name, found, str(check.limit), check.status, check.advice or "-"))
     marks = {place: check.status for place, check in enumerate(diagnosis.checks)}
-    headings = ("Check", "Found", "Wanted", "Status", "What to do")
+    headings: tuple[str, ...] = ("Check", "Found", "Wanted", "Status", "What to do")
     caption = f"The checks that suit {diagnosis.method}, with their limits."
+    if not any(check.advice for check in diagnosis.checks):
+        headings, rows = headings[:-1], [row[:-1] for row in rows]
     return Table(caption, headings, rows, marks, first=1, last=2)
 
 
 def _again(tree: xr.DataTree, result: Json, origin: Path) -> Section:
     command, reason = rerun_command(tree), why_no_command(tree)
     look = f"bayesgc show {origin.name}\nbayesgc diagnose {origin.name}"
-    code = [("Run it again", command)] if command else []
+    code = [("In a shell", command)] if command else []
     words = () if reason is None else (f"{reason[0].upper()}{reason[1:]}, so no command line runs it again.",)
     versions = json.dumps(json.loads(tree.attrs["versions"]), indent=2)
     configuration = json.dumps(json.loads(tree.attrs["configuration"]), indent=2)

@@ -178,7 +178,7 @@ def _changes(found: list[Panel]) -> Table:
                 (
                     panel.name,
                     measure.estimate(gap.difference, gap.mcse, bare=True),
-                    factor(gap).partition(", over")[0],
+                    factor(gap),
                     str(gap.tasks),
                 )
             )

@@ -79,39 +79,55 @@ def _cells(panel: Panel, place: int) -> xr.Dataset:
 
 
 def answer(store: Store) -> str:
-    """One sentence: how generalisation changes along the axis, in each panel, between the ends that are known of it."""
-    found: dict[tuple[Any, Any], dict[str, list[str]]] = {}
-    for panel in store.panels:
-        gap = change(panel)
-        if gap is not None:
-            words = direction(gap)
-            found.setdefault((gap.first, gap.last), {}).setdefault(words, []).append(f"{panel.name}: {factor(gap)}")
-    if not found:
+    """How generalisation changes along the axis, in each panel, between the ends that are known of it."""
+    gaps = {panel.name: gap for panel in store.panels if (gap := change(panel)) is not None}
+    if not gaps:
         return _why_nothing(store)
-    axis = store.panels[0].axis.replace("_", " ")
+    symbol, axis = measures_over(store.cells).generalisation.symbol, store.panels[0].axis.replace("_", " ")
+    tasks = {gap.tasks for gap in gaps.values()}
+    found: dict[tuple[Any, Any], dict[str, list[str]]] = {}
+    for panel, gap in gaps.items():
+        name = symbol if len(store.panels) == 1 else panel
+        over = "" if len(tasks) == 1 else f", {_over(gap.tasks)}"
+        found.setdefault((gap.first, gap.last), {}).setdefault(direction(gap), []).append(f"{name} {factor(gap)}{over}")
     parts = []
     for (first, last), ways in found.items():
-        clauses = "; ".join(f"{words} ({', '.join(each)})" for words, each in ways.items())
-        parts.append(f"from {axis} {first} to {last}, weights that fit generalise: {clauses}")
-    sentence = "; ".join(parts)
-    symbol = measures_over(store.cells).generalisation.symbol
-    return f"{sentence[0].upper()}{sentence[1:]}. The numbers are the factor by which {symbol} of a fit changes."
+        clauses = "; ".join(f"{_told(words)} ({'; '.join(each)})" for words, each in ways.items())
+        parts.append(f"From {axis} {first} to {last}, {clauses}.")
+    numbers = f"The numbers are the factor by which {symbol} of a fit changes"
+    return " ".join([*parts, f"{numbers}{f', {_over(*tasks)}' if len(tasks) == 1 else ''}."])
+
+
+def _told(words: str) -> str:
+    """The `direction` as a clause."""
+    if words.startswith("not known"):
+        return f"whether weights that fit generalise better is {words}"
+    return f"weights that fit generalise {words}"
+
+
+def _over(tasks: int) -> str:
+    return f"over {tasks} {'task' if tasks == 1 else 'tasks'}"
 
 
 def factor(gap: Change) -> str:
-    """The geometric mean over tasks, with its interval: ``× 0.23, 95 % 0.18 to 0.29, over 8 tasks``."""
+    """The geometric mean over tasks, with its interval: ``× 0.23, 95 % 0.18 to 0.29``."""
     one = gap.ratio.factor.size == 1
     mean = gap.ratio.of_these_tasks() if one else gap.ratio.over_tasks()
     factors = mean.factors()
     ends = "" if factors is None else f", 95 % {interval_words(factors)}"
     medians = "median " if MEDIANS in gap.ratio.note else ""
-    return f"{medians}× {rounded(math.exp(mean.value))}{ends}, over {gap.tasks} {'task' if gap.tasks == 1 else 'tasks'}"
+    return f"{medians}× {rounded(math.exp(mean.value))}{ends}"
 
 
 def _why_nothing(store: Store) -> str:
     done = store.strings("outcome") == "converged"
     if done.any() and not np.isfinite(store.cells[laws(store.cells)["posterior"]].values[done]).any():
-        return "How well the weights generalise is not known here: nothing is held out, or the truth is not known."
+        lacking = (
+            "there is no test set"
+            if measures_over(store.cells).labelled
+            else "nothing is held out, or the truth is not known"
+        )
+        return f"How well the weights generalise is not known here: {lacking}."
     return "Too few cells have run to say anything yet."
 
 
@@ -120,7 +136,8 @@ def headline(gap: Change, axis: str) -> str:
     words = direction(gap).removeprefix("not known, as ")
     if gap.judgement in BETTER:
         return f"{words} with {axis}"
-    return f"{words} about {axis}" if words.endswith("decide") else f"{words} ({axis})"
+    named = words.replace("alike", f"alike whatever the {axis}").replace("decide", f"decide about {axis}")
+    return named if named != words else f"{words} ({axis})"
 
 
 def direction(gap: Change) -> str:

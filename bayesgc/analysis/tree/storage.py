@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,24 @@ def as_bytes(tree: xr.DataTree) -> memoryview:
     dask = sys.modules.get("dask")
     # In a Dask worker xarray would ask the cluster for a lock on what is in this process's memory alone.
     with contextlib.nullcontext() if dask is None else dask.config.set(scheduler="threads"):
-        content: memoryview = tree.to_netcdf(engine="h5netcdf")
+        content: memoryview = tree.to_netcdf(engine="h5netcdf", encoding=_compressed(tree))
     return content
+
+
+_WORTH, _LOOKED_AT = 500_000, 65_536
+"""Bytes of a variable from which on compression is worth its time, and those by which it is judged."""
+
+
+def _compressed(tree: xr.DataTree) -> dict[str, Any]:
+    """Compression of what repeats itself, as predicted labels do; of random numbers it costs time and gains nothing."""
+    found: dict[str, Any] = {}
+    for node in tree.subtree:
+        for name, variable in node.to_dataset(inherit=False).variables.items():
+            if variable.dtype.kind in "biuf" and variable.nbytes >= _WORTH:
+                start = variable.values.ravel()[: _LOOKED_AT // variable.dtype.itemsize].tobytes()
+                if len(zlib.compress(start, 1)) < len(start) / 2:
+                    found.setdefault(node.path, {})[str(name)] = {"zlib": True, "complevel": 1, "shuffle": True}
+    return found
 
 
 def is_result(path: Path) -> bool:

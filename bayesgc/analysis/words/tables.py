@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from bayesgc.analysis.equal_fit import compared
-from bayesgc.analysis.measures import Measure, measures_of
+from bayesgc.analysis.measures import Measure, Measures, measures_of
 from bayesgc.analysis.tails import doubtless
 from bayesgc.analysis.words.fitted import FittedTable
 from bayesgc.analysis.words.numerals import count_word, rounded, with_error
@@ -42,7 +42,7 @@ def comparison_tables(comparison: Comparison) -> RenderableType:
     parts = [_losses(results, names)] if _judged(results) else []
     if any(each["hidden"] for each in results):
         rows = [predicted_row(name, each) for name, each in zip(names, results, strict=True)]
-        parts += [[_known_table(HEADINGS, rows), Text(NOTE, style="dim")]]
+        parts += [_known_part(HEADINGS, rows, NOTE)]
     parts += [_fits(results, names)] if any(each["gd"] for each in results) else []
     parts += [_standings(results, names)]
     if any(each["dependence"] or each["spectrum"]["prior"] for each in results):
@@ -50,9 +50,12 @@ def comparison_tables(comparison: Comparison) -> RenderableType:
     measure = _shared(results)[0]
     parts += [_differences(comparison.differences, names, measure)] if comparison.differences else []
     parts += [_paired(comparison.paired, measure)] if comparison.paired else []
-    sentences = [Text(_sentence(each, measure), style="bold") for each in comparison.paired or comparison.differences]
+    kinds = {each["label"]: measures_of(each) for each in results}
+    sentences = [
+        Text(_sentence(each, measure, kinds), style="bold") for each in comparison.paired or comparison.differences
+    ]
     key = [] if names[0] == results[0]["label"] else [*_key(results, names), Text()]
-    return Group(*key, *(each for part in parts for each in (*part, Text())), *sentences)
+    return Group(*key, *(each for part in filter(None, parts) for each in (*part, Text())), *sentences)
 
 
 def simple_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> FittedTable:
@@ -63,10 +66,13 @@ def simple_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Fitt
     return table
 
 
-def _known_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> FittedTable:
-    """The same without the columns that say nothing of any row."""
+def _known_part(headings: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> list[RenderableType]:
+    """The same with a note, without the columns that say nothing of any row; nothing where none says anything."""
     kept = [place for place in range(len(headings)) if not place or any(row[place] != "-" for row in rows)]
-    return simple_table([headings[place] for place in kept], [[row[place] for place in kept] for row in rows])
+    if len(kept) == 1:
+        return []
+    table = simple_table([headings[place] for place in kept], [[row[place] for place in kept] for row in rows])
+    return [table, *([Text(note, style="dim")] if note else [])]
 
 
 def _judged(results: Sequence[Json]) -> bool:
@@ -110,10 +116,7 @@ def _losses(results: Sequence[Json], names: Sequence[str]) -> list[RenderableTyp
     if any(each["not_finite"] for each in results):
         shares = ", ".join(f"{rounded(100 * each['not_finite'])} %" for each in results)
         note += f"; prior: of its finite draws, the others fit nothing (not finite: {shares})"
-    return [
-        _known_table((measure.heading, "prior", "G&C posterior", "GD, at equal fit"), rows),
-        Text(note, style="dim"),
-    ]
+    return _known_part((measure.heading, "prior", "G&C posterior", "GD, at equal fit"), rows, note)
 
 
 def _fits(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
@@ -135,7 +138,7 @@ def _fits(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]
     headings = (fit.symbol, "G&C posterior", "GD, at ε", "GD, at its end", f"its {gen.heading} there")
     if measures.counted:
         headings = ("errors", "G&C posterior", "GD, first fit", "GD, at its end", f"its {gen.heading}")
-    return [_known_table(headings, rows), Text(note, style="dim")]
+    return _known_part(headings, rows, note)
 
 
 def _median(gd: Json | None, measure: Measure) -> str:
@@ -164,7 +167,7 @@ def _standings(results: Sequence[Json], names: Sequence[str]) -> list[Renderable
     placed = f" GD in {first}{dots}: {share}" if any(cell != "-" for row in rows for cell in row[3:]) else ""
     note = f"bits: −log₂ P(fit).{placed}{shown}"
     headings = ("rarity", "bits", f"P({first}<δ|fit)", f"GD in {first}", *(f"in {other}" for other in others))
-    return [_known_table(headings, rows), Text(note, style="dim")]
+    return _known_part(headings, rows, note)
 
 
 _OF_MATRICES = {"effective_rank": "rank", "nuclear_norm": "nuc. norm"}
@@ -190,7 +193,7 @@ def _mechanisms(results: Sequence[Json], names: Sequence[str]) -> list[Renderabl
     note = "σ₂/σ₁: median. gap: prior mean of log(σ₁/σ₂) a layer; limit: as d → ∞, linear."
     if any(each["dependence"] for each in results):
         note = f"ρ: Spearman of training and held-out loss under the prior; p: of their independence. {note}"
-    return [_known_table(headings, rows), Text(note, style="dim")]
+    return _known_part(headings, rows, note)
 
 
 def _differences(differences: Sequence[Json], names: Sequence[str], measure: Measure) -> list[RenderableType]:
@@ -212,7 +215,7 @@ def _differences(differences: Sequence[Json], names: Sequence[str], measure: Mea
     if any(each["shared_draws"] for each in differences):
         note += " Without ±: the runs share their random numbers; give another `seed` for an error."
     headings = ("difference", _delta(measure), *(_BITS[bits] for bits in how_likely), "W₁", *kl)
-    return [_known_table(headings, rows), *([Text(note.strip(), style="dim")] if note else [])]
+    return _known_part(headings, rows, note.strip())
 
 
 def _delta(measure: Measure) -> str:
@@ -266,12 +269,15 @@ def _paired(paired: Sequence[Json], measure: Measure) -> list[RenderableType]:
     return [simple_table(headings, rows), Text(note, style="dim")]
 
 
-def _sentence(each: Json, measure: Measure) -> str:
+def _sentence(each: Json, measure: Measure, kinds: Mapping[str, Measures]) -> str:
     """Which of two generalises better, that they are alike, or that it cannot be told."""
     factor, pair = each["factor"], f"{each['label']} and {each['against']}"
     if factor is None and each.get("hidden"):
         return predicted_sentence(each)
     if factor is None:
+        ours, theirs = (kinds.get(each[side]) for side in ("label", "against"))
+        if ours and theirs and (ours.generalisation, ours.labelled) != (theirs.generalisation, theirs.labelled):
+            return f"Not compared, as they are judged by different measures: {pair}."
         return f"Of {pair} at least one has no known generalisation."
     tasks = f" over {each['tasks']} tasks" if "tasks" in each else ""
     numbers = f"{factor_words(factor, measure)}{tasks}"
@@ -371,20 +377,18 @@ def diagnosis_table(diagnosis: Diagnosis) -> RenderableType:
         table.add_row(Text(mark, style=style), check.name, found, str(check.limit))
     advice = [Text(f"{_MARKS[each.status][1]} {each.name}: {each.advice}", style=_MARKS[each.status][0])
               for each in diagnosis.checks if each.advice]  # fmt: skip
-    verdict = Text(f"{_reliance(diagnosis)} ({diagnosis.method}).", style="bold")
+    verdict = Text(f"{reliance(diagnosis)} ({diagnosis.method}).", style="bold")
     return Group(table, Text(), *advice, *([Text()] if advice else []), verdict)
 
 
-def _reliance(diagnosis: Diagnosis) -> str:
-    """Whether to rely on it, in a word."""
+def reliance(diagnosis: Diagnosis) -> str:
+    """Whether to rely on it, in a sentence without its full stop."""
     if not diagnosis.healthy:
         return "Do not rely on this result as it is"
-    careful = any(check.status == "caution" for check in diagnosis.checks)
-    return (
-        "This result can be relied on, with the care that ! asks for"
-        if careful
-        else "Nothing is wrong with this result"
-    )
+    careful = [check.name for check in diagnosis.checks if check.status == "caution"]
+    if careful:
+        return f"This result can be relied on, but mind: {'; '.join(careful)}"
+    return "Nothing is wrong with this result"
 
 
 _MARKS = {"fine": ("green", "✓"), "caution": ("yellow", "!"), "wrong": ("red", "✗")}

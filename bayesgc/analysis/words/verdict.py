@@ -12,7 +12,15 @@ from bayesgc.analysis.tails import centre, doubtless, error_of, log_centre
 from bayesgc.analysis.words.numerals import one_in
 from bayesgc.intervals import Number, Standing, log_loss
 
-__all__ = ["Standing", "against_prior", "against_zero", "descent_against_posterior", "nothing_drawn", "verdict"]
+__all__ = [
+    "Standing",
+    "against_prior",
+    "against_zero",
+    "descent_against_posterior",
+    "descent_among_draws",
+    "nothing_drawn",
+    "verdict",
+]
 
 Json = dict[str, Any]
 
@@ -68,6 +76,17 @@ def descent_against_posterior(result: Json, restarts: Json | None = None) -> Sta
     return Standing.EQUAL
 
 
+def descent_among_draws(result: Json, restarts: Json | None = None) -> Standing:
+    """Whether the median of gradient descent is outside the posterior's central 90 % of draws, and on which side.
+
+    Where laws cannot be told apart, as an error is large or not known, descent may still be below nearly every draw.
+    """
+    found: Json = restarts or compared(result) or result["gd"]
+    primary = measures_of(result).generalisation.name
+    median, draws = found[primary]["median"], result["posterior"][primary]
+    return Standing.LOWER if median < draws["q05"] else Standing.HIGHER if median > draws["q95"] else Standing.EQUAL
+
+
 def _half_width(result: Json, error: float) -> float:
     """Of the 95 % interval of the posterior: an error from the spread over islands is that of Student's t."""
     islands = result["diagnostics"].get("islands", 0)
@@ -87,7 +106,15 @@ def _comparison(result: Json) -> str:
         Standing.HIGHER: "worse than the prior",
     }[against_prior(result)]
     numbers = f"Weights that merely fit generalise {opening} ({_numbers(result)})"
-    return f"{numbers}{_zero_clause(result)}{_descent_clause(result)}."
+    return f"{numbers}{_zero_clause(result)}{_vote_clause(result)}{_descent_clause(result)}."
+
+
+def _vote_clause(result: Json) -> str:
+    """How the fits do together, where they vote on classes."""
+    vote, measure = result.get("ensemble"), measures_of(result).generalisation
+    if vote is None:
+        return ""
+    return f"; their vote has a {measure.words} of {measure.estimate(vote[measure.name], vote['mcse'])}"
 
 
 def _numbers(result: Json) -> str:
@@ -134,8 +161,19 @@ def _descent_clause(result: Json) -> str:
         return f"{who} better{' still' if improved else ''}{place}: {meaning}{after}"
     if standing is Standing.HIGHER:
         return f"{who} worse{place}: the search does not help here{after}"
+    if (among := descent_among_draws(result)) is not Standing.EQUAL:
+        meaning = f"whether {'fitting alone explains it' if improved else 'searching helps'} is not decided"
+        return f"{who} {_beyond(result, among)}{place}: {meaning}{after}"
     meaning = _explained(result, "it") if improved else "neither fitting nor searching helps"
     return f"{who} about as well{place}: {meaning}{after}"
+
+
+def _beyond(result: Json, among: Standing) -> str:
+    """That descent is beyond nearly all draws, and yet not clearly apart from their middle."""
+    which = centre([result["posterior"][measures_of(result).generalisation.name]])
+    than = "better" if among is Standing.LOWER else "worse"
+    middle = "mean" if which == "mean" else "median"
+    return f"{than} than 95 % of the draws that fit, though not clearly {than} than their {middle}"
 
 
 def _why_not_compared(result: Json, gd: Json) -> str:
@@ -180,7 +218,12 @@ def _trained_on(result: Json, gd: Json) -> str:
         Standing.LOWER: ("does better than weights that merely fit", ", which fitting alone does not explain"),
         Standing.EQUAL: ("does about as well as weights that merely fit", ""),
         Standing.HIGHER: ("does worse than weights that merely fit", ""),
-    }[descent_against_posterior(result, gd)]
+    }[standing := descent_against_posterior(result, gd)]
+    if standing is Standing.EQUAL and (among := descent_among_draws(result, gd)) is not Standing.EQUAL:
+        does = f"does {_beyond(result, among)}"
+    if standing is Standing.LOWER and (vote := result.get("ensemble")) is not None:
+        name = measures_of(result).generalisation.name
+        more += ", though their vote does as well" if vote[name] <= gd[name]["q75"] else ""
     return f"trained on to its end, it {does}, at {_descent_numbers(result, gd)}{more}"
 
 

@@ -58,11 +58,14 @@ def task_line(task: Json) -> str:
     """The task in one line."""
     if "examples" in task:
         return _examples_line(task)
-    said = {"kind", "shape", "measurements", "held_out", "truth_known", "seed"}
+    said = {"kind", "shape", "measurements", "held_out", "truth_known", "seed", "heading"}
     parts = [f"{task['kind']} {'×'.join(str(side) for side in task['shape'])}"]
     parts += [_said(name, value) for name, value in task.items() if name not in said]
-    parts += [f"{task['measurements']} measurements"] if "measurements" in task else []
-    parts += [f"{task['held_out']} held out"]
+    # Of a table what is not observed is missing: nothing of it is kept to test on.
+    table = "standardize" in task and not task["truth_known"]
+    observed, rest = ("observed cells", "missing") if table else ("measurements", "held out")
+    parts += [f"{task['measurements']} {observed}"] if "measurements" in task else []
+    parts += [f"{task['held_out']} {rest}"]
     parts += [f"task seed {task['seed']}"] if "seed" in task else []
     return ", ".join(parts + ([] if task["truth_known"] else ["truth unknown"]))
 

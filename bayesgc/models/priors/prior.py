@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import EllipsisType
@@ -111,7 +112,9 @@ class LayerPrior:
         with plugins.blame(f"{who}, asked for {layer} of shape ({rows}, {cols}),"):
             law = self.make(rows, cols)
         if not isinstance(law, TorchDistributionMixin):
-            raise InputError(f"{who} gave {law!r} for {layer}; it must give a Pyro distribution.")
+            raise InputError(
+                f"{who} gave {_in_brief(law)} for {layer}; it must give a Pyro distribution{_instead(law)}."
+            )
         if tuple(law.shape()) != (rows, cols):
             hint = "; .expand([rows, cols]) makes one of equal entries" if not law.shape() else ""
             raise InputError(f"{who} gave {layer} the shape {tuple(law.shape())}; the layer is {(rows, cols)}{hint}.")
@@ -136,6 +139,19 @@ class LayerPrior:
                 raise InputError(f"prior {self.label} drew {layer} with entries that are not finite, {_LOOKS} times.")
 
 
+def _in_brief(value: object) -> str:
+    """An object in a message: an array by its shape, anything else in a few signs."""
+    shape = getattr(value, "shape", None)
+    return f"a {type(value).__name__} of shape {tuple(shape)}" if isinstance(shape, tuple) else _BRIEF.repr(value)
+
+
+def _instead(value: object) -> str:
+    """What somebody may have meant who gave numbers."""
+    return ", not a draw of one" if hasattr(value, "shape") else ""
+
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxlist, _BRIEF.maxother = 2, 60
 _LOOKED_AT = 10_000
 """The largest matrix that is drawn to see what a prior gives."""
 _LOOKS = 1000

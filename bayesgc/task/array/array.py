@@ -38,6 +38,12 @@ class Units:
     center: Float[np.ndarray, "*part"]
     scale: Float[np.ndarray, "*part"]
 
+    @property
+    def near_zero(self) -> bool:
+        """Whether single precision loses nothing of single-precision draws: it rounds by at most 1e-6 of a scale."""
+        within = (np.abs(self.center) <= 10 * self.scale) & (self.scale > 1e-30) & (self.scale < 1e30)
+        return bool(within.all())
+
     def to_units(self, array: Float[np.ndarray, "*array"]) -> Float[np.ndarray, "*array"]:
         """Arrays (..., *shape) on the task's scale, in the units of the data."""
         return np.asarray(array * self.scale + self.center)
@@ -142,8 +148,11 @@ class ArrayTask(Task):
         return {} if self.truth is None else {self.output: (self.dims, self.in_units(self.truth))}
 
     def in_units(self, outputs: Float[np.ndarray, "*array"]) -> Float[np.ndarray, "*array"]:
-        """Arrays (..., *shape) in the units of the data."""
-        return outputs if self.units is None else self.units.to_units(outputs.astype(np.float64))
+        """Arrays (..., *shape) in the units of the data, in the precision that they have where that is enough."""
+        if self.units is None:
+            return outputs
+        found = self.units.to_units(outputs.astype(np.float64))
+        return found.astype(outputs.dtype) if self.units.near_zero else found
 
     @property
     def tested(self) -> int:

@@ -6,10 +6,12 @@ line. Faults are reported without the file's name, which :func:`bayesgc.task.fil
 
 from __future__ import annotations
 
+import codecs
 import csv
 import importlib
 import io
 import itertools
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -29,6 +31,8 @@ _SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "space":
 _GUESSED = ("\t", ";", "|", ",")
 """In this order where several divide all lines alike: with a comma before decimals, commas do so by chance."""
 _LOOKED_AT = 100
+_UNNAMED = "index"
+"""What the index of a DataFrame is called that has no name."""
 _READERS = {".parquet": ("pyarrow",), ".xlsx": ("openpyxl",)}
 
 
@@ -44,13 +48,20 @@ class Line:
 class Sheet:
     """A table as text. ``named`` says that the first line holds names for certain, as it does in a DataFrame.
 
-    The first ``indexed`` columns are the index of a DataFrame.
+    The first ``indexed`` columns are the index of a DataFrame. ``separator`` stood between the cells of text.
     """
 
     lines: list[Line]
     notation: Notation = field(default_factory=Notation)
     named: bool = False
     indexed: int = 0
+    separator: str | None = None
+
+    @property
+    def heading(self) -> str:
+        """What the first line calls the first column; nothing where that is the index of a DataFrame without a name."""
+        name = self.lines[0].cells[0]
+        return "" if self.indexed and name == _UNNAMED else name
 
     @property
     def labelled(self) -> bool | None:
@@ -146,15 +157,33 @@ def read_sheet(file: Path, reading: Reading) -> Sheet:
     if suffix not in SEPARATED:
         _check_no_separator(reading, f"a {suffix}")
         return frame_sheet(_read_frame(file, suffix), reading, named=suffix == ".parquet", kind=f"a {suffix}")
-    try:
-        text = file.read_bytes().decode("utf-8-sig")  # Spreadsheets put a byte order mark in front.
-    except UnicodeDecodeError as error:
-        raise InputError("is not text in UTF-8; save the table as comma-separated UTF-8.") from error
-    separator = _separator(text, suffix) if reading.separator is None else _separator_named(reading.separator)
+    text = _decoded(file)
+    separator = _separator(text, suffix) if reading.separator is None else separator_named(reading.separator)
     lines = _without_blanks(_split(text, separator))
     if not lines:
         raise InputError("is empty; a table needs a header and at least one row.")
-    return Sheet(lines, reading.notation(lines, separator))
+    return Sheet(lines, reading.notation(lines, separator), separator=separator)
+
+
+def _decoded(file: Path) -> str:
+    """The text of a file in UTF-8; of another one it is said what it looks like, and what to do."""
+    content = file.read_bytes()
+    try:
+        return content.decode("utf-8-sig")  # Spreadsheets put a byte order mark in front.
+    except UnicodeDecodeError as error:
+        wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        likely = "UTF-16" if wide else "WINDOWS-1252"
+        line = content.count(b"\n", 0, error.start)
+        reads = content.split(b"\n")[line].decode("windows-1252", "replace").strip()[:_SHOWN]
+        shown = "" if wide else f": line {line + 1} reads {reads!r} in that"
+        raise InputError(
+            f"is not text in UTF-8, but probably in {likely}{shown}. Save it as 'CSV UTF-8', or convert it: iconv -f "
+            f"{likely} -t UTF-8 {shlex.quote(file.name)} > utf8.csv."
+        ) from error
+
+
+_SHOWN = 30
+"""Signs of a line in a message."""
 
 
 def frame_sheet(frame: pd.DataFrame, reading: Reading, *, named: bool = True, kind: str = "a DataFrame") -> Sheet:
@@ -202,7 +231,7 @@ def _index_names(index: pd.Index, taken: Sequence[str]) -> list[str]:
     """Names for the levels of an index, which no column and no other level has."""
     found: list[str] = []
     for name in index.names:
-        plain = "index" if name is None else str(name).strip()
+        plain = _UNNAMED if name is None else str(name).strip()
         others = (f"{plain}_{i}" for i in itertools.count(2))
         found.append(next(each for each in itertools.chain([plain], others) if each not in {*taken, *found}))
     return found
@@ -268,7 +297,8 @@ def _separator(text: str, suffix: str) -> str:
     return max(reversed(_GUESSED), key=head.count)
 
 
-def _separator_named(separator: str) -> str:
+def separator_named(separator: str) -> str:
+    """The sign between cells that is asked for, by itself or by its name."""
     found = _SEPARATORS.get(separator, "\t" if separator == "\\t" else separator)
     if len(found) != 1 or found in '"\r\n':
         raise InputError(f"separator is {separator!r}; give one sign, or {', '.join(_SEPARATORS)}.")

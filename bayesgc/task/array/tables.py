@@ -57,12 +57,20 @@ def table_task(sheet: Sheet, description: Description, reading: Reading, *, stan
     _check_columns(values, columns, named=named)
     labels = {"row": _labels(rows)} if labelled else {}
     facts: Description = {"index": labelled, "header": named}
-    facts |= {"decimal": notation.decimal} if notation.decimal != "." else {}
+    facts |= _signs(sheet, reading) | ({"heading": sheet.heading} if labelled and named and sheet.heading else {})
     facts |= _repeated(rows, labelled) | empty_rows(values, labels.get("row"), [line.number for line in rows])
     facts |= doubtful_columns(values, columns) if named else {}
     facts |= stand_ins(values)
     coords = labels | ({"col": columns} if named else {})
     return completion_of(values, description | facts, standardize=standardize, coords=coords)
+
+
+def _signs(sheet: Sheet, reading: Reading) -> Description:
+    """The signs that were found between cells and before decimals, where they are not the usual ones."""
+    found: Description = {"decimal": sheet.notation.decimal} if sheet.notation.decimal != "." else {}
+    return found | (
+        {"separator": sheet.separator} if sheet.separator not in (",", None) and not reading.separator else {}
+    )
 
 
 def chosen_columns(sheet: Sheet, reading: Reading, *, labels: bool = True) -> Sheet:

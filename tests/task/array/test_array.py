@@ -116,6 +116,20 @@ def test_units_go_there_and_back() -> None:
 
 
 @pytest.mark.parametrize(
+    ("center", "scale", "kept"),
+    [(1.0, 3.0, "float32"), (-9.0, 1.0, "float32"), (1.7e12, 5e4, "float64"), (0.0, 1e35, "float64")],
+)
+def test_units_keep_the_precision_of_draws_where_it_is_enough(center: float, scale: float, kept: str) -> None:
+    """Single precision rounds by 6e-8 of the largest number, which must be nothing beside the scale of the column."""
+    task = replace(completion(3, 4, seed=5), units=Units(center=np.full((1, 4), center), scale=np.full((1, 4), scale)))
+    draws = np.random.default_rng(0).standard_normal((2, 3, 4)).astype(np.float32)
+    found = task.in_units(draws)
+    assert found.dtype == kept
+    np.testing.assert_allclose((found.astype(np.float64) - center) / scale, draws, atol=1e-6)
+    assert task.in_units(draws.astype(np.float64)).dtype == np.float64
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"kind": "sens"}, "kind is 'sens'; choose one of sensing, completion, data"),

@@ -39,7 +39,8 @@ def test_labels_and_columns_become_coordinates(tmp_path: Path) -> None:
     assert task.measurements.cells.tolist() == [0, 1, 3, 4]
     assert task.unobserved_cells.tolist() == [2, 5]
     assert task.truth is None
-    assert task.description == {"file": "table.csv", "standardize": True, "index": True, "header": True}
+    known = {"file": "table.csv", "standardize": True, "index": True, "header": True, "heading": "name"}
+    assert task.description == known
     np.testing.assert_allclose(in_units(task), [[1.5, 50], [np.nan, 70], [1.9, np.nan]])
 
 
@@ -221,8 +222,11 @@ BAD_TABLES = [
     ("a,b\n1,2\n1,\n", "every column is constant"),
     ('a,b\n1,"2\n3,\n', "is not comma-separated text"),
     ("a,b\n-1.7e308,1\n1.7e308,\n", "spread of a column is too large"),
-    ("a,b\n1,2\n3,é\n".encode("latin-1"), "is not text in UTF-8"),
-    ("a,b\n1,2\n3,\n".encode("utf-16"), "is not text in UTF-8"),
+    (
+        "a,b\n1,2\n3,é\n".encode("latin-1"),
+        "not text in UTF-8, but probably in WINDOWS-1252: line 3 reads '3,é' in that. .* -f WINDOWS-1252 -t UTF-8",
+    ),
+    ("a,b\n1,2\n3,\n".encode("utf-16"), "probably in UTF-16. .* iconv -f UTF-16 -t UTF-8 table.csv > utf8.csv"),
     (b"a,b\n1,\0\n3,\n", "line 2"),
 ]
 
