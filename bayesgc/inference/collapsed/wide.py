@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from scipy.optimize import brentq
 from torch import Tensor
 
 from bayesgc.inference.collapsed.gaussian import GaussianSystem, gaussian_system
@@ -92,6 +91,8 @@ class _Fits:
             most = 1 / eps
             while excess(most) > 0:
                 most *= 2
+            from scipy.optimize import brentq  # which takes a while to load
+
             tilt = float(brentq(excess, 0.0, most))
         return cls(vectors, variances, along, math.sqrt(square), tilt)
 

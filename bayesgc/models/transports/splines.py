@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 REACH = 9
@@ -19,6 +18,8 @@ def spline_cells(
     function: Callable[[Float[np.ndarray, " *point"]], Float[np.ndarray, " *point"]],
 ) -> Float[np.ndarray, "cell power"]:
     """The function in each cell, in powers 0 to 3 of the place within it; straight lines in the first and the last."""
+    from scipy.interpolate import CubicSpline  # for the transports that need a table alone: it loads slowly
+
     knots = np.arange(-REACH * CELLS, REACH * CELLS + 1) / CELLS
     spline = CubicSpline(knots, function(knots))
     inside = spline.c[::-1].T / float(CELLS) ** np.arange(4)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.optimize import brentq
 
 from bayesgc.task.array.affine import BestFits, best_fits
 from bayesgc.task.array.array import ArrayTask
@@ -139,4 +138,6 @@ def _secular_root(gaps: Float[np.ndarray, " mode"], pull: Float[np.ndarray, " mo
         return 0.0
     if excess(low) >= 0.0 or excess(high) <= 0.0:  # only rounding can put an end of the bracket past the root
         return low if excess(low) >= 0.0 else high
+    from scipy.optimize import brentq  # which takes a while to load
+
     return float(brentq(excess, low, high, xtol=1e-300, rtol=1e-15, maxiter=1000))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 from bayesgc.task.labelled.labelled import LabelledTask
@@ -108,6 +107,8 @@ def _fit_logistic(
         residual = np.exp(logits - total[:, None]) - targets
         value = float((total - (logits * targets).sum(1)).sum() + 0.5 * RIDGE * (weights**2).sum())
         return value, np.concatenate([(features.T @ residual + RIDGE * weights).ravel(), residual.sum(0)])
+
+    from scipy.optimize import minimize  # which takes a while to load
 
     found = minimize(loss, np.zeros((count + 1) * classes), jac=True, method="L-BFGS-B", options={"maxiter": 1000}).x
     return found[: count * classes].reshape(count, classes), found[count * classes :]
