@@ -203,7 +203,8 @@ class DenseSystem(GaussianSystem):
             inner = torch.einsum("mrc,mrd->rcd", shaped, shaped)
             variance, towards = torch.einsum("brcd,rcd->b", self.gram, inner), self._images @ held_out.T
         explained = torch.linalg.solve_triangular(self._factor[0], towards, upper=False)
-        return variance - explained.square().sum((1, 2))
+        # Not the sum of squares, which would be a third large array.
+        return variance - torch.einsum("bij,bij->b", explained, explained)
 
     @property
     def _total_variance(self) -> Float[Tensor, " draw"]:
