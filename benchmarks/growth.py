@@ -79,15 +79,16 @@ def cost(axis: str, value: int, seed: int, seconds: float) -> Cost:
         progress=False,
     )  # fmt: skip
     taken = time.process_time() - began
-    known = "posterior" in result and result.attrs["log_volume"] is not None
-    loss = result["posterior"]["gen_loss"].attrs if known else {"mean": math.nan, "mcse": math.nan}
-    volume = result.attrs["log_volume"] if known else math.nan
-    return Cost(axis, value, seed, str(result.attrs["outcome"]), volume, loss["mcse"] / loss["mean"], taken)
+    loss = result["posterior"]["gen_loss"].attrs if "posterior" in result else {}
+    error = loss.get("mcse", math.nan) / loss.get("mean", math.nan)
+    return Cost(axis, value, seed, str(result.attrs["outcome"]), result.attrs.get("log_volume", math.nan), error, taken)
 
 
 def exponent(found: list[Cost]) -> tuple[float, float]:
-    """The slope of log cost against the log of the axis, and its standard error."""
+    """The slope of log cost against the log of the axis, and its standard error; NaN where too little was reached."""
     kept = [each for each in found if math.isfinite(each.equal)]
+    if len({each.value for each in kept}) < 2:
+        return math.nan, math.nan
     line = stats.linregress(np.log([each.value for each in kept]), np.log([each.equal for each in kept]))
     return float(line.slope), float(line.stderr)
 

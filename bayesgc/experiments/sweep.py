@@ -44,8 +44,8 @@ class Sweep(BaseModel):
         axes: options that vary, with their values, in order; ``task_seed`` is the axis of replicates.
         panels: named sets of options that override ``options``, the first axis where there are any.
         notes: what a reader should know, printed with the results.
-        claims: what it claims, each as {class}`~bayesgc.analysis.claims.stated.Stated` or its keys; left out, the ones
-            shipped for its axes are judged.
+        claims: what it claims, each a ``Stated`` or a dict of its keys; left out, the ones shipped for its axes are
+            judged.
 
     Raises:
         InputError: naming the key that does not fit.
@@ -104,8 +104,12 @@ class Sweep(BaseModel):
         except tomllib.TOMLDecodeError as error:
             raise InputError(f"{path} is not TOML: {error}.") from None
         try:
-            panels, claims = _panels(content.pop(PANEL, [])), content.pop(_CLAIM, [])
-            return cls(**content, **({"panels": panels} if panels else {}), **({"claims": claims} if claims else {}))
+            for table, name, read in ((PANEL, "panels", _panels), (_CLAIM, "claims", _claims)):
+                if {table, name} <= content.keys():
+                    raise InputError(f"{table} and {name} are both there; write tables [[{table}]] alone.")
+                if table in content:
+                    content[name] = read(content.pop(table))
+            return cls(**content)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
 
@@ -151,7 +155,7 @@ class Sweep(BaseModel):
             Options.check_name(name)
             if not values:
                 raise InputError(f"axes.{name} is empty; give at least one value.")
-            if len({repr(value) for value in values}) < len(values):
+            if any(one == other for one, other in itertools.combinations(values, 2)):
                 raise InputError(f"axes.{name} is {values!r}; each value may be there once.")
             if name == "device":
                 raise InputError(_ONE_DEVICE.format("an axis"))
@@ -187,6 +191,19 @@ def _panels(tables: Any) -> dict[str, dict[str, Any]]:
             raise InputError(f"panel.name is {name!r}; each [[panel]] needs a name of its own.")
         panels[name] = table
     return panels
+
+
+def _claims(tables: Any) -> list[Stated]:
+    """Claims, from the tables of a file."""
+    if not isinstance(tables, list):
+        raise InputError(f"claim is {tables!r}; write each claim as a table [[claim]].")
+    claims = []
+    for count, table in enumerate(tables, 1):
+        try:
+            claims.append(Stated(**table))
+        except ValidationError as error:
+            raise InputError(f"[[claim]] {count}: {refusal(error, parts=1)}") from None
+    return claims
 
 
 def _plain_keys(named: dict[str, Any]) -> dict[str, Any]:

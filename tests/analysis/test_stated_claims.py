@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
-from test_claims import curve, write
+from rich.console import Console
+from test_claims import TASKS, curve, write
+from test_network_claims import write as write_labelled
 
 import bayesgc as gc
 from bayesgc.analysis.claims.claims import judge
+from bayesgc.analysis.claims.decisions import Claim
+from bayesgc.analysis.claims.stated import Stated, decided
 from bayesgc.validate import InputError
 
 AXES = {"width": [5, 40, 640], "task_seed": [0, 1, 2]}
@@ -74,6 +80,10 @@ def test_a_file_states_claims_which_its_store_keeps(tmp_path: Path) -> None:
         ({"at": {"width": [5]}}, "width is [5]; choose from"),
         ({"over_at": {}}, "must name the same axes"),
         ({"over_at": None}, "its factor is always 1"),
+        ({"above": math.inf}, "a number above 0"),
+        ({"above": True}, "claims.0.above is True"),
+        ({"claim": " "}, "a claim has no words"),
+        ({"over_at": {"width": 640}}, "its factor is always 1"),
         ({"law": "mode"}, "law is 'mode'; it must be 'posterior', 'prior'"),
         ({"under": 1}, "there is no key 'claims.0.under'"),
     ],
@@ -87,3 +97,80 @@ def test_claims_that_say_nothing_are_refused(change: dict, said: str) -> None:
 def test_a_claim_takes_several_tasks() -> None:
     with pytest.raises(InputError, match="give the axis task-seed at least two values"):
         gc.Sweep(title="Widths", axes=AXES | {"task_seed": [0]}, claims=[HURTS])
+
+
+@pytest.mark.parametrize("value", [True, 0.01, "5%", 20, [20, 10]])
+def test_values_are_found_where_the_dataset_has_their_text(tmp_path: Path, value: object) -> None:
+    store = write(tmp_path / "s", "width", posterior_gen_loss=curve(1, 2, 3))
+    stated = {"claim": "it hurts", "at": {"width": value}, "over_at": {"width": "first"}, "above": 1.5}
+    axes = {"width": [5, value, 640], "task_seed": [0, 1]}
+    [claim] = gc.Sweep(title="Widths", axes=axes, claims=[stated]).claims
+    dataset = xr.load_dataset(store / "sweep.nc", engine="h5netcdf")
+    dataset = dataset.assign_coords(width=np.array([str(each) for each in axes["width"]], dtype=object))
+    [found] = decided(claim, dataset, "")
+    assert (found.verdict, found.effect) == ("holds", pytest.approx(2, rel=0.1))
+
+
+def test_axes_may_have_dashes(tmp_path: Path) -> None:
+    stated = {"claim": "slow is better", "at": {"gd-lr": 0.1}, "over_at": {"gd-lr": 0.2}, "below": 1.0}
+    axes = {"gd-lr": [0.1, 0.2], "task-seed": [0, 1]}
+    assert gc.Sweep(title="Rates", axes=axes, claims=[stated]).claims[0].at == {"gd_lr": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('claims = []\n[[claim]]\nclaim = "x"', "claim and claims are both there"),
+        ("panels = {}\n[[panel]]\nname = 'x'", "panel and panels are both there"),
+        ('[claim]\nclaim = "x"', "write each claim as a table [[claim]]"),
+        ('[[claim]]\nclaim = "x"\nunder = 1', "[[claim]] 1: there is no key 'under'"),
+    ],
+)
+def test_a_file_that_writes_them_otherwise_is_told_how(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text(f'title = "Widths"\naxes = {{width = [5, 40], task-seed = [0, 1]}}\n{text}\n')
+    with pytest.raises(InputError) as refused:
+        gc.Sweep.load(file)
+    assert said in str(refused.value)
+
+
+def labelled(folder: Path, stated: dict, **errors: object) -> Claim:
+    """The claim on a store of labelled cells."""
+    store = write_labelled(folder, "train", [8, 32], **errors)
+    dataset = xr.load_dataset(store / "sweep.nc", engine="h5netcdf")
+    [claim, _] = decided(Stated(**stated), dataset, "")
+    return claim
+
+
+def test_who_knows_nothing_of_labels_guesses_the_most_common_one(tmp_path: Path) -> None:
+    claim = labelled(tmp_path / "s", {"claim": "it learns", "over": "zero", "below": 0.5})
+    assert (claim.verdict, claim.effect) == ("holds", pytest.approx(0.4))
+    assert claim.measured == "the mean test error of Guess & Check over that of guessing the most common label"
+
+
+def test_there_is_no_factor_to_no_error(tmp_path: Path) -> None:
+    trained = np.full((2, TASKS), 0.1)
+    stated = {"claim": "training is better", "law": "gd", "below": 0.9}
+    assert labelled(tmp_path / "s", stated, gd=trained).verdict == "holds"
+    trained[:, :5] = 0.0
+    claim = labelled(tmp_path / "t", stated, gd=trained)
+    assert (claim.verdict, claim.tasks) == ("undecided", TASKS - 5)
+
+
+def test_who_has_no_draws_has_no_errors_of_draws(tmp_path: Path) -> None:
+    store = write(tmp_path / "s", "width")
+    dataset = xr.load_dataset(store / "sweep.nc", engine="h5netcdf")
+    dataset["outcome"][:] = "exhausted"
+    stated = {"claim": "descent learns", "law": "gd", "over": "zero", "below": 0.5}
+    assert {claim.note for claim in decided(Stated(**stated), dataset, "")} == {""}
+    both = {"claim": "it learns", "over": "zero", "below": 0.5}
+    assert all("did not converge" in claim.note for claim in decided(Stated(**both), dataset, ""))
+
+
+def test_why_nothing_is_decided_is_told_with_each_claim(tmp_path: Path) -> None:
+    losses = curve(1, 2, 3)
+    losses[:, 0] = np.nan
+    claims = [HURTS, HURTS | {"claim": "width hurts", "above": 1.1}]
+    text = io.StringIO()
+    Console(file=text, width=200).print(judge([claiming(tmp_path / "s", *claims, posterior_gen_loss=losses)]))
+    assert text.getvalue().count("1 of 8 tasks have no number") == 2

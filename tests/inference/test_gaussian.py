@@ -53,9 +53,16 @@ def test_arrays_too_large_for_a_table_give_the_same(monkeypatch):
     target = collapsed_target(MODELS["linear"], SENSING)
     normals = target.draw(source(), 6)
     by_table = target.score(normals)
-    monkeypatch.setattr(gaussian, "_MOST_IN_TABLE", 0)
+    monkeypatch.setattr(gaussian, "_pays", lambda *sizes: False)
     monkeypatch.setattr(gaussian, "_pairs", None)
     torch.testing.assert_close(target.score(normals), by_table, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "cols", "count", "pays"), [(5, 5, 15, True), (50, 50, 400, True), (2, 60, 60, False), (60, 60, 900, False)]
+)
+def test_a_table_is_made_where_it_saves_work_and_can_be_held(rows, cols, count, pays):
+    assert gaussian._pays(count, rows, cols) is pays
 
 
 @pytest.mark.parametrize("name", MODELS)

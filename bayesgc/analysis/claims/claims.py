@@ -34,8 +34,8 @@ from bayesgc.analysis.words.fitted import FittedTable
 from bayesgc.analysis.words.numerals import count_word, decimals, rounded
 from bayesgc.validate import InputError
 
-ENOUGH_TASKS = 5
-"""Tasks which, whatever their law, are all on one side of its median with a probability below 5 %."""
+ENOUGH_TASKS = 6
+"""Tasks which, whatever their law, are all on one side of its median, either, with a probability below 5 %."""
 CLOSE = 0.1
 """The relative gap below which the posterior has come to the prior."""
 
@@ -60,9 +60,11 @@ _ALONG = {
 _NOT_ODD = "the theorem is about odd activations"
 
 RULE = (
-    "Factors are geometric means over tasks, plain ones for gradient descent, with t-intervals over tasks. A claim "
-    "holds when the whole interval is in the claimed range, and fails when the whole of it is outside; it is undecided "
-    "otherwise, and where tasks have no number. ± MC is what sampling adds to its error."
+    "Factors are geometric means over tasks, with t-intervals over tasks; numbers with a unit, and the loss of "
+    "gradient descent at its worst place, are plain means. A loss is not below zero: an interval that would reach "
+    "there is cut, and decides nothing for fewer than six tasks. A claim holds when the whole interval is in the "
+    "claimed range, and fails when the whole of it is outside; it is undecided otherwise, and where tasks have no "
+    "number. ± MC is what sampling adds to its error."
 )
 
 
@@ -89,9 +91,10 @@ class Judgement:
                 style = {"holds": "green", "fails": "red"}.get(claim.verdict, "yellow")
                 table.add_row(Text(claim.verdict, style=style), claim.panel, *_numbers(claim))
             yield table
-            # A note on a panel is told once, whatever number of claims it is about.
-            notes = {f"[dim]{escape(claim.panel)}: {escape(claim.note)}[/dim]": None for claim in same if claim.note}
-            yield from (note for note in notes if note not in noted)
+            # A note on a panel is told once, but where it says why nothing was decided.
+            told = [claim for claim in same if claim.note]
+            notes = {f"[dim]{escape(claim.panel)}: {escape(claim.note)}[/dim]": claim.verdict for claim in told}
+            yield from (note for note, verdict in notes.items() if note not in noted or verdict == "undecided")
             noted.update(notes)
         yield RULE
 
@@ -170,7 +173,13 @@ def _claims_of(name: str, dataset: xr.Dataset) -> Iterator[Claim]:
 
 def _stated(dataset: xr.Dataset) -> list[Stated]:
     """The claims that a sweep states itself."""
-    return [Stated(**each) for each in json.loads(dataset.attrs.get("sweep", "{}")).get("claims", ())]
+    return [Stated(**each) for each in _sweep_of(dataset).get("claims", ())]
+
+
+def _sweep_of(dataset: xr.Dataset) -> dict[str, Any]:
+    """What was asked; nothing in a dataset that does not say."""
+    asked: dict[str, Any] = json.loads(dataset.attrs.get("sweep", "{}"))
+    return asked
 
 
 def _axis(dataset: xr.Dataset) -> str | None:
@@ -182,12 +191,11 @@ def _axis(dataset: xr.Dataset) -> str | None:
 
 def _of_the_paper(dataset: xr.Dataset) -> bool:
     """Whether the matrices are of the paper's size, of whose measurements some claims are about."""
-    sweep = json.loads(dataset.attrs["sweep"])
-    given = [sweep["options"], sweep.get("axes", {}), *sweep.get("panels", {}).values()]
-    return not any("shape" in each or each.get(side, PAPER_SIDE) != PAPER_SIDE for each in given for side in _SIDES)
-
-
-_SIDES = ("rows", "cols")
+    sweep = _sweep_of(dataset)
+    given = [sweep.get("options", {}), *sweep.get("panels", {}).values()]
+    given += [{axis: value} for axis, values in sweep.get("axes", {}).items() for value in values]
+    sides = [each[side] for each in given for side in ("rows", "cols") if side in each]
+    return not any("shape" in each for each in given) and all(side == PAPER_SIDE for side in sides)
 
 
 def _panels(dataset: xr.Dataset, axis: str) -> Iterator[tuple[str, xr.Dataset]]:
@@ -255,9 +263,9 @@ def _alike(datasets: Iterable[xr.Dataset]) -> dict[tuple[str, str], dict[bool, l
     for dataset in datasets:
         if not {"depth", "task_seed"} <= set(dataset.dims):
             continue
-        sweep = json.loads(dataset.attrs["sweep"])
+        sweep = _sweep_of(dataset)
         for panel, part in _panels(dataset.sortby("depth"), "depth"):
-            options = sweep["options"] | sweep.get("panels", {}).get(panel, {})
+            options = sweep.get("options", {}) | sweep.get("panels", {}).get(panel, {})
             normalised = bool(options.get("normalize", True))
             same = {name: value for name, value in options.items() if name not in _FREE}
             sorts = found.setdefault((panel, json.dumps(same, sort_keys=True)), {True: [], False: []})

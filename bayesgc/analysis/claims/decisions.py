@@ -60,7 +60,7 @@ def ratio_of(above: xr.Dataset, below: xr.Dataset, *, law: str = "posterior", un
     sides = ((above, law), (below, under))
     medians = any(doubtful(*side).any() for side in sides)
     (ours, our_error, blur), (theirs, their_error, their_blur) = (_losses(*side, medians=medians) for side in sides)
-    cells = [above] if above is below else [above, below]
+    cells = list({id(each): each for each, who in sides if who not in _EXACT}.values())
     shared = any(_share_draws(each) for each in cells)
     note = "; ".join(filter(None, (MEDIANS if medians else "", _care(cells, shared=shared))))
     return Ratio(ours / theirs, np.hypot(our_error / ours, their_error / theirs), shared, note, blur=blur + their_blur)
@@ -83,14 +83,18 @@ def _losses(
 ) -> tuple[Float[np.ndarray, " task"], Float[np.ndarray, " task"] | float, float]:
     """A law's loss on each task, its error, and how far rounding may have moved its logarithm.
 
-    NaN where a median is asked for of a law that has none.
+    NaN where a median is asked for of a law that has none, and of descent that labels every test example rightly: there
+    is no factor to that.
     """
     measures, exact = measures_over(cells), law in _EXACT
     primary = measures.generalisation.name
+    law = measures.ignorant.name if law == "zero" else law
     name = f"{law}_{primary}{'_q50' if medians and not exact else ''}"
     unknown = np.full(cells[f"posterior_{primary}"].shape, np.nan)
     nothing = f"{measures.ignorant.name}_{primary}"
     found, error, zero = (cells[each].values if each in cells else unknown for each in (name, f"{name}_mcse", nothing))
+    if exact and measures.classes:
+        found = np.where(found > 0, found, np.nan)
     losses, blur = resolved(found, zero)
     return losses, 0.0 if exact else error, blur
 
@@ -117,7 +121,7 @@ def _posterior(cells: xr.Dataset) -> str:
 
 def _care(cells: list[xr.Dataset], *, shared: bool) -> str:
     """What is to be said against cells that count in a claim."""
-    if not all("outcome" in each for each in cells):
+    if not cells or not all("outcome" in each for each in cells):
         return ""
     there = np.concatenate([np.isfinite(each[_posterior(each)].values) for each in cells])
     outcomes = np.concatenate([each["outcome"].values for each in cells])[there]

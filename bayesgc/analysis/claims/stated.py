@@ -5,11 +5,12 @@ The file of a sweep states its own in this form, and the shipped ones along widt
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import xarray as xr
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from bayesgc.analysis.claims.decisions import Claim, decide, ratio_of
 from bayesgc.analysis.measures import Measures, measures_over
@@ -36,7 +37,7 @@ class Stated(BaseModel):
     Args:
         claim: what is claimed, in a few words.
         law: of the numerator: ``posterior``, ``prior``, ``zero`` (who knows nothing), ``gd_at_eps`` or ``gd``.
-        at: axes with one of their values each, or with ``first`` or ``last``.
+        at: axes with one of their values each, or with ``first`` or ``last`` as the sweep lists them.
         over: of the denominator.
         over_at: the same axes with other values; left open, the same cells.
         above: the claim is that the factor is above this.
@@ -45,7 +46,7 @@ class Stated(BaseModel):
         note: what is to be said with it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     claim: str
     law: Law = "posterior"
@@ -57,11 +58,21 @@ class Stated(BaseModel):
     within: float | None = None
     note: str = ""
 
+    @field_validator("at", "over_at")
+    @classmethod
+    def _underscores(cls, places: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Axes may be written with dashes, as on the command line."""
+        return None if places is None else {axis.replace("-", "_"): value for axis, value in places.items()}
+
     @property
     def limit(self) -> float:
         """The number that the factor is compared with."""
-        [limit] = [each for each in (self.above, self.below, self.within) if each is not None]
+        [limit] = self._limits
         return limit
+
+    @property
+    def _limits(self) -> list[float]:
+        return [each for each in (self.above, self.below, self.within) if each is not None]
 
     def check(self, axes: Mapping[str, Sequence[Any]]) -> None:
         """Whether it says something about a sweep over these axes.
@@ -69,30 +80,42 @@ class Stated(BaseModel):
         Raises:
             InputError: naming the key that does not fit.
         """
+        if not self.claim.strip():
+            raise InputError("a claim has no words; say in claim what is claimed.")
         name = f"claim {self.claim!r}"
-        limits = [each for each in (self.above, self.below, self.within) if each is not None]
-        if len(limits) != 1 or not limits[0] > 0:
+        if len(self._limits) != 1 or not 0 < self.limit < math.inf:
             raise InputError(f"{name}: give one of above, below and within, a number above 0.")
         if self.within is not None and self.within <= 1:
             raise InputError(f"{name}: within is {self.within:g}; it is a factor above 1, such as 1.1.")
         if len(axes.get(_TASKS, ())) < 2:
             raise InputError(f"{name}: it is decided over tasks; give the axis task-seed at least two values.")
-        if self.law == self.over and self.over_at in (None, self.at):
-            raise InputError(f"{name}: its factor is always 1; give over or over_at.")
         if self.over_at is not None and set(self.at) != set(self.over_at):
             raise InputError(f"{name}: at and over_at must name the same axes.")
-        for places in (self.at, self.over_at or {}):
-            for axis, value in places.items():
-                self._check_place(name, axes, axis, value)
+        ours, theirs = (_positions(name, axes, places) for places in (self.at, self.over_at or self.at))
+        if self.law == self.over and ours == theirs:
+            raise InputError(f"{name}: its factor is always 1; give over or over_at.")
 
-    @staticmethod
-    def _check_place(name: str, axes: Mapping[str, Sequence[Any]], axis: str, value: Any) -> None:
+
+def _positions(name: str, axes: Mapping[str, Sequence[Any]], places: Mapping[str, Any]) -> dict[str, int]:
+    """Where each of the values stands on its axis."""
+    found = {}
+    for axis, value in places.items():
         if axis not in axes or axis == _TASKS:
             known = ", ".join(each for each in axes if each != _TASKS)
             raise InputError(f"{name}: there is no axis {axis!r} to be at; choose from {known}.")
-        if value not in axes[axis] and str(value) not in _ENDS:
+        position = _position(axes[axis], value)
+        if position is None:
             known = ", ".join(map(str, axes[axis]))
             raise InputError(f"{name}: {axis} is {value!r}; choose from {known}, first, last.")
+        found[axis] = position
+    return found
+
+
+def _position(labels: Sequence[Any], value: Any) -> int | None:
+    """Where a value stands on an axis, of which a dataset may know the text alone; None where it does not."""
+    if isinstance(value, str) and value in _ENDS:
+        return range(len(labels))[_ENDS[value]]
+    return next((i for i, label in enumerate(labels) if label == value or str(label) == str(value)), None)
 
 
 def decided(stated: Stated, dataset: xr.Dataset, where: str) -> Iterator[Claim]:
@@ -114,10 +137,7 @@ def decided(stated: Stated, dataset: xr.Dataset, where: str) -> Iterator[Claim]:
 
 
 def _cells(part: xr.Dataset, at: Mapping[str, Any]) -> xr.Dataset:
-    for axis, value in at.items():
-        known = value in part[axis].values.tolist()
-        part = part.sel({axis: value}) if known else part.isel({axis: _ENDS[value]})
-    return part
+    return part.isel({axis: _position(part[axis].values.tolist(), value) for axis, value in at.items()})
 
 
 def _measured(stated: Stated, above: xr.Dataset, below: xr.Dataset) -> str:

@@ -8,6 +8,7 @@ are observed it falls into one block for each row. Here the draw axis comes firs
 from __future__ import annotations
 
 import math
+import threading
 from abc import ABC, abstractmethod
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -116,11 +117,14 @@ _MOST_IN_TABLE = 2**27
 """Numbers in a table of pairs: 1 GiB."""
 
 
+_TABLE = threading.Lock()
+
+
 class _Pairs(NamedTuple):
     """S_ij = tr(A_i K A_jᵀ) as inner products with the distinct entries of K.
 
     A product with this table takes a fourth of the work of A_i K and its inner products, for square arrays and many
-    measurements, and less where rows are many.
+    measurements.
     """
 
     table: Float[Tensor, "entry pair"]
@@ -128,6 +132,12 @@ class _Pairs(NamedTuple):
     """Rows and columns of the entries of K, on and below its diagonal."""
     places: Int[Tensor, "n n"]
     """Which pair each entry of S is."""
+
+
+def _pays(count: int, rows: int, cols: int) -> bool:
+    """Whether a table of pairs can be held and saves work: of arrays with few rows it does not."""
+    table = count * (count + 1) // 2 * (cols * (cols + 1) // 2)
+    return table <= min(_MOST_IN_TABLE, count * rows * cols * (cols + count))
 
 
 @lru_cache(maxsize=1)
@@ -169,9 +179,10 @@ class DenseSystem(GaussianSystem):
     @property
     def _covariance(self) -> Float[Tensor, "draw n n"]:
         measurements, (rows, cols) = self.task.measurements, self.task.unfolding
-        if not self._shared or (measurements.count * cols) ** 2 > 4 * _MOST_IN_TABLE:
+        if not self._shared or not _pays(measurements.count, rows, cols):
             return self._images @ self._seen.flatten(1).T
-        pairs = _pairs(measurements, (rows, cols), self.gram.device, self.gram.dtype)
+        with _TABLE:  # threads make one table, not each its own
+            pairs = _pairs(measurements, (rows, cols), self.gram.device, self.gram.dtype)
         return (self.gram[:, 0, *pairs.entries] @ pairs.table)[:, pairs.places]
 
     @property

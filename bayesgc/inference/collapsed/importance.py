@@ -34,7 +34,8 @@ from bayesgc.models.placement import exact_device
 from bayesgc.validate import positive_integer
 
 BLOCK, BLOCK_OF_LARGE = 1024, 64
-"""Draws in a block, the unit of drawing and evaluation: of systems so large that few are solved at once, fewer."""
+"""Draws in a block, the unit of drawing and evaluation. Of systems so large that few are solved at once they are fewer,
+so that weights that will not do are turned down soon; to take them needs as many draws as ever."""
 _TRIAL = 0.25
 """The part of the time within which the first look must come, where another method could have the rest."""
 _COMPLETION = 0.1
@@ -193,7 +194,7 @@ class _Sample(WeightedSample):
 
     def precise_enough(self) -> bool:
         """Whether the errors are small enough and the weights are fit to tell."""
-        if len(self.blocks) < FEWEST_BLOCKS:
+        if self.total < FEWEST_BLOCKS * BLOCK:
             return False
         evidence, loss = self.log_evidence(), self.mean_gen_loss()
         if evidence is None or evidence.mcse is None or evidence.mcse > LOG_VOLUME_ERROR:
