@@ -203,7 +203,9 @@ class Session:
         from bayesgc.analysis.tree.whole import write
 
         if "posterior" not in result.children:
-            raise InputError(f"{file} was not written: without a posterior no cell is predicted.")
+            # No wrong option: the outcome says how the run ended.
+            say(f"{file} was not written: without a posterior no cell is predicted")
+            return
         write(file, completed_text(result).encode())
         if not self.quiet:
             say(f"the table is completed in {file}")

@@ -81,6 +81,12 @@ def test_simple_means_are_what_they_are_called() -> None:
     assert "nearest_neighbours" in simple_predictions(load(tensor))[1]
 
 
+def test_a_simple_prediction_that_was_not_found_in_time_is_left_out() -> None:
+    found, absent = simple_predictions(load(TABLE), stop=lambda: True)
+    assert set(found) == {"column_means", "nearest_neighbours", "least_squares"}
+    assert "not found in time" in absent["nuclear_norm"]
+
+
 def test_a_run_says_how_well_it_predicts_what_was_hidden(result) -> None:
     found = gc.result_object(result)["hidden"]
     assert found["cells"] == result["hidden"].sizes["hidden_cell"] == 8

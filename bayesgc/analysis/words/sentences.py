@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from bayesgc.analysis.hidden import hidden_lines
 from bayesgc.analysis.measures import measures_of
@@ -111,3 +111,9 @@ FACTS: dict[str, Callable[[Json], Iterator[str]]] = {
     "Certificate": certificate_lines,
 }
 """All of them in order, by what each is about."""
+
+
+def provisional(results: Sequence[Json]) -> list[str]:
+    """Which results did not converge, so that what is said of them may change with a longer run."""
+    short = [f"{each['label']} ({each['outcome']})" for each in results if each["outcome"] != "converged"]
+    return [f"Not converged, so that all said of it is provisional: {'; '.join(short)}."] if short else []

@@ -54,6 +54,7 @@ def comparison_tables(comparison: Comparison) -> RenderableType:
     sentences = [
         Text(_sentence(each, measure, kinds), style="bold") for each in comparison.paired or comparison.differences
     ]
+    sentences += [Text(line) for line in provisional(results)]
     key = [] if names[0] == results[0]["label"] else [*_key(results, names), Text()]
     return Group(*key, *(each for part in filter(None, parts) for each in (*part, Text())), *sentences)
 

@@ -79,7 +79,11 @@ def simple_predictions(
     else:
         found["nearest_neighbours"] = near
     found["least_squares"] = task.in_units(best_fits(task).point.reshape(task.shape))
-    found["nuclear_norm"] = task.in_units(minimum_nuclear_norm(task, stop=stop).end_to_end)
+    fit = minimum_nuclear_norm(task, stop=stop)
+    if fit.converged:
+        found["nuclear_norm"] = task.in_units(fit.end_to_end)
+    else:
+        absent["nuclear_norm"] = f"not found in time, only a norm up to {fit.relative_gap:.1%} above the least"
     return found, absent
 
 
