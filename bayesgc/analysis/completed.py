@@ -52,17 +52,19 @@ def completed(tree: xr.DataTree, *, level: float = 0.9) -> pd.DataFrame:
     return pd.DataFrame(columns, index=None if rows.dtype.kind in "iu" else pd.Index(rows, name=heading))
 
 
-def completed_text(tree: xr.DataTree) -> str:
-    """The same as text, with the separator and the decimal mark that the table was read with.
+def completed_text(tree: xr.DataTree, suffix: str = ".csv") -> str:
+    """The same as text, with the separator and the decimal mark that the table was read with, or tabs for a ``.tsv``.
 
-    Labels of the rows stand in a first column, called as in the table, else ``row`` or ``row_2`` and so on.
+    Labels of the rows stand in a first column, called as in the table, else ``row`` or ``row_2`` and so on. Between
+    spaces, where nothing is no cell, an empty cell is ``NA``.
     """
     from bayesgc.task.array.sheets import separator_named
 
     table, task = completed(tree), _task(tree)
     labelled = not isinstance(table.index, pd.RangeIndex)
     label = (table.index.name or _free("row", table.columns)) if labelled else None
-    signs = {"sep": separator_named(task.get("separator", ",")), "decimal": task.get("decimal", ".")}
+    separator = separator_named("tab" if suffix.lower() == ".tsv" else task.get("separator", "comma"))
+    signs = {"sep": separator, "decimal": task.get("decimal", "."), "na_rep": "NA" if separator == " " else ""}
     return table.to_csv(index=labelled, index_label=label, lineterminator="\n", **signs)
 
 

@@ -28,7 +28,7 @@ def infer(
     ] = None,
     completed: Annotated[
         Path | None,
-        typer.Option(help="Write the table filled in, with 90 % intervals, to this .csv.", rich_help_panel=OUTPUT),
+        typer.Option(help="Write the table filled in, with 90 % intervals, to a .csv or .tsv.", rich_help_panel=OUTPUT),
     ] = None,
     hide: Annotated[
         str | None,

@@ -18,6 +18,7 @@ from bayesgc.analysis.tree.outputs import check_output, same_file
 from bayesgc.analysis.tree.storage import save, save_new
 from bayesgc.analysis.tree.strict import to_json
 from bayesgc.analysis.tree.summary import result_object
+from bayesgc.analysis.words.numerals import rounded
 from bayesgc.analysis.words.wording import model_line
 from bayesgc.api import infer
 from bayesgc.cli.names import default_stem
@@ -35,10 +36,13 @@ from bayesgc.validate import InputError
 EXIT_CODES = {Outcome.CONVERGED: 0, Outcome.INFEASIBLE: 2, Outcome.INTERRUPTED: 130}
 NOT_CONVERGED = 3
 OUT_SUFFIXES = (".nc",)
+COMPLETED_SUFFIXES = (".csv", ".tsv")
 _HIDDEN = "15%"
 """The share of a table's cells by which Guess & Check is compared with simple means."""
 
 
+_AS_NORMALIZED = 1.1
+"""A table of no larger norm is fitted about as well where every matrix has the norm 1."""
 _TOO_SMALL = "it fits far less of the table than without; leave it out unless you mean it."
 _SCALES = {
     False: "`standardize` gives each its own.",
@@ -101,8 +105,9 @@ class Session:
         array = linear_view(task)
         table = array is not None and array.noisy and array.observed_cells
         size = 0.0 if array is None else float(np.linalg.norm(array.targets))
-        if table and self.options.normalize and size > 1:
-            say(f"`normalize` gives every matrix the norm 1, and the observed cells have {size:.2g}: {_TOO_SMALL}")
+        if table and self.options.normalize and size > _AS_NORMALIZED:
+            norm = rounded(size, 2)
+            say(f"`normalize` gives every matrix the norm 1, and the observed cells have {norm}: {_TOO_SMALL}")
         if table and (few := few_cells(task.facts)):
             say(f"{few}.")
         if DOUBTFUL in task.description:
@@ -133,7 +138,7 @@ class Session:
                 f"--completed is {str(self.completed)!r}, a table filled in; there is no --data, and --task is no "
                 "completion."
             )
-        check_output("--completed", Path(str(self.completed)), (".csv",), inputs=inputs, force=self.force)
+        check_output("--completed", Path(str(self.completed)), COMPLETED_SUFFIXES, inputs=inputs, force=self.force)
 
     def _check_cells(self, task: Task) -> None:
         """Refuse a task without cells to complete, as labelled examples and general measurements have none."""
@@ -206,7 +211,7 @@ class Session:
             # No wrong option: the outcome says how the run ended.
             say(f"{file} was not written: without a posterior no cell is predicted")
             return
-        write(file, completed_text(result).encode())
+        write(file, completed_text(result, file.suffix).encode())
         if not self.quiet:
             say(f"the table is completed in {file}")
 

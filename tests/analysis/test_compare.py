@@ -359,6 +359,18 @@ def test_labels_say_what_differs_and_are_told_apart_in_the_end() -> None:
     assert distinguishing_labels([weighted(), weighted()]) == ["result 1", "result 2"]
 
 
+def test_how_a_table_is_written_is_a_label_only_where_nothing_else_differs() -> None:
+    def of(**facts: str) -> xr.DataTree:
+        settings = configuration(sensing_task())
+        return tree(configuration=settings | {"task": settings["task"] | facts})
+
+    comma, other = of(file="a.csv", heading="city"), of(file="b.csv", heading="town", separator="semicolon")
+    assert distinguishing_labels([comma, other]) == ["a.csv", "b.csv"]
+    asked = [of(file="a.csv", separator=name) for name in ("bar", "semicolon")]
+    assert distinguishing_labels(asked) == ["separator bar", "separator semicolon"]
+    assert distinguishing_labels([comma, of(file="a.csv", heading="town")]) == ["result 1", "result 2"]
+
+
 def test_the_table_fits_eighty_columns_and_takes_labels_for_text() -> None:
     text = str(compare(weighted(depth=2), weighted(depth=8, spread=0.3), labels=["[red]x[/red]", "<b>"]))
     assert max(map(len, text.splitlines())) <= 80
@@ -411,3 +423,10 @@ def test_an_unknown_volume_stays_unknown() -> None:
     comparison = compare(weighted(), tree(task, run=record))
     assert comparison.results[1]["rarity"] is None
     assert comparison.differences[0]["bits"] is None
+
+
+def test_results_that_did_not_converge_are_provisional() -> None:
+    short, whole = weighted(depth=2), weighted(depth=8)
+    assert "provisional" not in str(gc.compare(short, whole))
+    short.attrs["outcome"] = "exhausted"
+    assert "Not converged, so that all said of it is provisional: depth 2 (exhausted)." in str(gc.compare(short, whole))

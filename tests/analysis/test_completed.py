@@ -66,6 +66,13 @@ def test_results_of_earlier_versions_hold_no_originals(result: xr.DataTree) -> N
         ("a.csv", "city|a|b\nX|1.5|2\nY|2.5|\nZ|3|4\n", {"separator": "bar"}, "city|a|b|b_low|b_high", "X|1.5|2.0||"),
         ("a.tsv", "city\ta\tb\nX\t1.5\t2\nY\t2.5\t\nZ\t3\t4\n", {}, "city\ta\tb\tb_low\tb_high", "X\t1.5\t2.0\t\t"),
         ("a.csv", 'a,b\n"1,5",2\n"2,5",\n3,4\n', {"decimal": ","}, "a,b,b_low,b_high", '"1,5","2,0",,'),
+        (
+            "a.csv",
+            "city a b\nX 1.5 2\nY 2.5 NA\nZ 3 4\n",
+            {"separator": "space"},
+            "city a b b_low b_high",
+            "X 1.5 2.0 NA NA",
+        ),
         ("a.csv", "a_low,a\nX,1.5\nY,\nZ,4\n", {}, "a_low,a,a_low_2,a_high", "X,1.5,,"),
         ("a.csv", ",a,b\nX,1.5,2\nY,2.5,\nZ,3,4\n", {}, "row,a,b,b_low,b_high", "X,1.5,2.0,,"),
     ],
@@ -79,6 +86,14 @@ def test_the_text_is_written_as_the_table_was_read(
     assert whole.splitlines()[:2] == [head, first]
     (tmp_path / "again.csv").write_text(whole, encoding="utf-8")
     assert load(tmp_path / "again.csv", **reading).shape[0] == 3
+
+
+def test_a_tsv_has_tabs_whatever_was_read(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("city;a;b\nX;1,5;2\nY;2,5;\nZ;3;4\n", encoding="utf-8")
+    whole = completed_text(inferred(tmp_path / "a.csv"), ".tsv")
+    assert whole.splitlines()[:2] == ["city\ta\tb\tb_low\tb_high", "X\t1,5\t2,0\t\t"]
+    (tmp_path / "again.tsv").write_text(whole, encoding="utf-8")
+    assert load(tmp_path / "again.tsv").coords["row"] == ["X", "Y", "Z"]
 
 
 def test_a_long_table_is_called_by_the_column_of_its_rows() -> None:

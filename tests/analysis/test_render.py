@@ -182,4 +182,4 @@ def test_how_a_table_was_read_can_be_read() -> None:
     seen = task | {"standardize": True, "measurements": 5}
     assert task_line(seen).endswith("standardised, 5 observed cells, 1 missing, truth unknown")
     assert task_line(seen | {"truth_known": True}).endswith("standardised, 5 measurements, 1 held out")
-    assert "cells separated by tab, " in task_line(task | {"separator": "\t"})
+    assert "cells separated by tab, " in task_line(task | {"separator": "tab"})

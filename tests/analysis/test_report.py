@@ -188,6 +188,7 @@ LABELLED = "id,a,b\n1,1.0,2.0\n2,2.0,\n3,4.0,7.0\n"
         {"header": False},
         {"drop": "id", "missing": "4.0,x"},
         {"columns": "a,b"},
+        {"separator": "\t"},
         {"rows": "id", "cols": "a", "values": "b"},
     ],
 )
@@ -195,13 +196,16 @@ def test_the_command_loads_a_table_as_it_was_loaded(tmp_path: Path, loading: dic
     from bayesgc.options import Options
 
     names, rows = LABELLED.split("\n", 1)
-    (tmp_path / "table.csv").write_text(rows if "header" in loading else f"{names}\n{rows}", encoding="utf-8")
+    text = rows if "header" in loading else f"{names}\n{rows}"
+    (tmp_path / "table.csv").write_text(text.replace(",", loading.get("separator", ",")), encoding="utf-8")
     task = gc.load(tmp_path / "table.csv", **loading)
     model = gc.MatrixFactorization(depth=2, width=3, normalize=False)
     result = gc.infer(
         model, task, eps="90%", method="rejection", gd=False, map=False, chains=2, draws=20, max_seconds=None
     )
-    given = _given(shlex.split(str(rerun_command(result)))[2:])
+    command = str(rerun_command(result))
+    assert command.isprintable()
+    given = _given(shlex.split(command)[2:])
     again = Options.checked(given | {"data": tmp_path / given["data"]})
     assert again.make_task().shape == task.shape
     np.testing.assert_array_equal(again.make_task().targets, task.targets)

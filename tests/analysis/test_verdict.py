@@ -222,6 +222,30 @@ def test_descent_below_nearly_all_draws_is_never_said_to_do_as_well(
     assert losses_title(given).endswith(f"gradient descent does {title} at the same fit")
 
 
+@pytest.mark.parametrize(
+    ("restarts", "low", "high", "error", "reason"),
+    [
+        (64, 0.0036, 0.0200, 0.0001, "its restarts differ too much to be sure"),
+        (64, 0.0036, 0.0200, 0.01, "not clearly better than their mean"),
+        (3, 0.0036, 0.0120, 0.0001, "its restarts are too few to be sure"),
+        (3, 0.0036, 0.0120, 0.01, "not clearly better than their mean"),
+        (4, 0.0036, 0.0120, 0.0001, None),
+    ],
+)
+def test_why_descent_beyond_the_draws_is_not_clearly_better(
+    restarts: int, low: float, high: float, error: float, reason: str | None
+) -> None:
+    """At a median of 0.004, where 90 % of the draws are between 0.0094 and 0.028."""
+    gd = descent(0.004, restarts=restarts)
+    for each in (gd, gd["at_eps"]):
+        each["gen_loss"] = {"median": 0.004, "q25": low, "q75": high}
+    sentence = verdict(result(posterior=law(0.0187, error), prior=law(9.0, 0.01), gd=gd))
+    if reason is None:
+        assert "does better still, at 0.00400" in sentence
+    else:
+        assert f"does better than 95 % of the draws that fit, though {reason}, at 0.00400" in sentence
+
+
 def test_whole_results_have_a_sentence() -> None:
     assert result_object(tree())["verdict"].startswith("Weights that merely fit generalise better than the prior")
     assert result_object(tree(table_task()))["verdict"] == (

@@ -62,6 +62,14 @@ def test_the_report_runs_again_what_was_typed(command) -> None:
         assert option in words
 
 
+def test_the_suffix_of_the_file_says_what_separates_its_cells(command) -> None:
+    Path("t.csv").write_text("a,b\n1,2\n2,\n3,5\n4,7\n", encoding="utf-8")
+    command("infer", "--data", "t.csv", "--completed", "o.tsv", "--out", "r.nc", *FAST)
+    assert Path("o.tsv").read_text(encoding="utf-8").startswith("a\tb\tb_low\tb_high\n1.0\t2.0\t\t\n")
+    refused = command("infer", "--data", "t.csv", "--completed", "o.txt", "--out", "r.nc", *FAST)
+    assert "its name must end in .csv or .tsv" in refused.err
+
+
 def test_a_tiny_table_is_doubted_at_once(command) -> None:
     Path("t.csv").write_text("a,b,c\n1,,2\n,3,\n4,,5\n", encoding="utf-8")
     words = "bayesgc: only 5 cells are observed: predictions from so few say more of the prior than of the table.\n"
@@ -77,4 +85,9 @@ def test_a_norm_of_one_is_doubted_where_the_table_is_larger(command) -> None:
     fast = FAST[:-1]
     assert words in command("infer", "--data", "t.csv", "--normalize", *fast).err
     assert "the norm 1" not in command("infer", "--data", "t.csv", *fast).err
+    Path("large.csv").write_text("a,b\n100,\n-10,30\n20,-40\n,10\n", encoding="utf-8")
+    Path("near.csv").write_text("a,b\n1,\n-.1,.2\n.1,-.2\n,.1\n", encoding="utf-8")
+    plain = ("--no-standardize", "--normalize", *fast)
+    assert "observed cells have 114: " in command("infer", "--data", "large.csv", *plain).err
+    assert "the norm 1" not in command("infer", "--data", "near.csv", *plain).err  # 1.05
     assert "the norm 1" not in command("infer", "--data", "small.csv", "--no-standardize", "--normalize", *fast).err

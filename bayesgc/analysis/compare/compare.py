@@ -32,6 +32,8 @@ Json = dict[str, Any]
 SCHEMA = 1
 _DELTA = "10%"
 _EVENT = "fit event"
+_SIGNS = ("separator", "decimal")
+"""Signs in the text of a table, which are found there as a rule, and recorded alike where they were asked for."""
 _SPEAK_FOR_THEMSELVES = ("kind", "shape", "method", "activation", "prior", "scaling", "family", "file", "name")
 
 
@@ -143,13 +145,17 @@ def _listed(results: Sequence[Any]) -> tuple[list[Any], list[str] | None]:
 
 
 def distinguishing_labels(trees: Sequence[xr.DataTree]) -> list[str]:
-    """For each result the parts of its configuration in which the results differ: ``depth 8, seed 1``."""
+    """For each result the parts of its configuration in which the results differ: ``depth 8, seed 1``.
+
+    How the text of a table is written is a part only where nothing else tells the results apart.
+    """
     settings = [_settings(tree) for tree in trees]
     names = list(dict.fromkeys(name for each in settings for name in each))
     varying = [name for name in names if len({each.get(name, "") for each in settings}) > 1]
-    labels = [", ".join(_phrase(name, each[name]) for name in varying if name in each) for each in settings]
-    if len(set(labels)) == len(labels) and all(labels):
-        return labels
+    for chosen in ([name for name in varying if name not in _SIGNS], varying):
+        labels = [", ".join(_phrase(name, each[name]) for name in chosen if name in each) for each in settings]
+        if len(set(labels)) == len(labels) and all(labels):
+            return labels
     numbers = count(1)
     return [f"{label} #{next(numbers)}" if label else f"result {next(numbers)}" for label in labels]
 
@@ -168,7 +174,8 @@ def _settings(tree: xr.DataTree) -> dict[str, str]:
     """The settings that tell one result from another, by the names of the command's options."""
     configuration = json.loads(tree.attrs["configuration"])
     task = {f"task {name}" if name == "seed" else name: value for name, value in configuration["task"].items()}
-    task = {name: value for name, value in task.items() if name not in ("eps_low", "right")}  # the event says it
+    # The event says what a fit is, and what heads the labels of the rows is no setting.
+    task = {name: value for name, value in task.items() if name not in ("eps_low", "right", "heading")}
     event = {_EVENT: measures_in(tree).event(float(tree.attrs["eps"]))}
     chosen = {**configuration["model"], **task, **event, "method": tree.attrs["method"]}
     chosen["seed"] = json.loads(tree.attrs["seeds"])["seed"]

@@ -15,6 +15,7 @@ from bayesgc.analysis.tails import doubtless
 from bayesgc.analysis.words.fitted import FittedTable
 from bayesgc.analysis.words.numerals import count_word, rounded, with_error
 from bayesgc.analysis.words.predicted import HEADINGS, NOTE, predicted_row, predicted_sentence
+from bayesgc.analysis.words.sentences import provisional
 from bayesgc.intervals import MARGIN
 
 if TYPE_CHECKING:

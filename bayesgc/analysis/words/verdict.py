@@ -26,6 +26,8 @@ Json = dict[str, Any]
 
 ENOUGH_RESTARTS = 4
 """Fewer restarts than this say little about their own spread."""
+_ROUNDED = 1e-6
+"""Shares of wrong labels in single precision may differ by this much and be the same."""
 
 
 def verdict(result: Json) -> str:
@@ -65,15 +67,30 @@ def descent_against_posterior(result: Json, restarts: Json | None = None) -> Sta
     the mean cannot be believed. With few restarts they must be outside the posterior's 90 % interval.
     """
     found: Json = restarts or compared(result) or result["gd"]
+    by_spread = _by_spread(result, found)
+    return by_spread if by_spread is _by_centre(result, found) else Standing.EQUAL
+
+
+def _by_spread(result: Json, restarts: Json) -> Standing:
+    """On which side of the posterior's median, or of its 90 % interval where they are few, the restarts lie."""
     primary = measures_of(result).generalisation.name
-    gd, ours, enough = found[primary], result["posterior"][primary], found["converged"] >= ENOUGH_RESTARTS
-    which = centre([ours])
-    margin = _half_width(result, _error(ours, which))
-    if gd["q75"] < ours["q50" if enough else "q05"] and gd["median"] < ours[which] - margin:
+    gd, ours, enough = restarts[primary], result["posterior"][primary], _enough(restarts)
+    if gd["q75"] < ours["q50" if enough else "q05"]:
         return Standing.LOWER
-    if gd["q25"] > ours["q50" if enough else "q95"] and gd["median"] > ours[which] + margin:
-        return Standing.HIGHER
-    return Standing.EQUAL
+    return Standing.HIGHER if gd["q25"] > ours["q50" if enough else "q95"] else Standing.EQUAL
+
+
+def _by_centre(result: Json, restarts: Json) -> Standing:
+    """On which side of the posterior's mean, or of its median, that of the restarts is, by more than the error."""
+    primary = measures_of(result).generalisation.name
+    median, ours = restarts[primary]["median"], result["posterior"][primary]
+    which = centre([ours])
+    return Number(median - ours[which], _error(ours, which), _freedom(result)).standing
+
+
+def _enough(restarts: Json) -> bool:
+    """Whether so many restarts fitted that their quartiles say how they spread."""
+    return bool(restarts["converged"] >= ENOUGH_RESTARTS)
 
 
 def descent_among_draws(result: Json, restarts: Json | None = None) -> Standing:
@@ -87,10 +104,10 @@ def descent_among_draws(result: Json, restarts: Json | None = None) -> Standing:
     return Standing.LOWER if median < draws["q05"] else Standing.HIGHER if median > draws["q95"] else Standing.EQUAL
 
 
-def _half_width(result: Json, error: float) -> float:
-    """Of the 95 % interval of the posterior: an error from the spread over islands is that of Student's t."""
+def _freedom(result: Json) -> float:
+    """Of an error of the posterior: one from the spread over islands is that of Student's t."""
     islands = result["diagnostics"].get("islands", 0)
-    return Number(0.0, error, islands - 1 if islands > 1 else math.inf).interval()[1]
+    return islands - 1 if islands > 1 else math.inf
 
 
 def _error(summary: Json, which: str = "mean") -> float:
@@ -163,17 +180,20 @@ def _descent_clause(result: Json) -> str:
         return f"{who} worse{place}: the search does not help here{after}"
     if (among := descent_among_draws(result)) is not Standing.EQUAL:
         meaning = f"whether {'fitting alone explains it' if improved else 'searching helps'} is not decided"
-        return f"{who} {_beyond(result, among)}{place}: {meaning}{after}"
+        return f"{who} {_beyond(result, at, among)}{place}: {meaning}{after}"
     meaning = _explained(result, "it") if improved else "neither fitting nor searching helps"
     return f"{who} about as well{place}: {meaning}{after}"
 
 
-def _beyond(result: Json, among: Standing) -> str:
-    """That descent is beyond nearly all draws, and yet not clearly apart from their middle."""
-    which = centre([result["posterior"][measures_of(result).generalisation.name]])
+def _beyond(result: Json, restarts: Json, among: Standing) -> str:
+    """That descent is beyond nearly all draws, and why it is not clearly apart from them all the same."""
     than = "better" if among is Standing.LOWER else "worse"
-    middle = "mean" if which == "mean" else "median"
-    return f"{than} than 95 % of the draws that fit, though not clearly {than} than their {middle}"
+    middle = "mean" if centre([result["posterior"][measures_of(result).generalisation.name]]) == "mean" else "median"
+    if _by_centre(result, restarts) is not among:
+        but = f"not clearly {than} than their {middle}"
+    else:
+        but = f"its restarts {'differ too much' if _enough(restarts) else 'are too few'} to be sure"
+    return f"{than} than 95 % of the draws that fit, though {but}"
 
 
 def _why_not_compared(result: Json, gd: Json) -> str:
@@ -220,11 +240,20 @@ def _trained_on(result: Json, gd: Json) -> str:
         Standing.HIGHER: ("does worse than weights that merely fit", ""),
     }[standing := descent_against_posterior(result, gd)]
     if standing is Standing.EQUAL and (among := descent_among_draws(result, gd)) is not Standing.EQUAL:
-        does = f"does {_beyond(result, among)}"
-    if standing is Standing.LOWER and (vote := result.get("ensemble")) is not None:
-        name = measures_of(result).generalisation.name
-        more += ", though their vote does as well" if vote[name] <= gd[name]["q75"] else ""
+        does = f"does {_beyond(result, gd, among)}"
+    if standing is Standing.LOWER:
+        more += _vote_beside(result, gd)
     return f"trained on to its end, it {does}, at {_descent_numbers(result, gd)}{more}"
+
+
+def _vote_beside(result: Json, gd: Json) -> str:
+    """That the fits do by vote what descent does at its end; nothing where they do not, or no error is known."""
+    vote, name = result.get("ensemble"), measures_of(result).generalisation.name
+    if vote is None or vote["mcse"] is None:
+        return ""
+    difference = Number(vote[name] - gd[name]["median"], vote["mcse"], _freedom(result), _ROUNDED)
+    does = {Standing.LOWER: "better", Standing.EQUAL: "as well", Standing.HIGHER: ""}[difference.standing]
+    return f", though their vote does {does}" if does else ""
 
 
 def _fit(result: Json, gd: Json) -> str:

@@ -41,7 +41,7 @@ _SIGNS = {
     "drop": "without columns {}",
 }
 """The same of the signs and names that were given: in quotation marks, or by their names."""
-_NAMED = {",": "comma", ".": "point", "\t": "tab"}
+_NAMED = {",": "comma", ".": "point"}
 _EXACT = 1e-20
 
 
@@ -103,7 +103,8 @@ def _sides(shape: list[int]) -> str:
 
 def _said(name: str, value: object) -> str:
     if name in _SIGNS:
-        return one_line(_SIGNS[name].format(_NAMED.get(str(value), f"'{value}'")))
+        named = name == "separator" and len(str(value)) > 1
+        return one_line(_SIGNS[name].format(value if named else _NAMED.get(str(value), f"'{value}'")))
     if name in _OF_TABLES and isinstance(value, bool):
         return _OF_TABLES[name][not value]
     if isinstance(value, bool):

@@ -39,8 +39,12 @@ class Units:
     scale: Float[np.ndarray, "*part"]
 
     @property
-    def near_zero(self) -> bool:
-        """Whether single precision loses nothing of single-precision draws: it rounds by at most 1e-6 of a scale."""
+    def keep_single_precision(self) -> bool:
+        """Whether draws in single precision are as good in these units as they were.
+
+        Numbers are rounded by at most 6e-8 of themselves: within seven scales of the centre by at most about 1e-6 of a
+        scale, and further out by at most some two and a half times what the draws themselves were.
+        """
         within = (np.abs(self.center) <= 10 * self.scale) & (self.scale > 1e-30) & (self.scale < 1e30)
         return bool(within.all())
 
@@ -152,7 +156,7 @@ class ArrayTask(Task):
         if self.units is None:
             return outputs
         found = self.units.to_units(outputs.astype(np.float64))
-        return found.astype(outputs.dtype) if self.units.near_zero else found
+        return found.astype(outputs.dtype) if self.units.keep_single_precision else found
 
     @property
     def tested(self) -> int:

@@ -107,7 +107,8 @@ class Reading:
     def facts(self) -> dict[str, int | float | str]:
         """What has to be asked for again to read the same; ``index`` and ``header`` are told by what was found."""
         parts = {name: _as_text(getattr(self, name)) for name in ("missing", "columns", "drop")}
-        signs = {"separator": self.separator, "decimal": self.decimal}
+        separator = None if self.separator is None else called(separator_named(self.separator))
+        signs = {"separator": separator, "decimal": self.decimal}
         return {name: value for name, value in (parts | signs).items() if value}
 
     def notation(self, lines: list[Line], separator: str | None) -> Notation:
@@ -172,13 +173,14 @@ def _decoded(file: Path) -> str:
         return content.decode("utf-8-sig")  # Spreadsheets put a byte order mark in front.
     except UnicodeDecodeError as error:
         wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        likely = "UTF-16" if wide else "WINDOWS-1252"
+        encoding = "UTF-16" if wide else "WINDOWS-1252"
         line = content.count(b"\n", 0, error.start)
         reads = content.split(b"\n")[line].decode("windows-1252", "replace").strip()[:_SHOWN]
-        shown = "" if wide else f": line {line + 1} reads {reads!r} in that"
+        perhaps = f"perhaps in {encoding}, if line {line + 1} reads right so: {reads!r}"
+        likely = f"probably in {encoding}" if wide else perhaps
         raise InputError(
-            f"is not text in UTF-8, but probably in {likely}{shown}. Save it as 'CSV UTF-8', or convert it: iconv -f "
-            f"{likely} -t UTF-8 {shlex.quote(file.name)} > utf8.csv."
+            f"is not text in UTF-8, but {likely}. Save it as 'CSV UTF-8', or convert it: iconv -f {encoding} "
+            f"-t UTF-8 {shlex.quote(str(file))} > utf8.csv."
         ) from error
 
 
@@ -274,7 +276,7 @@ def _split(text: str, separator: str) -> list[Line]:
     except pd.errors.EmptyDataError:
         return []
     except pd.errors.ParserError as error:
-        raise InputError(f"is not {_called(separator)}-separated text: {error}.") from error
+        raise InputError(f"is not {called(separator)}-separated text: {error}.") from error
     rows = [[cell for cell in row if cell is not None] for row in frame.to_numpy(dtype=object).tolist()]
     # A cell in quotation marks may hold line ends.
     ends = itertools.accumulate((1 + sum(cell.count("\n") for cell in cells) for cells in rows), initial=1)
@@ -305,7 +307,8 @@ def separator_named(separator: str) -> str:
     return found
 
 
-def _called(separator: str) -> str:
+def called(separator: str) -> str:
+    """The name of a sign between cells that `separator_named` reads; without one, the sign itself."""
     return next((name for name, sign in _SEPARATORS.items() if sign == separator), separator)
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from bayesgc.task.array.array import ArrayTask
 from bayesgc.task.array.cells import Notation
 from bayesgc.task.array.doubts import doubtful_columns, empty_rows, stand_ins
-from bayesgc.task.array.sheets import Line, Reading, Sheet, check_names, check_widths, listed
+from bayesgc.task.array.sheets import Line, Reading, Sheet, called, check_names, check_widths, listed
 from bayesgc.task.array.standard import Description, completion_of
 from bayesgc.validate import InputError
 
@@ -68,9 +68,8 @@ def table_task(sheet: Sheet, description: Description, reading: Reading, *, stan
 def _signs(sheet: Sheet, reading: Reading) -> Description:
     """The signs that were found between cells and before decimals, where they are not the usual ones."""
     found: Description = {"decimal": sheet.notation.decimal} if sheet.notation.decimal != "." else {}
-    return found | (
-        {"separator": sheet.separator} if sheet.separator not in (",", None) and not reading.separator else {}
-    )
+    unusual = sheet.separator if reading.separator is None and sheet.separator != "," else None
+    return found | ({} if unusual is None else {"separator": called(unusual)})
 
 
 def chosen_columns(sheet: Sheet, reading: Reading, *, labels: bool = True) -> Sheet:

@@ -127,6 +127,9 @@ def test_units_keep_the_precision_of_draws_where_it_is_enough(center: float, sca
     assert found.dtype == kept
     np.testing.assert_allclose((found.astype(np.float64) - center) / scale, draws, atol=1e-6)
     assert task.in_units(draws.astype(np.float64)).dtype == np.float64
+    far = np.full((1, 3, 4), [[[-1e3, -7.0, 7.0, 1e3]]], np.float32)
+    back = (task.in_units(far).astype(np.float64) - center) / scale
+    np.testing.assert_allclose(back, far, rtol=2.5 * 2**-24)
 
 
 @pytest.mark.parametrize(

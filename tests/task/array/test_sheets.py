@@ -44,6 +44,9 @@ def test_a_tsv_has_tabs_and_other_separators_can_be_named(tmp_path: Path) -> Non
     for separator, name in ((":", ":"), (" ", "space"), ("\t", "tab")):
         text = PLAIN.replace(",,", ",NA,").replace(",", separator)
         assert cells(read(tmp_path, text, separator=name)) == EXPECTED
+        # What is recorded goes on a command line: a name where there is one, whatever was asked for.
+        assert read(tmp_path, text, separator=separator).description["separator"] == name
+    assert read(tmp_path, PLAIN.replace(",", "\t")).description["separator"] == "tab"
     with pytest.raises(InputError, match=r"separator is '::'; give one sign, or comma, semicolon, tab"):
         read(tmp_path, PLAIN, separator="::")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -224,11 +225,21 @@ BAD_TABLES = [
     ("a,b\n-1.7e308,1\n1.7e308,\n", "spread of a column is too large"),
     (
         "a,b\n1,2\n3,é\n".encode("latin-1"),
-        "not text in UTF-8, but probably in WINDOWS-1252: line 3 reads '3,é' in that. .* -f WINDOWS-1252 -t UTF-8",
+        "not text in UTF-8, but perhaps in WINDOWS-1252, if line 3 reads right so: '3,é'. .* -f WINDOWS-1252 -t UTF-8",
     ),
-    ("a,b\n1,2\n3,\n".encode("utf-16"), "probably in UTF-16. .* iconv -f UTF-16 -t UTF-8 table.csv > utf8.csv"),
+    ("a,b\n1,2\n3,\n".encode("utf-16"), "probably in UTF-16. .* iconv -f UTF-16 -t UTF-8 .*/table.csv > utf8.csv"),
     (b"a,b\n1,\0\n3,\n", "line 2"),
 ]
+
+
+def test_the_command_that_converts_a_table_finds_it_from_anywhere(tmp_path: Path) -> None:
+    folder = tmp_path / "my tables"
+    folder.mkdir()
+    path = write(folder, "a,b\n1,2\n3,é\n".encode("latin-1"))
+    with pytest.raises(InputError) as caught:
+        load(path)
+    command = str(caught.value).partition("convert it: ")[2].partition(" > ")[0]
+    assert shlex.split(command) == ["iconv", "-f", "WINDOWS-1252", "-t", "UTF-8", str(path)]
 
 
 @pytest.mark.parametrize(("text", "message"), BAD_TABLES)
