@@ -49,15 +49,17 @@ def test_nothing_is_fetched_and_pictures_have_words(usual: tuple[str, Tables]) -
     assert not any("In weights that fit, σ₂ is" in still for still in stills)  # captions have the titles
 
 
+def by_weights(effective: float, shape: float) -> dict[str, Any]:
+    """A run by importance whose weights are so even."""
+    task = sensing_task()
+    diagnostics = {"effective_sample_size": effective, "pareto_k": shape, "pareto_k_limit": 0.7}
+    plain = run(task, posterior=draws(task, 0.08, 11))
+    return {"task": task, "run": dataclasses.replace(plain, method="importance", diagnostics=diagnostics)}
+
+
 @pytest.mark.usefixtures("bare")
 def test_the_diagnosis_and_its_warning_are_there(tmp_path: Path) -> None:
-    task = sensing_task()
-    weak = dataclasses.replace(
-        run(task, posterior=draws(task, 0.08, 11)),
-        method="importance",
-        diagnostics={"effective_sample_size": 30.0, "pareto_k": 0.9, "pareto_k_limit": 0.7},
-    )
-    text, page = page_of(tree(task, run=weak), tmp_path)
+    text, page = page_of(tree(**by_weights(30.0, 0.9)), tmp_path)
     assert page.table("The checks that suit importance")["Pareto k̂ of the weights"][:3] == ["0.900", "≤ 0.7", "wrong"]
     assert "With care:" in text
     assert "<p>No. Do not rely on this result as it is.</p>" in text
@@ -65,17 +67,12 @@ def test_the_diagnosis_and_its_warning_are_there(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("bare")
 def test_whether_to_rely_on_it_is_said_and_nothing_to_do_has_no_column(tmp_path: Path) -> None:
-    task = sensing_task()
-    good = dataclasses.replace(
-        run(task, posterior=draws(task, 0.08, 11)),
-        method="importance",
-        diagnostics={"effective_sample_size": 400.0, "pareto_k": 0.2, "pareto_k_limit": 0.7},
-    )
-    asked = configuration(task) | {"precision": 0.1}
-    text, page = page_of(tree(task, run=good, configuration=asked), tmp_path)
+    good = by_weights(400.0, 0.2)
+    asked = configuration(good["task"]) | {"precision": 0.1}
+    text, page = page_of(tree(**good, configuration=asked), tmp_path)
     assert "<p>Yes. Nothing is wrong with this result.</p>" in text
     assert page.table("The checks that suit importance")["outcome"] == ["converged", "converged", "fine"]
-    few = tree(task, run=good, configuration=asked, gd=descent(task, 0.01, converged=3))
+    few = tree(**good, configuration=asked, gd=descent(good["task"], 0.01, converged=3))
     text, page = page_of(few, tmp_path)
     assert "<p>Yes. This result can be relied on, but mind: share of the restarts of gradient" in text
     (row,) = [row for row in page.table("The checks that suit importance").values() if row[2] == "caution"]
