@@ -117,6 +117,9 @@ MEASURES = {each.name: each for each in _ALL}
 _TENTH = 0.1
 _COUNTED = "train_errors"
 _OF_CLASSES = "test_error"
+SOFT = "errors − 1 + violation"
+"""The score of a number of errors, which tells draws apart that have as many of them."""
+VIOLATION = "violation: of all margins the share that is on the wrong side"
 
 
 @dataclass(frozen=True)
@@ -182,9 +185,12 @@ class Measures:
         return f"No draw {'had' if self.counted else 'reached'} {self.event(eps)}"
 
     def event(self, eps: float) -> str:
-        """What a draw must be to fit: ``ε = 0.01``, ``at most 3 errors``, ``L_train in [0.4, 0.5)``."""
+        """What a draw must be to fit: ``ε = 0.01``, ``at most 3 errors``, ``L_train in [0.4, 0.5)``.
+
+        Between two numbers of errors a threshold is one on the score that leads to them.
+        """
         if self.counted:
-            return f"at most {errors_in_words(eps)}"
+            return f"at most {errors_in_words(eps)}" if float(eps).is_integer() else f"{SOFT} < {rounded(eps, 4)}"
         loss = f"ε = {eps:g}" if self.low is None else f"{self.fit.symbol} in [{self.low:g}, {eps:g})"
         return f"{loss}, all labels right" if self.right else loss
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
 import numpy as np
 import pytest
 import xarray as xr
-from labelled_for_tests import ISLANDS, TESTS, classes_task, descent, labelled, numbers_task
+from labelled_for_tests import ISLANDS, TESTS, classes_task, descent, draws, labelled, numbers_task, run
 from labelled_for_tests import configuration as configuration_of
 from records_for_tests import table_task
 from records_for_tests import tree as array_tree
@@ -32,7 +33,7 @@ from bayesgc.analysis.tree.summary import result_object
 from bayesgc.analysis.words.verdict import verdict
 from bayesgc.analysis.words.wording import headings, law_rows
 from bayesgc.cli.render import print_result
-from bayesgc.inference.records import Outcome
+from bayesgc.inference.records import Estimate, Outcome, Reached
 
 KINDS: dict[str, Any] = {
     "errors": labelled,
@@ -124,6 +125,26 @@ def test_the_table_has_the_test_error_in_per_cent_beside_the_most_common_label(t
 )
 def test_what_is_said_of_each_kind(trees, kind, words):
     assert words in words_of(result_object(trees[kind]))
+
+
+def short_of(eps: float) -> dict[str, Any]:
+    """A result that came as far as a threshold above no error."""
+    missed = run(classes_task(), None, 0.0, Outcome.EXHAUSTED, None)
+    law = draws(classes_task(), 1.0, 1.0, 11)
+    return result_object(labelled(run=replace(missed, reached=Reached(eps, law, Estimate(-2.2, 0.1, (-2.4, -2.0))))))
+
+
+def test_a_threshold_between_numbers_of_errors_is_one_on_their_soft_score():
+    """Below 5.1493 are draws with six errors too, whose margins are wrong by less than 14.93 %."""
+    soft = words_of(short_of(5.1493))
+    assert "those that came nearest (errors − 1 + violation < 5.149) have" in soft
+    assert "log P(errors − 1 + violation < 5.149) = -2.20 ± 0.10" in soft
+    assert "violation: of all margins the share that is on the wrong side" in soft
+    assert "5.149 errors" not in soft.replace("5.1493", "5.149")
+    # The control: below 5 are the draws with at most as many errors.
+    whole = words_of(short_of(5.0))
+    assert "those that came nearest (at most 5 errors) have" in whole
+    assert "violation" not in whole
 
 
 @pytest.mark.parametrize(("low", "said"), [(-0.1, False), (-5.0, True)])

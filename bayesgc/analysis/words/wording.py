@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from bayesgc.analysis.measures import Measure, Measures, measures_of
+from bayesgc.analysis.measures import SOFT, VIOLATION, Measure, Measures, measures_of
 from bayesgc.analysis.tails import centre, doubtless
 from bayesgc.analysis.tree.summary import Json, one_line
 from bayesgc.analysis.words.numerals import quartiles, rounded, with_error
@@ -173,7 +173,7 @@ def law_rows(result: Json) -> Iterator[Row]:
     if (vote := result.get("ensemble")) is not None:
         yield Row("G&C, by vote", columns.of_vote(vote), "posterior")
     if result["reached"] is not None:
-        words = columns.measures.formula(result["reached"]["eps"]).replace(" < ", "\n< ")
+        words = _reached_words(result).replace(" < ", "\n< ")
         yield Row(f"where {words}", columns.of_law(result["reached"]["posterior"]), "posterior")
     gd, mode = result["gd"], result["map"]
     if gd is not None:
@@ -186,6 +186,12 @@ def law_rows(result: Json) -> Iterator[Row]:
     for key, name in BASELINES.items():
         if result["baselines"].get(key) is not None:
             yield Row(name, columns.of_reference(result["baselines"][key]), "reference")
+
+
+def _reached_words(result: Json) -> str:
+    """What the draws short of ε have reached; nothing where there are none."""
+    reached = result["reached"]
+    return "" if reached is None else measures_of(result).formula(reached["eps"])
 
 
 def _fitted(gd: Json) -> str:
@@ -327,6 +333,7 @@ def legend_line(result: Json) -> str:
     if (ensemble := result.get("ensemble")) is not None:
         parts += ["by vote: each test example gets the class that most draws of the posterior give it"]
         parts += ["?: an error that is not known"] if ensemble["mcse"] is None else []
+    parts += [VIOLATION] if SOFT in _reached_words(result) else []
     parts += [MEDIANS] if any(_doubted(result, law) for law in ("prior", "posterior")) else []
     if share := result.get("not_finite"):
         parts += [
