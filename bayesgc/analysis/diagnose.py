@@ -18,6 +18,7 @@ from typing import Any
 import xarray as xr
 
 from bayesgc.analysis.checks import method_checks
+from bayesgc.analysis.ends import STOPPED, cut
 from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.hidden import cells_needed, few_cells, fewest_covered
 from bayesgc.analysis.measures import judged_by, measures_of
@@ -169,8 +170,14 @@ def _restarts(result: Json) -> Iterator[Check]:
     gd, mode = result["gd"], result["map"]
     if gd is not None:
         gone = gd["diverged"] or 0
-        remedy = "lower `gd_lr`, as some diverged" if gone else "raise `gd_steps`, or try another `gd_lr`"
+        longer = "run it again and let it end" if result["outcome"] == _INTERRUPTED else "raise `max_seconds`"
+        remedy = longer if (stopped := cut(gd)) else "raise `gd_steps`, or try another `gd_lr`"
+        remedy = "lower `gd_lr`, as some diverged" if gone else remedy
         yield _fitted("gradient descent", compared(result) or gd, remedy)
+        if stopped:
+            advice = f"Where they are is not the end of their search: {longer}."
+            name = f"restarts of gradient descent that were {STOPPED}"
+            yield at_most(name, float(stopped), 0.0, advice, caution=True)
         if gone:
             advice = "Their training loss grew without bound: lower `gd_lr`; more `gd_steps` would not help."
             yield at_most("restarts of gradient descent that diverged", float(gone), 0.0, advice, caution=True)
@@ -181,7 +188,8 @@ def _restarts(result: Json) -> Iterator[Check]:
 def _fitted(name: str, found: Json, remedy: str) -> Check:
     """Whether enough restarts fitted."""
     share = found["converged"] / found["restarts"]
-    advice = f"The restarts that fitted are a biased few: {remedy}."
+    few = "The restarts that fitted are a biased few" if found["converged"] else "None fitted"
+    advice = f"{few}: {remedy}."
     return at_least(f"share of the restarts of {name} that fitted", share, _FITTED, advice, caution=True)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from labelled_for_tests import ISLANDS, TESTS, classes_task, descent, draws, labelled, numbers_task, run
 from labelled_for_tests import configuration as configuration_of
@@ -25,6 +26,7 @@ from bayesgc.analysis.diagnose import diagnose
 from bayesgc.analysis.ensemble import ensemble
 from bayesgc.analysis.equal_fit import compared, compared_group
 from bayesgc.analysis.measures import measures_in, measures_of
+from bayesgc.analysis.plots.look import names_in
 from bayesgc.analysis.report.rerun import rerun_command
 from bayesgc.analysis.report.result import result_page
 from bayesgc.analysis.tree.datatree import load, save
@@ -125,6 +127,29 @@ def test_the_table_has_the_test_error_in_per_cent_beside_the_most_common_label(t
 )
 def test_what_is_said_of_each_kind(trees, kind, words):
     assert words in words_of(result_object(trees[kind]))
+
+
+@pytest.mark.parametrize(("stopped", "words", "row"), [
+    (12, "trained on until it was stopped early, it does better than", "GD, stopped early"),
+    (0, "trained on to its end, it does better than", "GD, at its end"),
+])  # fmt: skip
+def test_training_that_was_stopped_is_not_said_to_have_come_to_its_end(stopped, words, row, tmp_path):
+    cut = replace(descent(classes_task()), cut=torch.arange(12) < stopped)
+    tree = labelled(gd=cut, reasons={"gd": "`max_seconds=4` stopped it after 184 steps"} if stopped else {})
+    result = result_object(load(save(tree, tmp_path / "cut.nc")))
+    jsonschema.validate(json.loads(json.dumps(result, allow_nan=False)), schema("result"))
+    assert result["gd"]["cut"] == {"restarts": stopped, "fitted": stopped}
+    assert words in result["verdict"]
+    assert row in [each.name.split("\n")[0] for each in law_rows(result)]
+    warned = {check.name: check.advice for check in diagnose(tree).checks}.get(
+        "restarts of gradient descent that were stopped early"
+    )
+    assert warned == ("Where they are is not the end of their search: raise `max_seconds`." if stopped else None)
+    assert ("Of a it was stopped early." in " ".join(str(compare(tree, labels=["a"])).split())) is bool(stopped)
+    page = result_page(tree, tmp_path / "cut.nc")
+    captions = " ".join(table.caption for section in page.sections for table in section.tables)
+    assert ("stopped it after 184 steps" in captions) is bool(stopped)
+    assert names_in(tree)["gd"] == row
 
 
 def short_of(eps: float) -> dict[str, Any]:

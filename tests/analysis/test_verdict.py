@@ -27,6 +27,11 @@ def descent(
     return part(end, restarts, fitted, 4e-8) | {"at_eps": at_eps if fitted else None}
 
 
+def stopped(restarts: int, fitted: int) -> dict[str, Any]:
+    """So many restarts that had no time to come to their end, and how many of them fitted."""
+    return {"cut": {"restarts": restarts, "fitted": fitted}}
+
+
 def part(median: float, restarts: int, fitted: int, fit: float) -> dict[str, Any]:
     spreads = {
         name: {"median": value, "q25": value * 0.9, "q75": value * 1.1} if fitted else None
@@ -61,6 +66,27 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no descent": ({"gd": None}, r"predicting zero (0.0407)."),
     "no restart fitted": ({"gd": descent(0.1, converged=0)}, "no restart of gradient descent fitted (64 tried)"),
+    "no restart fitted, as all were stopped": (
+        {"gd": descent(0.1, converged=0) | stopped(64, 0)},
+        "gradient descent was stopped early, before any of its 64 restarts fitted, so it cannot be compared.",
+    ),
+    "no restart fitted, and some were stopped": (
+        {"gd": descent(0.1, converged=0) | stopped(3, 0)},
+        "no restart of gradient descent fitted (64 tried, 3 of them stopped early), so it cannot be compared.",
+    ),
+    "stopped on the way to its end": (
+        {"gd": descent(0.0187) | stopped(64, 64)},
+        "fitting alone explains it; where it was stopped early (training loss 4.0e-08) it has 1.0e-06",
+    ),
+    "those that fitted were at their end": ({"gd": descent(0.0187) | stopped(4, 0)}, "; at its end (training loss"),
+    "exact fits, stopped": (
+        {"eps": 0.0, "gd": descent(0.05, end=0.0187) | stopped(9, 9) | {"at_eps": None}},
+        "gradient descent, where it was stopped early (training loss 4.0e-08), does about as well, at 0.0187",
+    ),
+    "nothing accepted, and descent stopped": (
+        {"posterior": None, "outcome": "exhausted", "gd": descent(0.1, converged=0) | stopped(64, 0)},
+        "; gradient descent was stopped early, before any of its 64 restarts fitted.",
+    ),
     "descent equal": ({"gd": descent(0.0187)}, "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains it"),
     "descent worse": ({"gd": descent(0.05)}, "does worse, at 0.0500"),
     "a tighter fit alone is no better": (
@@ -75,6 +101,10 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
     "only on its way below ε": (
         {"gd": part(0.1, 64, 0, 1.0) | {"at_eps": part(0.0187, 64, 3, 0.0034)}},
         "no restart is still below ε at its end",
+    ),
+    "only on its way below ε, where it was stopped": (
+        {"gd": part(0.1, 64, 0, 1.0) | stopped(64, 0) | {"at_eps": part(0.0187, 64, 3, 0.0034)}},
+        "no restart is still below ε when it was stopped",
     ),
     "ε not recorded": (
         {"gd": part(1e-6, 64, 64, 4e-8) | {"at_eps": None}},

@@ -158,7 +158,8 @@ def _restarts(axes: Axes, tree: xr.DataTree, loss: Measure) -> None:
     reached = np.nan_to_num(values(tree, "gd", loss.name).astype(np.float64), nan=np.inf, posinf=np.inf)
     places, good, finite = _places(reached, loss), fitted(tree, "gd"), np.isfinite(reached)
     heights = _heights(places.size)
-    for name, chosen, marker in ((NAMES["gd"], good & finite, "x"), ("did not fit", ~good & finite, "$\u25cb$")):
+    ended = names_in(tree)["gd"]
+    for name, chosen, marker in ((ended, good & finite, "x"), ("did not fit", ~good & finite, "$\u25cb$")):
         if chosen.any():
             axes.scatter(
                 places[chosen], heights[chosen], s=11, c=COLOURS["gd"], marker=marker, lw=0.7, alpha=0.8, label=name

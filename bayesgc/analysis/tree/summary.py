@@ -11,6 +11,7 @@ import xarray as xr
 
 from bayesgc.analysis.calibration import calibration
 from bayesgc.analysis.certificate import certificate
+from bayesgc.analysis.ends import cut_counts
 from bayesgc.analysis.ensemble import ensemble
 from bayesgc.analysis.hidden import hidden_summary
 from bayesgc.analysis.margins import margins
@@ -167,6 +168,7 @@ def _gradient_descent(tree: xr.DataTree) -> Json | None:
         "optimizer": configuration.get("optimizer"),
         **{name: configuration[name] for name in ("batch", "protocol") if name in configuration},
         "diverged": None if gone is None else int(gone.values.astype(bool).sum()),
+        "cut": cut_counts(dataset),
         "at_eps": passed if passed is not None and passed["converged"] else None,
     }
 

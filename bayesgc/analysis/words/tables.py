@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
+from bayesgc.analysis.ends import STOPPED, cut_short
 from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.measures import Measure, Measures, measures_of
 from bayesgc.analysis.tails import doubtless
@@ -136,6 +137,8 @@ def _fits(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]
             "Training labels that are wrong.",
             " After its first fit descent goes on, though no error may be left.",
         ]
+    stopped = [name for name, each in zip(names, results, strict=True) if cut_short(each["gd"] or {})]
+    notes += [f" Of {', '.join(stopped)} it was {STOPPED}."] if stopped else []
     note = "".join(notes if any(cell != "-" for row in rows for cell in row[2:]) else notes[:1])
     headings = (fit.symbol, "G&C posterior", "GD, at ε", "GD, at its end", f"its {gen.heading} there")
     if measures.counted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from bayesgc.analysis.ends import cut, cut_short, ending, none_fitted
 from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.hidden import few_cells, hidden_sentence
 from bayesgc.analysis.measures import errors_in_words, exact, fitted_by, judged_by, measures_of
@@ -198,7 +199,7 @@ def _beyond(result: Json, restarts: Json, among: Standing) -> str:
 
 def _why_not_compared(result: Json, gd: Json) -> str:
     if not gd["converged"]:
-        return f"no restart of gradient descent fitted ({gd['restarts']} tried), so it cannot be compared"
+        return f"{none_fitted(gd)}, so it cannot be compared"
     ended = f"gradient descent ends at {_descent_numbers(result, gd)}, with {_fit_in_words(result, gd)}"
     return f"{ended}, and is not known where it first passed ε, so it cannot be compared at equal fit"
 
@@ -208,7 +209,8 @@ def _where(result: Json) -> str:
     measures, ours = measures_of(result), fitted_by(result, "posterior")
     fit = _fit(result, compared(result) or result["gd"])
     beside = "" if ours is None or exact(result) else f", {measures.fit.number(ours['mean'], 2)} for the posterior"
-    opening = "at its end" if exact(result) else "where it first fits" if measures.counted else "at the same fit"
+    same = "where it first fits" if measures.counted else "at the same fit"
+    opening = ending(result["gd"]) if exact(result) else same
     if measures.counted and not result["eps"]:
         return opening
     return f"{opening} ({measures.fit.words} {fit}{beside})"
@@ -220,11 +222,17 @@ def _at_its_end(result: Json) -> str:
     if exact(result):
         return ""
     if not gd["converged"]:
-        return f"; no restart {'still fits' if measures.more_than_loss else 'is still below ε'} at its end"
+        where = "when it was stopped" if cut(gd) == gd["restarts"] else "at its end"
+        return f"; no restart {'still fits' if measures.more_than_loss else 'is still below ε'} {where}"
     if measures.counted and result["posterior"] is not None and not _better_at_first(result):
         return f"; {_trained_on(result, gd)}"
-    ended = "trained on to its end," if measures.counted else f"at its end ({measures.fit.words} {_fit(result, gd)})"
+    ended = f"{_trained(gd)}," if measures.counted else f"{ending(gd)} ({measures.fit.words} {_fit(result, gd)})"
     return f"; {ended} it has {_descent_numbers(result, gd)}"
+
+
+def _trained(gd: Json) -> str:
+    """How far descent went on after its first fit."""
+    return "trained on until it was stopped early" if cut_short(gd) else "trained on to its end"
 
 
 def _better_at_first(result: Json) -> bool:
@@ -243,7 +251,7 @@ def _trained_on(result: Json, gd: Json) -> str:
         does = f"does {_beyond(result, gd, among)}"
     if standing is Standing.LOWER:
         more += _vote_beside(result, gd)
-    return f"trained on to its end, it {does}, at {_descent_numbers(result, gd)}{more}"
+    return f"{_trained(gd)}, it {does}, at {_descent_numbers(result, gd)}{more}"
 
 
 def _vote_beside(result: Json, gd: Json) -> str:
@@ -299,7 +307,7 @@ def _nothing_accepted(result: Json) -> str:
         return f"{opening}."
     at = compared(result) or (gd if gd["converged"] else None)
     if at is None:
-        return f"{opening}; no restart of gradient descent fitted either."
+        return f"{opening}; {none_fitted(gd) if cut(gd) else 'no restart of gradient descent fitted either'}."
     if at[measures.generalisation.name] is None:
         return f"{opening}; gradient descent fits."
     ended = _at_its_end(result) if at is not gd else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from bayesgc.analysis.ends import end_name
 from bayesgc.analysis.measures import SOFT, VIOLATION, Measure, Measures, measures_of
 from bayesgc.analysis.tails import centre, doubtless
 from bayesgc.analysis.tree.summary import Json, one_line
@@ -180,7 +181,7 @@ def law_rows(result: Json) -> Iterator[Row]:
         if gd["at_eps"] is not None:
             first = f"GD, {columns.measures.first_fit}"
             yield Row(f"{first}\n{_fitted(gd['at_eps'])}", columns.of_descent(gd["at_eps"]), "law")
-        yield Row(f"GD, at its end\n{_fitted(gd)}", columns.of_descent(gd), "law")
+        yield Row(f"GD, {end_name(gd)}\n{_fitted(gd)}", columns.of_descent(gd), "law")
     if mode is not None:
         yield Row(f"MAP, best\n{mode['converged']}/{mode['restarts']} fitted", columns.of_mode(mode), "law")
     for key, name in BASELINES.items():
