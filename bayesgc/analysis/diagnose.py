@@ -17,6 +17,7 @@ from typing import Any
 
 import xarray as xr
 
+from bayesgc.analysis.asked import MOST_AT_START, ignorant_fit, passed_by, share_at_start
 from bayesgc.analysis.checks import method_checks
 from bayesgc.analysis.ends import STOPPED, cut
 from bayesgc.analysis.equal_fit import compared
@@ -40,11 +41,15 @@ _FITTED = 0.5
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis:
-    """The checks of one result; ``healthy`` where none of them says ``wrong``."""
+    """The checks of one result; ``healthy`` where none of them says ``wrong``.
+
+    ``passed_by`` says what passes ε without having learnt anything: then numbers may be right, and explain nothing.
+    """
 
     method: str
     outcome: str
     checks: tuple[Check, ...]
+    passed_by: str | None = None
 
     @property
     def healthy(self) -> bool:
@@ -60,6 +65,7 @@ class Diagnosis:
             "outcome": self.outcome,
             "healthy": self.healthy,
             "checks": checks,
+            "passed_by": self.passed_by,
         }
 
     def __rich__(self) -> Any:
@@ -89,7 +95,7 @@ def diagnose(result: xr.DataTree | str | os.PathLike[str]) -> Diagnosis:
         *_restarts(found),
         *_absent(tree, found),
     )
-    return Diagnosis(found["method"], found["outcome"], checks)
+    return Diagnosis(found["method"], found["outcome"], checks, passed_by(found))
 
 
 def _outcome(result: Json) -> Check:
@@ -139,16 +145,7 @@ def _tails(result: Json) -> Iterator[Check]:
 
 def _question(result: Json) -> Iterator[Check]:
     """Whether the threshold asks for anything: no fault of the sampler, so a caution at most."""
-    zero = (result["baselines"].get("zero") or {}).get("train_loss")
-    if zero is not None:
-        advice = "The zero matrix passes, so fitting means little: lower `eps`, for instance to 5% of its loss."
-        yield at_most(
-            "ε relative to the zero matrix's loss",
-            result["eps"] / zero if zero else math.inf,
-            1.0,
-            advice,
-            caution=True,
-        )
+    yield from _asked(result)
     if result["unobserved"] and (few := few_cells(result["task"])):
         observed, needed = result["task"]["measurements"], cells_needed(result["task"])
         yield at_least("observed cells", observed, needed, f"{few[0].upper()}{few[1:]}.", caution=True)
@@ -164,6 +161,24 @@ def _question(result: Json) -> Iterator[Check]:
     if volume is not None and volume["estimate"] is not None:
         advice = "Most draws of the prior fit, so the posterior is hardly more than the prior: lower `eps`."
         yield at_most("share of the prior that fits", math.exp(volume["estimate"]), _LOOSE_VOLUME, advice, caution=True)
+
+
+def _asked(result: Json) -> Iterator[Check]:
+    """Whether ε is below what is reached without having learnt anything."""
+    measures, loss = measures_of(result), ignorant_fit(result)
+    lower = "so fitting means little: lower `eps`"
+    if loss is not None and measures.counted:
+        name = f"training errors of {measures.ignorant.owner}"
+        yield at_least(name, loss, result["eps"] + 1, f"Without learning as few are wrong, {lower}.", caution=True)
+    elif loss is not None:
+        whose = measures.ignorant.owner
+        for_instance = "" if measures.labelled else ", for instance to 5% of its loss"
+        advice = f"{whose.capitalize()} passes, {lower}{for_instance}."
+        ratio = result["eps"] / loss if loss else math.inf
+        yield at_most(f"ε relative to {whose}'s loss", ratio, 1.0, advice, caution=True)
+    if share := share_at_start(result):
+        advice = f"They have learnt nothing there, {lower}."
+        yield at_most("share of the restarts that fit at their start", share, MOST_AT_START, advice, caution=True)
 
 
 def _restarts(result: Json) -> Iterator[Check]:

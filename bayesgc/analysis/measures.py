@@ -124,16 +124,20 @@ VIOLATION = "violation: of all margins the share that is on the wrong side"
 
 @dataclass(frozen=True)
 class Ignorant:
-    """The reference point that knows nothing: its name, also in headings, in a sentence, and what numbers are over."""
+    """The reference point that knows nothing: its name, also in headings, in a sentence, and what numbers are over.
+
+    ``owner`` is what its loss is that of.
+    """
 
     name: str
     phrase: str
     relative: str
+    owner: str
 
 
-ZERO = Ignorant("zero", "predicting zero", "zero")
-_MAJORITY = Ignorant("majority", "guessing the most common label", "the most common label")
-_MEAN = Ignorant("mean", "predicting the mean label", "the mean label")
+ZERO = Ignorant("zero", "predicting zero", "zero", "the zero matrix")
+_MAJORITY = Ignorant("majority", "guessing the most common label", "the most common label", "the most common label")
+_MEAN = Ignorant("mean", "predicting the mean label", "the mean label", "the mean label")
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,14 @@ class Measures:
     def exact(self, eps: float) -> bool:
         """Whether the fit at ``eps`` is exact and so has no volume, as that of an array at ε = 0."""
         return eps == 0 and not self.counted
+
+    def fits(self, value: float, eps: float) -> bool:
+        """Whether what has this measure of fit fits; whether its labels are right too is not asked."""
+        return value <= eps if self.counted else (self.low or 0.0) <= value < eps
+
+    def passes(self, eps: float) -> str:
+        """That something fits: ``passes ε = 0.0035``, ``has at most 2 errors``."""
+        return f"{'passes' if self.low is None and not self.counted else 'has'} {self.event(eps)}"
 
     def missed(self, eps: float) -> str:
         """That no draw fitted: ``No draw reached ε = 0.0035``, ``No draw had at most 2 errors``."""

@@ -27,11 +27,13 @@ from bayesgc.analysis.ensemble import ensemble
 from bayesgc.analysis.equal_fit import compared, compared_group
 from bayesgc.analysis.measures import measures_in, measures_of
 from bayesgc.analysis.plots.look import names_in
+from bayesgc.analysis.plots.losses import losses_title
 from bayesgc.analysis.report.rerun import rerun_command
 from bayesgc.analysis.report.result import result_page
 from bayesgc.analysis.tree.datatree import load, save
 from bayesgc.analysis.tree.schema import schema
 from bayesgc.analysis.tree.summary import result_object
+from bayesgc.analysis.words.tables import reliance
 from bayesgc.analysis.words.verdict import verdict
 from bayesgc.analysis.words.wording import headings, law_rows
 from bayesgc.cli.render import print_result
@@ -150,6 +152,37 @@ def test_training_that_was_stopped_is_not_said_to_have_come_to_its_end(stopped, 
     captions = " ".join(table.caption for section in page.sections for table in section.tables)
     assert ("stopped it after 184 steps" in captions) is bool(stopped)
     assert names_in(tree)["gd"] == row
+
+
+@pytest.mark.parametrize(("eps", "passes"), [(3.0, False), (4.0, True)])
+def test_where_the_most_common_label_fits_too_fitting_explains_nothing(eps, passes):
+    """Of ten examples four are of the rarer class, which are its errors."""
+    tree = labelled(eps=eps)
+    result, found = result_object(tree), diagnose(tree)
+    assert result["baselines"]["majority"]["train_errors"] == 4.0
+    said = "Guessing the most common label already has at most 4 errors, so a fit asks for next to nothing here"
+    assert (said in result["verdict"]) is passes
+    assert ("gradient descent is not compared; trained on to its end, it has" in result["verdict"]) is passes
+    assert ("fitting alone explains it" in result["verdict"]) is not passes
+    assert ("guessing the most common label fits too" in losses_title(result)) is passes
+    assert found.healthy
+    assert found.passed_by == ("guessing the most common label" if passes else None)
+    jsonschema.validate(found.to_dict(), schema("diagnosis"))
+    explains = "Its numbers can be relied on, but explain nothing, as guessing the most common label fits too; mind:"
+    assert reliance(found).startswith(explains) is passes
+    [check] = [check for check in found.checks if check.name == "training errors of the most common label"]
+    assert (check.found, check.limit) == (4.0, f"≥ {eps + 1:.3g}")
+
+
+def test_starts_that_fit_are_counted():
+    task = classes_task(fit="cross-entropy")
+    moved = descent(task)
+    began = replace(moved, at_eps=replace(moved.at_eps, steps=torch.where(torch.arange(12) < 7, 0, 5)))
+    some, most = (labelled(task, eps=0.3, gd=each) for each in (moved, began))
+    assert [result_object(each)["gd"]["at_eps"]["at_start"] for each in (some, most)] == [0, 7]
+    assert [diagnose(each).passed_by for each in (some, most)] == [None, "gradient descent at its start"]
+    warned = [check.found for check in diagnose(most).checks if check.name.endswith("fit at their start")]
+    assert warned == [pytest.approx(7 / 12)]
 
 
 def short_of(eps: float) -> dict[str, Any]:

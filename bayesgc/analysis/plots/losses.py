@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.gridspec import SubplotSpec
 
+from bayesgc.analysis.asked import passed_by
 from bayesgc.analysis.equal_fit import AT_EPS, compared, compared_group
 from bayesgc.analysis.measures import Measure, exact, judged_by, measures_in, measures_of
 from bayesgc.analysis.plots.canvas import Drawn, canvas, plot_of_result
@@ -244,6 +245,8 @@ def losses_title(result: Json) -> str:
         Standing.EQUAL: "Weights that fit generalise no better than the prior",
         Standing.HIGHER: "Weights that fit generalise worse than the prior",
     }[against_prior(result)]
+    if passed := passed_by(result):
+        return f"{title};\n{passed} fits too"
     if compared(result) is None:
         return title
     descent = {Standing.LOWER: "better", Standing.EQUAL: "about as well", Standing.HIGHER: "worse"}

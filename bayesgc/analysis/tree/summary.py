@@ -169,8 +169,13 @@ def _gradient_descent(tree: xr.DataTree) -> Json | None:
         **{name: configuration[name] for name in ("batch", "protocol") if name in configuration},
         "diverged": None if gone is None else int(gone.values.astype(bool).sum()),
         "cut": cut_counts(dataset),
-        "at_eps": passed if passed is not None and passed["converged"] else None,
+        "at_eps": {**passed, "at_start": _at_start(tree)} if passed is not None and passed["converged"] else None,
     }
+
+
+def _at_start(tree: xr.DataTree) -> int:
+    """How many restarts passed ε before their first step."""
+    return int((tree["gd_at_eps"]["steps"].values == 0).sum())
 
 
 def _standing(tree: xr.DataTree, measures: dict[str, str]) -> Json | None:

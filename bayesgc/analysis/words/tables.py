@@ -391,6 +391,9 @@ def reliance(diagnosis: Diagnosis) -> str:
     if not diagnosis.healthy:
         return "Do not rely on this result as it is"
     careful = [check.name for check in diagnosis.checks if check.status == "caution"]
+    if diagnosis.passed_by is not None:
+        why = f"explain nothing, as {diagnosis.passed_by} fits too"
+        return f"Its numbers can be relied on, but {why}; mind: {'; '.join(careful)}"
     if careful:
         return f"This result can be relied on, but mind: {'; '.join(careful)}"
     return "Nothing is wrong with this result"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from bayesgc.analysis.asked import asks_nothing, passed_by
 from bayesgc.analysis.ends import cut, cut_short, ending, none_fitted
 from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.hidden import few_cells, hidden_sentence
@@ -37,6 +38,7 @@ def verdict(result: Json) -> str:
         return _nothing_accepted(result)
     judged = judged_by(result, "posterior") is not None
     sentence = _comparison(result) if judged else _generalisation_unknown(result)
+    sentence = " ".join(filter(None, [asks_nothing(result), sentence]))
     if result["outcome"] == "converged":
         return sentence
     return f"Provisional, as the run has not converged ({result['outcome']}): {sentence[0].lower()}{sentence[1:]}"
@@ -170,6 +172,8 @@ def _descent_clause(result: Json) -> str:
     at = compared(result)
     if at is None:
         return f"; {_why_not_compared(result, gd)}"
+    if passed_by(result) is not None:
+        return f"; gradient descent is not compared{_at_its_end(result)}"
     standing, improved = descent_against_posterior(result), against_prior(result) is Standing.LOWER
     who = f"; gradient descent, {_where(result)}, does"
     place = f", at {_descent_numbers(result, at)}"
@@ -224,7 +228,7 @@ def _at_its_end(result: Json) -> str:
     if not gd["converged"]:
         where = "when it was stopped" if cut(gd) == gd["restarts"] else "at its end"
         return f"; no restart {'still fits' if measures.more_than_loss else 'is still below ε'} {where}"
-    if measures.counted and result["posterior"] is not None and not _better_at_first(result):
+    if _judged_at_its_end(result):
         return f"; {_trained_on(result, gd)}"
     ended = f"{_trained(gd)}," if measures.counted else f"{ending(gd)} ({measures.fit.words} {_fit(result, gd)})"
     return f"; {ended} it has {_descent_numbers(result, gd)}"
@@ -235,9 +239,14 @@ def _trained(gd: Json) -> str:
     return "trained on until it was stopped early" if cut_short(gd) else "trained on to its end"
 
 
-def _better_at_first(result: Json) -> bool:
-    """Whether descent betters the posterior where it first fits, so that fitting is known not to explain it all."""
-    return compared(result) is not None and descent_against_posterior(result) is Standing.LOWER
+def _judged_at_its_end(result: Json) -> bool:
+    """Whether the end is compared with the posterior too: a fit by its number of errors, where that asks for something.
+
+    Not where descent is better at its first fit, by which fitting is known not to explain it all.
+    """
+    if not measures_of(result).counted or result["posterior"] is None or passed_by(result) is not None:
+        return False
+    return compared(result) is None or descent_against_posterior(result) is not Standing.LOWER
 
 
 def _trained_on(result: Json, gd: Json) -> str:
