@@ -39,6 +39,11 @@ def share_at_start(result: Json) -> float | None:
     return passed["at_start"] / passed["converged"] if passed and passed.get("at_start") is not None else None
 
 
+def too_loose(result: Json) -> bool:
+    """Whether ε is to become smaller: it asks for nothing, or time ended on the way down to that of the data."""
+    return passed_by(result) is not None or not result.get("settled", True)
+
+
 def asks_nothing(result: Json) -> str | None:
     """That a fit asks for next to nothing, as a whole sentence; None where it asks for something."""
     what = passed_by(result)

@@ -17,7 +17,7 @@ from typing import Any
 
 import xarray as xr
 
-from bayesgc.analysis.asked import MOST_AT_START, ignorant_fit, passed_by, share_at_start
+from bayesgc.analysis.asked import MOST_AT_START, ignorant_fit, passed_by, share_at_start, too_loose
 from bayesgc.analysis.checks import method_checks
 from bayesgc.analysis.ends import STOPPED, cut
 from bayesgc.analysis.equal_fit import compared
@@ -90,7 +90,7 @@ def diagnose(result: xr.DataTree | str | os.PathLike[str]) -> Diagnosis:
         _outcome(found),
         *_errors(tree, found),
         *_tails(found),
-        *method_checks(tree),
+        *method_checks(tree, loose=too_loose(found)),
         *_question(found),
         *_restarts(found),
         *_absent(tree, found),
@@ -101,10 +101,12 @@ def diagnose(result: xr.DataTree | str | os.PathLike[str]) -> Diagnosis:
 def _outcome(result: Json) -> Check:
     status = "fine" if result["outcome"] == "converged" else "wrong"
     advice = f"{result['message']} {_AGAIN}" if result["outcome"] == _INTERRUPTED else result["message"]
+    if result["outcome"] == _EXHAUSTED and too_loose(result):
+        advice = "The budget ended too early: raise `max_seconds` or `max_evaluations`."
     return Check("outcome", result["outcome"], "converged", status, "" if status == "fine" else advice)
 
 
-_INTERRUPTED, _INFEASIBLE = "interrupted", "infeasible"
+_EXHAUSTED, _INTERRUPTED, _INFEASIBLE = "exhausted", "interrupted", "infeasible"
 _AGAIN = "Run it again and let it end."
 
 
@@ -112,9 +114,10 @@ def _errors(tree: xr.DataTree, result: Json) -> Iterator[Check]:
     """How well mean generalisation and volume or evidence are known; where no fit is possible, nothing."""
     if result["outcome"] == _INFEASIBLE:
         return
-    interrupted = result["outcome"] == _INTERRUPTED
+    interrupted, loose = result["outcome"] == _INTERRUPTED, too_loose(result)
     if result["posterior"] is None:
-        advice = "No draw fitted, so there is no posterior: raise `eps`, or give it more time (`max_seconds`)."
+        easier = "" if loose else "raise `eps`, or "
+        advice = f"No draw fitted, so there is no posterior: {easier}give it more time (`max_seconds`)."
         yield at_least("draws that fit", 0, 1, _AGAIN if interrupted else advice)
     measure, loss = measures_of(result).generalisation, judged_by(result, "posterior")
     configuration = json.loads(tree.attrs["configuration"])
@@ -127,7 +130,8 @@ def _errors(tree: xr.DataTree, result: Json) -> Iterator[Check]:
         if result[name] is not None:
             error = result[name]["mcse"]
             bound = "Only a bound is known. " if result[name]["estimate"] is None else ""
-            advice = _AGAIN if interrupted else f"{bound}Give it more time (`max_seconds`), or a larger `eps`."
+            easier = "" if loose else ", or a larger `eps`"
+            advice = _AGAIN if interrupted else f"{bound}Give it more time (`max_seconds`){easier}."
             value = math.inf if error is None else error
             yield at_most(f"error of the {name.replace('_', ' ')}", value, LOG_VOLUME_ERROR, advice)
 
@@ -159,26 +163,31 @@ def _question(result: Json) -> Iterator[Check]:
         yield at_most("share of the prior that is not finite", share, 0.0, advice, caution=True)
     volume = result["log_volume"]
     if volume is not None and volume["estimate"] is not None:
-        advice = "Most draws of the prior fit, so the posterior is hardly more than the prior: lower `eps`."
+        advice = f"Most draws of the prior fit, so the posterior is hardly more than the prior: {_tighter(result)}."
         yield at_most("share of the prior that fits", math.exp(volume["estimate"]), _LOOSE_VOLUME, advice, caution=True)
 
 
 def _asked(result: Json) -> Iterator[Check]:
     """Whether ε is below what is reached without having learnt anything."""
     measures, loss = measures_of(result), ignorant_fit(result)
-    lower = "so fitting means little: lower `eps`"
+    lower = f"so fitting means little: {_tighter(result)}"
     if loss is not None and measures.counted:
         name = f"training errors of {measures.ignorant.owner}"
         yield at_least(name, loss, result["eps"] + 1, f"Without learning as few are wrong, {lower}.", caution=True)
     elif loss is not None:
         whose = measures.ignorant.owner
-        for_instance = "" if measures.labelled else ", for instance to 5% of its loss"
+        for_instance = "" if measures.labelled or not result["settled"] else ", for instance to 5% of its loss"
         advice = f"{whose.capitalize()} passes, {lower}{for_instance}."
         ratio = result["eps"] / loss if loss else math.inf
         yield at_most(f"ε relative to {whose}'s loss", ratio, 1.0, advice, caution=True)
     if share := share_at_start(result):
         advice = f"They have learnt nothing there, {lower}."
         yield at_most("share of the restarts that fit at their start", share, MOST_AT_START, advice, caution=True)
+
+
+def _tighter(result: Json) -> str:
+    """How to come to a smaller ε: that which the data suggest is found in time."""
+    return "lower `eps`" if result["settled"] else "give it more time (`max_seconds`), in which a smaller ε is found"
 
 
 def _restarts(result: Json) -> Iterator[Check]:

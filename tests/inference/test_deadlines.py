@@ -13,6 +13,7 @@ import torch
 from problems import criterion
 
 import bayesgc as gc
+from bayesgc.analysis.tree.summary import result_object
 from bayesgc.api import infer_together
 from bayesgc.inference import (
     NUTS,
@@ -164,6 +165,12 @@ def test_the_search_for_the_evidence_gives_what_it_has_when_the_budget_ends():
     assert run.attrs["outcome"] == "exhausted"
     assert "most probable ε" in run.attrs["message"]
     assert run.attrs["eps"] == pytest.approx(found.eps)
+    assert not result_object(run)["settled"]
+    # A smaller ε may be what the data suggest: nothing but more time is advised.
+    advice = [check.advice for check in gc.diagnose(run).checks if "eps`" in check.advice]
+    assert not advice
+    settled = gc.infer(MODEL, noisy, eps=found.eps, gd=False, map=False, max_evaluations=50_000, draws=10)
+    assert result_object(settled)["settled"]
 
 
 def test_the_clock_runs_while_the_arguments_are_checked(monkeypatch):

@@ -57,6 +57,7 @@ def result_object(tree: xr.DataTree) -> Json:
         "model": configuration["model"],
         "method": attributes["method"],
         "eps": float(attributes["eps"]),
+        "settled": bool(configuration.get("settled", True)),
         "seed": json.loads(attributes["seeds"])["seed"],
         "dtype": configuration.get("dtype", "float32"),
         "outcome": attributes["outcome"],
