@@ -27,6 +27,21 @@ def descent(
     return part(end, restarts, fitted, 4e-8) | {"at_eps": at_eps if fitted else None}
 
 
+def matrices(rank: float, norm: float) -> dict[str, Any]:
+    """Draws of which nine in ten are within 20 % of this rank and norm."""
+    return {
+        name: {"q05": 0.8 * value, "q95": 1.2 * value}
+        for name, value in (("effective_rank", rank), ("nuclear_norm", norm))
+    }
+
+
+def of_rank(rank: float, norm: float) -> dict[str, Any]:
+    """Gradient descent as good as the draws that fit, of this rank and norm at ε."""
+    found = descent(0.0187)
+    others = {"effective_rank": {"median": rank}, "nuclear_norm": {"median": norm}}
+    return found | {"at_eps": found["at_eps"] | others}
+
+
 def starting(at_start: int) -> dict[str, Any]:
     """Gradient descent of which so many restarts in 64 passed ε where they started."""
     found = descent(0.0187)
@@ -56,6 +71,7 @@ def result(**changes: Any) -> dict[str, Any]:
         "eps": 0.0035,
         "dtype": "float32",
         "task": {"held_out": 10, "truth_known": True},
+        "model": {},
         "unobserved": None,
         "log_volume": {"ci95": [None, -12.0]},
         "diagnostics": {"evaluations": 1000},
@@ -115,6 +131,31 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "half of the restarts pass at their start": ({"gd": starting(32)}, "at the same fit (training loss 0.0034, 0.0030"),
     "descent equal": ({"gd": descent(0.0187)}, "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains it"),
+    "descent equal, of another rank": (
+        {"posterior": law(0.0187, 0.0004) | matrices(1.5, 1.2), "gd": of_rank(1.0, 1.1)},
+        "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains the loss, but not an effective rank of 1.00, "
+        "lower than in 95 % of the draws; at its end",
+    ),
+    "descent equal, of another rank and norm": (
+        {"posterior": law(0.0187, 0.0004) | matrices(1.5, 1.2), "gd": of_rank(1.0, 0.9)},
+        "but not an effective rank of 1.00 and a nuclear norm of 0.900, lower than in 95 % of the draws; at its end",
+    ),
+    "descent equal, of another rank, and of norms that are those of scales": (
+        {
+            "posterior": law(0.0187, 0.0004) | matrices(1.5, 1.2),
+            "gd": of_rank(1.0, 0.9),
+            "model": {"normalize": True},
+        },
+        "fitting alone explains the loss, but not an effective rank of 1.00, lower than in 95 % of the draws; at its",
+    ),
+    "descent equal, one lower and one higher": (
+        {"posterior": law(0.0187, 0.0004) | matrices(1.5, 1.2), "gd": of_rank(1.0, 1.5)},
+        "an effective rank of 1.00, lower than in 95 % of the draws and a nuclear norm of 1.50, higher than in 95 % of",
+    ),
+    "descent equal, and of a rank as they have": (
+        {"posterior": law(0.0187, 0.0004) | matrices(1.5, 1.2), "gd": of_rank(1.3, 1.2)},
+        "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains it; at its end",
+    ),
     "descent worse": ({"gd": descent(0.05)}, "does worse, at 0.0500"),
     "a tighter fit alone is no better": (
         {"gd": descent(0.0187, end=1e-9)},

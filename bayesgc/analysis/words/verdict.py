@@ -10,6 +10,7 @@ from bayesgc.analysis.ends import cut, cut_short, ending, none_fitted
 from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.hidden import few_cells, hidden_sentence
 from bayesgc.analysis.measures import errors_in_words, exact, fitted_by, judged_by, measures_of
+from bayesgc.analysis.standing import unexplained
 from bayesgc.analysis.tails import centre, doubtless, error_of, log_centre
 from bayesgc.analysis.words.numerals import one_in
 from bayesgc.intervals import Number, Standing, log_loss
@@ -187,6 +188,8 @@ def _descent_clause(result: Json) -> str:
         meaning = f"whether {'fitting alone explains it' if improved else 'searching helps'} is not decided"
         return f"{who} {_beyond(result, at, among)}{place}: {meaning}{after}"
     meaning = _explained(result, "it") if improved else "neither fitting nor searching helps"
+    if improved and not _leads_away(result) and (left := unexplained(result, at)):
+        meaning = f"fitting alone explains the loss, but not {left}"
     return f"{who} about as well{place}: {meaning}{after}"
 
 
@@ -289,10 +292,14 @@ def _fit_in_words(result: Json, gd: Json) -> str:
 
 def _explained(result: Json, share: str) -> str:
     """What fitting alone gives where it betters the prior: nothing that generalises, where zero is better still."""
-    measures = measures_of(result)
-    if measures.known_nothing(result) is not None and against_zero(result) is Standing.HIGHER:
-        return f"fitting alone leads away from the prior, but not as far as {measures.ignorant.phrase}"
+    if _leads_away(result):
+        return f"fitting alone leads away from the prior, but not as far as {measures_of(result).ignorant.phrase}"
     return f"fitting alone explains {share}"
+
+
+def _leads_away(result: Json) -> bool:
+    """Whether who knows nothing does better than fits do."""
+    return measures_of(result).known_nothing(result) is not None and against_zero(result) is Standing.HIGHER
 
 
 def _descent_numbers(result: Json, gd: Json) -> str:
