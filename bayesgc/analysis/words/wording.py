@@ -44,6 +44,8 @@ _SIGNS = {
 """The same of the signs and names that were given: in quotation marks, or by their names."""
 _NAMED = {",": "comma", ".": "point"}
 _EXACT = 1e-20
+_SOME = 0.05
+"""Seconds that are worth a word."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,9 @@ def whether(label: str, value: bool) -> str:
 def run_line(result: Json) -> str:
     """Method, threshold, seed, outcome and time in one line."""
     seconds = result["seconds"]["total"]
-    took = "" if seconds is None else f" in {seconds:.1f} s"
+    hidden = result["seconds"].get("hidden")
+    beside = "" if not hidden or hidden < _SOME else f", {hidden:.1f} s of it for hidden cells"
+    took = "" if seconds is None else f" in {seconds:.1f} s{beside}"
     event = measures_of(result).event(result["eps"])
     return f"{result['method']}, {event}, seed {result['seed']}: {result['outcome']}{took}"
 
