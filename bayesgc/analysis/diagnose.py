@@ -70,7 +70,7 @@ class Diagnosis:
 
     def __rich__(self) -> Any:
         """What ``rich.print`` and the command line show."""
-        from bayesgc.analysis.words.tables import diagnosis_table
+        from bayesgc.analysis.words.reliance import diagnosis_table
 
         return diagnosis_table(self)
 

@@ -30,7 +30,7 @@ from bayesgc.analysis import checks
 from bayesgc.analysis.diagnose import LOG_VOLUME_ERROR, diagnose
 from bayesgc.analysis.tree.schema import schema
 from bayesgc.analysis.tree.summary import result_object
-from bayesgc.analysis.words.tables import reliance
+from bayesgc.analysis.words.reliance import reliance
 from bayesgc.inference import NUTS, MaximumAPosteriori, mixing, request
 from bayesgc.inference.records import Estimate, Outcome, Summary
 from bayesgc.settings import Settings

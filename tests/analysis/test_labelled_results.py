@@ -33,7 +33,7 @@ from bayesgc.analysis.report.result import result_page
 from bayesgc.analysis.tree.datatree import load, save
 from bayesgc.analysis.tree.schema import schema
 from bayesgc.analysis.tree.summary import result_object
-from bayesgc.analysis.words.tables import reliance
+from bayesgc.analysis.words.reliance import reliance
 from bayesgc.analysis.words.verdict import verdict
 from bayesgc.analysis.words.wording import headings, law_rows
 from bayesgc.cli.render import print_result
@@ -366,8 +366,17 @@ def test_comparison_is_by_the_test_error_and_leaves_out_what_matrices_have(trees
 
 def test_results_of_two_kinds_are_not_compared_and_tables_that_say_nothing_are_left_out(trees):
     text = " ".join(str(compare(array_tree(), trees["errors"], labels=["a", "b"])).split())
-    assert "Not compared, as they are judged by different measures: b and a." in text
+    assert "Results of two kinds, of which none is compared with one of another kind" in text
+    assert "* arrays judged by their generalisation loss: a * labelled examples judged by their test error: b" in text
     assert "no known generalisation" not in text
+    # Each kind has tables of its own, in which no cell is empty for being of another kind.
+    assert "L_gen prior G&C posterior GD, at equal fit" in text
+    assert "test error (%) prior G&C posterior GD, at equal fit" in text
+    assert "difference" not in text.replace("For differences give", "")
+    both = " ".join(str(compare(array_tree(), trees["errors"], array_tree(seed=9), labels=["a", "b", "c"])).split())
+    assert "c − a" in both
+    assert "b − a" not in both
+    assert "kinds" not in str(compare(array_tree(), array_tree(seed=9)))
     cells = array_tree(table_task(), with_gd=False)
     for name in ("log_volume", "log_volume_mcse"):
         del cells.attrs[name]

@@ -32,8 +32,8 @@ from bayesgc.analysis.report.stills import data_uri
 from bayesgc.analysis.tree.groups import has
 from bayesgc.analysis.tree.summary import Json, cell_labels, result_object
 from bayesgc.analysis.words.numerals import rounded, with_error
+from bayesgc.analysis.words.reliance import reliance
 from bayesgc.analysis.words.sentences import FACTS
-from bayesgc.analysis.words.tables import reliance
 from bayesgc.analysis.words.wording import (
     absent_lines,
     cut_lines,
