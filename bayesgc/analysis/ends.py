@@ -20,9 +20,13 @@ def cut_counts(gd: xr.Dataset) -> Json | None:
 
 
 def cut_short(gd: Json) -> bool:
-    """Whether restarts were stopped on their way, of those that are told: the ones that fitted, where any did."""
+    """Whether most restarts were stopped on their way, of those that are told: the ones that fitted, where any did."""
+    return 2 * _cut_told(gd) > (gd.get("converged") or gd.get("restarts", 0))
+
+
+def _cut_told(gd: Json) -> int:
     counts = gd.get("cut")
-    return counts is not None and counts["fitted" if gd["converged"] else "restarts"] > 0
+    return 0 if counts is None else int(counts["fitted" if gd["converged"] else "restarts"])
 
 
 def cut(gd: Json) -> int:
@@ -40,7 +44,8 @@ def end_name_in(tree: xr.DataTree) -> str:
     if "gd" not in tree.children:
         return end_name({})
     gd = tree["gd"].to_dataset()
-    return end_name({"cut": cut_counts(gd), "converged": bool(gd["converged"].any())})
+    fitted = gd["converged"].values.astype(bool)
+    return end_name({"cut": cut_counts(gd), "converged": int(fitted.sum()), "restarts": fitted.size})
 
 
 def none_fitted(gd: Json) -> str:
@@ -54,4 +59,15 @@ def none_fitted(gd: Json) -> str:
 
 def ending(gd: Json) -> str:
     """Where a sentence tells of the last state: ``at its end``, or ``where it was stopped early``."""
-    return f"where it was {STOPPED}" if cut_short(gd) else "at its end"
+    return f"where it was {STOPPED}" if cut_short(gd) else f"at its end{_but_for(gd)}"
+
+
+def trained(gd: Json) -> str:
+    """The same of training that goes on after the first fit."""
+    return f"trained on until it was {STOPPED}" if cut_short(gd) else f"trained on to its end{_but_for(gd)}"
+
+
+def _but_for(gd: Json) -> str:
+    """A few restarts of which it is not so."""
+    count = _cut_told(gd)
+    return f", but for {count} restart{' that was' if count == 1 else 's that were'} {STOPPED}" if count else ""

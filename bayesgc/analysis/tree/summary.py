@@ -176,7 +176,7 @@ def _gradient_descent(tree: xr.DataTree) -> Json | None:
 
 def _at_start(tree: xr.DataTree) -> int:
     """How many restarts passed ε before their first step."""
-    return int((tree["gd_at_eps"]["steps"].values == 0).sum())
+    return int(np.count_nonzero(tree["gd_at_eps"]["steps"].values == 0))
 
 
 def _standing(tree: xr.DataTree, measures: dict[str, str]) -> Json | None:

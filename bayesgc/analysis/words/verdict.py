@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from bayesgc.analysis.asked import asks_nothing, passed_by
-from bayesgc.analysis.ends import cut, cut_short, ending, none_fitted
+from bayesgc.analysis.ends import cut, ending, none_fitted, trained
 from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.hidden import few_cells, hidden_sentence
 from bayesgc.analysis.measures import errors_in_words, exact, fitted_by, judged_by, measures_of
@@ -233,13 +233,8 @@ def _at_its_end(result: Json) -> str:
         return f"; no restart {'still fits' if measures.more_than_loss else 'is still below ε'} {where}"
     if _judged_at_its_end(result):
         return f"; {_trained_on(result, gd)}"
-    ended = f"{_trained(gd)}," if measures.counted else f"{ending(gd)} ({measures.fit.words} {_fit(result, gd)})"
+    ended = f"{trained(gd)}," if measures.counted else f"{ending(gd)} ({measures.fit.words} {_fit(result, gd)})"
     return f"; {ended} it has {_descent_numbers(result, gd)}"
-
-
-def _trained(gd: Json) -> str:
-    """How far descent went on after its first fit."""
-    return "trained on until it was stopped early" if cut_short(gd) else "trained on to its end"
 
 
 def _judged_at_its_end(result: Json) -> bool:
@@ -263,7 +258,7 @@ def _trained_on(result: Json, gd: Json) -> str:
         does = f"does {_beyond(result, gd, among)}"
     if standing is Standing.LOWER:
         more += _vote_beside(result, gd)
-    return f"{_trained(gd)}, it {does}, at {_descent_numbers(result, gd)}{more}"
+    return f"{trained(gd)}, it {does}, at {_descent_numbers(result, gd)}{more}"
 
 
 def _vote_beside(result: Json, gd: Json) -> str:
