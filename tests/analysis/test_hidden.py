@@ -171,7 +171,9 @@ def test_a_comparison_that_cannot_be_made_leaves_the_result() -> None:
 
 def test_the_verdict_of_a_table_is_of_its_missing_cells(result) -> None:
     found = gc.result_object(result)
+    # The threshold of these runs, which are quick, is above the loss of the zero matrix; that is said first.
     assert found["verdict"] == (
+        "Predicting zero already passes ε = 0.0916667, so a fit asks for next to nothing here and explains nothing. "
         f"{hidden_sentence(found['hidden'])}. The {HOLES.sum()} missing cells are given with 90 % intervals of the "
         "value as it would be measured."
     )
