@@ -95,8 +95,9 @@ def infer(
         hide: a share of a table's observed cells, as ``"15%"``, to hide from a second run and compare with
             simple means; None for none. Where the truth is known, the missing cells are compared, with no second run.
         max_seconds: wall time of the whole call, None for no limit: checks, the prior's draws, the search for
-            ``"evidence"``, reference points, conditioning, gradient descent and MAP. A tenth of it is kept back for
-            descent, and another for MAP, where they are on. What the deadline cuts short is returned as far as it came.
+            ``"evidence"``, reference points, conditioning, gradient descent, MAP and the second run. A tenth of it is
+            kept back for descent, another for MAP and a quarter for a second run, where they are on. What the deadline
+            cuts short is returned as far as it came.
         max_evaluations: evaluations of the training loss by the conditioning, None for no limit.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:i`` or ``mps``.
         dtype: ``float32`` or ``float64``.

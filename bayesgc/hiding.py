@@ -18,7 +18,7 @@ import xarray as xr
 from jaxtyping import Float, Int
 
 from bayesgc.analysis.hidden import hidden_dataset
-from bayesgc.inference import Control, Draws
+from bayesgc.inference import Control, Draws, Request
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.settings import Settings
 from bayesgc.task import ArrayTask, linear_view
@@ -29,6 +29,8 @@ SHARE = 0.25
 """The part of the time that is kept back for it."""
 _LEAST = 2**15
 """Evaluations that the second run may take in any case; else as many as the first took."""
+_HASTY = 0.1
+"""The precision of a second run in haste: for splitting a quarter of the particles, which come down as much faster."""
 _FEWEST = 5
 """Cells of which something can be told."""
 _FEWEST_DRAWS = 100
@@ -67,15 +69,16 @@ def add_hidden(tree: xr.DataTree, settings: Settings, share: float, control: Con
         found = str(error)
     if isinstance(found, str):
         tree.attrs["reasons"] = _with(tree.attrs["reasons"], hidden=found)
-        return
-    tree["hidden"] = xr.DataTree(found)
+    else:
+        tree["hidden"] = xr.DataTree(found)
     seconds = {"total": control.seconds, "hidden": control.seconds - before}
     tree.attrs["seconds"] = _with(tree.attrs["seconds"], **seconds)
+    tree.attrs["wall_time"] = control.seconds
 
 
 def _found(tree: xr.DataTree, array: ArrayTask, settings: Settings, share: float, control: Control) -> xr.Dataset | str:
     if "posterior" not in tree.children or control.interrupted:
-        return "there is no posterior to compare"
+        return "the run has no posterior to compare"
     if array.truth is not None:
         cells = np.setdiff1d(np.arange(array.measurements.entries), np.asarray(array.cells))
         posterior = tree["posterior"].to_dataset()
@@ -89,13 +92,28 @@ def _found(tree: xr.DataTree, array: ArrayTask, settings: Settings, share: float
     own = replace(control.part(), max_evaluations=most)
     # The threshold is that of all observed cells: one number, which a second search would take as long to find.
     criterion = replace(settings.criterion, task=fewer, check=own.check)
-    run = settings.method.run(criterion, settings.request, own) if most else None
+    run = settings.method.run(criterion, _in_haste(settings.request, tree, own), own) if most else None
     draws = None if run is None else run.posterior
     if run is None or draws is None or math.prod(draws.end_to_end.shape[:2]) < _FEWEST_DRAWS:
-        return f"a run without them came to fewer than {_FEWEST_DRAWS} draws in what the first left of the budget"
+        return f"a run without them came to fewer than {_FEWEST_DRAWS} draws in {_left(own)}"
     matrices, loss = _kept(fewer, draws)
     found = _compared(fewer, observed_values(array), cells, matrices, loss, second=True, control=control)
     return found.assign_attrs(evaluations=run.evaluations)
+
+
+def _in_haste(request: Request, tree: xr.DataTree, own: Control) -> Request:
+    """What is asked of the second run: less where it has less time than the first took, so that it comes to an end."""
+    first = json.loads(tree.attrs["seconds"])["sampling"]
+    if own.max_seconds is None or own.max_seconds >= first:
+        return request
+    return replace(request, precision=max(_HASTY, request.precision or 0.0))
+
+
+def _left(own: Control) -> str:
+    """What the first run left of the budget."""
+    if own.max_seconds is None:
+        return "what the first left of `max_evaluations`"
+    return f"the {own.max_seconds:.0f} s that the first left; raise `max_seconds`"
 
 
 def _kept(

@@ -75,10 +75,14 @@ def _in_time(
 ) -> tuple[Descent | None, str | None]:
     """What ``descend`` finds in the time that is left, and what the deadline did to it."""
     own = control.part(kept_back)
-    if own.out_of_time():
+    found = None if own.out_of_time() else descend(own)
+    stopped = 0 if found is None or found.cut is None else int(found.cut.sum())
+    if found is None or (stopped and not found.steps.any()):
         return None, f"{_ender(control)} left no time for it"
-    found = descend(own)
-    return found, f"{_ender(control)} stopped it after {int(found.steps.max())} steps" if own.out_of_time() else None
+    if not stopped and (found.cut is not None or not own.out_of_time()):
+        return found, None
+    those = f", {stopped} of its {len(found.steps)} restarts on their way" if stopped else ""
+    return found, f"{_ender(control)} stopped it after {int(found.steps.max())} steps{those}"
 
 
 def _ender(control: Control) -> str:

@@ -129,6 +129,7 @@ class Settings:
             "gd": None if gd is None else asdict(gd),
             "map": asdict(self.mode) if isinstance(self.mode, MaximumAPosteriori) else self.mode,
             "eps": self.criterion.eps,
+            "settled": self.settled,
             "given": {name: value for name, value in self.given.items() if value is not None},
             **asdict(self.request),
             "device": str(self.criterion.device),

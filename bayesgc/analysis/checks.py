@@ -34,10 +34,15 @@ WIDEST_SPREAD = 1.0
 """The standard deviation between islands of the log volume, in nats, from which its mean rests on a lucky few."""
 
 
-def method_checks(tree: xr.DataTree) -> Iterator[Check]:
-    """The checks that suit the rule of error of the posterior, and those that its method has left with it."""
+def method_checks(tree: xr.DataTree, *, loose: bool = False) -> Iterator[Check]:
+    """The checks that suit the rule of error of the posterior, and those that its method has left with it.
+
+    Where ε is too ``loose`` already, a larger one is no remedy.
+    """
     if "posterior" in tree.children:
-        yield from _CHECKS[error_rule(tree)](tree)
+        rule = error_rule(tree)
+        yield from _CHECKS[rule](tree)
+        yield from _particles(tree, loose=loose) if rule is ErrorRule.ISLANDS else ()
     yield from (Check(**each) for each in json.loads(tree.attrs.get("checks", "[]")))
 
 
@@ -96,15 +101,16 @@ def _islands(tree: xr.DataTree) -> Iterator[Check]:
         spread = float(np.log(shares).std(ddof=1))
         advice = "The islands disagree on the volume: more moves or particles in Splitting(…)."
         yield at_most("spread of the log volume between islands", spread, WIDEST_SPREAD, advice)
-    yield at_least(
-        "accepted moves on the worst level", _worst(tree, "acceptance"), LEAST_ACCEPTANCE,
-        "Particles hardly move: more moves in Splitting(…), a larger `eps`, or `method=importance` where it applies.",
-    )  # fmt: skip
-    yield at_least(
-        "ancestors of an island", _worst(tree, "ancestors"), FEWEST_ANCESTORS,
-        "The particles descend from too few: more particles in Splitting(…), or fewer levels by a larger `eps`.",
-        caution=True,
-    )  # fmt: skip
+
+
+def _particles(tree: xr.DataTree, *, loose: bool) -> Iterator[Check]:
+    """Whether particles still moved, and came from many places."""
+    larger, levels = ("", "") if loose else (", a larger `eps`", ", or fewer levels by a larger `eps`")
+    advice = f"Particles hardly move: more moves in Splitting(…){larger}, or `method=importance` where it applies."
+    yield at_least("accepted moves on the worst level", _worst(tree, "acceptance"), LEAST_ACCEPTANCE, advice)
+    advice = f"The particles descend from too few: more particles in Splitting(…){levels}."
+    name, fewest = "ancestors of an island", _worst(tree, "ancestors")
+    yield at_least(name, fewest, FEWEST_ANCESTORS, advice, caution=True)
 
 
 def _worst(tree: xr.DataTree, name: str) -> float:

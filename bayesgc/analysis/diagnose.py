@@ -17,7 +17,9 @@ from typing import Any
 
 import xarray as xr
 
+from bayesgc.analysis.asked import MOST_AT_START, ignorant_fit, passed_by, share_at_start, too_loose
 from bayesgc.analysis.checks import method_checks
+from bayesgc.analysis.ends import STOPPED, cut
 from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.hidden import cells_needed, few_cells, fewest_covered
 from bayesgc.analysis.measures import judged_by, measures_of
@@ -39,11 +41,15 @@ _FITTED = 0.5
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis:
-    """The checks of one result; ``healthy`` where none of them says ``wrong``."""
+    """The checks of one result; ``healthy`` where none of them says ``wrong``.
+
+    ``passed_by`` says what passes ε without having learnt anything: then numbers may be right, and explain nothing.
+    """
 
     method: str
     outcome: str
     checks: tuple[Check, ...]
+    passed_by: str | None = None
 
     @property
     def healthy(self) -> bool:
@@ -59,11 +65,12 @@ class Diagnosis:
             "outcome": self.outcome,
             "healthy": self.healthy,
             "checks": checks,
+            "passed_by": self.passed_by,
         }
 
     def __rich__(self) -> Any:
         """What ``rich.print`` and the command line show."""
-        from bayesgc.analysis.words.tables import diagnosis_table
+        from bayesgc.analysis.words.reliance import diagnosis_table
 
         return diagnosis_table(self)
 
@@ -83,21 +90,23 @@ def diagnose(result: xr.DataTree | str | os.PathLike[str]) -> Diagnosis:
         _outcome(found),
         *_errors(tree, found),
         *_tails(found),
-        *method_checks(tree),
+        *method_checks(tree, loose=too_loose(found)),
         *_question(found),
         *_restarts(found),
         *_absent(tree, found),
     )
-    return Diagnosis(found["method"], found["outcome"], checks)
+    return Diagnosis(found["method"], found["outcome"], checks, passed_by(found))
 
 
 def _outcome(result: Json) -> Check:
     status = "fine" if result["outcome"] == "converged" else "wrong"
     advice = f"{result['message']} {_AGAIN}" if result["outcome"] == _INTERRUPTED else result["message"]
+    if result["outcome"] == _EXHAUSTED and too_loose(result):
+        advice = "The budget ended too early: raise `max_seconds` or `max_evaluations`."
     return Check("outcome", result["outcome"], "converged", status, "" if status == "fine" else advice)
 
 
-_INTERRUPTED, _INFEASIBLE = "interrupted", "infeasible"
+_EXHAUSTED, _INTERRUPTED, _INFEASIBLE = "exhausted", "interrupted", "infeasible"
 _AGAIN = "Run it again and let it end."
 
 
@@ -105,9 +114,10 @@ def _errors(tree: xr.DataTree, result: Json) -> Iterator[Check]:
     """How well mean generalisation and volume or evidence are known; where no fit is possible, nothing."""
     if result["outcome"] == _INFEASIBLE:
         return
-    interrupted = result["outcome"] == _INTERRUPTED
+    interrupted, loose = result["outcome"] == _INTERRUPTED, too_loose(result)
     if result["posterior"] is None:
-        advice = "No draw fitted, so there is no posterior: raise `eps`, or give it more time (`max_seconds`)."
+        easier = "" if loose else "raise `eps`, or "
+        advice = f"No draw fitted, so there is no posterior: {easier}give it more time (`max_seconds`)."
         yield at_least("draws that fit", 0, 1, _AGAIN if interrupted else advice)
     measure, loss = measures_of(result).generalisation, judged_by(result, "posterior")
     configuration = json.loads(tree.attrs["configuration"])
@@ -120,7 +130,8 @@ def _errors(tree: xr.DataTree, result: Json) -> Iterator[Check]:
         if result[name] is not None:
             error = result[name]["mcse"]
             bound = "Only a bound is known. " if result[name]["estimate"] is None else ""
-            advice = _AGAIN if interrupted else f"{bound}Give it more time (`max_seconds`), or a larger `eps`."
+            easier = "" if loose else ", or a larger `eps`"
+            advice = _AGAIN if interrupted else f"{bound}Give it more time (`max_seconds`){easier}."
             value = math.inf if error is None else error
             yield at_most(f"error of the {name.replace('_', ' ')}", value, LOG_VOLUME_ERROR, advice)
 
@@ -138,16 +149,7 @@ def _tails(result: Json) -> Iterator[Check]:
 
 def _question(result: Json) -> Iterator[Check]:
     """Whether the threshold asks for anything: no fault of the sampler, so a caution at most."""
-    zero = (result["baselines"].get("zero") or {}).get("train_loss")
-    if zero is not None:
-        advice = "The zero matrix passes, so fitting means little: lower `eps`, for instance to 5% of its loss."
-        yield at_most(
-            "ε relative to the zero matrix's loss",
-            result["eps"] / zero if zero else math.inf,
-            1.0,
-            advice,
-            caution=True,
-        )
+    yield from _asked(result)
     if result["unobserved"] and (few := few_cells(result["task"])):
         observed, needed = result["task"]["measurements"], cells_needed(result["task"])
         yield at_least("observed cells", observed, needed, f"{few[0].upper()}{few[1:]}.", caution=True)
@@ -161,16 +163,45 @@ def _question(result: Json) -> Iterator[Check]:
         yield at_most("share of the prior that is not finite", share, 0.0, advice, caution=True)
     volume = result["log_volume"]
     if volume is not None and volume["estimate"] is not None:
-        advice = "Most draws of the prior fit, so the posterior is hardly more than the prior: lower `eps`."
+        advice = f"Most draws of the prior fit, so the posterior is hardly more than the prior: {_tighter(result)}."
         yield at_most("share of the prior that fits", math.exp(volume["estimate"]), _LOOSE_VOLUME, advice, caution=True)
+
+
+def _asked(result: Json) -> Iterator[Check]:
+    """Whether ε is below what is reached without having learnt anything."""
+    measures, loss = measures_of(result), ignorant_fit(result)
+    lower = f"so fitting means little: {_tighter(result)}"
+    if loss is not None and measures.counted:
+        name = f"training errors of {measures.ignorant.owner}"
+        yield at_least(name, loss, result["eps"] + 1, f"Without learning as few are wrong, {lower}.", caution=True)
+    elif loss is not None:
+        whose = measures.ignorant.owner
+        for_instance = "" if measures.labelled or not result["settled"] else ", for instance to 5% of its loss"
+        advice = f"{whose.capitalize()} passes, {lower}{for_instance}."
+        ratio = result["eps"] / loss if loss else math.inf
+        yield at_most(f"ε relative to {whose}'s loss", ratio, 1.0, advice, caution=True)
+    if share := share_at_start(result):
+        advice = f"They have learnt nothing there, {lower}."
+        yield at_most("share of the restarts that fit at their start", share, MOST_AT_START, advice, caution=True)
+
+
+def _tighter(result: Json) -> str:
+    """How to come to a smaller ε: that which the data suggest is found in time."""
+    return "lower `eps`" if result["settled"] else "give it more time (`max_seconds`), in which a smaller ε is found"
 
 
 def _restarts(result: Json) -> Iterator[Check]:
     gd, mode = result["gd"], result["map"]
     if gd is not None:
         gone = gd["diverged"] or 0
-        remedy = "lower `gd_lr`, as some diverged" if gone else "raise `gd_steps`, or try another `gd_lr`"
+        longer = "run it again and let it end" if result["outcome"] == _INTERRUPTED else "raise `max_seconds`"
+        remedy = longer if (stopped := cut(gd)) else "raise `gd_steps`, or try another `gd_lr`"
+        remedy = "lower `gd_lr`, as some diverged" if gone else remedy
         yield _fitted("gradient descent", compared(result) or gd, remedy)
+        if stopped:
+            advice = f"Where they are is not the end of their search: {longer}."
+            name = f"restarts of gradient descent that were {STOPPED}"
+            yield at_most(name, float(stopped), 0.0, advice, caution=True)
         if gone:
             advice = "Their training loss grew without bound: lower `gd_lr`; more `gd_steps` would not help."
             yield at_most("restarts of gradient descent that diverged", float(gone), 0.0, advice, caution=True)
@@ -181,7 +212,8 @@ def _restarts(result: Json) -> Iterator[Check]:
 def _fitted(name: str, found: Json, remedy: str) -> Check:
     """Whether enough restarts fitted."""
     share = found["converged"] / found["restarts"]
-    advice = f"The restarts that fitted are a biased few: {remedy}."
+    few = "The restarts that fitted are a biased few" if found["converged"] else "None fitted"
+    advice = f"{few}: {remedy}."
     return at_least(f"share of the restarts of {name} that fitted", share, _FITTED, advice, caution=True)
 
 

@@ -117,20 +117,27 @@ MEASURES = {each.name: each for each in _ALL}
 _TENTH = 0.1
 _COUNTED = "train_errors"
 _OF_CLASSES = "test_error"
+SOFT = "errors − 1 + violation"
+"""The score of a number of errors, which tells draws apart that have as many of them."""
+VIOLATION = "violation: of all margins the share that is on the wrong side"
 
 
 @dataclass(frozen=True)
 class Ignorant:
-    """The reference point that knows nothing: its name, also in headings, in a sentence, and what numbers are over."""
+    """The reference point that knows nothing: its name, also in headings, in a sentence, and what numbers are over.
+
+    ``owner`` is what its loss is that of.
+    """
 
     name: str
     phrase: str
     relative: str
+    owner: str
 
 
-ZERO = Ignorant("zero", "predicting zero", "zero")
-_MAJORITY = Ignorant("majority", "guessing the most common label", "the most common label")
-_MEAN = Ignorant("mean", "predicting the mean label", "the mean label")
+ZERO = Ignorant("zero", "predicting zero", "zero", "the zero matrix")
+_MAJORITY = Ignorant("majority", "guessing the most common label", "the most common label", "the most common label")
+_MEAN = Ignorant("mean", "predicting the mean label", "the mean label", "the mean label")
 
 
 @dataclass(frozen=True)
@@ -177,14 +184,25 @@ class Measures:
         """Whether the fit at ``eps`` is exact and so has no volume, as that of an array at ε = 0."""
         return eps == 0 and not self.counted
 
+    def fits(self, value: float, eps: float) -> bool:
+        """Whether what has this measure of fit fits; whether its labels are right too is not asked."""
+        return value <= eps if self.counted else (self.low or 0.0) <= value < eps
+
+    def passes(self, eps: float) -> str:
+        """That something fits: ``passes ε = 0.0035``, ``has at most 2 errors``."""
+        return f"{'passes' if self.low is None and not self.counted else 'has'} {self.event(eps)}"
+
     def missed(self, eps: float) -> str:
         """That no draw fitted: ``No draw reached ε = 0.0035``, ``No draw had at most 2 errors``."""
         return f"No draw {'had' if self.counted else 'reached'} {self.event(eps)}"
 
     def event(self, eps: float) -> str:
-        """What a draw must be to fit: ``ε = 0.01``, ``at most 3 errors``, ``L_train in [0.4, 0.5)``."""
+        """What a draw must be to fit: ``ε = 0.01``, ``at most 3 errors``, ``L_train in [0.4, 0.5)``.
+
+        Between two numbers of errors a threshold is one on the score that leads to them.
+        """
         if self.counted:
-            return f"at most {errors_in_words(eps)}"
+            return f"at most {errors_in_words(eps)}" if float(eps).is_integer() else f"{SOFT} < {rounded(eps, 4)}"
         loss = f"ε = {eps:g}" if self.low is None else f"{self.fit.symbol} in [{self.low:g}, {eps:g})"
         return f"{loss}, all labels right" if self.right else loss
 

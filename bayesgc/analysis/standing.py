@@ -9,6 +9,7 @@ import xarray as xr
 
 from bayesgc.analysis.measures import measures_in
 from bayesgc.analysis.uncertainty import mean_and_error
+from bayesgc.analysis.words.numerals import rounded
 
 Json = dict[str, Any]
 
@@ -39,6 +40,27 @@ def standing(tree: xr.DataTree, group: str) -> Json | None:
         else None
         for name in quantities(tree)
     }
+
+
+def unexplained(result: Json, restarts: Json) -> str:
+    """By which functions of the matrix ``restarts`` are unlike the draws of a result object, in words; else nothing.
+
+    That is where their median is outside the posterior's central 90 %: what fits does not account for. Norms tell
+    nothing where draws are normalised, which no descent is.
+    """
+    found = {"lower": list[str](), "higher": list[str]()}
+    for name in _OF_MATRICES[:1] if result["model"].get("normalize") else _OF_MATRICES:
+        law, spread = result["posterior"].get(name), restarts.get(name)
+        if law is None or spread is None:
+            continue
+        value = f"{_ARTICLES[name]} {name.replace('_', ' ')} of {rounded(spread['median'])}"
+        found["lower"] += [value] if spread["median"] < law["q05"] else []
+        found["higher"] += [value] if spread["median"] > law["q95"] else []
+    parts = [f"{' and '.join(values)}, {side} than in 95 % of the draws" for side, values in found.items() if values]
+    return " and ".join(parts)
+
+
+_ARTICLES = {"effective_rank": "an", "nuclear_norm": "a"}
 
 
 def _place(tree: xr.DataTree, draws: np.ndarray, solutions: np.ndarray) -> Json:

@@ -170,7 +170,7 @@ class Session:
     def _budget(self) -> str:
         """How long the run may take, and that it may be ended before."""
         seconds, evaluations = self.options.max_seconds, self.options.max_evaluations
-        limits = [] if seconds is None else [f"{seconds:g} s (`max_seconds`)"]
+        limits = [] if seconds is None else [f"{seconds:g} s (`max_seconds`) beside start-up"]
         limits += [] if evaluations is None else [f"{evaluations} evaluations"]
         most = f"takes at most {' or '.join(limits)}" if limits else "has no limit of time"
         return f"{most}; Ctrl-C ends it with what was found"

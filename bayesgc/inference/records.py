@@ -185,7 +185,8 @@ class Descent:
 
     ``energy`` is −log prior density of the weights, counted from the density's peak where that is known; ``trace`` the
     training losses before some of the steps, by their number, also of those that a restart makes beyond its end to come
-    down to ε. ``at_eps`` is there for gradient descent at ε > 0, ``curve`` and ``diverged`` for all gradient descent.
+    down to ε. ``at_eps`` is there for gradient descent at ε > 0, ``curve`` for that of arrays, ``diverged`` and ``cut``
+    for all gradient descent: which restarts the end of the time stopped on their way.
     """
 
     configuration: dict[str, float | int | str]
@@ -199,3 +200,4 @@ class Descent:
     at_eps: Passage | None = None
     curve: DescentCurve | None = None
     diverged: Bool[Tensor, " restart"] | None = None
+    cut: Bool[Tensor, " restart"] | None = None

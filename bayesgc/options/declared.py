@@ -202,7 +202,14 @@ class Declared(BaseModel):
     precision: Annotated[
         float | None, About("Relative standard error of the mean generalisation loss to reach.", RUN, "the method's")
     ] = None
-    max_seconds: Annotated[float | None, About("Most seconds of wall time for the whole run.", RUN)] = 600.0
+    max_seconds: Annotated[
+        float | None,
+        About(
+            "Most seconds of wall time for the whole run, a table's second one on hidden cells included; loading the "
+            "program and the data, saving and printing come on top.",
+            RUN,
+        ),
+    ] = 600.0
     max_evaluations: Annotated[int | None, About("Most evaluations of the training loss in sampling.", RUN)] = None
     seed: Annotated[int, About("Seed of every random stream but the task's.", RUN)] = 0
     device: Annotated[str, About("auto, cpu, cuda, cuda:i or mps.", RUN)] = "auto"

@@ -53,6 +53,8 @@ class Task(ABC):
     """The measure of generalisation, by its name among the `measures`: lower is better."""
     fit: str
     """The measure of fit, by its name among the `measures`."""
+    scored: str = "the score"
+    """What a threshold is on, in words."""
     output: ClassVar[str] = "end_to_end"
     """What the output of a draw is called in results."""
     measured: ClassVar[dict[str, tuple[str, ...]]] = {}

@@ -30,7 +30,7 @@ from bayesgc.analysis import checks
 from bayesgc.analysis.diagnose import LOG_VOLUME_ERROR, diagnose
 from bayesgc.analysis.tree.schema import schema
 from bayesgc.analysis.tree.summary import result_object
-from bayesgc.analysis.words.tables import reliance
+from bayesgc.analysis.words.reliance import reliance
 from bayesgc.inference import NUTS, MaximumAPosteriori, mixing, request
 from bayesgc.inference.records import Estimate, Outcome, Summary
 from bayesgc.settings import Settings
@@ -167,6 +167,25 @@ def test_cautions_do_not_make_a_result_wrong() -> None:
     assert diagnose(loose).healthy
     mind = "This result can be relied on, but mind: islands lost; share of the prior that fits"
     assert reliance(diagnose(loose)) == mind
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_of_an_epsilon_that_is_too_loose_no_larger_one_is_advised(settled: bool) -> None:
+    """The zero matrix passes and the errors are large: both ask for one thing, time, or both for another, a lower ε."""
+    loose = from_islands(EVEN, log_volume=Estimate(-0.1, 0.5, (-1.1, -0.01)))
+    loose.attrs |= {"eps": 1e3, "outcome": "exhausted", "message": Outcome.EXHAUSTED.advice}
+    loose.attrs["configuration"] = json.dumps(configuration(sensing_task()) | {"settled": settled})
+    loose["levels"]["acceptance"].values[:] = 0.001
+    advice = [check.advice for check in diagnose(loose).checks if check.advice]
+    assert len(advice) >= 4
+    assert not any(word in each for each in advice for word in ("larger `eps`", "loosen", "raise `eps`"))
+    assert sum("lower `eps`" in each for each in advice) == (2 if settled else 0)
+    assert sum("in which a smaller ε is found" in each for each in advice) == (0 if settled else 2)
+    # The control: where ε is tight, a larger one is a remedy.
+    loose.attrs |= {"eps": 1e-6, "configuration": json.dumps(configuration(sensing_task()))}
+    loose.attrs["log_volume"] = -5.0
+    tight = [check.advice for check in diagnose(loose).checks]
+    assert sum("larger `eps`" in each or "loosen" in each for each in tight) >= 3
 
 
 def test_restarts_are_counted_and_nothing_else_is_said_of_them() -> None:

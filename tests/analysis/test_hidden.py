@@ -28,6 +28,9 @@ from bayesgc.analysis.hidden import (
 )
 from bayesgc.analysis.tree.schema import schema
 from bayesgc.analysis.words.numerals import rounded
+from bayesgc.analysis.words.wording import run_line
+from bayesgc.hiding import _in_haste
+from bayesgc.inference import Control, Request
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.task import load
 from bayesgc.task.array.imputation import hidden_cells, observed_values, simple_predictions, spread_of, without
@@ -168,7 +171,9 @@ def test_a_comparison_that_cannot_be_made_leaves_the_result() -> None:
 
 def test_the_verdict_of_a_table_is_of_its_missing_cells(result) -> None:
     found = gc.result_object(result)
+    # The threshold of these runs, which are quick, is above the loss of the zero matrix; that is said first.
     assert found["verdict"] == (
+        "Predicting zero already passes ε = 0.0916667, so a fit asks for next to nothing here and explains nothing. "
         f"{hidden_sentence(found['hidden'])}. The {HOLES.sum()} missing cells are given with 90 % intervals of the "
         "value as it would be measured."
     )
@@ -267,6 +272,28 @@ def test_a_second_run_of_a_few_draws_is_no_comparison() -> None:
     found = gc.result_object(gc.infer(MODEL, load(TABLE), hide="20%", **few))
     assert (found["hidden"], "fewer than 100 draws" in found["reasons"]["hidden"]) == (None, True)
     assert f"is not known here, without a comparison on hidden cells ({found['reasons']['hidden']})" in found["verdict"]
+
+
+def test_the_time_of_the_second_run_is_counted_whether_it_came_to_an_end_or_not(result) -> None:
+    few = gc.result_object(gc.infer(MODEL, load(TABLE), hide="20%", **BUDGET | {"draws": 5}))
+    for found in (few, gc.result_object(result)):
+        seconds = found["seconds"]
+        assert seconds["total"] >= seconds["sampling"] + seconds["hidden"]
+        found["seconds"] |= {"total": 9.0, "hidden": 2.0}
+        assert run_line(found).endswith("in 9.0 s, 2.0 s of it for hidden cells")
+
+
+@pytest.mark.parametrize(("seconds", "asked", "precision"), [
+    (None, None, None), (6.0, None, None), (4.0, None, 0.1), (4.0, 0.01, 0.1), (4.0, 0.2, 0.2),
+])  # fmt: skip
+def test_a_second_run_with_less_time_than_the_first_took_is_less_precise(
+    seconds: float | None, asked: float | None, precision: float | None
+) -> None:
+    from xarray import DataTree
+
+    first = DataTree()
+    first.attrs["seconds"] = json.dumps({"sampling": 5.0})
+    assert _in_haste(Request(precision=asked), first, Control(seconds)).precision == precision
 
 
 def test_what_cannot_be_hidden_is_refused() -> None:

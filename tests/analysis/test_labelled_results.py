@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
 import numpy as np
 import pytest
+import torch
 import xarray as xr
-from labelled_for_tests import ISLANDS, TESTS, classes_task, descent, labelled, numbers_task
+from labelled_for_tests import ISLANDS, TESTS, classes_task, descent, draws, labelled, numbers_task, run
 from labelled_for_tests import configuration as configuration_of
 from records_for_tests import table_task
 from records_for_tests import tree as array_tree
@@ -24,15 +26,18 @@ from bayesgc.analysis.diagnose import diagnose
 from bayesgc.analysis.ensemble import ensemble
 from bayesgc.analysis.equal_fit import compared, compared_group
 from bayesgc.analysis.measures import measures_in, measures_of
+from bayesgc.analysis.plots.look import names_in
+from bayesgc.analysis.plots.losses import losses_title
 from bayesgc.analysis.report.rerun import rerun_command
 from bayesgc.analysis.report.result import result_page
 from bayesgc.analysis.tree.datatree import load, save
 from bayesgc.analysis.tree.schema import schema
 from bayesgc.analysis.tree.summary import result_object
+from bayesgc.analysis.words.reliance import reliance
 from bayesgc.analysis.words.verdict import verdict
 from bayesgc.analysis.words.wording import headings, law_rows
 from bayesgc.cli.render import print_result
-from bayesgc.inference.records import Outcome
+from bayesgc.inference.records import Estimate, Outcome, Reached
 
 KINDS: dict[str, Any] = {
     "errors": labelled,
@@ -124,6 +129,81 @@ def test_the_table_has_the_test_error_in_per_cent_beside_the_most_common_label(t
 )
 def test_what_is_said_of_each_kind(trees, kind, words):
     assert words in words_of(result_object(trees[kind]))
+
+
+@pytest.mark.parametrize(("stopped", "words", "row"), [
+    (12, "trained on until it was stopped early, it does better than", "GD, stopped early"),
+    (3, "trained on to its end, but for 3 restarts that were stopped early, it does better than", "GD, at its end"),
+    (0, "trained on to its end, it does better than", "GD, at its end"),
+])  # fmt: skip
+def test_training_that_was_stopped_is_not_said_to_have_come_to_its_end(stopped, words, row, tmp_path):
+    cut = replace(descent(classes_task()), cut=torch.arange(12) < stopped)
+    tree = labelled(gd=cut, reasons={"gd": "`max_seconds=4` stopped it after 184 steps"} if stopped else {})
+    result = result_object(load(save(tree, tmp_path / "cut.nc")))
+    jsonschema.validate(json.loads(json.dumps(result, allow_nan=False)), schema("result"))
+    assert result["gd"]["cut"] == {"restarts": stopped, "fitted": stopped}
+    assert words in result["verdict"]
+    assert row in [each.name.split("\n")[0] for each in law_rows(result)]
+    warned = {check.name: check.advice for check in diagnose(tree).checks}.get(
+        "restarts of gradient descent that were stopped early"
+    )
+    assert warned == ("Where they are is not the end of their search: raise `max_seconds`." if stopped else None)
+    assert ("Of a it was stopped early." in " ".join(str(compare(tree, labels=["a"])).split())) is (stopped > 6)
+    page = result_page(tree, tmp_path / "cut.nc")
+    captions = " ".join(table.caption for section in page.sections for table in section.tables)
+    assert ("stopped it after 184 steps" in captions) is bool(stopped)
+    assert names_in(tree)["gd"] == row
+
+
+@pytest.mark.parametrize(("eps", "passes"), [(3.0, False), (4.0, True)])
+def test_where_the_most_common_label_fits_too_fitting_explains_nothing(eps, passes):
+    """Of ten examples four are of the rarer class, which are its errors."""
+    tree = labelled(eps=eps)
+    result, found = result_object(tree), diagnose(tree)
+    assert result["baselines"]["majority"]["train_errors"] == 4.0
+    said = "Guessing the most common label already has at most 4 errors, so a fit asks for next to nothing here"
+    assert (said in result["verdict"]) is passes
+    assert ("gradient descent is not compared; trained on to its end, it has" in result["verdict"]) is passes
+    assert ("fitting alone explains it" in result["verdict"]) is not passes
+    assert ("guessing the most common label fits too" in losses_title(result)) is passes
+    assert found.healthy
+    assert found.passed_by == ("guessing the most common label" if passes else None)
+    jsonschema.validate(found.to_dict(), schema("diagnosis"))
+    explains = "Its numbers can be relied on, but explain nothing, as guessing the most common label fits too; mind:"
+    assert reliance(found).startswith(explains) is passes
+    [check] = [check for check in found.checks if check.name == "training errors of the most common label"]
+    assert (check.found, check.limit) == (4.0, f"≥ {eps + 1:.3g}")
+
+
+def test_starts_that_fit_are_counted():
+    task = classes_task(fit="cross-entropy")
+    moved = descent(task)
+    began = replace(moved, at_eps=replace(moved.at_eps, steps=torch.where(torch.arange(12) < 7, 0, 5)))
+    some, most = (labelled(task, eps=0.3, gd=each) for each in (moved, began))
+    assert [result_object(each)["gd"]["at_eps"]["at_start"] for each in (some, most)] == [0, 7]
+    assert [diagnose(each).passed_by for each in (some, most)] == [None, "gradient descent at its start"]
+    warned = [check.found for check in diagnose(most).checks if check.name.endswith("fit at their start")]
+    assert warned == [pytest.approx(7 / 12)]
+
+
+def short_of(eps: float) -> dict[str, Any]:
+    """A result that came as far as a threshold above no error."""
+    missed = run(classes_task(), None, 0.0, Outcome.EXHAUSTED, None)
+    law = draws(classes_task(), 1.0, 1.0, 11)
+    return result_object(labelled(run=replace(missed, reached=Reached(eps, law, Estimate(-2.2, 0.1, (-2.4, -2.0))))))
+
+
+def test_a_threshold_between_numbers_of_errors_is_one_on_their_soft_score():
+    """Below 5.1493 are draws with six errors too, whose margins are wrong by less than 14.93 %."""
+    soft = words_of(short_of(5.1493))
+    assert "those that came nearest (errors − 1 + violation < 5.149) have" in soft
+    assert "log P(errors − 1 + violation < 5.149) = -2.20 ± 0.10" in soft
+    assert "violation: of all margins the share that is on the wrong side" in soft
+    assert "5.149 errors" not in soft.replace("5.1493", "5.149")
+    # The control: below 5 are the draws with at most as many errors.
+    whole = words_of(short_of(5.0))
+    assert "those that came nearest (at most 5 errors) have" in whole
+    assert "violation" not in whole
 
 
 @pytest.mark.parametrize(("low", "said"), [(-0.1, False), (-5.0, True)])
@@ -287,8 +367,17 @@ def test_comparison_is_by_the_test_error_and_leaves_out_what_matrices_have(trees
 
 def test_results_of_two_kinds_are_not_compared_and_tables_that_say_nothing_are_left_out(trees):
     text = " ".join(str(compare(array_tree(), trees["errors"], labels=["a", "b"])).split())
-    assert "Not compared, as they are judged by different measures: b and a." in text
+    assert "Results of two kinds, of which none is compared with one of another kind" in text
+    assert "* arrays judged by their generalisation loss: a * labelled examples judged by their test error: b" in text
     assert "no known generalisation" not in text
+    # Each kind has tables of its own, in which no cell is empty for being of another kind.
+    assert "L_gen prior G&C posterior GD, at equal fit" in text
+    assert "test error (%) prior G&C posterior GD, at equal fit" in text
+    assert "difference" not in text.replace("For differences give", "")
+    both = " ".join(str(compare(array_tree(), trees["errors"], array_tree(seed=9), labels=["a", "b", "c"])).split())
+    assert "c − a" in both
+    assert "b − a" not in both
+    assert "kinds" not in str(compare(array_tree(), array_tree(seed=9)))
     cells = array_tree(table_task(), with_gd=False)
     for name in ("log_volume", "log_volume_mcse"):
         del cells.attrs[name]

@@ -43,7 +43,7 @@ def test_every_law_and_reference_point_is_shown_with_its_error() -> None:
         "12/12 fitted",
         "nuclear norm",
         "chance",
-        "log P(fit) = -8.400 ± 0.080, 95 % [-8.57, -8.23]: 1 prior draw in 4 400 fits",
+        "log P(fit) = -8.400 ± 0.080, 95 % [-8.57, -8.23]: one in 4 400 prior draws fits",
         "Saved in run.nc",
     ):
         assert words in text
@@ -118,7 +118,7 @@ def test_a_volume_without_a_bound_has_no_line() -> None:
         return [*volume_lines({"log_evidence": None, "log_volume": volume, "reached": None})]
 
     assert lines(0.0) == []
-    assert lines(-12.0) == ["log P(fit) < -12.00 (95 %): fewer than 1 prior draw in 160 000 fits"]
+    assert lines(-12.0) == ["log P(fit) < -12.00 (95 %): fewer than one in 160 000 prior draws fits"]
 
 
 def test_a_threshold_that_most_draws_pass_is_called_loose() -> None:
@@ -135,7 +135,7 @@ def test_what_did_not_work_is_said() -> None:
     result = result_object(tree(accepted=False, outcome=Outcome.EXHAUSTED))
     text = text_of(result)
     assert "none found" in text
-    assert "log P(fit) < -12.00 (95 %): fewer than 1 prior draw in 160 000 fits" in text
+    assert "log P(fit) < -12.00 (95 %): fewer than one in 160 000 prior draws fits" in text
     assert "`max_evaluations`" in text
     unfitted = text_of(result_object(tree(gd=descent(sensing_task(), 0.01, converged=0))))
     assert "0/12 fitted" in unfitted

@@ -133,7 +133,7 @@ def test_every_number_in_the_tables_of_a_result(tmp_path: Path) -> None:
     ):
         assert words in said
     assert round(math.exp(8.4), -2) == 4400
-    assert "log P(fit) = -8.400 ± 0.080, 95 % [-8.56, -8.24]: 1 prior draw in 4 400 fits" in text
+    assert "log P(fit) = -8.400 ± 0.080, 95 % [-8.56, -8.24]: one in 4 400 prior draws fits" in text
 
 
 @pytest.mark.usefixtures("bare")

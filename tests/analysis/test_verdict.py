@@ -27,6 +27,32 @@ def descent(
     return part(end, restarts, fitted, 4e-8) | {"at_eps": at_eps if fitted else None}
 
 
+def matrices(rank: float, norm: float) -> dict[str, Any]:
+    """Draws of which nine in ten are within 20 % of this rank and norm."""
+    return {
+        name: {"q05": 0.8 * value, "q95": 1.2 * value}
+        for name, value in (("effective_rank", rank), ("nuclear_norm", norm))
+    }
+
+
+def of_rank(rank: float, norm: float) -> dict[str, Any]:
+    """Gradient descent as good as the draws that fit, of this rank and norm at ε."""
+    found = descent(0.0187)
+    others = {"effective_rank": {"median": rank}, "nuclear_norm": {"median": norm}}
+    return found | {"at_eps": found["at_eps"] | others}
+
+
+def starting(at_start: int) -> dict[str, Any]:
+    """Gradient descent of which so many restarts in 64 passed ε where they started."""
+    found = descent(0.0187)
+    return found | {"at_eps": found["at_eps"] | {"at_start": at_start}}
+
+
+def stopped(restarts: int, fitted: int) -> dict[str, Any]:
+    """So many restarts that had no time to come to their end, and how many of them fitted."""
+    return {"cut": {"restarts": restarts, "fitted": fitted}}
+
+
 def part(median: float, restarts: int, fitted: int, fit: float) -> dict[str, Any]:
     spreads = {
         name: {"median": value, "q25": value * 0.9, "q75": value * 1.1} if fitted else None
@@ -45,6 +71,7 @@ def result(**changes: Any) -> dict[str, Any]:
         "eps": 0.0035,
         "dtype": "float32",
         "task": {"held_out": 10, "truth_known": True},
+        "model": {},
         "unobserved": None,
         "log_volume": {"ci95": [None, -12.0]},
         "diagnostics": {"evaluations": 1000},
@@ -61,7 +88,78 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no descent": ({"gd": None}, r"predicting zero (0.0407)."),
     "no restart fitted": ({"gd": descent(0.1, converged=0)}, "no restart of gradient descent fitted (64 tried)"),
+    "no restart fitted, as all were stopped": (
+        {"gd": descent(0.1, converged=0) | stopped(64, 0)},
+        "gradient descent was stopped early, before any of its 64 restarts fitted, so it cannot be compared.",
+    ),
+    "no restart fitted, and some were stopped": (
+        {"gd": descent(0.1, converged=0) | stopped(3, 0)},
+        "no restart of gradient descent fitted (64 tried, 3 of them stopped early), so it cannot be compared.",
+    ),
+    "stopped on the way to its end": (
+        {"gd": descent(0.0187) | stopped(64, 64)},
+        "fitting alone explains it; where it was stopped early (training loss 4.0e-08) it has 1.0e-06",
+    ),
+    "a few of those that fitted were stopped": (
+        {"gd": descent(0.0187) | stopped(9, 1)},
+        "; at its end, but for 1 restart that was stopped early (training loss 4.0e-08) it has 1.0e-06",
+    ),
+    "those that fitted were at their end": ({"gd": descent(0.0187) | stopped(4, 0)}, "; at its end (training loss"),
+    "exact fits, stopped": (
+        {"eps": 0.0, "gd": descent(0.05, end=0.0187) | stopped(33, 33) | {"at_eps": None}},
+        "gradient descent, where it was stopped early (training loss 4.0e-08), does about as well, at 0.0187",
+    ),
+    "nothing accepted, and descent stopped": (
+        {"posterior": None, "outcome": "exhausted", "gd": descent(0.1, converged=0) | stopped(64, 0)},
+        "; gradient descent was stopped early, before any of its 64 restarts fitted.",
+    ),
+    "zero passes": (
+        {"baselines": {"zero": {"gen_loss": 0.0407, "train_loss": 0.003}}},
+        "Predicting zero already passes ε = 0.0035, so a fit asks for next to nothing here and explains nothing. "
+        "Weights that merely fit generalise better than the prior (L_gen 0.01870 ± 0.00040 against 0.09410 ± 0.00020) "
+        "and better than predicting zero (0.0407); gradient descent is not compared; at its end (training loss "
+        "4.0e-08) it has 1.0e-06 [9.0e-07, 1.1e-06].",
+    ),
+    "zero passes, and the run did not converge": (
+        {"outcome": "exhausted", "baselines": {"zero": {"gen_loss": 0.0407, "train_loss": 0.003}}},
+        "Provisional, as the run has not converged (exhausted): predicting zero already passes ε = 0.0035, so a fit",
+    ),
+    "zero is just no fit": (
+        {"baselines": {"zero": {"gen_loss": 0.0407, "train_loss": 0.0035}}, "gd": descent(0.0187)},
+        "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains it",
+    ),
+    "most restarts pass at their start": (
+        {"gd": starting(33)},
+        "Gradient descent at its start already passes ε = 0.0035, so a fit asks for next to nothing here and explains "
+        "nothing. Weights that merely fit",
+    ),
+    "half of the restarts pass at their start": ({"gd": starting(32)}, "at the same fit (training loss 0.0034, 0.0030"),
     "descent equal": ({"gd": descent(0.0187)}, "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains it"),
+    "descent equal, of another rank": (
+        {"posterior": law(0.0187, 0.0004) | matrices(1.5, 1.2), "gd": of_rank(1.0, 1.1)},
+        "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains the loss, but not an effective rank of 1.00, "
+        "lower than in 95 % of the draws; at its end",
+    ),
+    "descent equal, of another rank and norm": (
+        {"posterior": law(0.0187, 0.0004) | matrices(1.5, 1.2), "gd": of_rank(1.0, 0.9)},
+        "but not an effective rank of 1.00 and a nuclear norm of 0.900, lower than in 95 % of the draws; at its end",
+    ),
+    "descent equal, of another rank, and of norms that are those of scales": (
+        {
+            "posterior": law(0.0187, 0.0004) | matrices(1.5, 1.2),
+            "gd": of_rank(1.0, 0.9),
+            "model": {"normalize": True},
+        },
+        "fitting alone explains the loss, but not an effective rank of 1.00, lower than in 95 % of the draws; at its",
+    ),
+    "descent equal, one lower and one higher": (
+        {"posterior": law(0.0187, 0.0004) | matrices(1.5, 1.2), "gd": of_rank(1.0, 1.5)},
+        "an effective rank of 1.00, lower than in 95 % of the draws and a nuclear norm of 1.50, higher than in 95 % of",
+    ),
+    "descent equal, and of a rank as they have": (
+        {"posterior": law(0.0187, 0.0004) | matrices(1.5, 1.2), "gd": of_rank(1.3, 1.2)},
+        "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains it; at its end",
+    ),
     "descent worse": ({"gd": descent(0.05)}, "does worse, at 0.0500"),
     "a tighter fit alone is no better": (
         {"gd": descent(0.0187, end=1e-9)},
@@ -75,6 +173,10 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
     "only on its way below ε": (
         {"gd": part(0.1, 64, 0, 1.0) | {"at_eps": part(0.0187, 64, 3, 0.0034)}},
         "no restart is still below ε at its end",
+    ),
+    "only on its way below ε, where it was stopped": (
+        {"gd": part(0.1, 64, 0, 1.0) | stopped(64, 0) | {"at_eps": part(0.0187, 64, 3, 0.0034)}},
+        "no restart is still below ε when it was stopped",
     ),
     "ε not recorded": (
         {"gd": part(1e-6, 64, 64, 4e-8) | {"at_eps": None}},

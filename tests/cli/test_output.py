@@ -194,8 +194,8 @@ def test_a_pipe_is_told_at_once_what_runs_and_how_long_it_may_take(command):
     first = ended.err.splitlines()[0]
     assert first == (
         "bayesgc: sensing 5×5, 15 measurements, seed 0; matrix-factorization, depth 2, width 5, linear, "
-        "prior gaussian, fan-out, normalized; method rejection; takes at most 100 s (--max-seconds) or 10000000 "
-        "evaluations; Ctrl-C ends it with what was found"
+        "prior gaussian, fan-out, normalized; method rejection; takes at most 100 s (--max-seconds) beside "
+        "start-up or 10000000 evaluations; Ctrl-C ends it with what was found"
     )
     assert first not in ended.out
 

@@ -13,10 +13,13 @@ import torch
 from problems import criterion
 
 import bayesgc as gc
+from bayesgc.analysis.tree.summary import result_object
 from bayesgc.api import infer_together
 from bayesgc.inference import (
     NUTS,
+    SGD,
     Control,
+    Criterion,
     GradientDescent,
     Importance,
     MaximumAPosteriori,
@@ -28,10 +31,11 @@ from bayesgc.inference import (
 )
 from bayesgc.inference.collapsed.noise import likeliest_threshold
 from bayesgc.inference.control import OutOfTime
-from bayesgc.models import MatrixFactorization
+from bayesgc.models import MLP, MatrixFactorization
 from bayesgc.models.factorization.collapse import collapse
+from bayesgc.searches import _in_time
 from bayesgc.settings import Settings
-from bayesgc.task import sensing
+from bayesgc.task import classification, sensing
 from bayesgc.task.array.references import reference_points
 
 TASK = sensing(3, 3, 1, 4, seed=1)
@@ -161,6 +165,12 @@ def test_the_search_for_the_evidence_gives_what_it_has_when_the_budget_ends():
     assert run.attrs["outcome"] == "exhausted"
     assert "most probable ε" in run.attrs["message"]
     assert run.attrs["eps"] == pytest.approx(found.eps)
+    assert not result_object(run)["settled"]
+    # A smaller ε may be what the data suggest: nothing but more time is advised.
+    advice = [check.advice for check in gc.diagnose(run).checks if "eps`" in check.advice]
+    assert not advice
+    settled = gc.infer(MODEL, noisy, eps=found.eps, gd=False, map=False, max_evaluations=50_000, draws=10)
+    assert result_object(settled)["settled"]
 
 
 def test_the_clock_runs_while_the_arguments_are_checked(monkeypatch):
@@ -177,6 +187,40 @@ def test_the_clock_runs_while_the_arguments_are_checked(monkeypatch):
     assert "left no time for it" in json.loads(found.attrs["reasons"])["gd"]
     [together] = infer_together([(MODEL, TASK, 0.05)], max_seconds=seconds, draws=10)
     assert (together.attrs["outcome"], together.attrs["evaluations"]) == ("exhausted", 0)
+
+
+EXAMPLES = classification(np.random.default_rng(0).standard_normal((8, 3)), np.arange(8) % 2)
+DESCENTS = {
+    "descent": (GradientDescent(tol=0.0, restarts=3, steps=200), MODEL, TASK, 0.05),
+    "stochastic descent": (SGD(tol=0.0, restarts=3, epochs=200), MLP((4,)), EXAMPLES, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", DESCENTS)
+def test_restarts_that_the_clock_stopped_are_known_from_those_that_ended(name):
+    method, model, task, eps = DESCENTS[name]
+    problem = Criterion(task, model.whiten(task.domain), eps, torch.device("cpu"), torch.float64)
+    stopped = method.run(model, problem, 0, Ticking(max_seconds=20))
+    assert stopped.cut.all()
+    assert 0 < stopped.steps.max() < 200
+    # The control: with time enough all go on to their last step.
+    ended = method.run(model, problem, 0, Control())
+    assert not ended.cut.any()
+    assert ended.steps.max() >= 200
+
+
+def test_a_descent_that_made_no_step_was_not_run():
+    method = GradientDescent(restarts=3)
+
+    def descend(own):
+        return method.run(MODEL, criterion(MODEL, TASK, 0.05), 0, own)
+
+    assert _in_time(Ticking(max_seconds=2), descend, 0.0) == (None, "`max_seconds=2` left no time for it")
+    found, reason = _in_time(Ticking(max_seconds=20), descend, 0.0)
+    assert (
+        reason == f"`max_seconds=20` stopped it after {int(found.steps.max())} steps, 3 of its 3 restarts on their way"
+    )
+    assert _in_time(Control(), descend, 0.0)[1] is None
 
 
 def test_what_the_deadline_did_to_descent_is_said():

@@ -11,7 +11,7 @@ import torch
 from problems import CPU, condition
 from scipy.stats import multivariate_normal
 
-from bayesgc.inference import Criterion, Outcome, Rejection, Splitting
+from bayesgc.inference import Control, Criterion, Outcome, Rejection, Splitting
 from bayesgc.models import MLP
 from bayesgc.task import LabelledTask, classification, regression
 
@@ -179,6 +179,16 @@ def test_a_bin_that_is_not_reached_says_so():
     assert run.reached is None
     assert "The lowest threshold reached was outside the bin or with labels wrong." in run.message
     assert not np.isfinite(run.levels.threshold[1:]).any()
+
+
+def test_a_run_that_stops_above_its_number_of_errors_says_on_what_score_it_came_so_far():
+    run = condition(Splitting(particles=100), criterion(clusters(40), MLP((5,))), Control(max_evaluations=20_000))
+    assert run.reached is not None
+    threshold = run.reached.eps
+    assert threshold % 1
+    assert f"The lowest threshold reached was {threshold:.4g} on errors − 1 + violation;" in run.message
+    # What that score says: so many errors at most, the last by little.
+    assert run.reached.posterior.quantities["train_errors"].max() == math.floor(threshold) + 1
 
 
 def test_numbers_are_fitted_as_classes_are():

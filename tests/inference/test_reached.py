@@ -33,7 +33,7 @@ def test_the_posterior_at_the_lowest_threshold_is_given(short):
     assert reached.eps == short.levels.threshold[-1] > 1e-12
     assert (reached.posterior.quantities["train_loss"] < reached.eps).all()
     assert reached.log_volume.value == pytest.approx(short.levels.log_volume[-1])
-    assert f"{reached.eps:.4g}; the posterior there is given" in short.message
+    assert f"{reached.eps:.4g} on the training loss; the posterior there is given" in short.message
 
 
 def test_a_budget_that_the_pilot_cannot_use_goes_into_deeper_islands():

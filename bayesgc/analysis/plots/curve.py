@@ -15,6 +15,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import MaxNLocator
 
+from bayesgc.analysis.ends import end_name
 from bayesgc.analysis.equal_fit import AT_EPS, compared, descent_curve
 from bayesgc.analysis.measures import Measure, Measures, judged_by, measures_in, measures_of
 from bayesgc.analysis.plots.canvas import Drawn, canvas, plot_of_result
@@ -147,7 +148,7 @@ def _levels_to_compare(axes: Axes, result: Json, lowest: float) -> None:
     lines: dict[str, tuple[Any, str, Any]] = {
         "prior": (prior and prior["mean"], COLOURS["prior"], (0, (4, 2))),
         measures.ignorant.name: (measures.known_nothing(result), COLOURS["reference"], (0, (1, 1.2))),
-        "GD, at its end": (ended and ended["median"], COLOURS["gd"], (0, (4, 2))),
+        f"GD, {end_name(gd or {})}": (ended and ended["median"], COLOURS["gd"], (0, (4, 2))),
     }
     if measures.counted:
         del lines["prior"]  # at its loose end the curve is there

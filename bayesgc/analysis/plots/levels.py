@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from bayesgc.analysis.checks import FEWEST_ANCESTORS, LEAST_ACCEPTANCE
-from bayesgc.analysis.measures import measures_in
+from bayesgc.analysis.measures import SOFT, measures_in
 from bayesgc.analysis.plots.canvas import Drawn, canvas, plot_of_result
 from bayesgc.analysis.plots.look import COLOURS, plain_numbers, say_absent
 
@@ -48,11 +48,7 @@ def plot_levels(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
 
 def levels_axis(tree: xr.DataTree) -> str:
     """What falls from level to level: with errors also how far they are violated, since counts alone have ties."""
-    return (
-        "threshold on errors less one, and violation"
-        if measures_in(tree).counted
-        else "threshold ε on the training loss"
-    )
+    return f"threshold on {SOFT}" if measures_in(tree).counted else "threshold ε on the training loss"
 
 
 def levels_title(levels: xr.Dataset) -> str:

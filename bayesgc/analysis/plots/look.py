@@ -26,6 +26,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from bayesgc.analysis.ends import end_name_in
 from bayesgc.analysis.measures import measures_in
 from bayesgc.analysis.tree import whole
 from bayesgc.analysis.tree.storage import CREATOR
@@ -56,7 +57,7 @@ NAMES = {
 
 def names_in(tree: xr.DataTree) -> dict[str, str]:
     """What the laws of a result are called."""
-    return NAMES | {"gd_at_eps": f"GD, {measures_in(tree).first_fit}"}
+    return NAMES | {"gd_at_eps": f"GD, {measures_in(tree).first_fit}", "gd": f"GD, {end_name_in(tree)}"}
 
 
 LOOK = {

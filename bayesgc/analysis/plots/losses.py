@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.gridspec import SubplotSpec
 
+from bayesgc.analysis.asked import passed_by
 from bayesgc.analysis.equal_fit import AT_EPS, compared, compared_group
 from bayesgc.analysis.measures import Measure, exact, judged_by, measures_in, measures_of
 from bayesgc.analysis.plots.canvas import Drawn, canvas, plot_of_result
@@ -158,7 +159,8 @@ def _restarts(axes: Axes, tree: xr.DataTree, loss: Measure) -> None:
     reached = np.nan_to_num(values(tree, "gd", loss.name).astype(np.float64), nan=np.inf, posinf=np.inf)
     places, good, finite = _places(reached, loss), fitted(tree, "gd"), np.isfinite(reached)
     heights = _heights(places.size)
-    for name, chosen, marker in ((NAMES["gd"], good & finite, "x"), ("did not fit", ~good & finite, "$\u25cb$")):
+    ended = names_in(tree)["gd"]
+    for name, chosen, marker in ((ended, good & finite, "x"), ("did not fit", ~good & finite, "$\u25cb$")):
         if chosen.any():
             axes.scatter(
                 places[chosen], heights[chosen], s=11, c=COLOURS["gd"], marker=marker, lw=0.7, alpha=0.8, label=name
@@ -243,6 +245,8 @@ def losses_title(result: Json) -> str:
         Standing.EQUAL: "Weights that fit generalise no better than the prior",
         Standing.HIGHER: "Weights that fit generalise worse than the prior",
     }[against_prior(result)]
+    if passed := passed_by(result):
+        return f"{title};\n{passed} fits too"
     if compared(result) is None:
         return title
     descent = {Standing.LOWER: "better", Standing.EQUAL: "about as well", Standing.HIGHER: "worse"}

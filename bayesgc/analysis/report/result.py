@@ -32,10 +32,11 @@ from bayesgc.analysis.report.stills import data_uri
 from bayesgc.analysis.tree.groups import has
 from bayesgc.analysis.tree.summary import Json, cell_labels, result_object
 from bayesgc.analysis.words.numerals import rounded, with_error
+from bayesgc.analysis.words.reliance import reliance
 from bayesgc.analysis.words.sentences import FACTS
-from bayesgc.analysis.words.tables import reliance
 from bayesgc.analysis.words.wording import (
     absent_lines,
+    cut_lines,
     headings,
     judged,
     law_rows,
@@ -104,7 +105,7 @@ def _facts(result: Json, origin: Path) -> tuple[tuple[str, tuple[str, ...]], ...
 
 def _laws(result: Json) -> Table:
     rows = list(law_rows(result))
-    notes = (legend_line(result), *absent_lines(result))
+    notes = (legend_line(result), *absent_lines(result), *(line.removesuffix(".") for line in cut_lines(result)))
     what = "Errors" if measures_of(result).classes else "Losses"
     return Table(
         caption=f"{what} under each law and of the reference points. {'. '.join(notes)}.",

@@ -50,6 +50,7 @@ LONG_NAMES = {
     "train_errors": "number of training labels that are wrong",
     "train_output": "outputs at the training inputs",
     "prediction": "class of the largest output for each test example",
+    "cut": "whether the end of the time stopped the restart on its way",
     "diverged": "whether the restart ended at no finite loss, or far above its start and the zero predictor",
 }
 
@@ -157,9 +158,8 @@ def _draws(task: Task, draws: Draws) -> xr.Dataset:
 def _descent(task: Task, gd: Descent) -> xr.Dataset:
     variables, dims = _law(task, gd.end_to_end, gd.quantities)
     variables |= {"converged": _array(gd.converged), "steps": _array(gd.steps)}
-    variables |= _arrays({
-        name: each for name, each in {"energy": gd.energy, "diverged": gd.diverged}.items() if each is not None
-    })  # fmt: skip
+    own = {"energy": gd.energy, "diverged": gd.diverged, "cut": gd.cut}
+    variables |= _arrays({name: each for name, each in own.items() if each is not None})
     coords = _labels(task)
     if gd.curve is not None:
         variables |= {f"curve_{name}": getattr(gd.curve, name) for name in ("train_loss", "gen_loss")}

@@ -11,6 +11,7 @@ import xarray as xr
 
 from bayesgc.analysis.calibration import calibration
 from bayesgc.analysis.certificate import certificate
+from bayesgc.analysis.ends import cut_counts
 from bayesgc.analysis.ensemble import ensemble
 from bayesgc.analysis.hidden import hidden_summary
 from bayesgc.analysis.margins import margins
@@ -56,6 +57,7 @@ def result_object(tree: xr.DataTree) -> Json:
         "model": configuration["model"],
         "method": attributes["method"],
         "eps": float(attributes["eps"]),
+        "settled": bool(configuration.get("settled", True)),
         "seed": json.loads(attributes["seeds"])["seed"],
         "dtype": configuration.get("dtype", "float32"),
         "outcome": attributes["outcome"],
@@ -167,8 +169,14 @@ def _gradient_descent(tree: xr.DataTree) -> Json | None:
         "optimizer": configuration.get("optimizer"),
         **{name: configuration[name] for name in ("batch", "protocol") if name in configuration},
         "diverged": None if gone is None else int(gone.values.astype(bool).sum()),
-        "at_eps": passed if passed is not None and passed["converged"] else None,
+        "cut": cut_counts(dataset),
+        "at_eps": {**passed, "at_start": _at_start(tree)} if passed is not None and passed["converged"] else None,
     }
+
+
+def _at_start(tree: xr.DataTree) -> int:
+    """How many restarts passed ε before their first step."""
+    return int(np.count_nonzero(tree["gd_at_eps"]["steps"].values == 0))
 
 
 def _standing(tree: xr.DataTree, measures: dict[str, str]) -> Json | None:

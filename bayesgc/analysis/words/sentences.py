@@ -96,9 +96,9 @@ def _volume_lines(volume: Json, event: str) -> Iterator[str]:
         estimate = with_error(volume["estimate"], volume["mcse"])
         interval = "" if low is None or high is None else f", 95 % [{low:.2f}, {high:.2f}]"
         loose = "; so loose an ε hardly asks for a fit" if volume["estimate"] > _LOOSE else ""
-        yield f"log P({event}) = {estimate}{interval}: 1 prior draw in {one_in(volume['estimate'])} {verb}{loose}"
+        yield f"log P({event}) = {estimate}{interval}: one in {one_in(volume['estimate'])} prior draws {verb}{loose}"
     elif high is not None and high < 0:
-        yield f"log P({event}) < {high:.2f} (95 %): fewer than 1 prior draw in {one_in(high)} {verb}"
+        yield f"log P({event}) < {high:.2f} (95 %): fewer than one in {one_in(high)} prior draws {verb}"
 
 
 FACTS: dict[str, Callable[[Json], Iterator[str]]] = {

@@ -1,18 +1,20 @@
-"""Comparison and diagnosis as tables for a terminal of eighty columns and for notebooks, made with rich."""
+"""Comparison as tables for a terminal of eighty columns and for notebooks, made with rich."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
+from bayesgc.analysis.ends import STOPPED, cut_short
 from bayesgc.analysis.equal_fit import compared
-from bayesgc.analysis.measures import Measure, Measures, measures_of
+from bayesgc.analysis.measures import Measure, measures_of
 from bayesgc.analysis.tails import doubtless
 from bayesgc.analysis.words.fitted import FittedTable
+from bayesgc.analysis.words.kinds import kinds, unlike
 from bayesgc.analysis.words.numerals import count_word, rounded, with_error
 from bayesgc.analysis.words.predicted import HEADINGS, NOTE, predicted_row, predicted_sentence
 from bayesgc.analysis.words.sentences import provisional
@@ -20,7 +22,6 @@ from bayesgc.intervals import MARGIN
 
 if TYPE_CHECKING:
     from bayesgc.analysis.compare.compare import Comparison
-    from bayesgc.analysis.diagnose import Diagnosis
 
 Json = dict[str, Any]
 
@@ -37,9 +38,30 @@ def as_text(renderable: RenderableType, width: int = WIDTH) -> str:
 
 
 def comparison_tables(comparison: Comparison) -> RenderableType:
-    """Losses, rarity, mechanisms and differences, each in a table with one row a result."""
-    names = _names(comparison.results)
-    results = comparison.results
+    """Losses, rarity, mechanisms and differences, each in a table with one row a result; those of each kind apart."""
+    results, names = comparison.results, _names(comparison.results)
+    found = kinds(results)
+    first, *_ = found.values()
+    parts = [part for places in found.values() for part in _of_one_kind(*_chosen(places, results, names))]
+    differences = [comparison.differences[place - 1] for place in first[1:]]
+    paired = [each for each in comparison.paired if len(found) == 1 or each["factor"] is not None]
+    measure = _shared(results)[0]
+    parts += [_differences(differences, [names[place] for place in first], measure)] if differences else []
+    parts += [_paired(paired, measure)] if paired else []
+    sentences = [Text(_sentence(each, measure), style="bold") for each in paired or differences]
+    sentences += [Text(line) for line in provisional(results)]
+    key = [] if names[0] == results[0]["label"] else [*_key(results, names), Text()]
+    opening = [Text(line, style="bold") for line in unlike(found, names)]
+    above = [*key, *opening, *([Text()] if opening else [])]
+    return Group(*above, *(each for part in filter(None, parts) for each in (*part, Text())), *sentences)
+
+
+def _chosen(places: Sequence[int], results: Sequence[Json], names: Sequence[str]) -> tuple[list[Json], list[str]]:
+    return [results[place] for place in places], [names[place] for place in places]
+
+
+def _of_one_kind(results: Sequence[Json], names: Sequence[str]) -> list[list[RenderableType]]:
+    """The tables of results of one kind."""
     parts = [_losses(results, names)] if _judged(results) else []
     if any(each["hidden"] for each in results):
         rows = [predicted_row(name, each) for name, each in zip(names, results, strict=True)]
@@ -48,16 +70,7 @@ def comparison_tables(comparison: Comparison) -> RenderableType:
     parts += [_standings(results, names)]
     if any(each["dependence"] or each["spectrum"]["prior"] for each in results):
         parts += [_mechanisms(results, names)]
-    measure = _shared(results)[0]
-    parts += [_differences(comparison.differences, names, measure)] if comparison.differences else []
-    parts += [_paired(comparison.paired, measure)] if comparison.paired else []
-    kinds = {each["label"]: measures_of(each) for each in results}
-    sentences = [
-        Text(_sentence(each, measure, kinds), style="bold") for each in comparison.paired or comparison.differences
-    ]
-    sentences += [Text(line) for line in provisional(results)]
-    key = [] if names[0] == results[0]["label"] else [*_key(results, names), Text()]
-    return Group(*key, *(each for part in filter(None, parts) for each in (*part, Text())), *sentences)
+    return parts
 
 
 def simple_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> FittedTable:
@@ -99,11 +112,6 @@ def _shared(results: Sequence[Json]) -> tuple[Measure, Measure]:
     return first.generalisation, first.fit
 
 
-def _alike(each: Json, measure: Measure) -> bool:
-    """Whether a result is judged by that measure; of another one its cells stay empty."""
-    return measures_of(each).generalisation == measure
-
-
 def _losses(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
     measure, _ = _shared(results)
     rows = [
@@ -136,6 +144,8 @@ def _fits(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]
             "Training labels that are wrong.",
             " After its first fit descent goes on, though no error may be left.",
         ]
+    stopped = [name for name, each in zip(names, results, strict=True) if cut_short(each["gd"] or {})]
+    notes += [f" Of {', '.join(stopped)} it was {STOPPED}."] if stopped else []
     note = "".join(notes if any(cell != "-" for row in rows for cell in row[2:]) else notes[:1])
     headings = (fit.symbol, "G&C posterior", "GD, at ε", "GD, at its end", f"its {gen.heading} there")
     if measures.counted:
@@ -156,12 +166,12 @@ def _standings(results: Sequence[Json], names: Sequence[str]) -> list[Renderable
         (
             name,
             _estimate(each["rarity"], "bits", 1),
-            _below(each["below"]) if _alike(each, measure) else "-",
+            _below(each["below"]),
             *(_quantile(each["standing"]["gd"], which) for which in named),
         )
         for name, each in zip(names, results, strict=True)
     ]
-    deltas = {measure.number(each["below"]["delta"], 2) for each in results if each["below"] and _alike(each, measure)}
+    deltas = {measure.number(each["below"]["delta"], 2) for each in results if each["below"]}
     shown = f" Here δ = {' or '.join(sorted(deltas))}." if deltas else ""
     first, *others = named.values()
     at, dots = "its first fit" if measures_of(results[0]).counted else "ε", " …" if others else ""
@@ -271,15 +281,12 @@ def _paired(paired: Sequence[Json], measure: Measure) -> list[RenderableType]:
     return [simple_table(headings, rows), Text(note, style="dim")]
 
 
-def _sentence(each: Json, measure: Measure, kinds: Mapping[str, Measures]) -> str:
+def _sentence(each: Json, measure: Measure) -> str:
     """Which of two generalises better, that they are alike, or that it cannot be told."""
     factor, pair = each["factor"], f"{each['label']} and {each['against']}"
     if factor is None and each.get("hidden"):
         return predicted_sentence(each)
     if factor is None:
-        ours, theirs = (kinds.get(each[side]) for side in ("label", "against"))
-        if ours and theirs and (ours.generalisation, ours.labelled) != (theirs.generalisation, theirs.labelled):
-            return f"Not compared, as they are judged by different measures: {pair}."
         return f"Of {pair} at least one has no known generalisation."
     tasks = f" over {each['tasks']} tasks" if "tasks" in each else ""
     numbers = f"{factor_words(factor, measure)}{tasks}"
@@ -368,29 +375,3 @@ def _quantile(place: Json | None, name: str) -> str:
 
 def _ratio(law: Json | None) -> str:
     return "-" if law is None else rounded(law["ratio"]["median"], 2)
-
-
-def diagnosis_table(diagnosis: Diagnosis) -> RenderableType:
-    """One row a check, then the advice of those that are not fine."""
-    table = FittedTable(("", "check", "found", "wanted"), labels=2)
-    for check in diagnosis.checks:
-        found = rounded(check.found) if isinstance(check.found, float) else str(check.found or "-")
-        style, mark = _MARKS[check.status]
-        table.add_row(Text(mark, style=style), check.name, found, str(check.limit))
-    advice = [Text(f"{_MARKS[each.status][1]} {each.name}: {each.advice}", style=_MARKS[each.status][0])
-              for each in diagnosis.checks if each.advice]  # fmt: skip
-    verdict = Text(f"{reliance(diagnosis)} ({diagnosis.method}).", style="bold")
-    return Group(table, Text(), *advice, *([Text()] if advice else []), verdict)
-
-
-def reliance(diagnosis: Diagnosis) -> str:
-    """Whether to rely on it, in a sentence without its full stop."""
-    if not diagnosis.healthy:
-        return "Do not rely on this result as it is"
-    careful = [check.name for check in diagnosis.checks if check.status == "caution"]
-    if careful:
-        return f"This result can be relied on, but mind: {'; '.join(careful)}"
-    return "Nothing is wrong with this result"
-
-
-_MARKS = {"fine": ("green", "✓"), "caution": ("yellow", "!"), "wrong": ("red", "✗")}

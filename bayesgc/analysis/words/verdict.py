@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from bayesgc.analysis.asked import asks_nothing, passed_by
+from bayesgc.analysis.ends import cut, ending, none_fitted, trained
 from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.hidden import few_cells, hidden_sentence
 from bayesgc.analysis.measures import errors_in_words, exact, fitted_by, judged_by, measures_of
+from bayesgc.analysis.standing import unexplained
 from bayesgc.analysis.tails import centre, doubtless, error_of, log_centre
 from bayesgc.analysis.words.numerals import one_in
 from bayesgc.intervals import Number, Standing, log_loss
@@ -36,6 +39,7 @@ def verdict(result: Json) -> str:
         return _nothing_accepted(result)
     judged = judged_by(result, "posterior") is not None
     sentence = _comparison(result) if judged else _generalisation_unknown(result)
+    sentence = " ".join(filter(None, [asks_nothing(result), sentence]))
     if result["outcome"] == "converged":
         return sentence
     return f"Provisional, as the run has not converged ({result['outcome']}): {sentence[0].lower()}{sentence[1:]}"
@@ -169,6 +173,8 @@ def _descent_clause(result: Json) -> str:
     at = compared(result)
     if at is None:
         return f"; {_why_not_compared(result, gd)}"
+    if passed_by(result) is not None:
+        return f"; gradient descent is not compared{_at_its_end(result)}"
     standing, improved = descent_against_posterior(result), against_prior(result) is Standing.LOWER
     who = f"; gradient descent, {_where(result)}, does"
     place = f", at {_descent_numbers(result, at)}"
@@ -182,6 +188,8 @@ def _descent_clause(result: Json) -> str:
         meaning = f"whether {'fitting alone explains it' if improved else 'searching helps'} is not decided"
         return f"{who} {_beyond(result, at, among)}{place}: {meaning}{after}"
     meaning = _explained(result, "it") if improved else "neither fitting nor searching helps"
+    if improved and not _leads_away(result) and (left := unexplained(result, at)):
+        meaning = f"fitting alone explains the loss, but not {left}"
     return f"{who} about as well{place}: {meaning}{after}"
 
 
@@ -198,7 +206,7 @@ def _beyond(result: Json, restarts: Json, among: Standing) -> str:
 
 def _why_not_compared(result: Json, gd: Json) -> str:
     if not gd["converged"]:
-        return f"no restart of gradient descent fitted ({gd['restarts']} tried), so it cannot be compared"
+        return f"{none_fitted(gd)}, so it cannot be compared"
     ended = f"gradient descent ends at {_descent_numbers(result, gd)}, with {_fit_in_words(result, gd)}"
     return f"{ended}, and is not known where it first passed ε, so it cannot be compared at equal fit"
 
@@ -208,7 +216,8 @@ def _where(result: Json) -> str:
     measures, ours = measures_of(result), fitted_by(result, "posterior")
     fit = _fit(result, compared(result) or result["gd"])
     beside = "" if ours is None or exact(result) else f", {measures.fit.number(ours['mean'], 2)} for the posterior"
-    opening = "at its end" if exact(result) else "where it first fits" if measures.counted else "at the same fit"
+    same = "where it first fits" if measures.counted else "at the same fit"
+    opening = ending(result["gd"]) if exact(result) else same
     if measures.counted and not result["eps"]:
         return opening
     return f"{opening} ({measures.fit.words} {fit}{beside})"
@@ -220,16 +229,22 @@ def _at_its_end(result: Json) -> str:
     if exact(result):
         return ""
     if not gd["converged"]:
-        return f"; no restart {'still fits' if measures.more_than_loss else 'is still below ε'} at its end"
-    if measures.counted and result["posterior"] is not None and not _better_at_first(result):
+        where = "when it was stopped" if cut(gd) == gd["restarts"] else "at its end"
+        return f"; no restart {'still fits' if measures.more_than_loss else 'is still below ε'} {where}"
+    if _judged_at_its_end(result):
         return f"; {_trained_on(result, gd)}"
-    ended = "trained on to its end," if measures.counted else f"at its end ({measures.fit.words} {_fit(result, gd)})"
+    ended = f"{trained(gd)}," if measures.counted else f"{ending(gd)} ({measures.fit.words} {_fit(result, gd)})"
     return f"; {ended} it has {_descent_numbers(result, gd)}"
 
 
-def _better_at_first(result: Json) -> bool:
-    """Whether descent betters the posterior where it first fits, so that fitting is known not to explain it all."""
-    return compared(result) is not None and descent_against_posterior(result) is Standing.LOWER
+def _judged_at_its_end(result: Json) -> bool:
+    """Whether the end is compared with the posterior too: a fit by its number of errors, where that asks for something.
+
+    Not where descent is better at its first fit, by which fitting is known not to explain it all.
+    """
+    if not measures_of(result).counted or result["posterior"] is None or passed_by(result) is not None:
+        return False
+    return compared(result) is None or descent_against_posterior(result) is not Standing.LOWER
 
 
 def _trained_on(result: Json, gd: Json) -> str:
@@ -243,7 +258,7 @@ def _trained_on(result: Json, gd: Json) -> str:
         does = f"does {_beyond(result, gd, among)}"
     if standing is Standing.LOWER:
         more += _vote_beside(result, gd)
-    return f"trained on to its end, it {does}, at {_descent_numbers(result, gd)}{more}"
+    return f"{trained(gd)}, it {does}, at {_descent_numbers(result, gd)}{more}"
 
 
 def _vote_beside(result: Json, gd: Json) -> str:
@@ -272,10 +287,14 @@ def _fit_in_words(result: Json, gd: Json) -> str:
 
 def _explained(result: Json, share: str) -> str:
     """What fitting alone gives where it betters the prior: nothing that generalises, where zero is better still."""
-    measures = measures_of(result)
-    if measures.known_nothing(result) is not None and against_zero(result) is Standing.HIGHER:
-        return f"fitting alone leads away from the prior, but not as far as {measures.ignorant.phrase}"
+    if _leads_away(result):
+        return f"fitting alone leads away from the prior, but not as far as {measures_of(result).ignorant.phrase}"
     return f"fitting alone explains {share}"
+
+
+def _leads_away(result: Json) -> bool:
+    """Whether who knows nothing does better than fits do."""
+    return measures_of(result).known_nothing(result) is not None and against_zero(result) is Standing.HIGHER
 
 
 def _descent_numbers(result: Json, gd: Json) -> str:
@@ -299,7 +318,7 @@ def _nothing_accepted(result: Json) -> str:
         return f"{opening}."
     at = compared(result) or (gd if gd["converged"] else None)
     if at is None:
-        return f"{opening}; no restart of gradient descent fitted either."
+        return f"{opening}; {none_fitted(gd) if cut(gd) else 'no restart of gradient descent fitted either'}."
     if at[measures.generalisation.name] is None:
         return f"{opening}; gradient descent fits."
     ended = _at_its_end(result) if at is not gd else ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from bayesgc.analysis.measures import Measure, Measures, measures_of
+from bayesgc.analysis.ends import end_name
+from bayesgc.analysis.measures import SOFT, VIOLATION, Measure, Measures, measures_of
 from bayesgc.analysis.tails import centre, doubtless
 from bayesgc.analysis.tree.summary import Json, one_line
 from bayesgc.analysis.words.numerals import quartiles, rounded, with_error
@@ -43,6 +44,8 @@ _SIGNS = {
 """The same of the signs and names that were given: in quotation marks, or by their names."""
 _NAMED = {",": "comma", ".": "point"}
 _EXACT = 1e-20
+_SOME = 0.05
+"""Seconds that are worth a word."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,9 @@ def whether(label: str, value: bool) -> str:
 def run_line(result: Json) -> str:
     """Method, threshold, seed, outcome and time in one line."""
     seconds = result["seconds"]["total"]
-    took = "" if seconds is None else f" in {seconds:.1f} s"
+    hidden = result["seconds"].get("hidden")
+    beside = "" if not hidden or hidden < _SOME else f", {hidden:.1f} s of it for hidden cells"
+    took = "" if seconds is None else f" in {seconds:.1f} s{beside}"
     event = measures_of(result).event(result["eps"])
     return f"{result['method']}, {event}, seed {result['seed']}: {result['outcome']}{took}"
 
@@ -173,19 +178,25 @@ def law_rows(result: Json) -> Iterator[Row]:
     if (vote := result.get("ensemble")) is not None:
         yield Row("G&C, by vote", columns.of_vote(vote), "posterior")
     if result["reached"] is not None:
-        words = columns.measures.formula(result["reached"]["eps"]).replace(" < ", "\n< ")
+        words = _reached_words(result).replace(" < ", "\n< ")
         yield Row(f"where {words}", columns.of_law(result["reached"]["posterior"]), "posterior")
     gd, mode = result["gd"], result["map"]
     if gd is not None:
         if gd["at_eps"] is not None:
             first = f"GD, {columns.measures.first_fit}"
             yield Row(f"{first}\n{_fitted(gd['at_eps'])}", columns.of_descent(gd["at_eps"]), "law")
-        yield Row(f"GD, at its end\n{_fitted(gd)}", columns.of_descent(gd), "law")
+        yield Row(f"GD, {end_name(gd)}\n{_fitted(gd)}", columns.of_descent(gd), "law")
     if mode is not None:
         yield Row(f"MAP, best\n{mode['converged']}/{mode['restarts']} fitted", columns.of_mode(mode), "law")
     for key, name in BASELINES.items():
         if result["baselines"].get(key) is not None:
             yield Row(name, columns.of_reference(result["baselines"][key]), "reference")
+
+
+def _reached_words(result: Json) -> str:
+    """What the draws short of ε have reached; nothing where there are none."""
+    reached = result["reached"]
+    return "" if reached is None else measures_of(result).formula(reached["eps"])
 
 
 def _fitted(gd: Json) -> str:
@@ -327,6 +338,7 @@ def legend_line(result: Json) -> str:
     if (ensemble := result.get("ensemble")) is not None:
         parts += ["by vote: each test example gets the class that most draws of the posterior give it"]
         parts += ["?: an error that is not known"] if ensemble["mcse"] is None else []
+    parts += [VIOLATION] if SOFT in _reached_words(result) else []
     parts += [MEDIANS] if any(_doubted(result, law) for law in ("prior", "posterior")) else []
     if share := result.get("not_finite"):
         parts += [

@@ -243,6 +243,7 @@ class GradientDescent:
             at_eps=_passage(descending.way, own, criterion) if criterion.eps > 0 else None,
             curve=_curve(descending.way, own, index),
             diverged=(exploded | ~found["train_loss"].isfinite()).cpu(),
+            cut=descending.cut[own].cpu(),
         )
 
     def start(self, model: Factorization, criteria: Sequence[Criterion], seed: int) -> Weights:

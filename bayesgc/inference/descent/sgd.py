@@ -149,6 +149,7 @@ class _Training:
     steps: Int[Tensor, " start"]
     going: Bool[Tensor, " start"]
     loss: Float[Tensor, " start"]
+    cut: Bool[Tensor, " start"]
     trace: dict[int, Float[Tensor, " start"]]
 
     @classmethod
@@ -171,7 +172,7 @@ class _Training:
         lost = torch.full_like(flat, torch.nan)
         return cls(
             method, network, task, criterion.eps, sources, flat, x, y, lost, no, none.clone(), none.clone(),
-            ~no, unknown, {},
+            ~no, unknown, no.clone(), {},
         )  # fmt: skip
 
     def run(self, control: Control) -> None:
@@ -181,7 +182,10 @@ class _Training:
         step = 0
         self._look(step)
         for epoch in range(epochs):
-            if not bool(self.going.any()) or control.out_of_time():
+            if not bool(self.going.any()):
+                break
+            if control.out_of_time():
+                self.cut = self.going.clone()
                 break
             before = self.flat.clone()
             order = torch.stack([torch.randperm(count, generator=each, device=self.x.device) for each in self.sources])
@@ -253,6 +257,7 @@ class _Training:
             trace={step: losses.cpu().numpy() for step, losses in self.trace.items()},
             at_eps=passage,
             diverged=(~self.loss.isfinite() | (self.loss > _EXPLODED * self._clueless)).cpu(),
+            cut=self.cut.cpu(),
         )
 
     def _judged(self, flat: Float[Tensor, "start weight"]) -> tuple[Float[Tensor, "start entry"], dict[str, Tensor]]:

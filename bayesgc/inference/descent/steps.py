@@ -29,7 +29,8 @@ class Descending:
     """Starts on their way: the weights of those in the batch, and the end of the others.
 
     A start goes on until it has passed both of its ends, or is no longer finite; ``steps`` and ``vectors`` are those at
-    its goal, or where it stopped before. A start's path depends on the batch only by rounding.
+    its goal, or where it stopped before, which of those in ``cut`` the end of the time did. A start's path depends on
+    the batch only by rounding.
     """
 
     factors: Weights
@@ -44,6 +45,7 @@ class Descending:
         self._going = torch.ones(count, dtype=torch.bool, device=device)
         self._stop = self.way.ends.thresholds.amin(1)
         self.steps = torch.zeros(count, dtype=torch.int64, device=device)
+        self.cut = torch.zeros(count, dtype=torch.bool, device=device)
         self.vectors = self.factors.vectors().clone()
         self.trace: list[tuple[int, np.ndarray]] = []
         self.began = self._loss_of(self.vectors)
@@ -52,9 +54,9 @@ class Descending:
 
     def descend(self, most: int, control: Control) -> None:
         """Step until every start is at its ends or ``most`` steps are made, or the run is to end."""
-        made = 0
+        made, stopped = 0, False
         for step in range(1, most + 1):
-            if control.out_of_time():
+            if stopped := control.out_of_time():
                 break
             made = step
             self._keep(*self.factors.backpropagate(), step)
@@ -67,6 +69,7 @@ class Descending:
                     break
                 self._leave(going)
         self._end(made)
+        self.cut[self._batch[self._going]] = stopped
 
     def _keep_room(self) -> None:
         """Room for the residuals and products of the steps between two looks."""

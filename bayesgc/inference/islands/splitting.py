@@ -116,7 +116,7 @@ class Splitting(Method):
             method=self.name,
             errors=self.errors,
             outcome=outcome,
-            message=self._message(passage, outcome, thresholds[-1], shown=short is not None),
+            message=self._message(passage, outcome, thresholds[-1], criterion.task.scored, shown=short is not None),
             eps=criterion.eps,
             posterior=posterior if reached else None,
             log_volume=pool_log_volume(islands, reached=reached),
@@ -130,11 +130,11 @@ class Splitting(Method):
         )
 
     @staticmethod
-    def _message(passage: Passage, outcome: Outcome, lowest: float, *, shown: bool) -> str:
+    def _message(passage: Passage, outcome: Outcome, lowest: float, scored: str, *, shown: bool) -> str:
         schedule = passage.schedule
         if schedule.failure is None or not schedule.evaluations:
             return passage.control.advice(outcome, schedule.evaluations, passage.climb.particles)
-        return outcome.advice + _how_far(schedule, lowest, shown=shown)
+        return outcome.advice + _how_far(schedule, lowest, scored, shown=shown)
 
 
 def _visible(passage: Passage, islands: int) -> dict[str, float | int | str]:
@@ -156,7 +156,7 @@ def _volume(islands: list[IslandRecord]) -> Estimate:
     return pool_log_volume(islands, reached=True)
 
 
-def _how_far(schedule: Schedule, lowest: float, *, shown: bool) -> str:
+def _how_far(schedule: Schedule, lowest: float, scored: str, *, shown: bool) -> str:
     reached = "that of the prior itself" if not schedule.rungs else "outside the bin or with labels wrong"
-    reached = f"{lowest:.4g}" if math.isfinite(lowest) else reached
+    reached = f"{lowest:.4g} on {scored}" if math.isfinite(lowest) else reached
     return f" The lowest threshold reached was {reached}" + ("; the posterior there is given." if shown else ".")

@@ -85,6 +85,7 @@ class ArrayTask(Task):
     primary: ClassVar[str] = "gen_loss"  # type: ignore[misc]
     fit: ClassVar[str] = "train_loss"  # type: ignore[misc]
     output: ClassVar[str] = "end_to_end"
+    scored: ClassVar[str] = "the training loss"  # type: ignore[misc]
     measured: ClassVar[dict[str, tuple[str, ...]]] = {
         "singular_value": ("component",),
         "mode_singular_value": ("mode", "component"),

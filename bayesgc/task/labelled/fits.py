@@ -27,6 +27,8 @@ class Fit(ABC):
     summary: ClassVar[str]
     measure: ClassVar[str]
     """The name of what is reported of it."""
+    scored: ClassVar[str] = "the training loss"
+    """What a threshold on the score is one on, in words."""
     default: ClassVar[float | None] = None
     """The ε that is taken where none is given."""
     of_classes: ClassVar[bool] = True
@@ -128,6 +130,7 @@ class Errors(Fit):
     name = "errors"
     summary = "at most ε of the training labels are wrong; 0 unless said"
     measure = "train_errors"
+    scored = "errors − 1 + violation"
     default = 0.0
 
     def all_right(self, eps: float) -> bool:

@@ -159,6 +159,11 @@ class LabelledTask(Task):
         """
         return replace(self, criterion=fit_of(name, low, right))
 
+    @property
+    def scored(self) -> str:  # type: ignore[override]
+        """As the fit says it."""
+        return self.criterion.scored
+
     def shown(self, threshold: float) -> float:
         """As the fit shows it."""
         return self.criterion.shown(threshold)
