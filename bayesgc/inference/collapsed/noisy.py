@@ -94,12 +94,17 @@ class NoisyCriterion(CollapsedCriterion):
         loss = self.task.train_loss(vectors)
         return torch.where(loss < self.eps, log_correction(self.task.measurements.count, loss, self.eps), -torch.inf)
 
+    @property
+    def draws_layers(self) -> bool:
+        """Whether there are hidden layers that can be drawn anew under noise."""
+        return len(self.collapsed.gaussian_scales) > 1
+
     def refresh(
         self, normals: Float[Tensor, "latent draw"], generator: torch.Generator
     ) -> Float[Tensor, "latent draw"]:
         """The columns with all hidden layers drawn anew, where they are Gaussian given one another and the noise."""
         hidden = self.collapsed.size
-        if not 0 < self.noise < math.inf or len(self.collapsed.gaussian_scales) < 2:
+        if not 0 < self.noise < math.inf or not self.draws_layers:
             return normals
         parts = [
             sweep_layers(self.task, self.collapsed, part[:hidden], self.noise, generator)
