@@ -37,7 +37,7 @@ class Tempering:
     """How the collapsed evidence is tempered.
 
     Args:
-        particles: particles in an island, at least 2; 500 by default, or 100 where systems are large.
+        particles: particles in an island, at least 2; 500 by default, or 64 where systems are large.
         moves: moves of every particle on each rung; 40 by default, or 3 where layers are drawn anew besides.
         survival: the effective share of the particles that a rung of the pilot leaves.
         acceptance: the share of accepted moves that the pilot's step sizes aim at.
@@ -75,7 +75,7 @@ class Tempering:
         return Climb(self.particles or particles, self.moves or moves, self.acceptance)
 
 
-_PARTICLES, _PARTICLES_OF_LARGE = 500, 100
+_PARTICLES, _PARTICLES_OF_LARGE = 500, 64
 _MOVES, _MOVES_BESIDE = 40, 3
 
 
