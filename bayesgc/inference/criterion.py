@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bayesgc.inference.collapsed.criterion import FEWEST_AT_ONCE, CollapsedCriterion, why_no_density
+from bayesgc.inference.collapsed.criterion import CollapsedCriterion, why_no_density
 from bayesgc.inference.collapsed.refresh import refresh_at_fixed_values
 from bayesgc.inference.target import Harvest, ScoreSweep, WholeSweep, crank_nicolson, taken
 from bayesgc.models import Whitened, as_sites
@@ -128,6 +128,10 @@ class Criterion:
         """The criterion itself: every threshold looks at the same loss."""
         return self
 
+    def scores(self, normals: Float[Tensor, "latent draw"]) -> Callable[[float], Float[Tensor, " draw"]]:
+        """The scores of the same columns as rungs of many heights see them."""
+        return lambda height: self.at(height).score(normals)
+
     def vectors(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, "entry draw"]:
         """The outputs, vectorised row by row."""
         return torch.cat([self.whitened.vectors(part) for part in normals.split(self.chunk, dim=1)], dim=1)
@@ -212,7 +216,7 @@ class Criterion:
         if exact_device(self.device) != self.device:
             return False
         # Where so few systems are solved at once, one refresh costs hundreds of moves.
-        if CollapsedCriterion(self.array, self.collapsed, 0.0, self.device).chunk <= FEWEST_AT_ONCE:
+        if CollapsedCriterion(self.array, self.collapsed, 0.0, self.device).large:
             return False
         return why_no_density(self.array, self.collapsed, self.eps) is None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -95,6 +95,10 @@ class Target(Protocol):
         """The target as a rung of that height sees it; itself where all see the same."""
         ...
 
+    def scores(self, normals: Float[Tensor, "latent draw"]) -> Callable[[float], Float[Tensor, " draw"]]:
+        """The scores of the same columns as rungs of many heights see them."""
+        ...
+
     def generalisation(
         self, normals: Float[Tensor, "latent draw"], generators: Sequence[torch.Generator] = ()
     ) -> Float[Tensor, " draw"] | None:
@@ -111,7 +115,7 @@ class Target(Protocol):
     def refresh(
         self, normals: Float[Tensor, "latent draw"], generator: torch.Generator
     ) -> Float[Tensor, "latent draw"]:
-        """The columns after moves that leave the prior and the score as they are; the same where there are none."""
+        """The columns after moves that leave the law of every rung at this height as it is; the same where none is."""
         ...
 
     def profile(self, normals: Float[Tensor, "latent draw"], generators: list[torch.Generator]) -> Profile | None:

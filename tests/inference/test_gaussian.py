@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 from collapsed_problems import COMPLETION, SENSING, TASKS, Twin, collapsed_target, gram, source, unnormalised
+from problems import errors_apart
 from scipy import stats
 
 from bayesgc.inference.collapsed import criterion as collapsed
 from bayesgc.inference.collapsed import gaussian
 from bayesgc.inference.collapsed.criterion import residual_in_ball
 from bayesgc.inference.collapsed.gaussian import CellSystem, DenseSystem, gaussian_system
+from bayesgc.models.factorization.products import row_product
 from bayesgc.models.factorization.triangular import TriangularFactors
 from bayesgc.task import sensing
 
@@ -47,6 +49,40 @@ def test_the_algebra_is_that_of_full_matrices(name, task):
         assert means[i].flatten().numpy() == pytest.approx(twin.mean(wanted), **close)
         assert float(system.held_out_variance()[i]) == pytest.approx(twin.held_out_variance(), **close)
         assert float(system.log_det[i]) == pytest.approx(np.linalg.slogdet(twin.covariance)[1], **close)
+
+
+@pytest.mark.parametrize("noise", [1e-6, 0.03, 5.0])
+def test_one_spectrum_gives_the_density_with_any_noise(noise, task):
+    target = collapsed_target(MODELS["tanh"], task)
+    normals = target.draw(source(), 6)
+    values = torch.randn(6, 5, generator=source(1), dtype=torch.float64)
+    with_noise = gaussian_system(task, target.system(normals).gram[:, 0], noise).log_density(values)
+    torch.testing.assert_close(
+        target.system(normals).spectrum(values).log_density(noise), with_noise, rtol=1e-7, atol=0
+    )
+
+
+def test_a_spectrum_of_what_is_not_finite_has_no_density(task):
+    target = collapsed_target(MODELS["linear"], task)
+    normals = target.draw(source(), 3)
+    normals[:, 1] = torch.inf
+    density = target.system(normals).spectrum(torch.ones(3, 5, dtype=torch.float64)).log_density(0.1)
+    assert density.isfinite().tolist() == [True, False, True]
+
+
+def test_what_is_left_to_chance_is_the_variance_on_the_average(task, monkeypatch):
+    """As it is told of large systems, by one draw each."""
+    target = collapsed_target(MODELS["tanh"], task)
+    normals = target.draw(source(), 1).expand(-1, 20_000)
+    free = torch.randn(
+        task.unfolding[0], target.collapsed.feature_count, 20_000, generator=source(1), dtype=torch.float64
+    )
+    guess = row_product(free, target.collapsed.features(normals)).flatten(0, 1)
+    system = target.system(normals)
+    exact = float(target._left_to_chance(system, guess)[0])
+    monkeypatch.setattr(type(target), "large", True)
+    found = target._left_to_chance(system, guess)
+    assert errors_apart(float(found.mean()), exact, float(found.std()) / 20_000**0.5) < 4
 
 
 def test_arrays_too_large_for_a_table_give_the_same(monkeypatch):

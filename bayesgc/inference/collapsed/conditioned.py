@@ -166,7 +166,8 @@ class _Conditioned:
 
     def _end_to_end(self, features: Tensor, scales: Tensor, free: Tensor, values: Tensor) -> Float[Tensor, "*array"]:
         batch = free.shape[:-2]
-        vectors, last = condition_last_layer(self.task, features, _draws_last(free), values)
+        system = system_given(self.task, features)
+        vectors, last = condition_last_layer(self.task, features, _draws_last(free), values, system)
         weights = self.collapsed.last_layer(scales, last).movedim(-1, 0).reshape(free.shape)
         pyro.deterministic(list(self.laws)[-1], weights, event_dim=2)
         return self._array("end_to_end", vectors.T, batch)

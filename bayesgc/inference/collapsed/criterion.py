@@ -59,16 +59,27 @@ class CollapsedCriterion:
         """The criterion itself, but where a law with noise says more."""
         return self
 
+    def scores(self, normals: Float[Tensor, "latent draw"]) -> Callable[[float], Float[Tensor, " draw"]]:
+        """The scores of the same columns as rungs of many heights see them."""
+        return lambda height: self.at(height).score(normals)
+
     @property
     def chunk(self) -> int:
         """Draws evaluated at once; a fixed rule, so that it changes no bit from run to run."""
+        return max(FEWEST_AT_ONCE, min(4096, _CHUNK_NUMBERS // max(self._system_size, self.latent_size)))
+
+    @property
+    def large(self) -> bool:
+        """Whether a system takes so much room that few are solved at once: beside it a draw of the array is nothing."""
+        return self._system_size * (FEWEST_AT_ONCE + 1) > _CHUNK_NUMBERS
+
+    @property
+    def _system_size(self) -> int:
+        """The numbers of the largest array that solving the system of one draw takes."""
         rows, cols = self.task.unfolding
         count = self.task.measurements.count
         numbers = max(rows * cols * cols, rows * cols * self.collapsed.feature_count * self.collapsed.per_row)
-        if not self.task.observed_cells:
-            numbers = max(numbers, count * count, count * rows * cols)
-        numbers = max(numbers, self.latent_size)
-        return max(FEWEST_AT_ONCE, min(4096, _CHUNK_NUMBERS // numbers))
+        return numbers if self.task.observed_cells else max(numbers, count * count, count * rows * cols)
 
     @cached_property
     def log_ball(self) -> float:
@@ -216,7 +227,7 @@ class CollapsedCriterion:
         guess = self._guess(features, free, ball)
         guessed = self.task.gen_loss(guess)
         losses = [self.task.train_loss(guess), torch.full_like(at_zero, torch.nan) if guessed is None else guessed]
-        loss = self._loss_profile(system, y, direction)
+        loss = self._loss_profile(system, y, direction, guess)
         return Profile(
             torch.cat([at_zero[None], torch.where(usable, density[1:], 0.0)]).cpu().numpy(),
             None if loss is None else torch.where(usable, loss, 0.0).cpu().numpy(),
@@ -224,7 +235,11 @@ class CollapsedCriterion:
         )
 
     def _loss_profile(
-        self, system: GaussianSystem, y: Float[Tensor, "draw n"], direction: Float[Tensor, "draw n"]
+        self,
+        system: GaussianSystem,
+        y: Float[Tensor, "draw n"],
+        direction: Float[Tensor, "draw n"],
+        guess: Float[Tensor, "entry draw"],
     ) -> Float[Tensor, "3 draw"] | None:
         """Coefficients of 1, r and r² of E[L_gen | hidden layers, y + r b], by its values at r = 0, 1 and −1."""
         middle, step = system.mean(y).flatten(1).T, system.mean(direction).flatten(1).T
@@ -233,8 +248,19 @@ class CollapsedCriterion:
         if not known:
             return None
         zero, plus, minus = known
-        constant = zero + system.held_out_variance() / self.task.held_out.count
+        constant = zero + self._left_to_chance(system, guess)
         return torch.stack([constant, (plus - minus) / 2, (plus + minus) / 2 - zero])
+
+    def _left_to_chance(self, system: GaussianSystem, guess: Float[Tensor, "entry draw"]) -> Float[Tensor, " draw"]:
+        """What the variance given the measurements adds to L_gen: exactly, or for large systems by a draw.
+
+        What the measurements of a draw leave of it does not depend on them. Over many held out directions its mean
+        square is close to the variance, for much less work.
+        """
+        if not self.large:
+            return system.held_out_variance() / self.task.held_out.count
+        rest = guess - system.mean(self.task.measurements.apply(guess).T).flatten(1).T
+        return self.task.held_out.apply(rest).square().mean(0)
 
     def refresh(
         self, normals: Float[Tensor, "latent draw"], generator: torch.Generator
@@ -286,9 +312,8 @@ class CollapsedCriterion:
         ends, lasts = [], []
         chunks = (self._parts(normals), last.split(self.chunk, dim=2), values.split(self.chunk))
         for part, free, wanted in zip(*chunks, strict=True):
-            end, shifted = condition_last_layer(
-                self.task, self.collapsed.features(part[: self.collapsed.size]), free, wanted
-            )
+            features = self.collapsed.features(part[: self.collapsed.size])
+            end, shifted = condition_last_layer(self.task, features, free, wanted, system_given(self.task, features))
             ends.append(end)
             lasts.append(shifted)
         return torch.cat(ends, dim=1), torch.cat(lasts, dim=2)
@@ -308,15 +333,15 @@ def condition_last_layer(
     features: Float[Tensor, "*row feature col draw"],
     free: Float[Tensor, "row feature draw"],
     values: Float[Tensor, "draw n"],
-    noise: float = 0.0,
+    system: GaussianSystem,
 ) -> tuple[Float[Tensor, "entry draw"], Float[Tensor, "row feature draw"]]:
     """W = Z F and Z given that W is measured as ``values``, from a free Z of standard normals.
 
-    Matheron's rule: draw W and its measurements from the prior, then shift both by what the measurements miss. With
-    ``noise`` the measurements carry Gaussian noise of that variance, and a draw of it is to be taken off ``values``.
+    Matheron's rule: draw W and its measurements from the prior, then shift both by what the measurements miss. Where
+    the ``system``, which is the one of these features, has noise, a draw of it is to be taken off ``values``.
     """
     missing = values - task.measurements.apply(row_product(free, features).flatten(0, 1)).T
-    multipliers = system_given(task, features, noise).solve(missing)
+    multipliers = system.solve(missing)
     back = task.measurements.adjoint(multipliers.T).unflatten(0, task.unfolding)
     shifted = free + row_product(back, features.transpose(-3, -2))
     return row_product(shifted, features).flatten(0, 1), shifted

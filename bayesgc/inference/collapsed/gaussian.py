@@ -20,6 +20,34 @@ from torch import Tensor
 from bayesgc.task import ArrayTask, Measurements
 
 
+class Spectrum(NamedTuple):
+    """Eigenvalues of S and the squares of v's coordinates along its eigenvectors.
+
+    ``idle`` of the eigenvalues are ones that no measurement has; v is zero along them.
+    """
+
+    values: Float[Tensor, "draw axis"]
+    squares: Float[Tensor, "draw axis"]
+    idle: int = 0
+
+    def log_density(self, noise: float) -> Float[Tensor, " draw"]:
+        """log N(v; 0, S + noise); −∞ where S was not finite."""
+        variances = self.values.clamp(min=0) + noise
+        count = self.values.shape[1] - self.idle
+        log_det = variances.log().sum(1) - self.idle * math.log1p(noise)
+        density = -0.5 * ((self.squares / variances).sum(1) + log_det + count * math.log(2 * math.pi))
+        return torch.where(density.isfinite(), density, -torch.inf)
+
+
+def _spectrum(matrix: Float[Tensor, "*batch n n"], values: Float[Tensor, "*batch n"], idle: int = 0) -> Spectrum:
+    # What is not finite stops the solver for the whole batch, and has no density.
+    finite = matrix.isfinite().all(-1).all(-1)
+    known = torch.where(finite[..., None, None], matrix, 0.0)
+    eigenvalues, axes = torch.linalg.eigh(known)
+    squares = (axes.mT @ values[..., None])[..., 0].square()
+    return Spectrum(torch.where(finite[..., None], eigenvalues, torch.nan).flatten(1), squares.flatten(1), idle)
+
+
 class GaussianSystem(ABC):
     """The measurements of one batch of draws, given K of each.
 
@@ -52,6 +80,10 @@ class GaussianSystem(ABC):
     @abstractmethod
     def solve(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw n"]:
         """S⁻¹ v."""
+
+    @abstractmethod
+    def spectrum(self, values: Float[Tensor, "draw n"]) -> Spectrum:
+        """S without noise in its own axes, and v in them, which gives the density with any noise at once."""
 
     @abstractmethod
     def held_out_variance(self) -> Float[Tensor, " draw"]:
@@ -108,8 +140,10 @@ def _covariance_gradient(
 
 
 @lru_cache(maxsize=4)
-def _constant(measurements: Measurements, device: torch.device, dtype: torch.dtype) -> Float[Tensor, "n entry"]:
-    """Ā, kept from one batch to the next: for few draws making it would take longer than the algebra."""
+def dense_measurements(
+    measurements: Measurements, device: torch.device, dtype: torch.dtype
+) -> Float[Tensor, "n entry"]:
+    """Ā as a tensor, kept from one batch to the next: for few draws making it would take longer than the algebra."""
     return torch.tensor(measurements.dense(), device=device, dtype=dtype)
 
 
@@ -142,7 +176,7 @@ def _pays(count: int, rows: int, cols: int) -> bool:
 
 @lru_cache(maxsize=1)
 def _pairs(measurements: Measurements, shape: tuple[int, int], device: torch.device, dtype: torch.dtype) -> _Pairs:
-    seen = _constant(measurements, device, dtype).unflatten(1, shape)
+    seen = dense_measurements(measurements, device, dtype).unflatten(1, shape)
     lower, upper = torch.tril_indices(shape[1], shape[1], device=device)
     once = torch.where(lower == upper, 0.5, 1.0).to(dtype)
     count = len(seen)
@@ -160,7 +194,7 @@ class DenseSystem(GaussianSystem):
 
     @cached_property
     def _seen(self) -> Float[Tensor, "n row col"]:
-        seen = _constant(self.task.measurements, self.gram.device, self.gram.dtype)
+        seen = dense_measurements(self.task.measurements, self.gram.device, self.gram.dtype)
         return seen.unflatten(1, self.task.unfolding)
 
     @cached_property
@@ -199,6 +233,9 @@ class DenseSystem(GaussianSystem):
     def solve(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw n"]:
         return torch.cholesky_solve(values[..., None], self._factor[0])[..., 0]
 
+    def spectrum(self, values: Float[Tensor, "draw n"]) -> Spectrum:
+        return _spectrum(self._covariance, values)
+
     def gram_gradient(self, values: Float[Tensor, "draw n"]) -> Float[Tensor, "draw *row col col"]:
         slope = _covariance_gradient(self.solve(values), self._factor[0])
         combined = (slope @ self._seen.flatten(1)).unflatten(2, self.task.unfolding)
@@ -209,7 +246,7 @@ class DenseSystem(GaussianSystem):
             # What is measured is known, so all the variance that is left is of what is held out.
             variance, towards = self._total_variance, self._images
         else:
-            held_out = _constant(self.task.held_out, self.gram.device, self.gram.dtype)
+            held_out = dense_measurements(self.task.held_out, self.gram.device, self.gram.dtype)
             shaped = held_out.unflatten(1, self.task.unfolding)
             inner = torch.einsum("mrc,mrd->rcd", shaped, shaped)
             variance, towards = torch.einsum("brcd,rcd->b", self.gram, inner), self._images @ held_out.T
@@ -260,11 +297,19 @@ class CellSystem(GaussianSystem):
 
     @cached_property
     def _factor(self) -> tuple[Float[Tensor, "draw row col col"], Bool[Tensor, " draw"]]:
-        blocks = self.gram * self._pattern.both + self._pattern.idle
+        blocks = self._blocks
         if self.noise:
             blocks.diagonal(dim1=2, dim2=3).add_(self.noise * self._pattern.mask)
         factor, info = torch.linalg.cholesky_ex(blocks)
         return factor, ((info > 0) | _without_digits(factor, blocks)).any(1)
+
+    @property
+    def _blocks(self) -> Float[Tensor, "draw row col col"]:
+        return self.gram * self._pattern.both + self._pattern.idle
+
+    def spectrum(self, values: Float[Tensor, "draw n"]) -> Spectrum:
+        unseen = self.task.measurements.entries - self.task.measurements.count
+        return _spectrum(self._blocks, self._table(values)[..., 0], unseen)
 
     @property
     def singular(self) -> Bool[Tensor, " draw"]:

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 
 from bayesgc.correlated import ErrorRule
-from bayesgc.inference.collapsed.criterion import FEWEST_AT_ONCE, CollapsedCriterion
+from bayesgc.inference.collapsed.criterion import CollapsedCriterion
 from bayesgc.inference.collapsed.tempering import Tempering
 from bayesgc.inference.control import Control, OutOfTime, Progress, in_order
 from bayesgc.inference.criterion import Criterion
@@ -166,8 +166,7 @@ class _Sample(WeightedSample):
     """The weighted draws so far, with what each says of E[L_gen] and of other thresholds."""
 
     def __init__(self, target: CollapsedCriterion, request: Request) -> None:
-        large = target.chunk <= FEWEST_AT_ONCE
-        super().__init__(request, target.device, BLOCK_OF_LARGE if large else BLOCK)
+        super().__init__(request, target.device, BLOCK_OF_LARGE if target.large else BLOCK)
         self.target = target
         self.blocks: list[_Block] = []
 

@@ -2,7 +2,7 @@
 
 Annealed sequential Monte Carlo (Del Moral, Doucet and Jasra 2006) on the hidden layers, with the rungs and steps of a
 pilot. The evidence of an island is unbiased; errors come from the spread over islands. See `noisy` for the laws on the
-way, and for why they are not powers of the evidence.
+way, and for why they are not powers of the evidence, and `gibbs` for the moves of products of Gaussian layers.
 """
 
 from __future__ import annotations
@@ -37,35 +37,46 @@ class Tempering:
     """How the collapsed evidence is tempered.
 
     Args:
-        particles: particles in an island, at least 2.
-        moves: moves of every particle on each rung.
+        particles: particles in an island, at least 2; 500 by default, or 64 where systems are large.
+        moves: moves of every particle on each rung; 40 by default, or 3 where layers are drawn anew besides.
         survival: the effective share of the particles that a rung of the pilot leaves.
         acceptance: the share of accepted moves that the pilot's step sizes aim at.
     """
 
-    particles: int = 500
-    moves: int = 40
+    particles: int | None = None
+    moves: int | None = None
     survival: float = 0.5
     acceptance: float = 0.25
     name: ClassVar[str] = "tempering"
 
     def __post_init__(self) -> None:
-        integer_in("particles", self.particles, 2)
-        positive_integer("moves", self.moves)
+        if self.particles is not None:
+            integer_in("particles", self.particles, 2)
+        if self.moves is not None:
+            positive_integer("moves", self.moves)
         real_in("survival", self.survival, 0, 0.95, open_low=True)
         real_in("acceptance", self.acceptance, 0, 0.9, open_low=True)
 
     def run(self, target: CollapsedCriterion, request: Request, control: Control) -> Run:
         """Islands until the errors are small enough; the request must be filled."""
-        climb = Climb(self.particles, self.moves, self.acceptance)
         noisy = NoisyCriterion(
             target.task, target.collapsed, target.eps, target.device, target.dtype, check=target.check
         )
+        climb = self._climb(noisy)
         ladder = NoiseLadder(self.survival, float(np.square(target.task.targets).mean()), target.eps)
         schedule = run_pilot(noisy, ladder, climb, request.seed, control, _SHARE)
         passage = Passage(noisy, schedule, climb, request, control)
         # Short of the last rung the islands say nothing of the posterior.
         return _record(target, passage, passage.rounds() if schedule.failure is None else [])
+
+    def _climb(self, target: NoisyCriterion) -> Climb:
+        particles = _PARTICLES_OF_LARGE if target.large else _PARTICLES
+        moves = _MOVES_BESIDE if target.draws_layers else _MOVES
+        return Climb(self.particles or particles, self.moves or moves, self.acceptance)
+
+
+_PARTICLES, _PARTICLES_OF_LARGE = 500, 64
+_MOVES, _MOVES_BESIDE = 40, 3
 
 
 def _record(target: CollapsedCriterion, passage: Passage, islands: list[IslandRecord]) -> Run:

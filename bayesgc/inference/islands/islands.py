@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from bayesgc.inference.islands.ladders import Rung
+from bayesgc.inference.islands.ladders import Rung, ScoreOn
 from bayesgc.inference.streams import Stream, generator
 from bayesgc.inference.target import ScoreSweep, Target, beside, taken
 
@@ -68,6 +68,11 @@ class Islands:
         target = self.target.at(rung.height)
         return self.score if target is self.target else target.score(self.normals)
 
+    def looks(self) -> ScoreOn:
+        """The scores of the particles where they are as any rung sees them, for a ladder that tries many."""
+        scores = self.target.scores(self.normals)
+        return lambda rung: scores(rung.height)
+
     def select(self, rung: Rung, *, level: bool = False) -> None:
         """Replace the particles by copies in proportion to their weight on a rung, and count the mean weight.
 
@@ -119,7 +124,7 @@ class Islands:
         return accept.float().mean()
 
     def refresh(self, rung: Rung) -> None:
-        """Move every particle at a fixed score, where the target knows how; the score may change by rounding alone."""
+        """Move every particle as the target knows how, without proposals: at a fixed score, or drawing layers anew."""
         parts = self.normals.chunk(len(self.generators), dim=1)
         fresh = [self.target.refresh(part, each) for part, each in zip(parts, self.generators, strict=True)]
         if all(new is old for new, old in zip(fresh, parts, strict=True)):

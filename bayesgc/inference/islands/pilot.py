@@ -112,7 +112,7 @@ class Pilot:
         islands = self._started(share)
         cost = self.climb.particles * self.climb.steps
         while not self.ladder.finished(self.rungs):
-            rung, control = self.ladder.next(islands.score, self.rungs, islands.score_on), self.control
+            rung, control = self.ladder.next(islands.score, self.rungs, islands.looks()), self.control
             spent = control.out_of_time(share) or not control.affords(self.evaluations + cost, share)
             if spent or len(self.rungs) >= most:
                 return control.failure()

@@ -27,6 +27,11 @@ class Network(ABC):
 
     activation: Activation
 
+    @property
+    def is_product(self) -> bool:
+        """Whether the array is the plain product of the layers, the last one leftmost."""
+        return False
+
     @abstractmethod
     def scaled_features(self, hidden: Layers) -> Scaled:
         """F over e^(log scale), and the log scale where a long product was rescaled."""
@@ -57,6 +62,11 @@ class Network(ABC):
 
 class ChainNetwork(Network):
     """A matrix: W_d σ(W_{d−1} σ(… σ(W_1)))."""
+
+    @property
+    def is_product(self) -> bool:
+        """Without an activation."""
+        return self.activation.identity
 
     def scaled_features(self, hidden: Layers) -> Scaled:
         """σ(W_{d−1} … σ(W_1))."""

@@ -120,7 +120,7 @@ class Collapsed:
 
     def features(self, normals: Float[Tensor, "own draw"]) -> Float[Tensor, "*row feature col draw"]:
         """F = s_d H of each draw, so that K = FᵀF, of all rows or of each; at depth one H is the identity."""
-        return self.features_of(self._hidden_layers(normals), normals[self._hidden :])
+        return self.features_of(self.hidden_layers(normals), normals[self._hidden :])
 
     def features_of(
         self, hidden: list[Float[Tensor, "_ _ draw"]], scales: Float[Tensor, "latent draw"]
@@ -139,7 +139,7 @@ class Collapsed:
         self, normals: Float[Tensor, "own draw"], last: Float[Tensor, "row feature draw"]
     ) -> dict[str, Float[Tensor, "draw _ _"]]:
         """The weight matrices of each draw, given the standard normals Z of the last layer after conditioning."""
-        layers = [*self._hidden_layers(normals), self.last_layer(normals[self._hidden :], last)]
+        layers = [*self.hidden_layers(normals), self.last_layer(normals[self._hidden :], last)]
         return {name: layer.movedim(-1, 0) for name, layer in zip(self.whitened.names, layers, strict=True)}
 
     def last_layer(
@@ -148,7 +148,23 @@ class Collapsed:
         """The last weight matrix given Z and the normals of the scales."""
         return self.scales.of(scales) * last
 
-    def _hidden_layers(self, normals: Float[Tensor, "own draw"]) -> list[Float[Tensor, "_ _ draw"]]:
+    @property
+    def gaussian_scales(self) -> tuple[float, ...]:
+        """s of each layer where the array is a product of Gaussian matrices, s times normals; else none."""
+        return self.whitened.gaussian_scales or ()
+
+    def around(
+        self, layers: list[Float[Tensor, "_ _ draw"]], place: int
+    ) -> tuple[Float[Tensor, "row out draw"], Float[Tensor, "in col draw"]]:
+        """L and R where the array is L·layer·R, for a model with ``gaussian_scales`` and any layer but the last."""
+        left = self.whitened.network.forward(layers[place + 1 :], normalize=False)
+        if place:
+            return left, self.whitened.network.forward(layers[:place], normalize=False)
+        eye = torch.eye(layers[0].shape[1], device=left.device, dtype=left.dtype)
+        return left, eye[..., None].expand(-1, -1, left.shape[-1])
+
+    def hidden_layers(self, normals: Float[Tensor, "own draw"]) -> list[Float[Tensor, "_ _ draw"]]:
+        """The weight matrices of the hidden layers; none at depth one."""
         return self.whitened.layers(normals[: self._hidden]) if len(self.whitened.shapes) > 1 else []
 
 

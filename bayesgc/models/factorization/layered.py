@@ -26,6 +26,11 @@ class LayeredFactors(Whitened):
     sizes: list[int]
     """The standard normals of each layer."""
 
+    @property
+    def gaussian_scales(self) -> tuple[float, ...] | None:
+        """s of each layer where all are s times their own normals, row-major, and the array is their product."""
+        return None
+
     @abstractmethod
     def layer(self, index: int, own: Float[Tensor, "own draw"]) -> Float[Tensor, "_ _ draw"]:
         """One layer of each draw, from its own normals."""

@@ -215,6 +215,12 @@ class WhitenedFactors(LayeredFactors):
         self.size = sum(self.sizes)
         self._scales = [centred_gaussian_scale(law) for law in self.laws]
 
+    @property
+    def gaussian_scales(self) -> tuple[float, ...] | None:
+        """The standard deviation of each layer's weights."""
+        known = [scale for scale in self._scales if scale is not None]
+        return tuple(known) if self.network.is_product and len(known) == len(self._scales) else None
+
     def layer(self, index: int, own: Float[Tensor, "own draw"]) -> Float[Tensor, "row col draw"]:
         """One weight matrix of each draw, from its own normals."""
         scale = self._scales[index]
