@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -86,3 +87,11 @@ def check_range(name: str, largest: float, low: float, high: float, hint: str = 
             f"the largest entry of {name} is {largest:.3g} in size; it must be from {low:g} to {high:g}, or all 0: "
             f"change the units{hint}."
         )
+
+
+def check_opens(file: Path) -> None:
+    """Refuse a file that cannot be read: missing ones, folders and permissions, alike for every kind of file."""
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror or error}.") from error

@@ -7,15 +7,18 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from bayesgc.analysis.claims.stated import Stated
 from bayesgc.analysis.tree.panels import PANEL
-from bayesgc.experiments.cell import Cell
 from bayesgc.options import Options, refusal
+from bayesgc.options.names import check_names
 from bayesgc.validate import InputError
+
+if TYPE_CHECKING:  # it imports torch, for which a fault in a sweep's file need not wait
+    from bayesgc.experiments.cell import Cell
 
 DEFAULTS: dict[str, Any] = {
     "draws": 25,
@@ -109,9 +112,11 @@ class Sweep(BaseModel):
                     raise InputError(f"{table} and {name} are both there; write tables [[{table}]] alone.")
                 if table in content:
                     content[name] = read(content.pop(table))
-            return cls(**content)
+            sweep = cls(**content)
+            check_names(sweep._named())
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
+        return sweep
 
     @property
     def dimensions(self) -> dict[str, list[Any]]:
@@ -136,6 +141,8 @@ class Sweep(BaseModel):
         return list(self._cells())
 
     def _cells(self) -> Iterator[Cell]:
+        from bayesgc.experiments.cell import Cell
+
         for values in itertools.product(*self.dimensions.values()):
             place = dict(zip(self.dimensions, values, strict=True))
             varied = {name: value for name, value in place.items() if name != PANEL}
@@ -171,6 +178,15 @@ class Sweep(BaseModel):
             raise InputError("axes is empty; give at least one axis, such as depth = [2, 3, 4].")
         for claim in self.claims:
             claim.check(self.dimensions)
+
+    def _named(self) -> Iterator[tuple[str, str, Any]]:
+        """Every value of every option, after where it stands."""
+        for name, value in self.options.items():
+            yield "options", name, value
+        for name, values in self.axes.items():
+            yield from (("axes", name, value) for value in values)
+        for panel, given in self.panels.items():
+            yield from ((f"panel {panel!r}", name, value) for name, value in given.items())
 
 
 def _list(values: Any) -> Any:
