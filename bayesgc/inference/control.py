@@ -148,8 +148,15 @@ def interruptible(control: Control) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-_allowed: ContextVar[int | None] = ContextVar("_allowed", default=None)
-"""The blocks that may run at once, within `one_thread_each`."""
+@dataclass(frozen=True, eq=False)
+class _Rule:
+    """One `one_thread_each` that has begun: how many blocks it lets run at once."""
+
+    at_once: int
+
+
+_rules: ContextVar[tuple[_Rule, ...]] = ContextVar("_rules", default=())
+"""Those that hold, the outermost first."""
 
 
 @contextlib.contextmanager
@@ -160,15 +167,18 @@ def one_thread_each(at_once: int | None = None) -> Iterator[int]:
     instead of inside operations: faster for many small ones, the order of every sum is then fixed, whatever the number
     of threads, and a forked child never waits for OpenMP's threads, which stayed with its parent.
     """
-    threads, around = torch.get_num_threads(), _allowed.get()
-    allowed = at_once or around or threads
-    _allowed.set(allowed)
+    threads, around = torch.get_num_threads(), _rules.get()
+    rule = _Rule(at_once or (around[-1].at_once if around else threads))
+    _rules.set((*around, rule))
     torch.set_num_threads(1)
     try:
-        yield allowed
+        yield rule.at_once
     finally:
-        torch.set_num_threads(threads)
-        _allowed.set(around)
+        # Blocks that an error left waiting end when they are collected, after the rule around them, which has put back
+        # the threads of both.
+        if rule in _rules.get():
+            torch.set_num_threads(threads)
+            _rules.set(around)
 
 
 def in_order(function: Callable[[Job], Result], jobs: Iterable[Job], device: torch.device) -> Iterator[Result]:
