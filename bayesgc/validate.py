@@ -55,10 +55,15 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
     """``value`` when it is one of the ``allowed`` names."""
     names = list(allowed)
     if value not in names:
-        close = difflib.get_close_matches(str(value), names, 1)
-        meant = f" Did you mean {close[0]!r}?" if close else ""
+        near = nearest(value, names)
+        meant = "" if near is None else f" Did you mean {near!r}?"
         raise InputError(f"{name} is {value!r}; choose one of {', '.join(names)}.{meant}")
     return str(value)
+
+
+def nearest(value: Any, names: Iterable[str]) -> str | None:
+    """The name that somebody may have meant who wrote ``value``; None where none is near."""
+    return next(iter(difflib.get_close_matches(str(value), list(names), 1)), None)
 
 
 def real_array(name: str, value: Any) -> np.ndarray:
