@@ -165,10 +165,16 @@ def _chart(panel: Panel) -> object:
         points = plot.scatter("place", "middle", source=data, color=COLOURS[law], size=7, legend_label=called[law])
         tips = [("law", called[law]), (panel.axis, "@place"), ("median", "@middle{%.3g}")]
         charts.hover(plot, points, [*tips, ("quartiles", "@low{%.3g} to @high{%.3g}"), ("tasks", "@tasks")])
-    dashes = {"color": COLOURS["reference"], "line_dash": "dashed", "legend_label": measures.ignorant.name}
-    _zero(panel, lambda zero: plot.line(names, zero, **dashes))
+    _zero(panel, lambda zero: _reference(plot, panel, names, zero))
     charts.add_legend(plot)
     return plot
+
+
+def _reference(plot: Any, panel: Panel, names: list[str], zero: np.ndarray) -> None:
+    """The dashed line of a reference point that knows nothing, named where one points at it."""
+    name, data = measures_over(panel.cells).ignorant.name, ColumnDataSource({"place": names, "found": zero})
+    line = plot.line("place", "found", source=data, color=COLOURS["reference"], line_dash="dashed", legend_label=name)
+    charts.hover(plot, line, [("reference", name), (panel.axis, "@place"), ("median", "@found{%.3g}")])
 
 
 def _changes(found: list[Panel]) -> Table:
