@@ -39,8 +39,10 @@ def real_in(name: str, value: Any, low: float, high: float = math.inf, *, open_l
     inside = low < number <= high if open_low else low <= number <= high
     if not (math.isfinite(number) and inside):
         bound = f"greater than {low:g}" if open_low else f"at least {low:g}"
-        upper = "" if high == math.inf else f" and at most {high:g}"
-        raise InputError(f"{name} is {value!r}; it must be a finite number {bound}{upper}.")
+        bounds = [] if low == -math.inf else [bound]
+        bounds += [] if high == math.inf else [f"at most {high:g}"]
+        allowed = f" {' and '.join(bounds)}" if bounds else ""
+        raise InputError(f"{name} is {value!r}; it must be a finite number{allowed}.")
     return number
 
 

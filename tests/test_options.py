@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import bayesgc as gc
 from bayesgc.options import About, Options
 from bayesgc.options.names import shipped
+from bayesgc.validate import real_in
 
 
 def test_without_options_the_papers_depth_experiment():
@@ -184,3 +186,10 @@ def test_the_names_that_are_known_beforehand_are_those_of_the_registries():
     # In a process of its own: other tests register names.
     held = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, check=True)
     assert json.loads(held.stdout) == {kind: sorted(names) for kind, names in shipped().items()}
+
+
+def test_a_number_without_bounds_is_refused_without_any():
+    with pytest.raises(gc.InputError, match=r"^mean is 'x'; it must be a finite number\.$"):
+        real_in("mean", "x", -math.inf)
+    with pytest.raises(gc.InputError, match=r"^mean is 2; it must be a finite number at most 1\.$"):
+        real_in("mean", 2, -math.inf, 1)

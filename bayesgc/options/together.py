@@ -96,6 +96,10 @@ class Consistent(Declared):
             whole_in(f"--{name}", getattr(self, name))
         if not is_set(self.task):
             if self.task in shipped()["task"]:
+                where = "name a set, as --task digits, or your own with --data, or leave it out"
+                self._refuse(
+                    OF_CHOICES, f"chooses labelled examples, and --task is {self.task!r} without --data", where
+                )
                 self._check_kind(labelled=False, named=f"--task is {self.task!r}")
             self._refuse(("standardize",), "is for tables and labelled examples; there is no --data")
             return
@@ -128,10 +132,10 @@ class Consistent(Declared):
             known = " or ".join(networks)
             raise InputError(f"--family {self.family} is for an array; {named}, labelled examples: {known}.")
 
-    def _refuse(self, options: tuple[str, ...], reason: str) -> None:
+    def _refuse(self, options: tuple[str, ...], reason: str, way: str = "leave it out") -> None:
         for name in options:
             if name in self.given:
-                raise InputError(f"--{name.replace('_', '-')} {reason}; leave it out.")
+                raise InputError(f"--{name.replace('_', '-')} {reason}; {way}.")
 
     def _check_start(self) -> None:
         """Refuse small initial weights of a program, which has no weights to make small."""

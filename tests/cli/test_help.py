@@ -53,7 +53,10 @@ def test_help_is_quick_and_imports_nothing_heavy(arguments):
         ("infer --family matrx", "Did you mean 'matrix'?"),
         ("infer --device gpu", "device is 'gpu'; write auto, cpu, cuda, cuda:i or mps."),
         ("infer --depth 0", "depth is 0; it must be a whole number at least 1."),
-        ("infer --train 4", "--train is for labelled examples; --task is 'sensing'; leave it out."),
+        (
+            "infer --train 4",
+            "--task is 'sensing' without --data; name a set, as --task digits, or your own with --data, or leave",
+        ),
         ("infer --out missing/x.nc", "does not exist."),
         ("report missing.nc", "missing.nc is not a file"),
         ("sweep missing.toml --out x", "missing.toml cannot be read"),
