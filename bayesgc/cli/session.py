@@ -198,9 +198,8 @@ class Session:
         if self.as_json:
             print_json(result_object(result))
         elif not self.quiet:
-            print_result(
-                Terminal(), result_object(result), saved=None if saved is None else f"{saved} ({_size(saved)})"
-            )
+            where = None if saved is None else f"{saved} ({_size(saved)}{_fewer(result, saved)})"
+            print_result(Terminal(), result_object(result), saved=where)
         interrupted = outcome is Outcome.INTERRUPTED
         if outcome is not Outcome.CONVERGED and (self.as_json or self.quiet):
             say(f"{outcome}: {result.attrs['message']}")
@@ -215,6 +214,17 @@ def _noting(failures: list[str]) -> Iterator[None]:
         yield
     except InputError as error:
         failures.append(str(error))
+
+
+_LARGE = 10e6
+"""Bytes of a file from which on it is said how it would be smaller."""
+
+
+def _fewer(result: DataTree, path: Path) -> str:
+    """How a large file would be smaller: its size is that of the draws."""
+    if path.stat().st_size < _LARGE or "posterior" not in result.children:
+        return ""
+    return f"; {result['posterior'].sizes['draw']} draws in each chain, fewer with --draws"
 
 
 def _size(path: Path) -> str:
