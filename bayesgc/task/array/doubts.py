@@ -16,7 +16,8 @@ DOUBTFUL = "doubtful_columns"
 UNLIKE = "unlike_scales"
 """The same for columns that share a scale though they differ by orders of magnitude."""
 _UNLIKE = 100.0
-_COUNTS = frozenset({"id", "ids", "index", "idx", "no", "no.", "nr", "nr.", "number", "key", "row", "unnamed: 0"})
+_IDS = frozenset({"id", "ids", "index", "idx", "unnamed: 0"})
+_COUNTS = frozenset({"no", "no.", "nr", "nr.", "number", "key", "row"})
 _YEARS = frozenset({"year", "years", "yr", "date", "jahr", "année", "año"})
 _YEAR_RANGE = (1500, 2200)
 _FEWEST, _LONG = 3, 5
@@ -41,15 +42,20 @@ def doubtful_columns(
     for place, (name, cells) in enumerate(zip(columns, values.T, strict=True)):
         if name in data or (what := _what_it_looks_like(name.lower(), cells)) is None:
             continue
-        if what != _A_YEAR and (what == _AN_ID or _counts(cells)):
+        if (_is_id(name.lower()) and what == _AN_ID) or _counts(cells, _FEWEST if what == _AN_ID else _LONG):
             raise InputError(_id_refused(name, what, first=first and place == 0))
         found.append(f"{name} ({what}?)")
     return {DOUBTFUL: listed(found)} if found else {}
 
 
-def _counts(cells: Float[np.ndarray, " row"]) -> bool:
-    """Whether a column that goes up by one from row to row counts them from 0 or 1, for longer than chance would."""
-    return len(cells) >= _LONG and float(cells[0]) in (0.0, 1.0)
+def _is_id(name: str) -> bool:
+    """Whether a name says nothing else; a ``number`` or ``row`` may be one of something that was measured."""
+    return name in _IDS or name.endswith(("_id", " id", "-id"))
+
+
+def _counts(cells: Float[np.ndarray, " row"], fewest: int) -> bool:
+    """Whether a column counts the rows from 0 or 1, for longer than chance would."""
+    return len(cells) >= fewest and float(cells[0]) in (0.0, 1.0) and bool((np.diff(cells) == 1).all())
 
 
 def _id_refused(name: str, what: str, *, first: bool) -> str:
@@ -73,7 +79,7 @@ def _what_it_looks_like(name: str, cells: Float[np.ndarray, " row"]) -> str | No
     years = bool(((seen >= _YEAR_RANGE[0]) & (seen <= _YEAR_RANGE[1])).all())
     if years and (name in _YEARS or steady):
         return _A_YEAR
-    if len(seen) >= _FEWEST and (name in _COUNTS or name.endswith(("_id", " id", "-id"))):
+    if len(seen) >= _FEWEST and (_is_id(name) or name in _COUNTS):
         return _AN_ID
     return "a count of the rows" if steady and len(seen) == len(cells) else None
 
