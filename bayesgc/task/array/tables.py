@@ -18,6 +18,8 @@ from bayesgc.task.array.sheets import Line, Reading, Sheet, called, check_names,
 from bayesgc.task.array.standard import Description, completion_of
 from bayesgc.validate import InputError
 
+FOUND = "signs_found"
+"""The name in a task's description of the signs that nobody asked for."""
 _OF_TEXT = 0.5
 """The share of a column's cells from which on it is a column of text, and no slip."""
 
@@ -68,10 +70,12 @@ def table_task(sheet: Sheet, description: Description, reading: Reading, *, stan
 
 
 def _signs(sheet: Sheet, reading: Reading) -> Description:
-    """The signs that were found between cells and before decimals, where they are not the usual ones."""
-    found: Description = {"decimal": sheet.notation.decimal} if sheet.notation.decimal != "." else {}
+    """The signs that were found between cells and before decimals, where they are not the usual ones, and which."""
+    signs: Description = {"decimal": sheet.notation.decimal} if sheet.notation.decimal != "." else {}
     unusual = sheet.separator if reading.separator is None and sheet.separator != "," else None
-    return found | ({} if unusual is None else {"separator": called(unusual)})
+    signs |= {} if unusual is None else {"separator": called(unusual)}
+    found = [name for name in sorted(signs, reverse=True) if getattr(reading, name) is None]
+    return signs | ({FOUND: ", ".join(found)} if found else {})
 
 
 def chosen_columns(sheet: Sheet, reading: Reading, *, labels: bool = True) -> Sheet:

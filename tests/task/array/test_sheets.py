@@ -46,7 +46,13 @@ def test_a_tsv_has_tabs_and_other_separators_can_be_named(tmp_path: Path) -> Non
         assert cells(read(tmp_path, text, separator=name)) == EXPECTED
         # What is recorded goes on a command line: a name where there is one, whatever was asked for.
         assert read(tmp_path, text, separator=separator).description["separator"] == name
-    assert read(tmp_path, PLAIN.replace(",", "\t")).description["separator"] == "tab"
+        assert "signs_found" not in read(tmp_path, text, separator=separator).description
+    found = read(tmp_path, PLAIN.replace(",", "\t")).description
+    assert (found["separator"], found["signs_found"]) == ("tab", "separator")
+    assert "signs_found" not in read(tmp_path, PLAIN).description  # by commas, as usual
+    both = "who;a;b\nann;1,5;2\nbob;;3\ncem;2,5;5\n"
+    assert read(tmp_path, both).description["signs_found"] == "separator, decimal"
+    assert read(tmp_path, both, decimal=",").description["signs_found"] == "separator"
     with pytest.raises(InputError, match=r"separator is '::'; give one sign, or comma, semicolon, tab"):
         read(tmp_path, PLAIN, separator="::")
 
@@ -133,6 +139,8 @@ def test_an_id_is_no_measurement_unless_that_is_said(tmp_path: Path) -> None:
         "size,b\n10,2\n20,\n40,4\n80,3\n160,2\n",  # whole, each once, ascending
         "id,b\n1,2\n1,\n2,4\n2,3\n",  # no row is named by it
         "year,b\n1,2\n2,\n3,4\n",
+        "b,number\n1,2\n,12\n3,4\n3,30\n",
+        "row,b\n1,2\n2,\n4,4\n8,1\n",
     ],
 )
 def test_columns_that_may_be_data_are_taken(tmp_path: Path, text: str) -> None:
