@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from bayesgc.analysis.tree.storage import save as save_result
     from bayesgc.analysis.tree.summary import result_object
     from bayesgc.api import InferenceFailed, conditioned, infer
-    from bayesgc.experiments import Sweep, run_sweep
+    from bayesgc.experiments.running import run_sweep
+    from bayesgc.experiments.sweep import Sweep
     from bayesgc.inference import (
         NUTS,
         SGD,
@@ -114,7 +115,8 @@ _HOMES = {
     "bayesgc.analysis.report": ["write_report"],
     "bayesgc.analysis.tree.summary": ["result_object"],
     "bayesgc.api": ["InferenceFailed", "conditioned", "infer"],
-    "bayesgc.experiments": ["Sweep", "run_sweep"],
+    "bayesgc.experiments.running": ["run_sweep"],
+    "bayesgc.experiments.sweep": ["Sweep"],
     "bayesgc.inference": [
         "NUTS",
         "SGD",

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
+from types import EllipsisType, ModuleType
 from typing import Any, Generic, TypeVar
 
 from bayesgc.validate import InputError, one_of, real_in
@@ -59,7 +59,7 @@ class Registry(dict[str, Entry], Generic[Entry]):
     @property
     def group(self) -> str:
         """The entry points by which installed packages offer such things."""
-        return f"bayesgc.{self.kind}s"
+        return group_of(self.kind)
 
     def register(self, name: str, entry: Entry) -> None:
         """Make an entry available by a name.
@@ -90,10 +90,9 @@ class Registry(dict[str, Entry], Generic[Entry]):
         for point in self._offered():
             if point.name == name:
                 return self._loaded(point), text
-        source, function, options = split(spec)
-        if (not function or "=" in function) and not is_file(source):
-            known = [*self, *others, *(point.name for point in self._offered())]
-            one_of(self.kind, name, [*known, "file.py:function", "package.module:function"])
+        if not is_code(spec):
+            one_of(self.kind, name, [*self, *others, *(point.name for point in self._offered()), *CODE])
+        options = split(spec)[2]
         thing = load(self.kind, spec)
         entry = self.accept(thing, spec)
         if entry is None:
@@ -116,7 +115,7 @@ class Registry(dict[str, Entry], Generic[Entry]):
         return next((point.module for point in self._offered() if point.name == name), None)
 
     def _offered(self) -> list[EntryPoint]:
-        return sorted(entry_points(group=self.group), key=lambda point: point.name)
+        return offered(self.kind)
 
     def _loaded(self, point: EntryPoint) -> Entry:
         who = f"{self.kind} {point.name!r}, the entry point {point.value},"
@@ -126,6 +125,16 @@ class Registry(dict[str, Entry], Generic[Entry]):
         if entry is None:
             raise InputError(f"{who} is {thing!r}; it must be {self.shape}.")
         return entry
+
+
+def group_of(kind: str) -> str:
+    """The entry points by which installed packages offer plug-ins of a kind."""
+    return f"bayesgc.{kind}s"
+
+
+def offered(kind: str) -> list[EntryPoint]:
+    """What installed packages offer of a kind, by name."""
+    return sorted(entry_points(group=group_of(kind)), key=lambda point: point.name)
 
 
 def is_foreign(thing: object) -> bool:
@@ -186,15 +195,72 @@ def split(spec: str) -> tuple[str, str, str]:
     return source, name, options
 
 
+def listed(text: str) -> list[str | EllipsisType]:
+    """A comma-separated list of specifications; ``key=value`` after a comma is an option of the one before."""
+    parts: list[str] = []
+    for item in text.split(","):
+        head, equals, _ = item.partition("=")
+        if parts and equals and ":" not in head:
+            parts[-1] += f",{item}"
+        else:
+            parts.append(item)
+    return [... if part == "..." else part for part in parts]
+
+
+def by_pattern(kind: str, text: str) -> dict[str, str] | None:
+    """Specifications by pattern in a text such as ``conv*.weight=uniform;*=student-t:df=4``; None for another text."""
+    if "=" not in text.partition(":")[0]:
+        return None
+    found: dict[str, str] = {}
+    for part in filter(None, (each.strip() for each in text.split(";"))):
+        pattern, equals, spec = (each.strip() for each in part.partition("="))
+        if not equals or not spec or ":" in pattern:
+            raise InputError(f"{kind} is {text!r}; write pattern={kind} for names of weights, separated by semicolons.")
+        found.setdefault(pattern, spec)
+    return found
+
+
+def specs_in(kind: str, text: str) -> list[str]:
+    """All specifications in one for all layers, a list by layer, or a text by pattern."""
+    patterns = by_pattern(kind, text)
+    return [each for each in (listed(text) if patterns is None else patterns.values()) if isinstance(each, str)]
+
+
 def called(spec: str) -> str:
     """What a specification is of, without where it lies and its options."""
     _, name, _ = split(spec)
-    return name if name and "=" not in name else spec.partition(":")[0]
+    return name if _is_name(name) else spec.partition(":")[0]
 
 
 def is_file(source: str) -> bool:
     """Whether the source of a plug-in is a file, and no module."""
     return source.endswith(_FILE)
+
+
+CODE = ("file.py:function", "package.module:function")
+"""How a plug-in is named where it lies."""
+
+
+def is_code(spec: str) -> bool:
+    """Whether a specification says where a plug-in lies, and is no name."""
+    source, function, _ = split(spec)
+    return is_file(source) or _is_name(function)
+
+
+def check_file(kind: str, spec: str) -> None:
+    """Refuse, before anything is executed, a plug-in in a file that is not there."""
+    source, name, _ = split(spec)
+    if is_file(source) and not Path(source).is_file():
+        raise InputError(f"{_who(kind, source, name)}: there is no file {source!r}.")
+
+
+def _who(kind: str, source: str, name: str) -> str:
+    return f"{kind} {source}:{name}" if _is_name(name) else f"{kind} {source}"
+
+
+def _is_name(text: str) -> bool:
+    """Whether what stands after the source is the name of a function, and no option."""
+    return bool(text) and "=" not in text
 
 
 def load(kind: str, spec: str) -> Any:
@@ -208,10 +274,11 @@ def load(kind: str, spec: str) -> Any:
         InputError: where there is no such file, module or function, or its code fails when it is imported.
     """
     source, name, _ = split(spec)
-    file, named = is_file(source), bool(name) and "=" not in name
+    file, named = is_file(source), _is_name(name)
     if not named and not file:
-        raise InputError(f"{kind} is {spec!r}; write file.py:function or package.module:function.")
-    who = f"{kind} {source}:{name}" if named else f"{kind} {source}"
+        raise InputError(f"{kind} is {spec!r}; write {' or '.join(CODE)}.")
+    check_file(kind, spec)
+    who = _who(kind, source, name)
     module = _from_file(who, source) if file else _from_module(who, source)
     there = _own_names(module)
     if not named:
@@ -252,8 +319,6 @@ def _own_names(module: ModuleType) -> list[str]:
 
 def _from_file(who: str, source: str) -> ModuleType:
     path = Path(source)
-    if not path.is_file():
-        raise InputError(f"{who}: there is no file {source!r}.")
     with blame(who), _importable_from(path.resolve().parent):
         return _executed(str(path.resolve()), path.stat().st_mtime_ns)
 

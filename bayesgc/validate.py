@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,8 +39,10 @@ def real_in(name: str, value: Any, low: float, high: float = math.inf, *, open_l
     inside = low < number <= high if open_low else low <= number <= high
     if not (math.isfinite(number) and inside):
         bound = f"greater than {low:g}" if open_low else f"at least {low:g}"
-        upper = "" if high == math.inf else f" and at most {high:g}"
-        raise InputError(f"{name} is {value!r}; it must be a finite number {bound}{upper}.")
+        bounds = [] if low == -math.inf else [bound]
+        bounds += [] if high == math.inf else [f"at most {high:g}"]
+        allowed = f" {' and '.join(bounds)}" if bounds else ""
+        raise InputError(f"{name} is {value!r}; it must be a finite number{allowed}.")
     return number
 
 
@@ -54,10 +57,15 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
     """``value`` when it is one of the ``allowed`` names."""
     names = list(allowed)
     if value not in names:
-        close = difflib.get_close_matches(str(value), names, 1)
-        meant = f" Did you mean {close[0]!r}?" if close else ""
+        near = nearest(value, names)
+        meant = "" if near is None else f" Did you mean {near!r}?"
         raise InputError(f"{name} is {value!r}; choose one of {', '.join(names)}.{meant}")
     return str(value)
+
+
+def nearest(value: Any, names: Iterable[str]) -> str | None:
+    """The name that somebody may have meant who wrote ``value``; None where none is near."""
+    return next(iter(difflib.get_close_matches(str(value), list(names), 1)), None)
 
 
 def real_array(name: str, value: Any) -> np.ndarray:
@@ -86,3 +94,11 @@ def check_range(name: str, largest: float, low: float, high: float, hint: str = 
             f"the largest entry of {name} is {largest:.3g} in size; it must be from {low:g} to {high:g}, or all 0: "
             f"change the units{hint}."
         )
+
+
+def check_opens(file: Path) -> None:
+    """Refuse a file that cannot be read: missing ones, folders and permissions, alike for every kind of file."""
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror or error}.") from error

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import bayesgc as gc
 from bayesgc.options import About, Options
+from bayesgc.options.names import shipped
+from bayesgc.validate import real_in
 
 
 def test_without_options_the_papers_depth_experiment():
@@ -157,3 +163,33 @@ def test_a_table_with_a_target_is_labelled_examples(tmp_path: Path):
     file.write_text("a,b\n" + "1,x\n2,y\n" * 6, encoding="utf-8")
     task = Options.checked({"data": str(file), "target": "b", "train": 6, "task_seed": 1}).make_task()
     assert (task.kind, task.classes, task.inputs.count, task.tested) == ("classification", ("x", "y"), 6, 6)
+
+
+HELD = """
+import json
+from bayesgc.inference import INITIALIZATIONS, METHODS, OPTIMIZERS
+from bayesgc.inference.descent.protocols import PROTOCOLS
+from bayesgc.inference.descent.sgd import STARTS
+from bayesgc.inference.device import DTYPES
+from bayesgc.models import ACTIVATIONS, FAMILIES, NETWORKS, NORMALIZATIONS, PRIORS, SCALINGS
+from bayesgc.task import DATASETS, FITS, TASKS
+from bayesgc.task.array.sheets import TABLES
+
+held = {"task": TASKS, "set": DATASETS, "fit": FITS, "method": METHODS, "family": FAMILIES, "network": NETWORKS}
+held |= {"activation": ACTIVATIONS, "prior": PRIORS, "scaling": SCALINGS, "normalize_weights": NORMALIZATIONS}
+held |= {"gd_optimizer": OPTIMIZERS, "gd_init": {**INITIALIZATIONS, **STARTS}, "gd_protocol": PROTOCOLS}
+print(json.dumps({kind: sorted(names) for kind, names in (held | {"dtype": DTYPES, "table": TABLES}).items()}))
+"""
+
+
+def test_the_names_that_are_known_beforehand_are_those_of_the_registries():
+    # In a process of its own: other tests register names.
+    held = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, check=True)
+    assert json.loads(held.stdout) == {kind: sorted(names) for kind, names in shipped().items()}
+
+
+def test_a_number_without_bounds_is_refused_without_any():
+    with pytest.raises(gc.InputError, match=r"^mean is 'x'; it must be a finite number\.$"):
+        real_in("mean", "x", -math.inf)
+    with pytest.raises(gc.InputError, match=r"^mean is 2; it must be a finite number at most 1\.$"):
+        real_in("mean", 2, -math.inf, 1)

@@ -16,7 +16,7 @@ from typer.exceptions import TyperException
 from bayesgc import __version__
 from bayesgc.cli.infer import INTERRUPTED, infer
 from bayesgc.cli.terminal import OutputError, kept, say, standard_streams
-from bayesgc.validate import InputError
+from bayesgc.validate import InputError, one_of
 
 WRONG_INPUT, NOT_CONVERGED, BROKEN_PIPE = 2, 3, 141
 
@@ -100,6 +100,10 @@ def report(
     force: ForceOption = False,
 ) -> None:
     """Write one self-contained page: answer, tables, pictures to zoom and hover, diagnostics, how to run it again."""
+    from bayesgc.analysis.tree.storage import check_source
+
+    if not source.is_dir():
+        check_source(source)
     from bayesgc.analysis.report import write_report
 
     page = write_report(source, Path(f"{source.resolve().stem}.html") if out is None else out, force=force)
@@ -164,6 +168,9 @@ def reproduce(
     force: ForceOption = False,
 ) -> None:
     """Run a figure of the paper into a store; the same command on a store resumes it."""
+    from bayesgc.experiments.figures import ALL, FIGURES
+
+    one_of("figure", figure, [*FIGURES, ALL])
     from bayesgc.cli.sweep import SweepCommand
 
     command = SweepCommand(out, method, scheduler, workers, dry_run, zarr, as_json, quiet, force)
@@ -185,6 +192,9 @@ def run_study(
     force: ForceOption = False,
 ) -> None:
     """Run a study of a question that the paper leaves open, or of networks; the same command on a store resumes it."""
+    from bayesgc.experiments.studies import STUDIES
+
+    one_of("study", name, STUDIES)
     from bayesgc.cli.sweep import SweepCommand
 
     command = SweepCommand(out, method, scheduler, workers, dry_run, zarr, as_json, quiet, force)

@@ -57,11 +57,19 @@ def infer(
     Without options: the paper's depth experiment (5×5, rank 1, 15 measurements, ε = 0.0035) at depth 2.
     """
     try:
-        from bayesgc.cli.session import Session
         from bayesgc.options import Options
+        from bayesgc.options.names import check_names
 
-        chosen = Options.checked(options_given(ctx))
+        given = options_given(ctx)
+        check_names(("", name, value) for name, value in given.items())
+        chosen = Options.checked(given)
+        from bayesgc.cli.destinations import check_destinations
+
         files = {"out": out, "plot": plot, "completed": completed}
+        check_destinations(chosen, **files, force=force)
+        # It imports torch, for which no wrong name or file has to wait.
+        from bayesgc.cli.session import Session
+
         session = Session(chosen, **files, hide=hide, weights=weights, as_json=as_json, quiet=quiet, force=force)
         code = session.run()
     except KeyboardInterrupt:

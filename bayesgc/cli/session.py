@@ -14,16 +14,17 @@ import numpy as np
 from xarray import DataTree
 
 from bayesgc.analysis.hidden import few_cells
-from bayesgc.analysis.tree.outputs import check_output, same_file
+from bayesgc.analysis.tree.outputs import check_output
 from bayesgc.analysis.tree.storage import save, save_new
 from bayesgc.analysis.tree.strict import to_json
 from bayesgc.analysis.tree.summary import result_object
 from bayesgc.analysis.words.numerals import rounded
 from bayesgc.analysis.words.wording import model_line
 from bayesgc.api import infer
+from bayesgc.cli.destinations import OUT_SUFFIXES
 from bayesgc.cli.names import default_stem
 from bayesgc.cli.render import print_result
-from bayesgc.cli.show import PLOT_SUFFIXES, print_json
+from bayesgc.cli.show import print_json
 from bayesgc.cli.terminal import Terminal, kept, say
 from bayesgc.inference import Outcome
 from bayesgc.models import Model, describe
@@ -35,8 +36,6 @@ from bayesgc.validate import InputError
 
 EXIT_CODES = {Outcome.CONVERGED: 0, Outcome.INFEASIBLE: 2, Outcome.INTERRUPTED: 130}
 NOT_CONVERGED = 3
-OUT_SUFFIXES = (".nc",)
-COMPLETED_SUFFIXES = (".csv", ".tsv")
 _HIDDEN = "15%"
 """The share of a table's cells by which Guess & Check is compared with simple means."""
 
@@ -71,7 +70,6 @@ class Session:
             InputError: for what cannot be used, and for a problem that is provably infeasible: it is not saved, and
                 printed only as the JSON object that was asked for.
         """
-        self.check()
         task = self.options.make_task()
         self._check_cells(task)
         self._doubt(task)
@@ -118,27 +116,6 @@ class Session:
             say(f"{number} is taken as measured; if it stands for missing cells, give it as `missing`.")
         if UNLIKE in task.description:
             say(f"{task.description[UNLIKE]}, and they share one scale; {_SCALES[array is not None]}")
-
-    def check(self) -> None:
-        """Refuse, before any work, files that could not be written or must not be."""
-        inputs = self.options.files()
-        if self.out is not None:
-            check_output("--out", self.out, OUT_SUFFIXES, inputs=inputs, force=self.force)
-        if self.completed is not None:
-            self._check_completed(inputs)
-        if self.plot is not None:
-            check_output("--plot", self.plot, PLOT_SUFFIXES, inputs=inputs, force=self.force)
-            if self.out is not None and same_file(self.plot, self.out):
-                raise InputError(f"--plot is {str(self.plot)!r}, which is the file of --out too; give another name.")
-
-    def _check_completed(self, inputs: list[Path]) -> None:
-        """Refuse a file of another kind or somebody else's, and a task that by its name has no table to complete."""
-        if self.options.data is None and self.options.task != "completion":
-            raise InputError(
-                f"--completed is {str(self.completed)!r}, a table filled in; there is no --data, and --task is no "
-                "completion."
-            )
-        check_output("--completed", Path(str(self.completed)), COMPLETED_SUFFIXES, inputs=inputs, force=self.force)
 
     def _check_cells(self, task: Task) -> None:
         """Refuse a task without cells to complete, as labelled examples and general measurements have none."""
@@ -221,9 +198,8 @@ class Session:
         if self.as_json:
             print_json(result_object(result))
         elif not self.quiet:
-            print_result(
-                Terminal(), result_object(result), saved=None if saved is None else f"{saved} ({_size(saved)})"
-            )
+            where = None if saved is None else f"{saved} ({_size(saved)}{_fewer(result, saved)})"
+            print_result(Terminal(), result_object(result), saved=where)
         interrupted = outcome is Outcome.INTERRUPTED
         if outcome is not Outcome.CONVERGED and (self.as_json or self.quiet):
             say(f"{outcome}: {result.attrs['message']}")
@@ -238,6 +214,17 @@ def _noting(failures: list[str]) -> Iterator[None]:
         yield
     except InputError as error:
         failures.append(str(error))
+
+
+_LARGE = 10e6
+"""Bytes of a file from which on it is said how it would be smaller."""
+
+
+def _fewer(result: DataTree, path: Path) -> str:
+    """How a large file would be smaller: its size is that of the draws."""
+    if path.stat().st_size < _LARGE or "posterior" not in result.children:
+        return ""
+    return f"; {result['posterior'].sizes['draw']} draws in each chain, fewer with --draws"
 
 
 def _size(path: Path) -> str:

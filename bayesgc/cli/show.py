@@ -30,7 +30,9 @@ def show(
         InputError: where the file is missing, damaged, or no result; where the plot cannot be written or must not be.
     """
     from bayesgc.analysis.tree.outputs import check_output
-    from bayesgc.analysis.tree.storage import load
+    from bayesgc.analysis.tree.storage import check_source, load
+
+    check_source(file)
     from bayesgc.analysis.tree.summary import result_object
 
     if plot is not None:
@@ -51,6 +53,10 @@ def show(
 
 def print_comparison(files: list[Path], *, delta: str | None, as_json: bool = False) -> None:
     """Print the saved results side by side."""
+    from bayesgc.analysis.tree.storage import check_source
+
+    for file in files:
+        check_source(file)
     from bayesgc.analysis.compare.compare import compare
 
     comparison = compare(*files, delta=delta)
@@ -59,6 +65,9 @@ def print_comparison(files: list[Path], *, delta: str | None, as_json: bool = Fa
 
 def print_diagnosis(file: Path, *, as_json: bool = False) -> bool:
     """Print the checks of a saved result; whether nothing is wrong."""
+    from bayesgc.analysis.tree.storage import check_source
+
+    check_source(file)
     from bayesgc.analysis.diagnose import diagnose
 
     diagnosis = diagnose(file)

@@ -22,16 +22,15 @@ from bayesgc.cli.sweep_tables import print_forecast, print_place, print_summary
 from bayesgc.cli.terminal import Terminal, kept, say
 from bayesgc.experiments.checks import check_cells
 from bayesgc.experiments.dataset import export_zarr
-from bayesgc.experiments.figures import FIGURES, figure
+from bayesgc.experiments.figures import ALL, FIGURES, figure
 from bayesgc.experiments.forecast import seconds_of
 from bayesgc.experiments.runners import available_cores
 from bayesgc.experiments.running import run_sweep
 from bayesgc.experiments.studies import STUDIES, study
 from bayesgc.experiments.sweep import Sweep
 from bayesgc.experiments.watch import Report, in_lines
-from bayesgc.validate import InputError, one_of, positive_integer
+from bayesgc.validate import InputError, positive_integer
 
-ALL = "all"
 PLOTS = ("figure.png", "figure.svg", "figure.pdf")
 
 
@@ -55,7 +54,7 @@ class SweepCommand:
 
     def run_figure(self, name: str, *, quick: bool) -> int:
         """One figure of the paper, or all of them, each in a folder of its own."""
-        if one_of("figure", name, [*FIGURES, ALL]) != ALL:
+        if name != ALL:
             return self._run({self.out: figure(name, quick=quick)})
         return self._run({self.out / each: figure(each, quick=quick) for each in FIGURES})
 

@@ -28,6 +28,8 @@ _DEPTH: dict[str, Any] = {"width": 5, "normalize": True, "eps": 0.0035, "gd_lr":
 _RANK_TWO: dict[str, Any] = {"rank": 2, "measurements": 22}
 _MOMENTUM: dict[str, Any] = {"gd_momentum": 0.9}
 
+ALL = "all"
+"""What stands for every figure."""
 FIGURES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "fig1": ("width", "", {}),
     "fig2": ("depth", "", {}),

@@ -7,15 +7,18 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from bayesgc.analysis.claims.stated import Stated
 from bayesgc.analysis.tree.panels import PANEL
-from bayesgc.experiments.cell import Cell
 from bayesgc.options import Options, refusal
-from bayesgc.validate import InputError
+from bayesgc.options.names import check_names
+from bayesgc.validate import InputError, nearest
+
+if TYPE_CHECKING:  # it imports torch, for which a fault in a sweep's file need not wait
+    from bayesgc.experiments.cell import Cell
 
 DEFAULTS: dict[str, Any] = {
     "draws": 25,
@@ -65,7 +68,8 @@ class Sweep(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise refusal(error) from None
+            inside = error.errors()[0]["loc"][:1] == ("claims",)
+            raise refusal(error, keys=(Stated if inside else type(self)).model_fields) from None
         self._check_names()
 
     @field_validator("axes", mode="before")
@@ -104,14 +108,19 @@ class Sweep(BaseModel):
         except tomllib.TOMLDecodeError as error:
             raise InputError(f"{path} is not TOML: {error}.") from None
         try:
+            _check_keys(content)
             for table, name, read in ((PANEL, "panels", _panels), (_CLAIM, "claims", _claims)):
                 if {table, name} <= content.keys():
                     raise InputError(f"{table} and {name} are both there; write tables [[{table}]] alone.")
                 if table in content:
                     content[name] = read(content.pop(table))
-            return cls(**content)
+                elif isinstance(content.get(name), list):
+                    content[name] = read(content.pop(name))
+            sweep = cls(**content)
+            check_names(sweep._named())
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
+        return sweep
 
     @property
     def dimensions(self) -> dict[str, list[Any]]:
@@ -136,6 +145,8 @@ class Sweep(BaseModel):
         return list(self._cells())
 
     def _cells(self) -> Iterator[Cell]:
+        from bayesgc.experiments.cell import Cell
+
         for values in itertools.product(*self.dimensions.values()):
             place = dict(zip(self.dimensions, values, strict=True))
             varied = {name: value for name, value in place.items() if name != PANEL}
@@ -152,7 +163,7 @@ class Sweep(BaseModel):
     def _check_names(self) -> None:
         """Axes, options and panels that are there, once each, with values."""
         for name, values in self.axes.items():
-            Options.check_name(name)
+            self._check_option(name)
             if not values:
                 raise InputError(f"axes.{name} is empty; give at least one value.")
             if any(one == other for one, other in itertools.combinations(values, 2)):
@@ -166,11 +177,29 @@ class Sweep(BaseModel):
         if any("device" in given for given in self.panels.values()):
             raise InputError(_ONE_DEVICE.format("an option of a panel"))
         for name in itertools.chain(self.options, *self.panels.values()):
-            Options.check_name(name)
+            self._check_option(name)
         if not self.dimensions:
             raise InputError("axes is empty; give at least one axis, such as depth = [2, 3, 4].")
         for claim in self.claims:
             claim.check(self.dimensions)
+
+    def _check_option(self, name: str) -> None:
+        """Refuse a name that no option has, with where it stands."""
+        tables = {"[axes]": self.axes, "[options]": self.options} | {f"panel {k!r}": v for k, v in self.panels.items()}
+        try:
+            Options.check_name(name)
+        except InputError as error:
+            where = next(table for table, given in tables.items() if name in given)
+            raise InputError(f"{where}: {error}") from None
+
+    def _named(self) -> Iterator[tuple[str, str, Any]]:
+        """Every value of every option, after where it stands."""
+        for name, value in self.options.items():
+            yield "[options]", name, value
+        for name, values in self.axes.items():
+            yield from (("[axes]", name, value) for value in values)
+        for panel, given in self.panels.items():
+            yield from ((f"panel {panel!r}", name, value) for name, value in given.items())
 
 
 def _list(values: Any) -> Any:
@@ -180,10 +209,26 @@ def _list(values: Any) -> Any:
     return list(values) if hasattr(values, "__iter__") and not isinstance(values, str | dict) else values
 
 
+def _check_keys(content: Mapping[str, Any]) -> None:
+    """Refuse, in words of the file, keys that it cannot have, and options that stand outside of their tables."""
+    for key in [each for each in content if each not in {*_WRITTEN, "panels", "claims"}]:
+        if key.replace("-", "_") in Options.model_fields:
+            raise InputError(f"{key} is an option; write it below [options], or with a list of values below [axes].")
+        near = nearest(key, _WRITTEN)
+        raise InputError(f"there is no key {key!r}{f'; did you mean {_WRITTEN[near]}?' if near else '.'}")
+
+
+_WRITTEN = {
+    "title": "title", "question": "question", "notes": "notes", "options": "[options]", "axes": "[axes]",
+    PANEL: f"[[{PANEL}]]", _CLAIM: f"[[{_CLAIM}]]",
+}  # fmt: skip
+"""What a file may hold, and how it is written."""
+
+
 def _panels(tables: Any) -> dict[str, dict[str, Any]]:
     """Panels by their names, from the tables of a file."""
     if not isinstance(tables, list):
-        raise InputError(f"panel is {tables!r}; write each panel as a table [[panel]] with a name.")
+        raise InputError(_single(PANEL, tables, " with a name"))
     panels: dict[str, dict[str, Any]] = {}
     for table in tables:
         name = table.pop("name", None) if isinstance(table, dict) else None
@@ -193,16 +238,22 @@ def _panels(tables: Any) -> dict[str, dict[str, Any]]:
     return panels
 
 
+def _single(table: str, found: Any, more: str = "") -> str:
+    """How tables are written of which there may be several."""
+    what = f"[{table}] is one table" if isinstance(found, dict) else f"{table} is {found!r}"
+    return f"{what}; write each {table} as a table [[{table}]]{more}, in two brackets."
+
+
 def _claims(tables: Any) -> list[Stated]:
     """Claims, from the tables of a file."""
     if not isinstance(tables, list):
-        raise InputError(f"claim is {tables!r}; write each claim as a table [[claim]].")
+        raise InputError(_single(_CLAIM, tables))
     claims = []
     for count, table in enumerate(tables, 1):
         try:
             claims.append(Stated(**table))
         except ValidationError as error:
-            raise InputError(f"[[claim]] {count}: {refusal(error, parts=1)}") from None
+            raise InputError(f"[[claim]] {count}: {refusal(error, parts=1, keys=Stated.model_fields)}") from None
     return claims
 
 

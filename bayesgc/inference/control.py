@@ -159,6 +159,8 @@ def one_thread_each(at_once: int | None = None) -> Iterator[int]:
     That is ``at_once``, or what was allowed around this, or as many as torch had threads. Work is spread over blocks
     instead of inside operations: faster for many small ones, the order of every sum is then fixed, whatever the number
     of threads, and a forked child never waits for OpenMP's threads, which stayed with its parent.
+
+    It is no rule for a generator: one that waits would hold it for whoever comes next.
     """
     threads, around = torch.get_num_threads(), _allowed.get()
     allowed = at_once or around or threads
@@ -172,18 +174,17 @@ def one_thread_each(at_once: int | None = None) -> Iterator[int]:
 
 
 def in_order(function: Callable[[Job], Result], jobs: Iterable[Job], device: torch.device) -> Iterator[Result]:
-    """``function`` of each job, in order, a few at once on the CPU."""
-    with one_thread_each() as threads:
-        workers = threads if device.type == "cpu" else 1
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            waiting: list[Future[Result]] = []
-            try:
-                for job in jobs:
-                    waiting.append(pool.submit(function, job))
-                    if len(waiting) > 2 * workers:
-                        yield waiting.pop(0).result()
-                while waiting:
+    """``function`` of each job, in order, a few at once on the CPU, each on one thread."""
+    workers = (_allowed.get() or torch.get_num_threads()) if device.type == "cpu" else 1
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        waiting: list[Future[Result]] = []
+        try:
+            for job in jobs:
+                waiting.append(pool.submit(function, job))
+                if len(waiting) > 2 * workers:
                     yield waiting.pop(0).result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+            while waiting:
+                yield waiting.pop(0).result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bayesgc.options.models import OfModel
 from bayesgc.options.texts import sides_in, whole_in
 from bayesgc.options.together import OF_CHOICES, OF_SIDES
+from bayesgc.plugins import is_file, specs_in, split
 from bayesgc.validate import InputError
 
 if TYPE_CHECKING:
@@ -32,11 +33,7 @@ class OfTask(OfModel):
 
     def files(self) -> list[Path]:
         """The user's files that these options name: data, the program, the priors."""
-        from bayesgc.models.priors.prior import given_priors
-        from bayesgc.plugins import is_file, split
-
-        priors = [each for each in given_priors(self.prior) if isinstance(each, str)]
-        specs = [*([] if self.model is None else [self.model]), self.method, self.task, *priors]
+        specs = [*([] if self.model is None else [self.model]), self.method, self.task, *specs_in("prior", self.prior)]
         sources = [split(spec.strip())[0] for spec in specs]
         return [*([] if self.data is None else [self.data]), *(Path(each) for each in sources if is_file(each))]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bayesgc.options.declared import Declared
-from bayesgc.options.texts import whole_in
+from bayesgc.options.names import is_set, shipped
+from bayesgc.options.texts import infinite_layers_in, whole_in, widths_in
 from bayesgc.validate import InputError, integer_in, one_of, positive_integer, real_in
 
 _OF_SYNTHETIC_TASKS = ("task", "shape", "rank", "measurements", "features", "teacher_width")
@@ -27,6 +28,7 @@ _OF_LABELS = (
 )
 _OF_TEACHERS = ("features", "teacher_width")
 _OF_FAMILIES = ("family", "depth", "width", "activation", "bias", "normalize")
+_COUNTS = ("depth", "chains", "draws", "restarts")
 _OF_TABLES = ("index", "header", "columns", "drop", "missing", "separator", "decimal", "values")
 _OF_DESCENT = (
     "gd_optimizer",
@@ -71,52 +73,69 @@ class Consistent(Declared):
             self._refuse(_OF_DESCENT, "is for gradient descent, which --no-gd turns off")
         if self.gd_init == "prior":
             self._refuse(("gd_init_scale",), "is for a small start; --gd-init is 'prior'")
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        """Refuse numbers that are out of range whatever the task and the model."""
         integer_in("--task-seed", self.task_seed, 0)
+        integer_in("seed", self.seed, 0)
+        for name in _COUNTS:
+            if (count := getattr(self, name)) is not None:
+                positive_integer(name, count)
         if self.max_seconds is not None:
             real_in("--max-seconds", self.max_seconds, 0, open_low=True)
         if self.max_evaluations is not None:
             positive_integer("--max-evaluations", self.max_evaluations)
+        if self.width is not None and self.family != "lenet" and infinite_layers_in(self.width) is None:
+            widths_in(self.width)
 
     def _check_synthetic(self) -> None:
         """Refuse options that the named task does not have."""
-        from bayesgc.plugins import is_foreign
-        from bayesgc.task import DATASETS, TASKS
-
         self._refuse(("target",), "is a column of a table; there is no --data")
         for name in OF_SIDES:
             whole_in(f"--{name}", getattr(self, name))
-        if self.task not in DATASETS:
-            if self.task in TASKS and not is_foreign(TASKS[self.task]):
+        if not is_set(self.task):
+            if self.task in shipped()["task"]:
+                where = "name a set, as --task digits, or your own with --data, or leave it out"
+                self._refuse(
+                    OF_CHOICES, f"chooses labelled examples, and --task is {self.task!r} without --data", where
+                )
                 self._check_kind(labelled=False, named=f"--task is {self.task!r}")
             self._refuse(("standardize",), "is for tables and labelled examples; there is no --data")
             return
         self._check_kind(labelled=True, named=f"--task is {self.task!r}")
+        if self.given & {*_OF_TEACHERS}:
+            self._check_teacher()
+
+    def _check_teacher(self) -> None:
+        """Refuse options of a teacher for sets that have none."""
+        from bayesgc.task import DATASETS
+
         for name in _OF_TEACHERS:
             if not {name, "network" if name == "teacher_width" else name} & DATASETS[self.task].options:
                 self._refuse((name,), f"is for a teacher; --task is {self.task!r}")
 
     def _check_kind(self, *, labelled: bool, named: str) -> None:
         """Refuse options that are for another kind of task than ``named``."""
-        from bayesgc.models import FAMILIES, NETWORKS
-
+        families, networks = shipped()["family"], shipped()["network"]
         if not labelled:
             self._refuse(_OF_LABELS, f"is for labelled examples; {named}")
-            if self.family in NETWORKS:
+            if self.family in networks:
                 raise InputError(f"--family {self.family} is for labelled examples; {named}.")
             return
         self._refuse(_OF_ARRAYS, f"is for an array; {named}, labelled examples")
         self._refuse(("depth",), "is for a factorisation; an mlp has a --width for each hidden layer, as 20,10,5")
         if self.normalize:
             self._refuse(("normalize",), "is for a factorisation, not an mlp")
-        if self.family not in (None, *NETWORKS):
-            one_of("family", self.family, [*FAMILIES, *NETWORKS])
-            known = " or ".join(NETWORKS)
+        if self.family not in (None, *networks):
+            one_of("family", self.family, [*families, *networks])
+            known = " or ".join(networks)
             raise InputError(f"--family {self.family} is for an array; {named}, labelled examples: {known}.")
 
-    def _refuse(self, options: tuple[str, ...], reason: str) -> None:
+    def _refuse(self, options: tuple[str, ...], reason: str, way: str = "leave it out") -> None:
         for name in options:
             if name in self.given:
-                raise InputError(f"--{name.replace('_', '-')} {reason}; leave it out.")
+                raise InputError(f"--{name.replace('_', '-')} {reason}; {way}.")
 
     def _check_start(self) -> None:
         """Refuse small initial weights of a program, which has no weights to make small."""
@@ -125,6 +144,4 @@ class Consistent(Declared):
 
     @property
     def _is_table(self) -> bool:
-        from bayesgc.task.array.sheets import TABLES
-
-        return self.data is not None and self.data.suffix.lower() in TABLES
+        return self.data is not None and self.data.suffix.lower() in shipped()["table"]

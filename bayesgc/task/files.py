@@ -26,7 +26,7 @@ from bayesgc.task.labelled.choice import Choice
 from bayesgc.task.labelled.columns import examples_in
 from bayesgc.task.labelled.examples import labelled_task, task_of
 from bayesgc.task.task import Task
-from bayesgc.validate import InputError
+from bayesgc.validate import InputError, check_opens
 
 _MARKET = ".mtx"
 Description = dict[str, int | float | str]
@@ -135,8 +135,8 @@ def load(
     if not isinstance(source, str | os.PathLike):
         return _task_of_object(source, asked)
     file = Path(source)
+    check_opens(file)
     try:
-        file.open("rb").close()  # Missing files, folders and permissions fail here, alike for every kind of file.
         return _read(file, asked)
     except InputError as fault:
         raise InputError(f"{file}: {fault}") from fault

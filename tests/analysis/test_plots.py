@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,17 @@ import numpy as np
 import pytest
 import xarray as xr
 from labelled_for_tests import labelled
+from matplotlib.figure import Figure
 from records_for_tests import RESTARTS, chained_tree, descent, draws, run, sensing_task, table_task, tree
 
 import bayesgc as gc
 import bayesgc.task as tasks
 from bayesgc.analysis.plots import (
+    plot_calibration,
     plot_cells,
     plot_curve,
     plot_forest,
+    plot_functions,
     plot_joint,
     plot_levels,
     plot_losses,
@@ -53,12 +57,29 @@ CASES: dict[str, Callable[[], xr.DataTree]] = {
 }
 
 
+PLOTS = (
+    plot_losses, plot_curve, plot_cells, plot_joint, plot_spectrum, plot_levels, plot_forest, plot_result,
+    plot_calibration, plot_functions, plot_ranks,
+)  # fmt: skip
+
+
+def drawn_or_refused(plot: Callable[..., Figure], result: xr.DataTree) -> Figure | None:
+    """The figure, or None where the result has not what the plot needs, which is said in one way."""
+    try:
+        return plot(result)
+    except InputError as refused:
+        said = str(refused)
+    method, held = result.attrs["method"], ", ".join(result.children)
+    assert re.fullmatch(rf"{plot.__name__} needs [^;]+; this result, whose method is {method!r}, has {held}\.", said)
+    return None
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_every_result_can_be_drawn_without_touching_global_settings(case: str) -> None:
     before = dict(mpl.rcParams)
     result = CASES[case]()
-    plots = (plot_losses, plot_curve, plot_cells, plot_joint, plot_spectrum, plot_levels, plot_forest, plot_result)
-    figures = [plot(result) for plot in plots]
+    figures = [figure for plot in PLOTS if (figure := drawn_or_refused(plot, result)) is not None]
+    assert len(figures) >= 3  # the losses, the forest and the result at a glance
     for figure in figures:
         figure.canvas.draw()
     assert all(figure.axes for figure in figures)
@@ -179,8 +200,43 @@ def test_rank_plots_are_for_chains_alone() -> None:
     figure = plot_ranks(chained_tree())
     assert "The chains agree (R̂ = 1.004)" in figure.get_suptitle()
     assert len([axes for axes in figure.axes if axes.lines]) == 3
-    with pytest.raises(InputError, match="method is 'splitting'"):
+    with pytest.raises(InputError, match="chains; this result, whose method is 'splitting'"):
         plot_ranks(tree())
+
+
+def refused_names(result: xr.DataTree) -> set[str]:
+    return {plot.__name__.removeprefix("plot_") for plot in PLOTS if drawn_or_refused(plot, result) is None}
+
+
+def test_a_plot_that_does_not_suit_says_what_it_needs_and_what_there_is() -> None:
+    labels = {"calibration", "functions", "ranks"}
+    assert refused_names(tree()) == labels | {"cells"}
+    assert refused_names(tree(table_task())) >= labels | {"joint"}
+    assert refused_names(without_levels()) >= labels | {"levels", "curve"}
+    ax = (figure := Figure()).subplots()
+    with pytest.raises(InputError, match="plot_levels needs a method that climbs levels"):
+        plot_levels(without_levels(), ax=ax)
+    assert figure.axes == [ax]  # which is still there
+
+
+def test_what_is_no_result_is_not_drawn() -> None:
+    for plot in PLOTS:
+        with pytest.raises(InputError, match=f"{plot.__name__} needs a result, as infer or load_result gives it"):
+            plot(xr.DataTree())
+    with pytest.raises(InputError, match="plot_sweep needs prior_gen_loss, .*; the dataset has none"):
+        plot_sweep(xr.Dataset())
+
+
+def test_a_dataset_without_the_measure_is_no_sweeps() -> None:
+    axes = {"depth": [2, 4], "task_seed": [0, 1]}
+    losses = {f"{law}_gen_loss": (tuple(axes), np.ones((2, 2))) for law in ("prior", "posterior")}
+    with pytest.raises(InputError, match="plot_sweep needs posterior_gen_loss_mcse, .*; the dataset has prior"):
+        plot_sweep(xr.Dataset(losses, axes))
+    needed = ("posterior_gen_loss_mcse", "log_volume", "log_volume_mcse")
+    whole = xr.Dataset(losses | dict.fromkeys(needed, losses["prior_gen_loss"]), axes)
+    assert len(plot_sweep(whole).axes) == 3  # no descent, and no row of it
+    with pytest.raises(InputError, match="plot_forest needs draws whose 'rank' is known"):
+        plot_forest(tree(), quantity="rank")
 
 
 def test_labels_in_any_script_and_with_any_sign_are_drawn_without_a_warning(tmp_path: Path) -> None:

@@ -287,6 +287,8 @@ def test_hovering_over_single_draws_and_spectra_shows_them() -> None:
     expected = [{"law": LAW_NAMES[law], "x": x, "y": y} for law, (x, y) in pairs.items()]
     for each in expected[2:]:
         each["count"] = np.ones(len(each["x"]))
+    eps = result.attrs["eps"]
+    expected.append({"name": np.array([f"a fit: L_train < {eps:.3g}"]), "told": np.array([rounded(eps)])})
     assert_shown(charts.joint_chart(result), expected)
     expected = []
     for law in ("prior", "posterior", "gd", "map", "truth"):
@@ -333,3 +335,13 @@ def test_hovering_over_a_sweep_shows_quartiles_over_its_tasks(store: Path) -> No
     # Of another panel the numbers are others.
     with pytest.raises(AssertionError):
         assert_shown(_chart(load_store(store).panels[0]), expected)
+
+
+def test_reference_lines_are_named_in_the_legend() -> None:
+    result = weighted()
+    losses, joint = charts.losses_chart(result, result_object(result)), charts.joint_chart(result)
+    named = [[item.label.value for item in each.legend[0].items] for each in (losses, joint)]
+    assert named[0].count("reference points") == 1
+    assert f"a fit: L_train < {result.attrs['eps']:.3g}" in named[1]
+    above = charts.curve_chart(tree()).children[0][0]
+    assert {"G&C posterior", "GD at each threshold"} <= {item.label.value for item in above.legend[0].items}

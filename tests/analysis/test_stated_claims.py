@@ -123,7 +123,11 @@ def test_axes_may_have_dashes(tmp_path: Path) -> None:
         ('claims = []\n[[claim]]\nclaim = "x"', "claim and claims are both there"),
         ("panels = {}\n[[panel]]\nname = 'x'", "panel and panels are both there"),
         ('[claim]\nclaim = "x"', "write each claim as a table [[claim]]"),
-        ('[[claim]]\nclaim = "x"\nunder = 1', "[[claim]] 1: there is no key 'under'"),
+        ('[[claim]]\nclaim = "x"\nunder = 1', "[[claim]] 1: there is no key 'under'."),
+        ('[[claim]]\nclaim = "x"\noverat = 1', "[[claim]] 1: there is no key 'overat'; did you mean over_at?"),
+        ('[[claim]]\nclaim = "x"\nat = "last"', "[[claim]] 1: at is 'last'; it must be a table of names"),
+        ('[[claim]]\nclaim = "x"\nabove = 1\nat = {widht = 5}', "there is no axis 'widht' to be at; choose from"),
+        ('[[claim]]\nclaim = "x"\nabove = 1\nat = {width = "lst"}', "Did you mean 'last'?"),
     ],
 )
 def test_a_file_that_writes_them_otherwise_is_told_how(tmp_path: Path, text: str, said: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,11 @@ import xarray as xr
 from pages_for_tests import EVIL
 from scipy import stats
 
+from bayesgc.analysis.claims.decisions import Ratio, decide
 from bayesgc.analysis.report import write_report
+from bayesgc.analysis.report.claims import verdicts
 from bayesgc.analysis.report.trends import answer, change, headline
+from bayesgc.analysis.tree.panels import main_axis
 from bayesgc.analysis.tree.stores import Store, load_store
 from bayesgc.validate import InputError
 
@@ -188,3 +192,64 @@ def test_a_broken_store_is_named_with_what_is_wrong(store: Path, tmp_path: Path,
     file = _break(name, copy)
     with pytest.raises(InputError, match=f"{file}.*{words}"):
         write_report(copy, tmp_path / "x.html")
+
+
+AXES = {"depth": [2, 3], "prior": ["gaussian", "student-t:df=4"], "normalize": [0, 1], "task_seed": [0, 1]}
+
+
+@pytest.mark.parametrize(
+    ("question", "axis"),
+    [
+        ("Does depth help?", "depth"),
+        ("Do priors matter?", "prior"),
+        ("Is the student-t worse at any depth?", "depth"),  # by its name before by a value
+        ("Does the student-t do worse?", "prior"),
+        ("What does normalisation do?", "normalize"),
+        ("Is bigger better?", "depth"),  # named by nothing: the first of numbers
+        ("", "depth"),
+    ],
+)
+def test_a_question_names_an_axis_in_many_words(question: str, axis: str) -> None:
+    dims = tuple(AXES)
+    cells = xr.Dataset({"posterior_gen_loss": (dims, np.ones((2, 2, 2, 2)))}, AXES, {"question": question})
+    assert main_axis(cells) == axis
+
+
+def test_without_a_question_that_names_one_it_is_the_axis_of_the_claims() -> None:
+    claim = {"claim": "x", "at": {"prior": "last", "depth": 2}, "over_at": {"prior": "first", "depth": 2}, "above": 1}
+    cells = xr.Dataset({"posterior_gen_loss": (tuple(AXES), np.ones((2, 2, 2, 2)))}, AXES)
+    cells.attrs["sweep"] = json.dumps({"claims": [claim]})
+    assert main_axis(cells) == "prior"
+    assert main_axis(cells.assign_attrs(question="How deep?")) == "depth"
+
+
+def test_the_page_shows_what_the_sweep_claims_with_verdicts(store: Path, tmp_path: Path) -> None:
+    claims = [
+        {"claim": "nothing is above zero", "at": {"depth": "last"}, "over": "zero", "below": 1e-6},
+        {"claim": f"all is <{EVIL}> finite", "over": "zero", "below": 1e6},
+    ]
+    cells = xr.open_dataset(store / "sweep.nc", engine="h5netcdf").load()
+    losses = cells["posterior_gen_loss"]
+    cells["zero_gen_loss"] = (losses.dims, np.ones(losses.shape))
+    losses[:] = np.exp(0.01 * np.arange(losses.size).reshape(losses.shape))
+    cells.attrs["sweep"] = json.dumps({"claims": claims})
+    copy = tmp_path / "claims"
+    copy.mkdir()
+    (copy / "sweep.json").write_text((store / "sweep.json").read_text(encoding="utf-8"), encoding="utf-8")
+    cells.to_netcdf(copy / "sweep.nc", engine="h5netcdf")
+    text = write_report(copy, tmp_path / "claims.html").read_text(encoding="utf-8")
+    assert "Claimed: “nothing is above zero” fails in every panel; “all is" in text
+    assert "holds in every panel. " in text
+    assert "What is claimed" in text
+    assert text.count(">fails<") == 2
+    assert EVIL not in text
+    # A sweep that claims nothing has no such words.
+    assert (
+        "laimed" not in write_report(store, tmp_path / "none.html").read_text(encoding="utf-8").partition("<main>")[2]
+    )
+
+
+def test_verdicts_that_differ_are_counted() -> None:
+    made = [decide("x", "", Ratio(np.exp([low, low + 0.01])), 1.1, "", above=True) for low in (1.0, 1.0, -1.0)]
+    assert verdicts(made) == "Claimed: “x” holds in 2 of 3 panels, fails in 1."
+    assert verdicts([]) == ""

@@ -38,6 +38,57 @@ def test_help_is_quick_and_imports_nothing_heavy(arguments):
     assert process.stdout.endswith("heavy:\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("infer --data missing.csv", "missing.csv: cannot be read: No such file or directory."),
+        ("infer --prior gausian", "Did you mean 'gaussian'?"),
+        ("infer --prior uniform,...,gausian:scale=1", "Did you mean 'gaussian'?"),
+        ("infer --prior missing.py:mine", "there is no file 'missing.py'."),
+        ("infer --model missing.py:Net", "there is no file 'missing.py'."),
+        ("infer --task digitz", "Did you mean 'digits'?"),
+        ("infer --method rejecton:batch=3", "Did you mean 'rejection'?"),
+        ("infer --activation thanh", "Did you mean 'tanh'?"),
+        ("infer --gd-optimizer adm", "gd optimizer is 'adm'"),
+        ("infer --family matrx", "Did you mean 'matrix'?"),
+        ("infer --device gpu", "device is 'gpu'; write auto, cpu, cuda, cuda:i or mps."),
+        ("infer --depth 0", "depth is 0; it must be a whole number at least 1."),
+        (
+            "infer --train 4",
+            "--task is 'sensing' without --data; name a set, as --task digits, or your own with --data, or leave",
+        ),
+        ("infer --out missing/x.nc", "does not exist."),
+        ("report missing.nc", "missing.nc is not a file"),
+        ("sweep missing.toml --out x", "missing.toml cannot be read"),
+        ("reproduce fig12 --out x", "figure is 'fig12'; choose one of fig1"),
+        ("study rank --out x", "Did you mean 'ranks'?"),
+    ],
+)
+def test_what_is_wrong_by_its_name_is_said_without_torch(arguments, said, tmp_path):
+    process = subprocess.run(
+        [sys.executable, "-c", PROBE, *arguments.split()],
+        capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
+    )  # fmt: skip
+    assert process.returncode == 2
+    assert process.stderr.count("\n") == 1
+    assert said in process.stderr
+    assert not {"torch", "pyro"} & set(process.stdout.split())
+
+
+def test_code_of_ones_own_may_bring_names_that_do_not_come_with_the_package(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import dataclasses\nimport bayesgc as gc\nfrom bayesgc.models import ACTIVATIONS\n"
+        "gc.register_activation(dataclasses.replace(ACTIVATIONS['tanh'], name='mine'))\n"
+        "def small(seed=0):\n    return gc.sensing(rows=3, cols=3, rank=1, measurements=3, seed=seed)\n"
+    )
+    arguments = "infer --task mine.py:small --activation mine --eps 50% --no-gd --max-evaluations 3000 -q --out x.nc"
+    process = subprocess.run(
+        [sys.executable, "-m", "bayesgc", *arguments.split()], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert "activation is" not in process.stderr
+    assert (tmp_path / "x.nc").exists(), process.stderr
+
+
 def test_version(command):
     assert command("--version").out == f"bayesgc {bayesgc.__version__}\n"
 

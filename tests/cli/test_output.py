@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -204,3 +205,11 @@ def test_a_pipe_is_told_at_once_what_runs_and_how_long_it_may_take(command):
 def test_neither_quiet_nor_json_says_what_runs(command, option):
     ended = command("infer", option, *QUICK_NO_GD, "--out", "run.nc")
     assert "Ctrl-C" not in ended.err
+
+
+def test_of_a_large_file_it_is_said_how_it_would_be_smaller(command, monkeypatch):
+    quick = ("--method", "rejection", "--eps", "60%", "--no-gd", "--no-map", "--chains", 2, "--draws", 30)
+    assert "fewer with --draws" not in command("infer", *quick, "--out", "small.nc").out
+    monkeypatch.setattr("bayesgc.cli.session._LARGE", 10e3)
+    told = " ".join(command("infer", *quick, "--out", "large.nc").out.split())
+    assert re.search(r"Saved in large\.nc \(\d+ kB; 30 draws in each chain, fewer with --draws\)", told)

@@ -69,16 +69,27 @@ def test_a_file_is_a_grid(tmp_path):
         (FILE.replace("no-such = 1\n", "").replace("eps = 0.02", "eps = 0"), "eps is 0"),
         (FILE.replace("[5, 10]", "[]"), "axes.width is empty"),
         (FILE.replace("[5, 10]", "[5, 5]"), "each value may be there once"),
-        (FILE.replace("[5, 10]", "5"), "axes.width is 5; it must be a valid list"),
+        (FILE.replace("[5, 10]", "5"), "axes.width is 5; it must be a list, as [2, 3]"),
         (FILE.replace("no-such = 1\n", "").replace("width = [", "wdth = ["), "'wdth'; did you mean width"),
         (FILE.replace("no-such = 1\n", "").replace('activation = "tanh"', "width = 3"), "panel 'tanh, steady' sets it"),
         (FILE.replace("no-such = 1\n", "").replace('name = "tanh, steady"', ""), "panel.name is None"),
         (FILE.replace("no-such = 1\n", "").replace("tanh, steady", "linear"), "panel.name is 'linear'"),
         (FILE.replace('title = "Width"', ""), "title is missing"),
-        (FILE.replace('title = "Width"', 'titel = "Width"'), "title is missing"),
-        (FILE.replace("[axes]", "[axis]"), "axes is missing"),
+        (FILE.replace('title = "Width"', 'titel = "Width"'), "there is no key 'titel'; did you mean title?"),
+        (FILE.replace("[axes]", "[axis]"), "there is no key 'axis'; did you mean [axes]?"),
         ("title = 3\n[axes]\ndepth = [2]", "title is 3; it must be a valid string"),
-        ("title = 'x'\nextra = 3\n[axes]\ndepth = [2]", "there is no key 'extra'"),
+        ("title = 'x'\nextra = 3\n[axes]\ndepth = [2]", "there is no key 'extra'."),
+        ("title = 'x'\n[axis]\ndepth = [2]", "there is no key 'axis'; did you mean [axes]?"),
+        ("titel = 'x'\n[axes]\ndepth = [2]", "there is no key 'titel'; did you mean title?"),
+        ("title = 'x'\nepsilon = 1\ngd-lr = 1\n[axes]\ndepth = [2]", "there is no key 'epsilon'."),
+        ("title = 'x'\ngd-lr = 1\n[axes]\ndepth = [2]", "gd-lr is an option; write it below [options]"),
+        (
+            "title = 'x'\n[options]\nepsilon = 1\n[axes]\ndepth = [2]",
+            "[options]: there is no option 'epsilon'; did you mean eps?",
+        ),
+        ("title = 'x'\n[axes]\nlearning-rate = [2]", "[axes]: there is no option 'learning_rate'; did you mean gd_lr?"),
+        ("title = 'x'\n[axes]\ndepth = [2]\n[[panel]]\nname = 'p'\ndepht = 3", "panel 'p': there is no option 'depht'"),
+        ("title = 'x'\n[axes]\ndepth = [2]\n[panel]\nname = 'p'", "write each panel as a table [[panel]]"),
         ("title = 'x'\n[axes]\n", "axes is empty"),
         ("title =", "is not TOML"),
         (
@@ -214,7 +225,7 @@ def test_arrays_are_as_good_as_lists():
     found, lists = (Sweep(title="", axes=each) for each in (axes, plain))
     assert found.axes == lists.axes
     assert [one.key for one in found.cells()] == [one.key for one in lists.cells()]
-    with pytest.raises(gc.InputError, match="width is 5; it must be a valid list"):
+    with pytest.raises(gc.InputError, match="width is 5; it must be a list, as"):
         Sweep(title="", axes={"width": np.array(5)})
 
 

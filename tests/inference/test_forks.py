@@ -74,3 +74,22 @@ def test_blocks_run_at_once_within_the_rule_too():
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(threads)
+
+
+def test_blocks_that_wait_change_no_threads_for_others_nor_when_they_end():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with one_thread_each(2):
+            waiting = in_order(lambda job: job, range(100), torch.device("cpu"))
+            assert next(waiting) == 0
+        alone = in_order(lambda job: torch.get_num_threads(), range(100), torch.device("cpu"))
+        assert next(alone) == 1
+        for jobs in (waiting, alone):
+            assert torch.get_num_threads() == 3
+            with one_thread_each() as allowed:
+                assert allowed == 3
+            jobs.close()  # as when an error that ended a run is forgotten
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)

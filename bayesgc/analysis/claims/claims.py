@@ -85,11 +85,11 @@ class Judgement:
         for name, measured in sorted(kinds, key=lambda kind: names.index(kind[0])):
             same = [claim for claim in self.claims if (claim.claim, claim.measured) == (name, measured)]
             what = f"the number of {same[0].unit}" if same[0].unit else "the factor is"
-            yield f"[bold]{name}[/bold]: {what} {measured}, claimed {_limit(same[0])}"
+            yield f"[bold]{name}[/bold]: {what} {measured}, claimed {limit_of(same[0])}"
             table = FittedTable(("", "", same[0].unit or "factor", "95 %", "± MC", "tasks"), labels=2)
             for claim in same:
                 style = {"holds": "green", "fails": "red"}.get(claim.verdict, "yellow")
-                table.add_row(Text(claim.verdict, style=style), claim.panel, *_numbers(claim))
+                table.add_row(Text(claim.verdict, style=style), claim.panel, *numbers_of(claim))
             yield table
             # A note on a panel is told once, but where it says why nothing was decided.
             told = [claim for claim in same if claim.note]
@@ -118,7 +118,8 @@ def judge(stores: Sequence[Path | str]) -> Judgement:
     return Judgement(claims)
 
 
-def _numbers(claim: Claim) -> list[str]:
+def numbers_of(claim: Claim) -> list[str]:
+    """The effect, its interval, what sampling adds to its error, and the tasks, as text; dashes where unknown."""
     if claim.effect is None or claim.ci95 is None:
         return ["-", "-", "-", str(claim.tasks)]
     mc = claim.mc_error
@@ -127,7 +128,8 @@ def _numbers(claim: Claim) -> list[str]:
     return [rounded(claim.effect), f"{rounded(low)} to {rounded(high)}", error, str(claim.tasks)]
 
 
-def _limit(claim: Claim) -> str:
+def limit_of(claim: Claim) -> str:
+    """The claimed range in words."""
     if claim.within:
         return f"from {1 / claim.limit:.3g} to {claim.limit:.3g}"
     return f"{'above' if claim.above else 'below'} {claim.limit:.3g}"
@@ -145,9 +147,8 @@ def _datasets(stores: Sequence[Path | str]) -> Iterator[tuple[str, xr.Dataset]]:
 def _claims_of(name: str, dataset: xr.Dataset) -> Iterator[Claim]:
     """The claims along the axis of one sweep, panel by panel."""
     title = str(dataset.attrs.get("title") or Path(name).name)
-    if own := _stated(dataset):
-        for stated in own:
-            yield from decided(stated, dataset, title)
+    if _stated(dataset):
+        yield from stated_claims(dataset, title)
         return
     if measures_over(dataset).labelled:
         yield from network_claims(dataset, title)
@@ -169,6 +170,12 @@ def _claims_of(name: str, dataset: xr.Dataset) -> Iterator[Claim]:
             yield from _descent_generalises(part, axis, where)
         yield from equal_fit(part, axis, where)
     yield from small_thresholds(dataset, title)
+
+
+def stated_claims(dataset: xr.Dataset, title: str) -> Iterator[Claim]:
+    """The claims that a sweep states itself, decided on each of its panels; none where it states none."""
+    for stated in _stated(dataset):
+        yield from decided(stated, dataset, title)
 
 
 def _stated(dataset: xr.Dataset) -> list[Stated]:

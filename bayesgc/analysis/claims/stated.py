@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from bayesgc.analysis.claims.decisions import Claim, decide, ratio_of
 from bayesgc.analysis.measures import Measures, measures_over
 from bayesgc.analysis.tree.panels import axes_of, cut
-from bayesgc.validate import InputError
+from bayesgc.validate import InputError, nearest
 
 Law = Literal["posterior", "prior", "zero", "gd_at_eps", "gd"]
 _WHO = {
@@ -101,14 +101,22 @@ def _positions(name: str, axes: Mapping[str, Sequence[Any]], places: Mapping[str
     found = {}
     for axis, value in places.items():
         if axis not in axes or axis == _TASKS:
-            known = ", ".join(each for each in axes if each != _TASKS)
-            raise InputError(f"{name}: there is no axis {axis!r} to be at; choose from {known}.")
+            known = [each for each in axes if each != _TASKS]
+            raise InputError(
+                f"{name}: there is no axis {axis!r} to be at; choose from {', '.join(known)}.{_meant(axis, known)}"
+            )
         position = _position(axes[axis], value)
         if position is None:
-            known = ", ".join(map(str, axes[axis]))
-            raise InputError(f"{name}: {axis} is {value!r}; choose from {known}, first, last.")
+            known = [*map(str, axes[axis]), *_ENDS]
+            raise InputError(f"{name}: {axis} is {value!r}; choose from {', '.join(known)}.{_meant(value, known)}")
         found[axis] = position
     return found
+
+
+def _meant(value: object, known: Sequence[str]) -> str:
+    """The nearest name, as a question."""
+    near = nearest(value, known)
+    return "" if near is None else f" Did you mean {near!r}?"
 
 
 def _position(labels: Sequence[Any], value: Any) -> int | None:

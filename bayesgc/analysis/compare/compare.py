@@ -32,8 +32,8 @@ Json = dict[str, Any]
 SCHEMA = 1
 _DELTA = "10%"
 _EVENT = "fit event"
-_SIGNS = ("separator", "decimal")
-"""Signs in the text of a table, which are found there as a rule, and recorded alike where they were asked for."""
+_SIGNS = ("separator", "decimal", "signs_found")
+"""Signs in the text of a table, and which of them were found there: another way to write the same."""
 _SPEAK_FOR_THEMSELVES = ("kind", "shape", "method", "activation", "prior", "scaling", "family", "file", "name")
 
 

@@ -7,8 +7,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from bayesgc.analysis.calibration import LAWS, calibration
-from bayesgc.analysis.plots.canvas import Drawn, axes_on, plot_of_result
-from bayesgc.analysis.plots.look import COLOURS, names_in, say_absent, title_and_legend
+from bayesgc.analysis.plots.canvas import Drawn, axes_on, plot_of_result, unsuited
+from bayesgc.analysis.plots.look import COLOURS, names_in, title_and_legend
 from bayesgc.analysis.tree.summary import Json
 from bayesgc.analysis.words.numerals import NORMAL_95
 
@@ -16,11 +16,10 @@ from bayesgc.analysis.words.numerals import NORMAL_95
 @plot_of_result
 def plot_calibration(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
     """Of all test examples and classes with a share of the votes, how many are right: the diagonal if calibrated."""
-    axes = axes_on(ax)
     found = calibration(tree)
     if found is None or found["posterior"] is None:
-        say_absent(axes, "there are no votes on test labels")
-        return axes
+        raise unsuited("plot_calibration", "draws that fit with their votes on test labels", tree)
+    axes = axes_on(ax)
     axes.plot([0, 1], [0, 1], color=COLOURS["reference"], lw=0.8, ls=(0, (4, 3)))
     for name, group in LAWS.items():
         if found[name] is not None and name != "prior":

@@ -101,16 +101,38 @@ class ResultPlot(Protocol):
     def __call__(self, tree: xr.DataTree, *, ax: Axes) -> Axes: ...
 
 
+def unsuited(plot: str, needs: str, tree: xr.DataTree) -> InputError:
+    """The refusal of a result that lacks what a plot is of, with what it has; the same for every plot."""
+    return InputError(
+        f"{plot} needs {needs}; this result, whose method is {tree.attrs['method']!r}, has {', '.join(tree.children)}."
+    )
+
+
+def check_result(plot: str, tree: object) -> None:
+    """Refuse what is no result."""
+    if not isinstance(tree, xr.DataTree) or "outcome" not in tree.attrs:
+        raise InputError(f"{plot} needs a result, as infer or load_result gives it, and was given {kind_of(tree)}.")
+
+
+def kind_of(thing: object) -> str:
+    """What something is, in a message."""
+    return f"a {type(thing).__name__}"
+
+
 def plot_of_result(draw: Callable[[xr.DataTree, Axes | None], Drawn]) -> ResultPlot:
     """A plot of one result, in the project's look, from what draws it."""
 
     @wraps(draw, updated=())
     def plot(tree: xr.DataTree, *, ax: Axes | None = None) -> Figure | Axes:
+        check_result(draw.__name__, tree)
         return handed_over(in_the_look(draw)(tree, ax), ax)
 
     del plot.__wrapped__  # its signature, which documentation would show, is not this one's
-    plot.__doc__ = f"{(draw.__doc__ or '').rstrip()}\n\n    {_AX}\n    "
+    doc = (draw.__doc__ or "").rstrip()
+    raises = "" if "Raises:" in doc else f"\n\n    Raises:\n        {_RAISES}"
+    plot.__doc__ = f"{doc}\n\n    {_AX}{raises}\n    "
     return cast("ResultPlot", plot)
 
 
+_RAISES = "InputError: for what is no result, or a result that lacks what is drawn here, naming what it has."
 _AX = "Given ``ax``, it draws there, or in its place where it needs several, and returns axes instead of the figure."

@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from bayesgc.analysis.plots.canvas import Drawn, axes_on, plot_of_result
-from bayesgc.analysis.plots.look import COLOURS, NAMES, say_absent, title_and_legend
+from bayesgc.analysis.plots.canvas import Drawn, axes_on, plot_of_result, unsuited
+from bayesgc.analysis.plots.look import COLOURS, NAMES, title_and_legend
 from bayesgc.analysis.predictive import MEANINGS, cell_moments, cell_quantiles, interval_kind
 from bayesgc.analysis.tree.groups import has, values
 from bayesgc.analysis.tree.summary import Json, cell_labels, result_object
@@ -24,11 +24,10 @@ _LINE = 42
 def plot_cells(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
     """Mean and 90 % interval of the missing cells, before and after the fit, in the table's units beside them."""
     cells = result_object(tree)["unobserved"]
-    axes = axes_on(ax, 1.0 + 0.16 * min(len(cells or []), CELLS_SHOWN) + 0.4)
-    if cells:
-        draw_cells(axes, tree, cells)
-    else:
-        say_absent(axes, "no cell is to be predicted here")
+    if not cells:
+        raise unsuited("plot_cells", "draws that fit and missing cells that they predict", tree)
+    axes = axes_on(ax, 1.0 + 0.16 * min(len(cells), CELLS_SHOWN) + 0.4)
+    draw_cells(axes, tree, cells)
     return axes
 
 

@@ -10,13 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from bayesgc.analysis.diagnose import diagnose
-from bayesgc.analysis.plots.canvas import Drawn, plot_of_result, titled_canvas
+from bayesgc.analysis.plots.canvas import Drawn, plot_of_result, titled_canvas, unsuited
 from bayesgc.analysis.plots.forest import LABELS
 from bayesgc.analysis.plots.look import PAGE
 from bayesgc.analysis.standing import quantities
 from bayesgc.analysis.uncertainty import error_rule
 from bayesgc.correlated import ErrorRule
-from bayesgc.validate import InputError
 
 
 @plot_of_result
@@ -27,7 +26,7 @@ def plot_ranks(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
         InputError: for a result that was not made by chains.
     """
     if not in_chains(tree):
-        raise InputError(f"the method is {tree.attrs['method']!r}; rank plots are for chains, as nuts has.")
+        raise unsuited("plot_ranks", "a posterior drawn by chains", tree)
     from arviz_base.labels import MapLabeller
     from arviz_plots import plot_rank
 

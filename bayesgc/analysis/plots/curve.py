@@ -18,8 +18,8 @@ from matplotlib.ticker import MaxNLocator
 from bayesgc.analysis.ends import end_name
 from bayesgc.analysis.equal_fit import AT_EPS, compared, descent_curve
 from bayesgc.analysis.measures import Measure, Measures, judged_by, measures_in, measures_of
-from bayesgc.analysis.plots.canvas import Drawn, canvas, plot_of_result
-from bayesgc.analysis.plots.look import COLOURS, NAMES, plain_numbers, say_absent, title_and_legend
+from bayesgc.analysis.plots.canvas import Drawn, canvas, plot_of_result, unsuited
+from bayesgc.analysis.plots.look import COLOURS, NAMES, plain_numbers, title_and_legend
 from bayesgc.analysis.tree.summary import Json, result_object
 from bayesgc.analysis.words.numerals import NORMAL_95, rounded
 from bayesgc.intervals import Number, log_loss
@@ -31,6 +31,7 @@ _FAR = 30.0
 @plot_of_result
 def plot_curve(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
     """Mean generalisation and the log volume of the fits against ε, with 95 % bands, and the curve of descent."""
+    known_curve(tree)
     drawn = canvas(ax)
     draw_curve(drawn.figure, drawn.place, tree, result_object(tree))
     return drawn
@@ -38,10 +39,7 @@ def plot_curve(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
 
 def draw_curve(figure: Figure | SubFigure, place: SubplotSpec, tree: xr.DataTree, result: Json) -> None:
     """The same in one place of a larger figure."""
-    levels, measures = curve_of(tree), measures_in(tree)
-    if levels is None:
-        say_absent(figure.add_subplot(place), why_no_curve(tree))
-        return
+    levels, measures = known_curve(tree), measures_in(tree)
     shown = levels.isel(level=drawn_levels(levels, measures))
     eps, judged = shown["threshold"].values, bool(np.isfinite(shown["generalisation"].values).any())
     grid = place.subgridspec(2 if judged else 1, 1, hspace=0.08)
@@ -102,11 +100,12 @@ def curve_of(tree: xr.DataTree) -> xr.Dataset | None:
     return found.rename({dim: "level"} if dim != "level" else {})
 
 
-def why_no_curve(tree: xr.DataTree) -> str:
-    """Why there is no curve to draw."""
-    if measures_in(tree).counted:
-        return "this run told no other number of errors"
-    return "this method visits no other ε"
+def known_curve(tree: xr.DataTree) -> xr.Dataset:
+    """The same, which has to be there."""
+    levels = curve_of(tree)
+    if levels is None:
+        raise unsuited("plot_curve", "a method that tells of several thresholds, or of several numbers of errors", tree)
+    return levels
 
 
 def drawn_levels(levels: xr.Dataset, measures: Measures) -> np.ndarray:

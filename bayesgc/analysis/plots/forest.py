@@ -17,7 +17,7 @@ from bayesgc.analysis.compare.compare import distinguishing_labels
 from bayesgc.analysis.compare.contrast import factor_between
 from bayesgc.analysis.equal_fit import compared_group
 from bayesgc.analysis.measures import MEASURES, measures_in, measures_of
-from bayesgc.analysis.plots.canvas import axes_on, handed_over
+from bayesgc.analysis.plots.canvas import axes_on, check_result, handed_over, unsuited
 from bayesgc.analysis.plots.look import (
     COLOURS,
     NAMES,
@@ -74,11 +74,18 @@ def plot_forest(
         labels: a name for each; by default what the results differ in.
         quantity: the measure of generalisation, which it is by default, ``effective_rank`` or ``nuclear_norm``.
         ax: axes to draw on, which are then returned, instead of a figure.
+
+    Raises:
+        InputError: without a result, or where none of them has what is drawn here.
     """
     trees = [each if isinstance(each, xr.DataTree) else load(each) for each in results]
     if not trees:
         raise InputError("plot_forest got no result; give at least one DataTree or file.")
     quantity = measures_in(trees[0]).generalisation.name if quantity is None else quantity
+    for tree in trees:
+        check_result("plot_forest", tree)
+    if not any(has(tree, law, quantity) for tree in trees for law in ("prior", "posterior")):
+        raise unsuited("plot_forest", f"draws whose {quantity!r} is known", trees[0])
     names = distinguishing_labels(trees) if labels is None else list(labels)
     marks = [_in_lines(name) for name in names]
     lines = max(mark.count("\n") + 1 for mark in marks)

@@ -9,10 +9,11 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bayesgc.analysis.equal_fit import AT_EPS
 from bayesgc.analysis.functions import FUNCTION_POINTS, functions
-from bayesgc.analysis.plots.canvas import axes_on, handed_over
-from bayesgc.analysis.plots.look import COLOURS, in_the_look, say_absent
-from bayesgc.validate import InputError
+from bayesgc.analysis.plots.canvas import axes_on, check_result, handed_over, unsuited
+from bayesgc.analysis.plots.look import COLOURS, in_the_look
+from bayesgc.analysis.tree.groups import fitted, has
 
 
 @overload
@@ -28,13 +29,15 @@ def plot_functions(tree: xr.DataTree, points: int = FUNCTION_POINTS, *, ax: Axes
     """Each function on the first test examples by its share of the posterior and of the restarts at equal fit.
 
     Given ``ax``, it draws there, and returns these axes instead of the figure.
+
+    Raises:
+        InputError: for what is no result, or a result that lacks what is drawn here, naming what it has.
     """
+    check_result("plot_functions", tree)
+    if not all(has(tree, group, "prediction") for group in ("posterior", AT_EPS)) or not fitted(tree, AT_EPS).any():
+        raise unsuited("plot_functions", "draws that fit, restarts that fitted and what both say of test labels", tree)
+    found = functions(tree, min(points, int(tree.attrs["held_out"])))
     axes = axes_on(ax)
-    try:
-        found = functions(tree, min(points, int(tree.attrs["held_out"])))
-    except InputError as absent:
-        say_absent(axes, str(absent))
-        return handed_over(axes, ax)
     ours, theirs = found["posterior"].values, found["gd"].values
     least = 0.4 / found.attrs["draws"], 0.4 / found.attrs["restarts"]
     for shown, fill in (((ours > 0) & (theirs > 0), True), ((ours == 0) | (theirs == 0), False)):

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 
 from bayesgc.analysis.compare.dependence import loss_dependence
 from bayesgc.analysis.measures import Measure, measures_in
-from bayesgc.analysis.plots.canvas import Drawn, axes_on, plot_of_result
+from bayesgc.analysis.plots.canvas import Drawn, axes_on, plot_of_result, unsuited
 from bayesgc.analysis.plots.curve import curve_change, curve_of
-from bayesgc.analysis.plots.look import COLOURS, names_in, say_absent, title_and_legend
+from bayesgc.analysis.plots.look import COLOURS, names_in, title_and_legend
 from bayesgc.analysis.tree.groups import fitted, has, values
 from bayesgc.intervals import Standing
 
@@ -30,11 +30,10 @@ LEAST = 1e-8
 @plot_of_result
 def plot_joint(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
     """Each draw of prior and posterior and each restart of descent at ε and at its end, by both losses."""
-    axes = axes_on(ax)
     measures = measures_in(tree)
     if not has(tree, "prior", measures.generalisation.name):
-        say_absent(axes, "the held-out loss is not known here")
-        return axes
+        raise unsuited("plot_joint", f"a known {measures.generalisation.name}", tree)
+    axes = axes_on(ax)
     for law, size in (("prior", 3), ("posterior", 3), ("gd_at_eps", 14), ("gd", 14), ("map", 14)):
         if law in tree.children:
             _scatter(axes, tree, law, size)

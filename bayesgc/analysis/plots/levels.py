@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 
 from bayesgc.analysis.checks import FEWEST_ANCESTORS, LEAST_ACCEPTANCE
 from bayesgc.analysis.measures import SOFT, measures_in
-from bayesgc.analysis.plots.canvas import Drawn, canvas, plot_of_result
-from bayesgc.analysis.plots.look import COLOURS, plain_numbers, say_absent
+from bayesgc.analysis.plots.canvas import Drawn, canvas, plot_of_result, unsuited
+from bayesgc.analysis.plots.look import COLOURS, plain_numbers
 
 _SHOWN = {"acceptance": ("accepted moves", LEAST_ACCEPTANCE), "ancestors": ("ancestors of an island", FEWEST_ANCESTORS)}
 
@@ -19,14 +19,13 @@ _SHOWN = {"acceptance": ("accepted moves", LEAST_ACCEPTANCE), "ancestors": ("anc
 @plot_of_result
 def plot_levels(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
     """Acceptance and surviving ancestors against the threshold, with the least that a diagnosis accepts."""
-    drawn = canvas(ax)
     levels = tree["levels"].to_dataset() if "levels" in tree.children else None
     # The curve of importance has thresholds, but no moves below them.
     seen = np.zeros(0) if levels is None else levels["threshold"].values + levels["acceptance"].values
     known = np.isfinite(seen)
     if levels is None or known.sum() < 2:
-        say_absent(drawn.figure.add_subplot(drawn.place), "this method climbs no levels")
-        return drawn
+        raise unsuited("plot_levels", "a method that climbs levels", tree)
+    drawn = canvas(ax)
     panels: Any = drawn.place.subgridspec(2, 1).subplots(sharex=True)
     for axes, (name, (label, least)) in zip(panels, _SHOWN.items(), strict=True):
         eps, found = levels["threshold"].values[known], levels[name].values[known]

@@ -175,12 +175,6 @@ def plain_numbers(axis: Axis) -> None:
 _DECADES = 300
 
 
-def say_absent(axes: Axes, words: str) -> None:
-    """In place of a plot, why there is none."""
-    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", wrap=True)
-    axes.set_axis_off()
-
-
 def positive(values: np.ndarray) -> np.ndarray:
     """The finite ones in one row, floored for a logarithmic axis."""
     flat = values.reshape(-1).astype(np.float64)

@@ -7,9 +7,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from bayesgc.analysis.equal_fit import group_of
-from bayesgc.analysis.measures import measures_in
-from bayesgc.analysis.plots.canvas import Drawn, axes_on, plot_of_result
-from bayesgc.analysis.plots.look import COLOURS, NAMES, say_absent, title_and_legend
+from bayesgc.analysis.plots.canvas import Drawn, axes_on, plot_of_result, unsuited
+from bayesgc.analysis.plots.look import COLOURS, NAMES, title_and_legend
 from bayesgc.analysis.spectra import LAWS, singular_values, spectrum
 from bayesgc.analysis.words.numerals import rounded
 
@@ -20,12 +19,10 @@ LEAST = 1e-6
 @plot_of_result
 def plot_spectrum(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
     """The singular values relative to the largest: medians, and quartiles as bars, of each law."""
-    axes = axes_on(ax)
     bands = {law: band for law in LAWS if (band := spectrum_band(tree, law)) is not None}
     if not bands:
-        what = "labelled examples have" if measures_in(tree).labelled else "a tensor has"
-        say_absent(axes, f"{what} no singular values")
-        return axes
+        raise unsuited("plot_spectrum", "a matrix, which has singular values", tree)
+    axes = axes_on(ax)
     for place, (law, (low, middle, high)) in enumerate(bands.items()):
         index = np.arange(1, len(middle) + 1) + 0.08 * (place - (len(bands) - 1) / 2)
         axes.errorbar(

@@ -20,10 +20,10 @@ from matplotlib.figure import Figure
 
 from bayesgc.analysis.equal_fit import descent_variable
 from bayesgc.analysis.measures import measures_over
-from bayesgc.analysis.plots.canvas import handed_over, titled_canvas
+from bayesgc.analysis.plots.canvas import handed_over, kind_of, titled_canvas
 from bayesgc.analysis.plots.look import COLOURS, COLUMN, NAMES, in_the_look, inches_across, save_figure
 from bayesgc.analysis.tree.panels import Panel, axes_of, main_axis, panels
-from bayesgc.validate import one_of
+from bayesgc.validate import InputError, one_of
 
 _LAWS = {
     "prior": (NAMES["prior"], COLOURS["prior"], "s"),
@@ -65,8 +65,9 @@ def plot_sweep(dataset: xr.Dataset, axis: str | None = None, *, ax: Axes | None 
         ax: axes in whose place to draw, instead of a figure; the first of those that stand there is returned.
 
     Raises:
-        InputError: where the sweep has no such axis.
+        InputError: for what is no dataset of a sweep, and where the sweep has no such axis.
     """
+    _check_dataset(dataset)
     along = main_axis(dataset) if axis is None else one_of("axis", axis, axes_of(dataset))
     every = panels(dataset, along)
     shown = every[:_MOST_PANELS]
@@ -95,6 +96,19 @@ def plot_sweep(dataset: xr.Dataset, axis: str | None = None, *, ax: Axes | None 
     return handed_over(drawn, ax)
 
 
+def _check_dataset(dataset: object) -> None:
+    """Refuse what is no dataset of a sweep, or lacks what is drawn of every one, naming what it has."""
+    if not isinstance(dataset, xr.Dataset):
+        raise InputError(
+            f"plot_sweep needs the dataset of a sweep, as run_sweep gives it, and was given {kind_of(dataset)}."
+        )
+    measure = measures_over(dataset).generalisation.name
+    needed = [f"prior_{measure}", f"posterior_{measure}", f"posterior_{measure}_mcse", "log_volume", "log_volume_mcse"]
+    if missing := [name for name in needed if name not in dataset]:
+        held = ", ".join(map(str, dataset.data_vars)) or "none"
+        raise InputError(f"plot_sweep needs {', '.join(missing)}, which run_sweep gives; the dataset has {held}.")
+
+
 def save_sweep_plots(dataset: xr.Dataset, files: Sequence[Path]) -> list[Path]:
     """Draw the sweep into each of the files."""
     figure = plot_sweep(dataset)
@@ -110,7 +124,7 @@ def _room(shown: list[Panel]) -> float | None:
         if all(law in panel.cells for panel in shown)
     }
     prior = highest[drawn[0]]
-    others = max(value for law, value in highest.items() if law != drawn[0])
+    others = max((value for law, value in highest.items() if law != drawn[0]), default=0.0)
     return _OF_OTHERS * others if prior > 2 * _OF_OTHERS * others > 0 else None
 
 
@@ -159,7 +173,8 @@ def _draw_panel(axes: np.ndarray[Any, np.dtype[Any]], panel: Panel) -> None:
 
 def _descended(cells: xr.Dataset) -> bool:
     """Whether gradient descent was run for any cell."""
-    return "gd_restarts" not in cells or bool(np.isfinite(cells["gd_restarts"]).any())
+    fitted = descent_variable(cells).replace(measures_over(cells).generalisation.name, "converged")
+    return {"gd_restarts", fitted} <= cells.keys() and bool(np.isfinite(cells["gd_restarts"]).any())
 
 
 def _draw_missed(ax: Axes, panel: Panel, measure: str) -> None:

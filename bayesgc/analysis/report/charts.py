@@ -9,13 +9,12 @@ import numpy as np
 import xarray as xr
 from bokeh.layouts import gridplot
 from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, LogAxis, LogTicker
-from bokeh.models.annotations import Span
 from bokeh.plotting import figure
 
 from bayesgc.analysis.equal_fit import AT_EPS, group_of
 from bayesgc.analysis.measures import Measure, Measures, measures_in
 from bayesgc.analysis.plots.cells import cell_name, cell_units
-from bayesgc.analysis.plots.curve import curve_of, descent_beside, drawn_levels, threshold_axis, why_no_curve
+from bayesgc.analysis.plots.curve import descent_beside, drawn_levels, known_curve, threshold_axis
 from bayesgc.analysis.plots.joint import joint_points
 from bayesgc.analysis.plots.levels import levels_axis
 from bayesgc.analysis.plots.look import COLOURS, FLOOR, NAMES, names_in
@@ -70,10 +69,31 @@ def add_legend(plot: Any) -> None:
     plot.add_layout(legend, "above")
 
 
-def hover(plot: Any, renderer: Any, tips: list[tuple[str, str]]) -> None:
-    """Show ``tips`` over what ``renderer`` drew, numbers by ``printf``; Bokeh escapes what comes from files."""
+def hover(plot: Any, drawn: Any, tips: list[tuple[str, str]]) -> None:
+    """Show ``tips`` over what is ``drawn``, which may be a list, numbers by ``printf``.
+
+    Bokeh escapes what comes from files.
+    """
     numbers: Any = {field: "printf" for _, text in tips for field in re.findall(r"(@\w+){%", text)}
-    plot.add_tools(HoverTool(renderers=[renderer], tooltips=tips, formatters=numbers, visible=False))
+    plot.add_tools(
+        HoverTool(
+            renderers=drawn if isinstance(drawn, list) else [drawn], tooltips=tips, formatters=numbers, visible=False
+        )
+    )
+
+
+def reference_line(plot: Any, place: float, name: str, *, upright: bool, dash: str = "dashed") -> None:
+    """A line across the chart that is named in the legend and where one points at it."""
+    data = ColumnDataSource({"place": [place], "name": [name], "told": [rounded(place)]})
+    line = _across(plot, "place", data, name, upright=upright, dash=dash)
+    hover(plot, line, [("reference", "@name"), ("at", "@told")])
+
+
+def _across(plot: Any, field: str, data: ColumnDataSource, legend: str, *, upright: bool, dash: str = "dashed") -> Any:
+    """Lines across the chart at what a field of the data holds."""
+    draw, along = (plot.vspan, "x") if upright else (plot.hspan, "y")
+    look = {"line_dash": dash, "line_color": COLOURS["reference"], "line_width": 1.5}
+    return draw(**{along: field}, source=data, legend_label=legend, **look)
 
 
 def losses_chart(tree: xr.DataTree, result: Json) -> Any:
@@ -86,10 +106,10 @@ def losses_chart(tree: xr.DataTree, result: Json) -> Any:
         if group in tree.children:
             _restarts(plot, tree, group, loss, top)
     for value, name in reference_marks(result["baselines"], loss):
-        plot.add_layout(Span(location=value, dimension="height", line_dash="dashed", line_color=COLOURS["reference"]))
         data = ColumnDataSource({"x": [value], "y": [1.04 * top], "name": [name], "loss": [rounded(value)]})
         mark = plot.scatter("x", "y", source=data, marker="inverted_triangle", size=9, color=COLOURS["reference"])
-        hover(plot, mark, [("reference", "@name"), ("loss", "@loss")])
+        line = _across(plot, "x", data, "reference points", upright=True)
+        hover(plot, [mark, line], [("reference", "@name"), ("loss", "@loss")])
     plot.yaxis.major_label_text_font_size, plot.yaxis.major_tick_line_color = "0px", None
     add_legend(plot)
     return plot
@@ -136,16 +156,15 @@ def _descent(plot: Any, tree: xr.DataTree) -> None:
         return
     data = ColumnDataSource(dict(zip(("eps", "low", "middle", "high"), curve, strict=True)))
     plot.varea("eps", "low", "high", source=data, color=COLOURS[AT_EPS], alpha=0.2)
-    line = plot.line("eps", "middle", source=data, color=COLOURS[AT_EPS], line_width=2)
+    name = "GD at each threshold"
+    line = plot.line("eps", "middle", source=data, color=COLOURS[AT_EPS], line_width=2, legend_label=name)
     tips = [("gradient descent at", "@eps{%.3g}"), ("median L_gen", "@middle{%.3g}")]
     hover(plot, line, [*tips, ("quartiles", "@low{%.3g} to @high{%.3g}")])
 
 
 def curve_chart(tree: xr.DataTree) -> Any:
     """Mean generalisation and log volume against ε, with 95 % bands; dotted, its limit; the curve of descent."""
-    found, measures = curve_of(tree), measures_in(tree)
-    if found is None:
-        raise ValueError(why_no_curve(tree))
+    found, measures = known_curve(tree), measures_in(tree)
     measure, percent = measures.generalisation, measures.generalisation.percent
     scaled = {name: measure.scaled(found[name]) for name in ("generalisation", "generalisation_mcse")}
     levels = found.assign(scaled)
@@ -164,7 +183,9 @@ def curve_chart(tree: xr.DataTree) -> Any:
         if name in scaled:
             _descent(plot, tree)
         if name in scaled and limit.size and np.isfinite(limit).all():
-            plot.add_layout(Span(location=float(limit[0]), dimension="width", line_dash="dotted", line_width=2))
+            reference_line(plot, float(limit[0]), "limit at ε = 0", upright=False, dash="dotted")
+        if name in scaled:
+            add_legend(plot)
         plots.append(plot)
     return _over_thresholds(plots, levels["threshold"].values, threshold_axis(measures), linear=measures.counted)
 
@@ -193,7 +214,8 @@ def _band(plot: Any, levels: xr.Dataset, name: str, measures: Measures) -> None:
     eps = levels["threshold"].values
     data = ColumnDataSource({"eps": eps, "found": found, "error": error, "low": low, "high": found + reach})
     plot.varea("eps", "low", "high", source=data, color=COLOURS["posterior"], alpha=0.2)
-    plot.line("eps", "found", source=data, color=COLOURS["posterior"], line_width=2)
+    named = {"legend_label": NAMES["posterior"]} if name == "generalisation" else {}
+    plot.line("eps", "found", source=data, color=COLOURS["posterior"], line_width=2, **named)
     points = plot.scatter("eps", "found", source=data, color=COLOURS["posterior"], size=6)
     place = "errors allowed" if measures.counted else "ε"
     what = measures.generalisation.tip if name == "generalisation" else name.replace("_", " ")
@@ -220,7 +242,7 @@ def joint_chart(tree: xr.DataTree) -> Any:
         hover(plot, points, [*tips, *([("restarts here", "@count")] if single else [])])
     if not measures.exact(eps := float(tree.attrs["eps"])):
         place = eps + 0.5 if measures.counted else eps
-        plot.add_layout(Span(location=place, dimension="height", line_dash="dashed"))
+        reference_line(plot, place, f"a fit: {measures.formula(eps)}", upright=True)
     add_legend(plot)
     return plot
 

@@ -15,11 +15,13 @@ from bokeh.models import ColumnDataSource, DataRange1d
 from matplotlib.figure import Figure
 
 from bayesgc import __version__
+from bayesgc.analysis.claims.decisions import Claim
 from bayesgc.analysis.measures import measures_over
 from bayesgc.analysis.plots.canvas import axes_on, handed_over
 from bayesgc.analysis.plots.look import COLOURS, NAMES, in_the_look, title_and_legend
 from bayesgc.analysis.plots.sweep import mark_places
 from bayesgc.analysis.report import charts
+from bayesgc.analysis.report.claims import claims_of, claims_section, verdicts
 from bayesgc.analysis.report.page import Page, Picture, Section, Table
 from bayesgc.analysis.report.stills import data_uri
 from bayesgc.analysis.report.trends import answer, change, factor, headline, laws
@@ -35,13 +37,14 @@ def sweep_page(folder: Path) -> Page:
     """What the sweep says, its curves, every cell with its outcome, and how to run it on."""
     store = load_store(folder)
     outcomes = Counter(str(each) or "not run" for each in store.strings("outcome").ravel())
+    claims = claims_of(store)
     return Page(
         title=store.title,
         question=str(store.cells.attrs.get("question") or store.sweep.get("question") or _question(store)),
-        answer=answer(store),
+        answer=" ".join(filter(None, (verdicts(claims), answer(store)))),
         facts=_facts(store, outcomes),
         warning=_warning(store, outcomes),
-        sections=tuple(_sections(store)),
+        sections=tuple(_sections(store, claims)),
         made_by=f"bayesgc {__version__}",
         losses=not measures_over(store.cells).classes,
     )
@@ -73,8 +76,10 @@ def _warning(store: Store, outcomes: Counter[str]) -> str:
     return f"{', '.join(parts)}; the table of cells says which." if parts else ""
 
 
-def _sections(store: Store) -> Iterator[Section]:
+def _sections(store: Store, claims: list[Claim]) -> Iterator[Section]:
     found = store.panels
+    if claimed := claims_section(claims):
+        yield claimed
     pictures = tuple(_picture(f"sweep-{place}", panel) for place, panel in enumerate(found[:_MOST_PICTURES]))
     yield Section("curves", "Curves", pictures=pictures)
     yield Section("summary", "Summary over tasks", tables=(_changes(found), *(_summary(panel) for panel in found)))
@@ -160,10 +165,16 @@ def _chart(panel: Panel) -> object:
         points = plot.scatter("place", "middle", source=data, color=COLOURS[law], size=7, legend_label=called[law])
         tips = [("law", called[law]), (panel.axis, "@place"), ("median", "@middle{%.3g}")]
         charts.hover(plot, points, [*tips, ("quartiles", "@low{%.3g} to @high{%.3g}"), ("tasks", "@tasks")])
-    dashes = {"color": COLOURS["reference"], "line_dash": "dashed", "legend_label": measures.ignorant.name}
-    _zero(panel, lambda zero: plot.line(names, zero, **dashes))
+    _zero(panel, lambda zero: _reference(plot, panel, names, zero))
     charts.add_legend(plot)
     return plot
+
+
+def _reference(plot: Any, panel: Panel, names: list[str], zero: np.ndarray) -> None:
+    """The dashed line of a reference point that knows nothing, named where one points at it."""
+    name, data = measures_over(panel.cells).ignorant.name, ColumnDataSource({"place": names, "found": zero})
+    line = plot.line("place", "found", source=data, color=COLOURS["reference"], line_dash="dashed", legend_label=name)
+    charts.hover(plot, line, [("reference", name), (panel.axis, "@place"), ("median", "@found{%.3g}")])
 
 
 def _changes(found: list[Panel]) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -82,27 +83,56 @@ def axes_of(cells: xr.Dataset) -> list[str]:
 def main_axis(cells: xr.Dataset) -> str:
     """What is swept over: the axis with several values that the question names first, among those that repeat no cell.
 
-    Without a question that names one, the first of numbers.
+    A question names an axis by its name, by what else it is called, or by a value that is a word. Without one that
+    does, it is the axis along which the sweep claims something, and else the first of numbers.
     """
     axes = axes_of(cells)
     candidates = [name for name in axes if name not in REPLICATES and cells.sizes[name] > 1]
     candidates = [name for name in candidates if name != PANEL] or candidates
     question = str(cells.attrs.get("question", ""))
-    named = {name: found.start() for name in candidates if (found := _name_of(name).search(question)) is not None}
-    if named:
-        return min(named, key=lambda name: named[name])
+    for called in (_names_of, _words_on):
+        found = {name: _place(called(cells, name), question) for name in candidates}
+        if named := {name: place for name, place in found.items() if place is not None}:
+            return min(named, key=lambda name: named[name])
+    claimed = [name for name in _claimed(cells) if name in candidates]
     numeric = [name for name in candidates if np.issubdtype(cells[name].dtype, np.number)]
-    return (numeric or candidates or axes)[0]
+    return (claimed or numeric or candidates or axes)[0]
 
 
-def _name_of(axis: str) -> re.Pattern[str]:
+def _place(words: Sequence[str], question: str) -> int | None:
+    """Where one of these words, regular expressions, first stands in the question."""
+    found = re.search(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)", question, re.IGNORECASE) if words else None
+    return None if found is None else found.start()
+
+
+def _names_of(cells: xr.Dataset, axis: str) -> list[str]:
     """How a question may call an axis."""
-    names = [re.escape(axis), re.escape(axis.replace("_", " ")), *_ALSO.get(axis, ())]
-    return re.compile(rf"\b(?:{'|'.join(names)})\b", re.IGNORECASE)
+    plain = axis.replace("_", " ")
+    return [re.escape(axis), f"{re.escape(plain)}s?", re.escape(axis.replace("_", "-")), *_ALSO.get(axis, ())]
+
+
+def _words_on(cells: xr.Dataset, axis: str) -> list[str]:
+    """The values of an axis that a question may name: words, without the options of what they name."""
+    values = cells[axis].values.tolist()
+    return [re.escape(value.partition(":")[0]) for value in values if isinstance(value, str) and value[:1].isalpha()]
+
+
+def _claimed(cells: xr.Dataset) -> Iterator[str]:
+    """The axes along which the sweep's own claims compare cells."""
+    for claim in json.loads(cells.attrs.get("sweep", "{}")).get("claims", ()):
+        at, over_at = claim.get("at") or {}, claim.get("over_at") or {}
+        yield from (axis for axis in at if axis in over_at and at[axis] != over_at[axis])
 
 
 _ALSO = {
-    "depth": ("deep", "deeper", "shallow", "shallower"),
-    "width": ("wide", "wider", "narrow", "narrower"),
+    "depth": ("depths", "deep", "deeper", "shallow", "shallower", "layers?"),
+    "width": ("widths", "wide", "wider", "narrow", "narrower"),
     "eps": ("ε", "thresholds?", "tight", "tighter", "loose", "looser"),
+    "activation": ("non-?linearit(?:y|ies)",),
+    "normalize": ("normali[sz](?:ed?|es|ing|ation)",),
+    "scaling": ("scales?", "scaled"),
+    "train": ("examples?", "training sets?", "samples?"),
+    "gd_optimizer": ("optimi[sz]ers?",),
+    "gd_lr": ("step sizes?", "learning rates?"),
+    "gd_init": ("starts?", "initiali[sz]ations?"),
 }

@@ -77,9 +77,8 @@ def is_result(path: Path) -> bool:
         return False
 
 
-def load(path: str | os.PathLike[str]) -> Result:
-    """The result saved in ``path``, all of it in memory and the file closed."""
-    source = Path(path)
+def check_source(source: Path) -> None:
+    """Refuse, before anything is read, what is no file or of another format than results are."""
     if source.is_dir():
         raise InputError(
             f"{source} is a folder and is not a file; give a result's .nc file, or a sweep's folder to `report`."
@@ -87,6 +86,12 @@ def load(path: str | os.PathLike[str]) -> Result:
     if not source.is_file():
         raise InputError(f"{source} is not a file; give the .nc file of a bayesgc result.")
     _check_signature(source)
+
+
+def load(path: str | os.PathLike[str]) -> Result:
+    """The result saved in ``path``, all of it in memory and the file closed."""
+    source = Path(path)
+    check_source(source)
     try:
         with xr.open_datatree(source, engine="h5netcdf") as lazy:
             _check_origin(lazy.attrs, source)

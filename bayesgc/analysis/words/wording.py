@@ -42,6 +42,8 @@ _SIGNS = {
     "drop": "without columns {}",
 }
 """The same of the signs and names that were given: in quotation marks, or by their names."""
+_FOUND = "signs_found"
+"""Which of them nobody asked for."""
 _NAMED = {",": "comma", ".": "point"}
 _EXACT = 1e-20
 _SOME = 0.05
@@ -105,6 +107,8 @@ def _sides(shape: list[int]) -> str:
 
 
 def _said(name: str, value: object) -> str:
+    if name == _FOUND:
+        return f"{str(value).replace(', ', ' and ')} found"
     if name in _SIGNS:
         named = name == "separator" and len(str(value)) > 1
         return one_line(_SIGNS[name].format(value if named else _NAMED.get(str(value), f"'{value}'")))

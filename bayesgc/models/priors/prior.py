@@ -11,7 +11,6 @@ import inspect
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from types import EllipsisType
 from typing import Any
 
 import pyro.distributions as dist
@@ -185,7 +184,7 @@ def is_scaled(spec: str) -> bool:
     Raises:
         InputError: for an unknown name.
     """
-    return any(PRIORS.find(each)[0].scaled for each in _split_list(spec) if isinstance(each, str))
+    return any(PRIORS.find(each)[0].scaled for each in plugins.listed(spec) if isinstance(each, str))
 
 
 def layer_prior(prior: Any, scaling: str | Scaling) -> LayerPrior:
@@ -240,15 +239,7 @@ def each_layer(prior: Any, names: Sequence[str]) -> list[Any]:
 
 def by_pattern(prior: Any) -> dict[str, str] | None:
     """The priors in a text such as ``conv*.weight=uniform;*=student-t:df=4`` by pattern; None for another text."""
-    if not isinstance(prior, str) or "=" not in prior.partition(":")[0]:
-        return None
-    found: dict[str, str] = {}
-    for part in filter(None, (each.strip() for each in prior.split(";"))):
-        pattern, equals, spec = (each.strip() for each in part.partition("="))
-        if not equals or not spec or ":" in pattern:
-            raise InputError(f"prior is {prior!r}; write pattern=prior for names of weights, separated by semicolons.")
-        found.setdefault(pattern, spec)
-    return found
+    return plugins.by_pattern(PRIORS.kind, prior) if isinstance(prior, str) else None
 
 
 def given_priors(prior: Any) -> list[Any]:
@@ -261,20 +252,8 @@ def given_priors(prior: Any) -> list[Any]:
 def listed_priors(prior: Any) -> list[Any]:
     """The priors of one for all layers, or of a list by layer: a tuple, or a text with commas."""
     if isinstance(prior, str):
-        return _split_list(prior)
+        return plugins.listed(prior)
     return list(prior) if isinstance(prior, tuple) else [prior]
-
-
-def _split_list(text: str) -> list[str | EllipsisType]:
-    """A comma-separated list of specifications; ``key=value`` after a comma is an option of the one before."""
-    parts: list[str] = []
-    for item in text.split(","):
-        head, equals, _ = item.partition("=")
-        if parts and equals and ":" not in head:
-            parts[-1] += f",{item}"
-        else:
-            parts.append(item)
-    return [... if part == "..." else part for part in parts]
 
 
 def available() -> dict[str, RegisteredPrior | str]:

@@ -18,6 +18,8 @@ from bayesgc.task.array.sheets import Line, Reading, Sheet, called, check_names,
 from bayesgc.task.array.standard import Description, completion_of
 from bayesgc.validate import InputError
 
+FOUND = "signs_found"
+"""The name in a task's description of the signs that nobody asked for."""
 _OF_TEXT = 0.5
 """The share of a column's cells from which on it is a column of text, and no slip."""
 
@@ -37,7 +39,8 @@ def table_task(sheet: Sheet, description: Description, reading: Reading, *, stan
         standardize: take the targets of :func:`bayesgc.task.array.standard.standardization`; ``units`` leads back.
 
     Raises:
-        InputError: with the line, the column and what is allowed there.
+        InputError: with the line, the column and what is allowed there; for a column that names the rows and is
+            not said to be data.
     """
     if sheet.indexed > 1:
         raise InputError(f"has an index of {sheet.indexed} levels; a table has one label a row: reset the index first.")
@@ -50,8 +53,8 @@ def table_task(sheet: Sheet, description: Description, reading: Reading, *, stan
     rows = lines[1:] if named else lines
     if not rows:
         raise InputError("has a header and no rows; a table needs at least one row.")
-    data = lines[0].cells[int(labelled) :]
-    columns = data if named else [str(place) for place in range(len(data))]
+    head = lines[0].cells[int(labelled) :]
+    columns = head if named else [str(place) for place in range(len(head))]
     check_names(columns, first=2 if labelled else 1)
     values = _numbers(rows, int(labelled), columns if named else [], notation)
     _check_columns(values, columns, named=named)
@@ -59,17 +62,20 @@ def table_task(sheet: Sheet, description: Description, reading: Reading, *, stan
     facts: Description = {"index": labelled, "header": named}
     facts |= _signs(sheet, reading) | ({"heading": sheet.heading} if labelled and named and sheet.heading else {})
     facts |= _repeated(rows, labelled) | empty_rows(values, labels.get("row"), [line.number for line in rows])
-    facts |= doubtful_columns(values, columns) if named else {}
+    data = [*reading.columns, *(columns[:1] if reading.index is False else [])]
+    facts |= doubtful_columns(values, columns, data=data, first=not labelled) if named else {}
     facts |= stand_ins(values)
     coords = labels | ({"col": columns} if named else {})
     return completion_of(values, description | facts, standardize=standardize, coords=coords)
 
 
 def _signs(sheet: Sheet, reading: Reading) -> Description:
-    """The signs that were found between cells and before decimals, where they are not the usual ones."""
-    found: Description = {"decimal": sheet.notation.decimal} if sheet.notation.decimal != "." else {}
+    """The signs that were found between cells and before decimals, where they are not the usual ones, and which."""
+    signs: Description = {"decimal": sheet.notation.decimal} if sheet.notation.decimal != "." else {}
     unusual = sheet.separator if reading.separator is None and sheet.separator != "," else None
-    return found | ({} if unusual is None else {"separator": called(unusual)})
+    signs |= {} if unusual is None else {"separator": called(unusual)}
+    found = [name for name in sorted(signs, reverse=True) if getattr(reading, name) is None]
+    return signs | ({FOUND: ", ".join(found)} if found else {})
 
 
 def chosen_columns(sheet: Sheet, reading: Reading, *, labels: bool = True) -> Sheet:

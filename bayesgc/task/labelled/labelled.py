@@ -135,7 +135,7 @@ class LabelledTask(Task):
         if eps is None:
             eps = self.criterion.default
             if eps is None:
-                raise InputError(f"the fit {self.criterion.name!r} needs a threshold: give `eps`.")
+                raise InputError(self._no_threshold())
         if isinstance(eps, str):
             try:
                 eps = float(eps)
@@ -145,6 +145,12 @@ class LabelledTask(Task):
                     "takes it."
                 ) from None
         return self.criterion.check(real_in("eps", eps, 0), self.inputs.count)
+
+    def _no_threshold(self) -> str:
+        """That a loss has no threshold of its own, with one to begin with."""
+        silent = float(self.score(torch.zeros(self.inputs.count * self.inputs.outputs, 1))[0])
+        begin = f"`eps={silent / 2:.2g}`, half the loss of outputs of 0" if silent > 0 else "a number above 0"
+        return f"the fit {self.criterion.name!r} needs a threshold: give `eps`, such as {begin}."
 
     def with_fit(self, name: str, *, low: float | None = None, right: bool = False) -> LabelledTask:
         """The same task under another registered fit.
