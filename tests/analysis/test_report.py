@@ -173,7 +173,7 @@ def _given(words: list[str]) -> dict[str, Any]:
     return given
 
 
-LABELLED = "place,a,b\n1,1.0,2.0\n2,2.0,\n3,4.0,7.0\n"
+LABELLED = "id,a,b\n1,1.0,2.0\n2,2.0,\n3,4.0,7.0\n"
 
 
 @pytest.mark.parametrize(
@@ -183,10 +183,10 @@ LABELLED = "place,a,b\n1,1.0,2.0\n2,2.0,\n3,4.0,7.0\n"
         {"index": False},
         {"index": True},
         {"header": False},
-        {"drop": "place", "missing": "4.0,x"},
+        {"drop": "id", "missing": "4.0,x"},
         {"columns": "a,b"},
         {"separator": "\t"},
-        {"rows": "place", "cols": "a", "values": "b"},
+        {"rows": "id", "cols": "a", "values": "b"},
     ],
 )
 def test_the_command_loads_a_table_as_it_was_loaded(tmp_path: Path, loading: dict[str, Any]) -> None:

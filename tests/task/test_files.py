@@ -71,6 +71,11 @@ def test_compressed_and_extra_arrays_are_fine(tmp_path: Path) -> None:
     assert_same_task(load(tmp_path / "mine.npz"), arrays())
 
 
+def test_a_result_is_no_data(tmp_path: Path) -> None:
+    xarray.Dataset(attrs={"creation_library": "bayesgc"}).to_netcdf(tmp_path / "mine.nc", engine="h5netcdf")
+    assert "is a result, not data; `load_result` opens it" in fault(tmp_path / "mine.nc")
+
+
 def test_classic_netcdf_is_netcdf(tmp_path: Path) -> None:
     dims = {"A": ("n", "row", "col"), "y": ("n",), "truth": ("row", "col")}
     dataset = xarray.Dataset({name: (dims[name], array) for name, array in arrays().items()})

@@ -55,9 +55,13 @@ def read_netcdf(file: Path) -> dict[str, Any]:
         classic = stream.read(3) == b"CDF"
     try:
         with xarray.open_dataset(file, engine="scipy" if classic else "h5netcdf", decode_times=False) as dataset:
-            return {name: np.array(dataset[name]) for name in _NAMES if name in dataset.variables}
+            ours = dataset.attrs.get("creation_library") == "bayesgc"
+            arrays = {name: np.array(dataset[name]) for name in _NAMES if name in dataset.variables}
     except _FAULTS as error:
         raise InputError("is empty, truncated or not a netCDF file.") from error
+    if ours:
+        raise InputError("is a result, not data; `load_result` opens it, and `bayesgc show` in a shell.")
+    return arrays
 
 
 ARCHIVES: dict[str, Callable[[Path], dict[str, Any]]] = {".npz": read_npz, ".nc": read_netcdf, ".npy": read_npy}

@@ -2,72 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from bayesgc.task.array.sheets import listed
 from bayesgc.task.array.standard import Description
-from bayesgc.validate import InputError
 
 DOUBTFUL = "doubtful_columns"
 """The name in a task's description under which such columns are listed."""
 UNLIKE = "unlike_scales"
 """The same for columns that share a scale though they differ by orders of magnitude."""
 _UNLIKE = 100.0
-_IDS = frozenset({"id", "ids", "index", "idx", "unnamed: 0"})
-_COUNTS = frozenset({"no", "no.", "nr", "nr.", "number", "key", "row"})
+_COUNTS = frozenset({"id", "ids", "index", "idx", "no", "no.", "nr", "nr.", "number", "key", "row", "unnamed: 0"})
 _YEARS = frozenset({"year", "years", "yr", "date", "jahr", "année", "año"})
 _YEAR_RANGE = (1500, 2200)
-_FEWEST, _LONG = 3, 5
-_A_YEAR, _AN_ID = "a year", "an id"
+_FEWEST = 3
 
 
-def doubtful_columns(
-    values: Float[np.ndarray, "rows cols"], columns: Sequence[str], *, data: Collection[str] = (), first: bool = False
-) -> Description:
-    """The columns that look as if they name the rows and measure nothing, and what they look like.
-
-    Args:
-        values: the cells, NaN where unobserved.
-        columns: the names of the columns.
-        data: columns that are said to be data, of which nothing is doubted.
-        first: whether the first of the columns is that of the table too, so that it could be its labels.
-
-    Raises:
-        InputError: for one that is an id beyond doubt, with the ways out.
-    """
-    found = []
-    for place, (name, cells) in enumerate(zip(columns, values.T, strict=True)):
-        if name in data or (what := _what_it_looks_like(name.lower(), cells)) is None:
-            continue
-        if (_is_id(name.lower()) and what == _AN_ID) or _counts(cells, _FEWEST if what == _AN_ID else _LONG):
-            raise InputError(_id_refused(name, what, first=first and place == 0))
-        found.append(f"{name} ({what}?)")
+def doubtful_columns(values: Float[np.ndarray, "rows cols"], columns: Sequence[str]) -> Description:
+    """The columns that look as if they name the rows and measure nothing, and what they look like."""
+    found = [
+        f"{name} ({what}?)"
+        for name, cells in zip(columns, values.T, strict=True)
+        if (what := _what_it_looks_like(name.lower(), cells)) is not None
+    ]
     return {DOUBTFUL: listed(found)} if found else {}
-
-
-def _is_id(name: str) -> bool:
-    """Whether a name says nothing else; a ``number`` or ``row`` may be one of something that was measured."""
-    return name in _IDS or name.endswith(("_id", " id", "-id"))
-
-
-def _counts(cells: Float[np.ndarray, " row"], fewest: int) -> bool:
-    """Whether a column counts the rows from 0 or 1, for longer than chance would."""
-    return len(cells) >= fewest and float(cells[0]) in (0.0, 1.0) and bool((np.diff(cells) == 1).all())
-
-
-def _id_refused(name: str, what: str, *, first: bool) -> str:
-    """What to do about a column that names the rows."""
-    plain = name.isprintable() and not set(name) & set(" ,\"'`")
-    leave = f"`drop={name}`" if plain else "`drop`"
-    label = "; take it for the labels of the rows with `index`" if first else ""
-    kept = "`index=False`" if first else "its name in `columns`"
-    return (
-        f"column {name!r} looks like {what}, which measures nothing and would be modelled with the other columns. "
-        f"Leave it out with {leave}{label}; or, where it is data, say so with {kept}."
-    )
 
 
 def _what_it_looks_like(name: str, cells: Float[np.ndarray, " row"]) -> str | None:
@@ -78,9 +39,9 @@ def _what_it_looks_like(name: str, cells: Float[np.ndarray, " row"]) -> str | No
     steady = len(seen) >= _FEWEST and bool((np.diff(seen) == 1).all())
     years = bool(((seen >= _YEAR_RANGE[0]) & (seen <= _YEAR_RANGE[1])).all())
     if years and (name in _YEARS or steady):
-        return _A_YEAR
-    if len(seen) >= _FEWEST and (_is_id(name) or name in _COUNTS):
-        return _AN_ID
+        return "a year"
+    if name in _COUNTS or name.endswith(("_id", " id", "-id")):
+        return "an id"
     return "a count of the rows" if steady and len(seen) == len(cells) else None
 
 

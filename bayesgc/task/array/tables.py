@@ -39,8 +39,7 @@ def table_task(sheet: Sheet, description: Description, reading: Reading, *, stan
         standardize: take the targets of :func:`bayesgc.task.array.standard.standardization`; ``units`` leads back.
 
     Raises:
-        InputError: with the line, the column and what is allowed there; for a column that names the rows and is
-            not said to be data.
+        InputError: with the line, the column and what is allowed there.
     """
     if sheet.indexed > 1:
         raise InputError(f"has an index of {sheet.indexed} levels; a table has one label a row: reset the index first.")
@@ -53,8 +52,8 @@ def table_task(sheet: Sheet, description: Description, reading: Reading, *, stan
     rows = lines[1:] if named else lines
     if not rows:
         raise InputError("has a header and no rows; a table needs at least one row.")
-    head = lines[0].cells[int(labelled) :]
-    columns = head if named else [str(place) for place in range(len(head))]
+    data = lines[0].cells[int(labelled) :]
+    columns = data if named else [str(place) for place in range(len(data))]
     check_names(columns, first=2 if labelled else 1)
     values = _numbers(rows, int(labelled), columns if named else [], notation)
     _check_columns(values, columns, named=named)
@@ -62,8 +61,7 @@ def table_task(sheet: Sheet, description: Description, reading: Reading, *, stan
     facts: Description = {"index": labelled, "header": named}
     facts |= _signs(sheet, reading) | ({"heading": sheet.heading} if labelled and named and sheet.heading else {})
     facts |= _repeated(rows, labelled) | empty_rows(values, labels.get("row"), [line.number for line in rows])
-    data = [*reading.columns, *(columns[:1] if reading.index is False else [])]
-    facts |= doubtful_columns(values, columns, data=data, first=not labelled) if named else {}
+    facts |= doubtful_columns(values, columns) if named else {}
     facts |= stand_ins(values)
     coords = labels | ({"col": columns} if named else {})
     return completion_of(values, description | facts, standardize=standardize, coords=coords)

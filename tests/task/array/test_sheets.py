@@ -108,43 +108,11 @@ def test_columns_of_text_are_named_together(tmp_path: Path) -> None:
 
 
 def test_a_column_that_names_the_rows_is_doubted(tmp_path: Path) -> None:
-    text = "n,year,a\n1,2001,1\n2,2003,\n3,2002,4\n"
+    text = "n,year,user_id,a\n1,2001,17,1\n2,2003,4,\n3,2002,8,4\n"
     task = read(tmp_path, text)
-    assert task.description["doubtful_columns"] == "n (a count of the rows?), year (a year?)"
+    assert task.description["doubtful_columns"] == "n (a count of the rows?), year (a year?), user_id (an id?)"
     assert "doubtful_columns" not in read(tmp_path, "a,b\n5,7\n8,\n6,9\n2,2\n").description
-    assert "doubtful_columns" not in read(tmp_path, text, index=True, drop="year").description
-    assert read(tmp_path, text, index=False).description["doubtful_columns"] == "year (a year?)"
-
-
-IDS = "user_id,a,n\n17,1,0\n4,,1\n8,4,2\n9,3,3\n30,5,4\n"
-
-
-def test_an_id_is_no_measurement_unless_that_is_said(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"'user_id' looks like an id.*`drop=user_id`; .* `index`; .* `index=False`"):
-        read(tmp_path, IDS, drop="n")
-    with pytest.raises(InputError, match=r"'n' looks like a count of the rows.*`drop=n`; or.*its name in `columns`"):
-        read(tmp_path, IDS, index=True)
-    assert cells(read(tmp_path, IDS, drop="n,user_id")) == [[1], [None], [4], [3], [5]]
-    for said in ({"index": False, "drop": "n"}, {"index": True, "columns": "a,n"}, {"columns": "user_id,a,n"}):
-        assert "doubtful_columns" not in read(tmp_path, IDS, **said).description
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a,b\n1,2\n2,\n3,4\n",  # too few to be no chance
-        "a,b\n3,2\n4,\n5,4\n6,1\n7,1\n",  # a count from elsewhere
-        "a,b\n1,2\n2,\n3,4\n4,4\n6,4\n",
-        "a,b\n1,2\n2,\n3,4\n4,4\n4,4\n",
-        "size,b\n10,2\n20,\n40,4\n80,3\n160,2\n",  # whole, each once, ascending
-        "id,b\n1,2\n1,\n2,4\n2,3\n",  # no row is named by it
-        "year,b\n1,2\n2,\n3,4\n",
-        "b,number\n1,2\n,12\n3,4\n3,30\n",
-        "row,b\n1,2\n2,\n4,4\n8,1\n",
-    ],
-)
-def test_columns_that_may_be_data_are_taken(tmp_path: Path, text: str) -> None:
-    assert read(tmp_path, text).shape[1] == 2
+    assert "doubtful_columns" not in read(tmp_path, text, index=True, drop="year,user_id").description
 
 
 def test_empty_rows_and_columns_are_named(tmp_path: Path) -> None:
