@@ -10,7 +10,9 @@ steps of a random walk become short.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -19,7 +21,7 @@ from bayesgc.inference.collapsed.criterion import condition_last_layer, system_g
 from bayesgc.inference.collapsed.gaussian import dense_measurements
 from bayesgc.models.factorization.collapse import Collapsed
 from bayesgc.models.factorization.products import product
-from bayesgc.task import ArrayTask
+from bayesgc.task import ArrayTask, ObservedCells
 
 Layer = Float[Tensor, "_ _ draw"]
 Stack = Float[Tensor, "draw _ _"]
@@ -49,11 +51,31 @@ def sweep_layers(
     fresh = []
     for place in reversed(range(len(scales) - 1)):
         left, right = collapsed.around(layers, place)
-        own = _layer_between(task, scales[place] * left, right, variance, generator)
+        own = _drawn_anew(task, scales[place] * left, right, variance, generator)
         layers[place] = scales[place] * own
         fresh.append(own.flatten(0, 1))
     found = torch.cat(fresh[::-1])
     return torch.where(found.isfinite().all(0), found, normals)
+
+
+def _drawn_anew(
+    task: ArrayTask, left: Layer, right: Layer | None, variance: float, generator: torch.Generator
+) -> Float[Tensor, "out in draw"]:
+    """A layer of standard normals with these on its sides. Of the first one single cells see one column each."""
+    if right is not None:
+        return _layer_between(task, left, right, variance, generator)
+    if task.observed_cells:
+        return _last_layer(_turned(task), left.transpose(0, 1), variance, generator).transpose(0, 1)
+    eye = torch.eye(task.unfolding[1], device=left.device, dtype=left.dtype)
+    return _layer_between(task, left, eye[..., None].expand(-1, -1, left.shape[-1]), variance, generator)
+
+
+@lru_cache(maxsize=4)
+def _turned(task: ArrayTask) -> ArrayTask:
+    """The same cells of the transposed matrix, in which the first layer is the last."""
+    rows, cols = task.unfolding
+    down, across = divmod(np.asarray(task.cells), cols)
+    return ArrayTask("data", (cols, rows), ObservedCells((cols, rows), across * rows + down), task.targets)
 
 
 def _last_layer(

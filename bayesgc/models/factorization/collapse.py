@@ -155,13 +155,13 @@ class Collapsed:
 
     def around(
         self, layers: list[Float[Tensor, "_ _ draw"]], place: int
-    ) -> tuple[Float[Tensor, "row out draw"], Float[Tensor, "in col draw"]]:
-        """L and R where the array is L·layer·R, for a model with ``gaussian_scales`` and any layer but the last."""
+    ) -> tuple[Float[Tensor, "row out draw"], Float[Tensor, "in col draw"] | None]:
+        """L and R where the array is L·layer·R, for a model with ``gaussian_scales`` and any layer but the last.
+
+        On the right of the first layer there is none.
+        """
         left = self.whitened.network.forward(layers[place + 1 :], normalize=False)
-        if place:
-            return left, self.whitened.network.forward(layers[:place], normalize=False)
-        eye = torch.eye(layers[0].shape[1], device=left.device, dtype=left.dtype)
-        return left, eye[..., None].expand(-1, -1, left.shape[-1])
+        return left, self.whitened.network.forward(layers[:place], normalize=False) if place else None
 
     def hidden_layers(self, normals: Float[Tensor, "own draw"]) -> list[Float[Tensor, "_ _ draw"]]:
         """The weight matrices of the hidden layers; none at depth one."""
