@@ -24,8 +24,10 @@ from bayesgc.models.factorization.collapse import Collapsed
 from bayesgc.models.factorization.products import product, row_product
 from bayesgc.task import ArrayTask
 
-FEWEST_AT_ONCE = 16
+_FEWEST_AT_ONCE = 4
 """Draws whose systems are solved at once, however large these are."""
+_FEW = 16
+"""Where no more than these fit into a batch, systems count as large."""
 _CHUNK_NUMBERS = 2**22
 """Double-precision numbers in the covariances of one batch: 32 MiB."""
 
@@ -66,12 +68,12 @@ class CollapsedCriterion:
     @property
     def chunk(self) -> int:
         """Draws evaluated at once; a fixed rule, so that it changes no bit from run to run."""
-        return max(FEWEST_AT_ONCE, min(4096, _CHUNK_NUMBERS // max(self._system_size, self.latent_size)))
+        return max(_FEWEST_AT_ONCE, min(4096, _CHUNK_NUMBERS // max(self._system_size, self.latent_size)))
 
     @property
     def large(self) -> bool:
         """Whether a system takes so much room that few are solved at once: beside it a draw of the array is nothing."""
-        return self._system_size * (FEWEST_AT_ONCE + 1) > _CHUNK_NUMBERS
+        return self._system_size * (_FEW + 1) > _CHUNK_NUMBERS
 
     @property
     def _system_size(self) -> int:
