@@ -215,7 +215,7 @@ def _row(cell: xr.Dataset) -> list[str]:
     loss, volume = (with_error(value, error) for value, error in pairs)
     labels = [str(part) for part in cell["cell"].item()]
     descent = (rounded(numbers[name]) for name in ("gd_at_eps_gen_loss", "gd_gen_loss"))
-    return [*labels, loss, *descent, volume, "rejection", "converged", "-"]
+    return [*labels, loss, *descent, volume, "rejection", "converged"]
 
 
 def under_the_pointer(plot: Any) -> list[dict[str, Any]]:

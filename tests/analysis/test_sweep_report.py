@@ -16,6 +16,7 @@ from scipy import stats
 from bayesgc.analysis.claims.decisions import Ratio, decide
 from bayesgc.analysis.report import write_report
 from bayesgc.analysis.report.claims import verdicts
+from bayesgc.analysis.report.page import Table
 from bayesgc.analysis.report.trends import answer, change, headline
 from bayesgc.analysis.tree.panels import main_axis
 from bayesgc.analysis.tree.stores import Store, load_store
@@ -253,3 +254,12 @@ def test_verdicts_that_differ_are_counted() -> None:
     made = [decide("x", "", Ratio(np.exp([low, low + 0.01])), 1.1, "", above=True) for low in (1.0, 1.0, -1.0)]
     assert verdicts(made) == "Claimed: “x” holds in 2 of 3 panels, fails in 1."
     assert verdicts([]) == ""
+
+
+def test_columns_in_which_no_row_says_anything_are_left_out() -> None:
+    rows = [("a", "-", "1", "-", "kept"), ("b", "-", "-", "-", "-")]
+    table = Table("", ("name", "none", "one", "no", "note"), rows, {1: "caution"}, 1, 3).told
+    assert table.headings == ("name", "one", "note")
+    assert table.rows == [("a", "1", "kept"), ("b", "-", "-")]
+    assert [table.numeric(place) for place in range(3)] == [False, True, False]
+    assert table.marks == {1: "caution"}

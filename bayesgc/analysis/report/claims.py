@@ -43,7 +43,7 @@ def claims_section(claims: list[Claim]) -> Section | None:
     ]  # fmt: skip
     marks = {place: "caution" for place, claim in enumerate(claims) if claim.verdict != "holds"}
     headings = ("claim", "panel", "verdict", "factor of", "claimed", "factor", "95 %", "± MC", "tasks", "note")
-    return Section("claims", "What is claimed", tables=(Table(_RULE, headings, rows, marks, 5, 8),))
+    return Section("claims", "What is claimed", tables=(Table(_RULE, headings, rows, marks, 5, 8).told,))
 
 
 def claims_of(store: Store) -> list[Claim]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from bayesgc.analysis.tree.storage import load
 from bayesgc.validate import InputError
 
 _MOST_ON_A_PHONE = 6
+_NOTHING = "-"
+"""What a cell holds that has nothing to say."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,18 @@ class Table:
     def cards(self) -> bool:
         """Whether a phone has no room for the columns, so that there each row is a card with a line a column."""
         return len(self.headings) > _MOST_ON_A_PHONE
+
+    @property
+    def told(self) -> Table:
+        """The same without the columns in which no row says anything."""
+        kept = [place for place in range(len(self.headings)) if any(row[place] != _NOTHING for row in self.rows)]
+        return replace(
+            self,
+            headings=tuple(self.headings[place] for place in kept),
+            rows=[tuple(row[place] for place in kept) for row in self.rows],
+            first=sum(place < self.first for place in kept),
+            last=sum(place <= self.last for place in kept) - 1,
+        )
 
     def numeric(self, column: int) -> bool:
         """Whether a column holds numbers, which are set to the right."""

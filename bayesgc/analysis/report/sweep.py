@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from bayesgc import __version__
 from bayesgc.analysis.claims.decisions import Claim
+from bayesgc.analysis.equal_fit import descent_variable
 from bayesgc.analysis.measures import measures_over
 from bayesgc.analysis.plots.canvas import axes_on, handed_over
 from bayesgc.analysis.plots.look import COLOURS, NAMES, in_the_look, title_and_legend
@@ -82,8 +83,8 @@ def _sections(store: Store, claims: list[Claim]) -> Iterator[Section]:
         yield claimed
     pictures = tuple(_picture(f"sweep-{place}", panel) for place, panel in enumerate(found[:_MOST_PICTURES]))
     yield Section("curves", "Curves", pictures=pictures)
-    yield Section("summary", "Summary over tasks", tables=(_changes(found), *(_summary(panel) for panel in found)))
-    yield Section("cells", "Every cell", tables=(_cells(store),))
+    yield Section("summary", "Summary over tasks", tables=(_changes(found), *(_summary(panel).told for panel in found)))
+    yield Section("cells", "Every cell", tables=(_cells(store).told,))
     if notes := store.sweep.get("notes"):
         yield Section("notes", "What to know", tuple(map(str, notes)))
     yield _again(store)
@@ -101,13 +102,12 @@ def _descents(cells: xr.Dataset) -> dict[str, str]:
 
 
 def _picture(key: str, panel: Panel) -> Picture:
-    title = _picture_title(panel)
-    words = (
-        "Median and quartiles over tasks of each task's E[L_gen]; gradient descent's are medians over restarts, where "
-        "they first passed ε."
-    )
-    if (measures := measures_over(panel.cells)).labelled:
-        words = f"Median and quartiles over tasks; gradient descent's are medians over restarts, {measures.first_fit}."
+    title, measures = _picture_title(panel), measures_over(panel.cells)
+    words = "Median and quartiles over tasks" + ("" if measures.labelled else " of each task's E[L_gen]")
+    if descent_variable(panel.cells) in laws(panel.cells).values():
+        where = measures.first_fit if measures.labelled else "where they first passed ε"
+        words += f"; gradient descent's are medians over restarts, {where}"
+    words += "."
     return Picture(key, f"{title}.", words, f"{title}. {words}", data_uri(_still(panel)), _chart(panel))
 
 

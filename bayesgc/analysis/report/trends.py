@@ -20,13 +20,11 @@ from bayesgc.intervals import Ratio
 
 
 def laws(cells: xr.Dataset) -> dict[str, str]:
-    """The variable of each law's loss, of gradient descent that at equal fit where it is known."""
+    """The variable of each law's loss; of gradient descent, where it ran, that at equal fit if it is known."""
     descent, primary = descent_variable(cells), measures_over(cells).generalisation.name
-    return {
-        "prior": f"prior_{primary}",
-        "posterior": f"posterior_{primary}",
-        descent.removesuffix(f"_{primary}"): descent,
-    }
+    found = {"prior": f"prior_{primary}", "posterior": f"posterior_{primary}"}
+    ran = descent in cells and np.isfinite(cells[descent]).any()
+    return found | ({descent.removesuffix(f"_{primary}"): descent} if ran else {})
 
 
 @dataclass(frozen=True)
