@@ -230,7 +230,8 @@ def entry(result: xr.DataTree, label: str, volume: float) -> dict[str, Any]:
         "hidden": None,
         "better_than_prior": chance_of_less(*losses, (WORTH, 240)),
         "gd": restarts(result, "gd")
-        | {"optimizer": "group-rmsprop", "diverged": 0, "at_eps": restarts(result, "gd_at_eps")},
+        | {"optimizer": "group-rmsprop", "diverged": 0, "cut": None}
+        | {"at_eps": restarts(result, "gd_at_eps") | {"at_start": int((result["gd_at_eps"]["steps"] == 0).sum())}},
         "map": most_probable(result),
         "baselines": baselines(result),
         "diagnostics": {

@@ -196,7 +196,9 @@ def test_pictures_say_what_they_show(tmp_path):
     tree = labelled()
     for draw in (plots.plot_calibration, plots.plot_functions):
         plots.save_figure(draw(tree), tmp_path / f"{draw.__name__}.svg")
-        plots.save_figure(draw(labelled(with_gd=False)), tmp_path / f"{draw.__name__}.png")
+    plots.save_figure(plots.plot_calibration(labelled(with_gd=False)), tmp_path / "without.png")
+    with pytest.raises(InputError, match="plot_functions needs draws that fit, restarts that fitted"):
+        plots.plot_functions(labelled(with_gd=False))
     assert "The laws of functions overlap by" in plots.plot_functions(tree).axes[0].get_title(loc="left")
     assert "often than its shares say" in plots.plot_calibration(tree).axes[0].get_title(loc="left")
 
