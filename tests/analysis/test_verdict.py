@@ -219,8 +219,17 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
             "gd": None,
             "reached": {"eps": 0.01, "posterior": law(0.03, 0.001)},
         },
-        "so nothing is known of weights that merely fit; those that came nearest (L_train < 0.01) have L_gen 0.0300 ± "
-        "0.0010.",
+        "No draw reached ε = 0.0035 (fewer than one in 160 000 does, at 95 % confidence); in place of weights that fit, "
+        "those that came nearest (L_train < 0.01) are given, with L_gen 0.0300 ± 0.0010.",
+    ),
+    "a threshold above ε reached, of a table": (
+        {
+            "posterior": None,
+            "outcome": "exhausted",
+            "gd": None,
+            "reached": {"eps": 0.01, "posterior": {"gen_loss": None}},
+        },
+        "in place of weights that fit, those that came nearest (L_train < 0.01) are given.",
     ),
     "infeasible": ({"posterior": None, "outcome": "infeasible", "gd": None}, "No matrix that this model can produce"),
     "nothing accepted by either": (

@@ -311,8 +311,7 @@ def _nothing_accepted(result: Json) -> str:
     elif nothing_drawn(result):
         opening = f"Nothing was drawn, so nothing is known of weights that fit {fit}"
     else:
-        opening = f"{measures.missed(result['eps'])}{_bound(result)}, so nothing is known of weights that merely fit"
-        opening += _reached_clause(result)
+        opening = f"{measures.missed(result['eps'])}{_bound(result)}{_reached_clause(result)}"
     gd = result["gd"]
     if gd is None:
         return f"{opening}."
@@ -327,16 +326,18 @@ def _nothing_accepted(result: Json) -> str:
 
 
 def _reached_clause(result: Json) -> str:
-    """How those generalise that came nearest, where the run did not come to ε."""
+    """What is given in place of weights that fit: those that came nearest, and how they generalise."""
     measures, reached = measures_of(result), result.get("reached")
-    summary = reached["posterior"][measures.generalisation.name] if reached else None
-    if not reached or summary is None:
-        return ""
+    if not reached:
+        return ", so nothing is known of weights that merely fit"
+    given = f"; in place of weights that fit, those that came nearest ({measures.formula(reached['eps'])}) are given"
+    summary = reached["posterior"][measures.generalisation.name]
+    if summary is None:
+        return given
     which = centre([summary])
     found = measures.generalisation.estimate(summary[which], error_of(summary, which))
     average = "" if which == "mean" else "median "
-    what = measures.formula(reached["eps"])
-    return f"; those that came nearest ({what}) have {average}{measures.generalisation.symbol} {found}"
+    return f"{given}, with {average}{measures.generalisation.symbol} {found}"
 
 
 def nothing_drawn(result: Json) -> bool:
