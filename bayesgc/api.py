@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from bayesgc.analysis.reach import LEFT, MOST_LEFT
 from bayesgc.analysis.tree.datatree import assemble
 from bayesgc.analysis.tree.result import Result
 from bayesgc.hiding import add_hidden, kept_back, share_to_hide
@@ -34,7 +35,7 @@ from bayesgc.progress import watched
 from bayesgc.searches import descend, find_mode, why_no_mode
 from bayesgc.settings import Settings, check_task, request_of, usual_for
 from bayesgc.task import Task, linear_view
-from bayesgc.task.array.feasibility import infeasible, least_train_loss
+from bayesgc.task.array.feasibility import infeasible, least_train_loss, left_by_norm
 from bayesgc.validate import InputError, one_of, positive_integer, real_in
 
 _SHARE = 0.1
@@ -252,6 +253,7 @@ def _assemble(settings: Settings, control: Control, run: Run | None = None, kept
     withheld = int(kept * (control.max_evaluations or 0))
     run = run or _condition(settings, control.after(settings.spent + withheld).part(kept_back))
     run = replace(run if settings.settled else _unsettled(run), evaluations=settings.spent + run.evaluations)
+    run = replace(run, diagnostics=run.diagnostics | _left(settings))
     descent, no_descent = descend(settings, run, control, for_mode + kept)
     mode, no_mode = find_mode(settings, run, control, no_mode, kept)
     seconds = {"total": control.seconds, "sampling": run.seconds}
@@ -301,6 +303,13 @@ def _condition(settings: Settings, control: Control) -> Run:
         evaluations=0,
         seconds=0.0,
     )
+
+
+def _left(settings: Settings) -> dict[str, float]:
+    """What a normalised model leaves of the data, where it is more than a little."""
+    array = linear_view(settings.task)
+    share = left_by_norm(array) if array is not None and settings.model.normalize else 0.0
+    return {LEFT: share} if share > MOST_LEFT else {}
 
 
 def _unsettled(run: Run) -> Run:

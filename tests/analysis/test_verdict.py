@@ -219,8 +219,8 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
             "gd": None,
             "reached": {"eps": 0.01, "posterior": law(0.03, 0.001)},
         },
-        "No draw reached ε = 0.0035 (fewer than one in 160 000 does, at 95 % confidence); in place of weights that fit, "
-        "those that came nearest (L_train < 0.01) are given, with L_gen 0.0300 ± 0.0010.",
+        "No draw reached ε = 0.0035 (fewer than one in 160 000 does, at 95 % confidence); in place of weights that "
+        "fit, those that came nearest (L_train < 0.01) are given, with L_gen 0.0300 ± 0.0010.",
     ),
     "a threshold above ε reached, of a table": (
         {

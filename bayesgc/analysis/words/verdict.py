@@ -10,6 +10,7 @@ from bayesgc.analysis.ends import cut, ending, none_fitted, trained
 from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.hidden import few_cells, hidden_sentence
 from bayesgc.analysis.measures import errors_in_words, exact, fitted_by, judged_by, measures_of
+from bayesgc.analysis.reach import too_normal
 from bayesgc.analysis.standing import unexplained
 from bayesgc.analysis.tails import centre, doubtless, error_of, log_centre
 from bayesgc.analysis.words.numerals import one_in
@@ -36,10 +37,10 @@ _ROUNDED = 1e-6
 def verdict(result: Json) -> str:
     """What the result object ``result`` means, in one sentence, for a reader who does not know the paper."""
     if result["posterior"] is None:
-        return _nothing_accepted(result)
+        return " ".join(filter(None, [_nothing_accepted(result), too_normal(result)]))
     judged = judged_by(result, "posterior") is not None
     sentence = _comparison(result) if judged else _generalisation_unknown(result)
-    sentence = " ".join(filter(None, [asks_nothing(result), sentence]))
+    sentence = " ".join(filter(None, [asks_nothing(result), too_normal(result), sentence]))
     if result["outcome"] == "converged":
         return sentence
     return f"Provisional, as the run has not converged ({result['outcome']}): {sentence[0].lower()}{sentence[1:]}"
