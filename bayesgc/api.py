@@ -76,13 +76,15 @@ def infer(
     """Condition a model on fitting a task, with the prior, gradient descent and reference points to compare with.
 
     Args:
-        model: a `MatrixFactorization`, `CPFactorization` or `TensorTrain`; or a Pyro program without arguments that
+        model: a `MatrixFactorization`, `CPFactorization` or `TensorTrain` of arrays; an `MLP`, `LeNet` or
+            `Module`, which makes any ``torch.nn.Module`` a model, of labelled examples; or a Pyro program without arguments that
             returns one array of ``task.shape``.
         task: what was measured.
-        eps: the threshold on the training loss, unless given ``"evidence"`` for measured values, as of a table, and
-            0.0035 else; a share of the zero predictor's, such as ``"5%"``;
-            or ``"evidence"``, the size of noise under which noisy data are most probable. For labelled examples what
-            their fit asks for: the number of training labels that may be wrong, 0 unless given, or a loss.
+        eps: what a draw must fit to. Of an array it is the training loss below which a draw fits: a number, a share of
+            the zero predictor's loss such as ``"5%"``, or ``"evidence"``, the size of noise under which the data are
+            most probable; None for ``"evidence"`` where values were measured, as in a table, and for 0.0035 elsewhere.
+            Of labelled examples it is the number of training labels that may be wrong, or a loss, as their fit asks;
+            None for 0 wrong labels.
         method: ``auto``, a method's name, or a method object with its hyperparameters.
         gd: gradient descent with these hyperparameters, with the paper's, or none.
         map: the mode at an exact fit, with these hyperparameters, with the defaults, or none; None for the defaults
@@ -120,7 +122,7 @@ def infer(
     # The clock runs from here: checks decompose the measurements, which takes seconds where there are thousands.
     with watched(progress, report) as tell:
         control = Control(limit, most, tell)
-        check_task(task)
+        check_task(task, model)
         asked, method = usual_for(task, eps, method)
         request = request_of(seed, precision, chains, draws, weights)
         settings = Settings.checked(model, task, asked, method, gd, map, device, dtype, request)
@@ -157,7 +159,7 @@ def check_inference(
     Raises:
         InputError: as `infer` does.
     """
-    check_task(task)
+    check_task(task, model)
     eps, method = usual_for(task, eps, method)
     request = request_of(seed, precision, chains, draws, weights=False)
     settings = Settings.checked(model, task, eps, method, gd, map, device, dtype, request)
@@ -235,7 +237,7 @@ def conditioned(model: Model | Program, task: Task, *, eps: float | str, complet
     Raises:
         InputError: for a model or a fit criterion without such a density; rejection and splitting need none.
     """
-    check_task(task)
+    check_task(task, model)
     array = linear_view(task)
     if array is None:
         raise InputError(f"the task is a {task.kind}; conditioned() needs linear measurements of an array.")
