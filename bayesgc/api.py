@@ -77,8 +77,8 @@ def infer(
 
     Args:
         model: a `MatrixFactorization`, `CPFactorization` or `TensorTrain` of arrays; an `MLP`, `LeNet` or
-            `Module`, which makes any ``torch.nn.Module`` a model, of labelled examples; or a Pyro program without arguments that
-            returns one array of ``task.shape``.
+            `Module`, which makes any ``torch.nn.Module`` a model, of labelled examples; or a Pyro program without
+            arguments that returns one array of ``task.shape``.
         task: what was measured.
         eps: what a draw must fit to. Of an array it is the training loss below which a draw fits: a number, a share of
             the zero predictor's loss such as ``"5%"``, or ``"evidence"``, the size of noise under which the data are
@@ -263,6 +263,8 @@ def _assemble(settings: Settings, control: Control, run: Run | None = None, kept
     reasons = {"gd": no_descent, "map": no_mode} | {name: each.note for name, each in references.items()}
     absent = settings.task.why_absent(normalize=normalize)
     reasons |= {name: reason for name, reason in absent.items() if name not in references}
+    # What the end of the time cut short is no reference: its reason stands in its place.
+    references = {name: each for name, each in references.items() if each.note is None}
     return assemble(
         settings.task,
         configuration=settings.configuration() | control.budget | {"filled": settings.filled(run.method)},

@@ -35,7 +35,8 @@ from bayesgc.models import MLP, MatrixFactorization
 from bayesgc.models.factorization.collapse import collapse
 from bayesgc.searches import _in_time
 from bayesgc.settings import Settings
-from bayesgc.task import classification, sensing
+from bayesgc.task import Reference, classification, sensing
+from bayesgc.task.array import references
 from bayesgc.task.array.references import reference_points
 
 TASK = sensing(3, 3, 1, 4, seed=1)
@@ -106,6 +107,20 @@ def test_the_least_nuclear_norm_ends_with_the_time_and_says_so():
         cut = reference_points(task, normalize=False, stop=lambda: True)
     assert "above the least" in str(cut["nuclear_norm"].note)
     assert reference_points(task, normalize=False)["nuclear_norm"].note is None
+
+
+def test_a_reference_that_the_end_of_the_time_cut_short_has_no_row(monkeypatch):
+    """Control: with time for it, it is there and has no reason."""
+    settings = {"eps": 0.05, "method": "rejection", "gd": False, "map": False, "max_evaluations": 2**13}
+    whole = result_object(gc.infer(MODEL, TASK, **settings))
+    assert whole["baselines"]["nuclear_norm"] is not None
+    assert "nuclear_norm" not in whole["reasons"]
+    short = Reference(None, 0.0, 1.0, note="stopped in time")
+    monkeypatch.setattr(references, "_nuclear_norm_point", lambda *_: short)
+    cut = result_object(gc.infer(MODEL, TASK, **settings))
+    assert cut["baselines"]["nuclear_norm"] is None
+    assert cut["reasons"]["nuclear_norm"] == "stopped in time"
+    assert cut["baselines"]["zero"] is not None
 
 
 def test_the_prior_has_a_quarter_of_the_time_and_one_chain_at_least():
