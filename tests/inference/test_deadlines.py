@@ -232,10 +232,18 @@ def test_a_descent_that_made_no_step_was_not_run():
 
     assert _in_time(Ticking(max_seconds=2), descend, 0.0) == (None, "`max_seconds=2` left no time for it")
     found, reason = _in_time(Ticking(max_seconds=20), descend, 0.0)
-    assert (
-        reason == f"`max_seconds=20` stopped it after {int(found.steps.max())} steps, 3 of its 3 restarts on their way"
-    )
+    fitted = int(found.converged.sum())
+    words = {0: "and none", 3: "though all"}.get(fitted, f"and {fitted}")
+    ended = f"3 of its 3 restarts had not come to their own end, {words} of these fitted"
+    assert reason == f"`max_seconds=20` stopped it after {int(found.steps.max())} steps: {ended}"
     assert _in_time(Control(), descend, 0.0)[1] is None
+
+
+@pytest.mark.parametrize(("eps", "words"), [(0.0, "and none"), (1e9, "though all")])
+def test_restarts_that_were_stopped_are_told_from_those_that_did_not_fit(eps, words):
+    method = GradientDescent(restarts=3, tol=0.0)
+    _, reason = _in_time(Ticking(max_seconds=20), lambda own: method.run(MODEL, criterion(MODEL, TASK, eps), 0, own), 0)
+    assert reason.endswith(f": 3 of its 3 restarts had not come to their own end, {words} of these fitted")
 
 
 def test_what_the_deadline_did_to_descent_is_said():

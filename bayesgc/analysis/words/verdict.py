@@ -177,7 +177,7 @@ def _descent_clause(result: Json) -> str:
     if passed_by(result) is not None:
         return f"; gradient descent is not compared{_at_its_end(result)}"
     standing, improved = descent_against_posterior(result), against_prior(result) is Standing.LOWER
-    who = f"; gradient descent, {_where(result)}, does"
+    who = f"; gradient descent, {_where(result)}{_of_those(at)}, does"
     place = f", at {_descent_numbers(result, at)}"
     after = _at_its_end(result)
     if standing is Standing.LOWER:
@@ -224,6 +224,17 @@ def _where(result: Json) -> str:
     return f"{opening} ({measures.fit.words} {fit}{beside})"
 
 
+def _of_those(gd: Json) -> str:
+    """Of which restarts the numbers are, where not all fitted."""
+    fitted, tried = gd["converged"], gd["restarts"]
+    return "" if fitted == tried else f", in the {fitted} of {tried} restarts that fitted"
+
+
+def _fits(gd: Json) -> str:
+    fitted, tried = gd["converged"], gd["restarts"]
+    return "fits" if fitted == tried else f"fits in {fitted} of {tried} restarts"
+
+
 def _at_its_end(result: Json) -> str:
     """Where gradient descent goes from its first fit on."""
     gd, measures = result["gd"], measures_of(result)
@@ -235,7 +246,7 @@ def _at_its_end(result: Json) -> str:
     if _judged_at_its_end(result):
         return f"; {_trained_on(result, gd)}"
     ended = f"{trained(gd)}," if measures.counted else f"{ending(gd)} ({measures.fit.words} {_fit(result, gd)})"
-    return f"; {ended} it has {_descent_numbers(result, gd)}"
+    return f"; {ended} it has {_descent_numbers(result, gd)}{_still(result, gd)}"
 
 
 def _judged_at_its_end(result: Json) -> bool:
@@ -259,7 +270,13 @@ def _trained_on(result: Json, gd: Json) -> str:
         does = f"does {_beyond(result, gd, among)}"
     if standing is Standing.LOWER:
         more += _vote_beside(result, gd)
-    return f"{trained(gd)}, it {does}, at {_descent_numbers(result, gd)}{more}"
+    return f"{trained(gd)}, it {does}, at {_descent_numbers(result, gd)}{_still(result, gd)}{more}"
+
+
+def _still(result: Json, gd: Json) -> str:
+    """Of which restarts the numbers of the end are, where others fitted before."""
+    at = compared(result)
+    return "" if at is not None and at["converged"] == gd["converged"] else _of_those(gd)
 
 
 def _vote_beside(result: Json, gd: Json) -> str:
@@ -320,10 +337,10 @@ def _nothing_accepted(result: Json) -> str:
     if at is None:
         return f"{opening}; {none_fitted(gd) if cut(gd) else 'no restart of gradient descent fitted either'}."
     if at[measures.generalisation.name] is None:
-        return f"{opening}; gradient descent fits."
+        return f"{opening}; gradient descent {_fits(at)}."
     ended = _at_its_end(result) if at is not gd else ""
     found = f"with {measures.generalisation.symbol} {_descent_numbers(result, at)} at {_fit_in_words(result, at)}"
-    return f"{opening}; gradient descent fits, {found}{ended}."
+    return f"{opening}; gradient descent {_fits(at)}, {found}{ended}."
 
 
 def _reached_clause(result: Json) -> str:
