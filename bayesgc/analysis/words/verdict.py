@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from bayesgc.analysis.asked import asks_nothing, passed_by
-from bayesgc.analysis.ends import cut, ending, none_fitted, trained
+from bayesgc.analysis.ends import cut, ending, fits, none_fitted, of_those, trained
 from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.hidden import few_cells, hidden_sentence
 from bayesgc.analysis.measures import errors_in_words, exact, fitted_by, judged_by, measures_of
@@ -177,7 +177,7 @@ def _descent_clause(result: Json) -> str:
     if passed_by(result) is not None:
         return f"; gradient descent is not compared{_at_its_end(result)}"
     standing, improved = descent_against_posterior(result), against_prior(result) is Standing.LOWER
-    who = f"; gradient descent, {_where(result)}{_of_those(at)}, does"
+    who = f"; gradient descent, {_where(result)}{of_those(at)}, does"
     place = f", at {_descent_numbers(result, at)}"
     after = _at_its_end(result)
     if standing is Standing.LOWER:
@@ -224,17 +224,6 @@ def _where(result: Json) -> str:
     return f"{opening} ({measures.fit.words} {fit}{beside})"
 
 
-def _of_those(gd: Json) -> str:
-    """Of which restarts the numbers are, where not all fitted."""
-    fitted, tried = gd["converged"], gd["restarts"]
-    return "" if fitted == tried else f", in the {fitted} of {tried} restarts that fitted"
-
-
-def _fits(gd: Json) -> str:
-    fitted, tried = gd["converged"], gd["restarts"]
-    return "fits" if fitted == tried else f"fits in {fitted} of {tried} restarts"
-
-
 def _at_its_end(result: Json) -> str:
     """Where gradient descent goes from its first fit on."""
     gd, measures = result["gd"], measures_of(result)
@@ -276,7 +265,7 @@ def _trained_on(result: Json, gd: Json) -> str:
 def _still(result: Json, gd: Json) -> str:
     """Of which restarts the numbers of the end are, where others fitted before."""
     at = compared(result)
-    return "" if at is not None and at["converged"] == gd["converged"] else _of_those(gd)
+    return "" if at is not None and at["converged"] == gd["converged"] else of_those(gd)
 
 
 def _vote_beside(result: Json, gd: Json) -> str:
@@ -337,10 +326,10 @@ def _nothing_accepted(result: Json) -> str:
     if at is None:
         return f"{opening}; {none_fitted(gd) if cut(gd) else 'no restart of gradient descent fitted either'}."
     if at[measures.generalisation.name] is None:
-        return f"{opening}; gradient descent {_fits(at)}."
+        return f"{opening}; gradient descent {fits(at)}."
     ended = _at_its_end(result) if at is not gd else ""
     found = f"with {measures.generalisation.symbol} {_descent_numbers(result, at)} at {_fit_in_words(result, at)}"
-    return f"{opening}; gradient descent {_fits(at)}, {found}{ended}."
+    return f"{opening}; gradient descent {fits(at)}, {found}{ended}."
 
 
 def _reached_clause(result: Json) -> str:
