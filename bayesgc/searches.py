@@ -88,7 +88,7 @@ def _unended(found: Descent) -> str:
     """How many restarts had not come to rest, which is not the same as not having fitted."""
     if found.cut is None or not found.cut.any():
         return ""
-    stopped, fitted = int(found.cut.sum()), int((found.cut & found.converged.cpu()).sum())
+    stopped, fitted = int(found.cut.sum()), int((found.cut.cpu() & found.converged.cpu()).sum())
     said = "though all" if fitted == stopped else f"and {fitted or 'none'}"
     return f": {stopped} of its {len(found.steps)} restarts had not come to their own end, {said} of these fitted"
 

@@ -102,7 +102,7 @@ class Session:
             return
         array = linear_view(task)
         table = array is not None and array.noisy and array.observed_cells
-        if table and self.options.normalize and left_by_norm(array) > MOST_LEFT:
+        if array is not None and table and self.options.normalize and left_by_norm(array) > MOST_LEFT:
             norm = rounded(float(np.linalg.norm(array.targets)), 2)
             say(f"`normalize` gives every matrix the norm 1, and the observed cells have {norm}: {_TOO_SMALL}")
         if table and (few := few_cells(task.facts)):
