@@ -255,7 +255,7 @@ def _assemble(settings: Settings, control: Control, run: Run | None = None, kept
     withheld = int(kept * (control.max_evaluations or 0))
     run = run or _condition(settings, control.after(settings.spent + withheld).part(kept_back))
     run = replace(run if settings.settled else _unsettled(run), evaluations=settings.spent + run.evaluations)
-    run = replace(run, diagnostics=run.diagnostics | _left(settings))
+    run = replace(run, diagnostics={**run.diagnostics, **_left(settings)})
     descent, no_descent = descend(settings, run, control, for_mode + kept)
     mode, no_mode = find_mode(settings, run, control, no_mode, kept)
     seconds = {"total": control.seconds, "sampling": run.seconds}
