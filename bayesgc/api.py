@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from bayesgc.analysis.reach import LEFT, MOST_LEFT
 from bayesgc.analysis.tree.datatree import assemble
 from bayesgc.analysis.tree.result import Result
 from bayesgc.hiding import add_hidden, kept_back, share_to_hide
@@ -34,7 +35,7 @@ from bayesgc.progress import watched
 from bayesgc.searches import descend, find_mode, why_no_mode
 from bayesgc.settings import Settings, check_task, request_of, usual_for
 from bayesgc.task import Task, linear_view
-from bayesgc.task.array.feasibility import infeasible, least_train_loss
+from bayesgc.task.array.feasibility import infeasible, least_train_loss, left_by_norm
 from bayesgc.validate import InputError, one_of, positive_integer, real_in
 
 _SHARE = 0.1
@@ -75,13 +76,15 @@ def infer(
     """Condition a model on fitting a task, with the prior, gradient descent and reference points to compare with.
 
     Args:
-        model: a `MatrixFactorization`, `CPFactorization` or `TensorTrain`; or a Pyro program without arguments that
-            returns one array of ``task.shape``.
+        model: a `MatrixFactorization`, `CPFactorization` or `TensorTrain` of arrays; an `MLP`, `LeNet` or
+            `Module`, which makes any ``torch.nn.Module`` a model, of labelled examples; or a Pyro program without
+            arguments that returns one array of ``task.shape``.
         task: what was measured.
-        eps: the threshold on the training loss, unless given ``"evidence"`` for measured values, as of a table, and
-            0.0035 else; a share of the zero predictor's, such as ``"5%"``;
-            or ``"evidence"``, the size of noise under which noisy data are most probable. For labelled examples what
-            their fit asks for: the number of training labels that may be wrong, 0 unless given, or a loss.
+        eps: what a draw must fit to. Of an array it is the training loss below which a draw fits: a number, a share of
+            the zero predictor's loss such as ``"5%"``, or ``"evidence"``, the size of noise under which the data are
+            most probable; None for ``"evidence"`` where values were measured, as in a table, and for 0.0035 elsewhere.
+            Of labelled examples it is the number of training labels that may be wrong, or a loss, as their fit asks;
+            None for 0 wrong labels.
         method: ``auto``, a method's name, or a method object with its hyperparameters.
         gd: gradient descent with these hyperparameters, with the paper's, or none.
         map: the mode at an exact fit, with these hyperparameters, with the defaults, or none; None for the defaults
@@ -119,7 +122,7 @@ def infer(
     # The clock runs from here: checks decompose the measurements, which takes seconds where there are thousands.
     with watched(progress, report) as tell:
         control = Control(limit, most, tell)
-        check_task(task)
+        check_task(task, model)
         asked, method = usual_for(task, eps, method)
         request = request_of(seed, precision, chains, draws, weights)
         settings = Settings.checked(model, task, asked, method, gd, map, device, dtype, request)
@@ -156,7 +159,7 @@ def check_inference(
     Raises:
         InputError: as `infer` does.
     """
-    check_task(task)
+    check_task(task, model)
     eps, method = usual_for(task, eps, method)
     request = request_of(seed, precision, chains, draws, weights=False)
     settings = Settings.checked(model, task, eps, method, gd, map, device, dtype, request)
@@ -234,7 +237,7 @@ def conditioned(model: Model | Program, task: Task, *, eps: float | str, complet
     Raises:
         InputError: for a model or a fit criterion without such a density; rejection and splitting need none.
     """
-    check_task(task)
+    check_task(task, model)
     array = linear_view(task)
     if array is None:
         raise InputError(f"the task is a {task.kind}; conditioned() needs linear measurements of an array.")
@@ -252,6 +255,7 @@ def _assemble(settings: Settings, control: Control, run: Run | None = None, kept
     withheld = int(kept * (control.max_evaluations or 0))
     run = run or _condition(settings, control.after(settings.spent + withheld).part(kept_back))
     run = replace(run if settings.settled else _unsettled(run), evaluations=settings.spent + run.evaluations)
+    run = replace(run, diagnostics={**run.diagnostics, **_left(settings)})
     descent, no_descent = descend(settings, run, control, for_mode + kept)
     mode, no_mode = find_mode(settings, run, control, no_mode, kept)
     seconds = {"total": control.seconds, "sampling": run.seconds}
@@ -259,6 +263,8 @@ def _assemble(settings: Settings, control: Control, run: Run | None = None, kept
     reasons = {"gd": no_descent, "map": no_mode} | {name: each.note for name, each in references.items()}
     absent = settings.task.why_absent(normalize=normalize)
     reasons |= {name: reason for name, reason in absent.items() if name not in references}
+    # What the end of the time cut short is no reference: its reason stands in its place.
+    references = {name: each for name, each in references.items() if each.note is None}
     return assemble(
         settings.task,
         configuration=settings.configuration() | control.budget | {"filled": settings.filled(run.method)},
@@ -301,6 +307,13 @@ def _condition(settings: Settings, control: Control) -> Run:
         evaluations=0,
         seconds=0.0,
     )
+
+
+def _left(settings: Settings) -> dict[str, float]:
+    """What a normalised model leaves of the data, where it is more than a little."""
+    array = linear_view(settings.task)
+    share = left_by_norm(array) if array is not None and settings.model.normalize else 0.0
+    return {LEFT: share} if share > MOST_LEFT else {}
 
 
 def _unsettled(run: Run) -> Run:

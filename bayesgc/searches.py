@@ -81,8 +81,16 @@ def _in_time(
         return None, f"{_ender(control)} left no time for it"
     if not stopped and (found.cut is not None or not own.out_of_time()):
         return found, None
-    those = f", {stopped} of its {len(found.steps)} restarts on their way" if stopped else ""
-    return found, f"{_ender(control)} stopped it after {int(found.steps.max())} steps{those}"
+    return found, f"{_ender(control)} stopped it after {int(found.steps.max())} steps{_unended(found)}"
+
+
+def _unended(found: Descent) -> str:
+    """How many restarts had not come to rest, which is not the same as not having fitted."""
+    if found.cut is None or not found.cut.any():
+        return ""
+    stopped, fitted = int(found.cut.sum()), int((found.cut.cpu() & found.converged.cpu()).sum())
+    said = "though all" if fitted == stopped else f"and {fitted or 'none'}"
+    return f": {stopped} of its {len(found.steps)} restarts had not come to their own end, {said} of these fitted"
 
 
 def _ender(control: Control) -> str:

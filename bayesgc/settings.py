@@ -71,8 +71,9 @@ class Settings:
         Raises:
             InputError: for an argument that does not fit, or a model that breaks its contract.
         """
-        check_task(task)
+        check_task(task, model)
         model, array = as_model(model), linear_view(task)
+        _check_sides(array)
         place = device_named(device)
         number = dtype_named(dtype, place)
         chosen = method_named(method)
@@ -160,12 +161,14 @@ def request_of(seed: int, precision: float | None, chains: int | None, draws: in
     )
 
 
-def check_task(task: object) -> None:
-    """Raise unless ``task`` is a Task.
+def check_task(task: object, model: object = None) -> None:
+    """Raise unless ``task`` is a Task; a ``model`` that is one stands in its place.
 
     Raises:
         InputError: where it is not.
     """
+    if isinstance(model, Task):
+        raise InputError("model is a task; the model comes first, then the task: infer(model, task).")
     if not isinstance(task, Task):
         raise InputError(f"task is {task!r}; make one with sensing(), completion(), classification() or load().")
 
@@ -180,17 +183,35 @@ def _check_normalization(model: Model, task: Task) -> None:
         )
 
 
+def _check_sides(task: ArrayTask | None) -> None:
+    """Refuse a table whose missing cells nothing can predict."""
+    if task is None or not task.noisy or not task.observed_cells or task.truth is not None:
+        return
+    if 1 in task.shape and len(task.shape) == 2:
+        only, others = ("column", "rows") if task.shape[1] == 1 else ("row", "columns")
+        raise InputError(
+            f"The table has one {only} of numbers, so its {others} share nothing by which a missing cell could be "
+            f"predicted; give it two {only}s at least."
+        )
+
+
 def _check_exact(method: Method, model: Model, task: ArrayTask) -> None:
     """Refuse eps = 0 where no method can condition on an exact fit."""
-    reason = why_not_collapsible(model, task.shape)
-    if not method.exact:
-        reason = f"{method.name} needs draws that fit, and none fits exactly"
-    if reason is not None:
-        able = " or ".join(name for name, each in METHODS.items() if each.exact)
+    if (reason := _why_not_exact(method, model, task)) is not None:
         raise InputError(
-            f"eps is 0, which takes a collapsed model and a method for exact fits ({able}), but {reason}. "
+            f"eps is 0, which asks for exact fits, and {reason}. "
             f"A small threshold here is {1e-4 * task.zero_train_loss:.2g} ('0.01%' of the zero predictor's loss)."
         )
+
+
+def _why_not_exact(method: Method, model: Model, task: ArrayTask) -> str | None:
+    if not method.exact:
+        able = " or ".join(name for name, each in METHODS.items() if each.exact)
+        return f"{method.name} needs draws that fit, of which none fits exactly; take {able}"
+    if model.normalize:
+        return "of a normalised model none can be drawn; take `normalize=False`"
+    reason = why_not_collapsible(model, task.shape)
+    return None if reason is None else f"of this model none can be drawn: {reason}"
 
 
 def _descent_of(gd: GradientDescent | SGD | bool, array: ArrayTask | None) -> GradientDescent | SGD | None:

@@ -14,6 +14,7 @@ import torch
 
 import bayesgc as gc
 from bayesgc.api import check_inference
+from bayesgc.task.array.standard import completion_of
 
 TASK = gc.sensing(3, 3, 1, 4, seed=1)
 MODEL = gc.MatrixFactorization(depth=2, width=4, normalize=False)
@@ -41,7 +42,7 @@ def unchecked():
         ({"eps": "small"}, "eps is 'small'; it must be a"),
         ({"eps": "-5%"}, "eps.* is '-5%?'; it must be a"),
         ({"eps": "five%"}, "eps.* is 'five%?'; it must be a"),
-        ({"eps": 0.0}, "eps is 0.*takes a collapsed model.*splitting needs draws.*'0.01%'"),
+        ({"eps": 0.0}, "eps is 0.*exact fits, and splitting needs draws.*take auto or importance.*'0.01%'"),
         ({"method": "mcmc"}, "method is 'mcmc'; choose one of auto, importance, nuts, orthants, rejection, splitting"),
         ({"seed": -1}, "seed is -1; it must be a whole number at least 0"),
         ({"precision": 0.0}, "precision is 0.0; it must be a finite number greater than 0 and at most 1"),
@@ -60,6 +61,33 @@ def unchecked():
 def test_wrong_arguments_are_named(options, message):
     with pytest.raises(gc.InputError, match=message):
         infer(**options)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("call", [check_inference, gc.infer])
+def test_model_and_task_in_the_wrong_order_are_told(call):
+    with pytest.raises(gc.InputError, match=r"the model comes first, then the task: infer\(model, task\)"):
+        call(TASK, MODEL)
+
+
+def test_an_exact_fit_of_a_normalised_model_has_a_way_out():
+    model = gc.MatrixFactorization(depth=2, width=4)
+    words = r"eps is 0, which asks for exact fits, and of a normalised model none can be drawn; take `normalize=False`"
+    with pytest.raises(gc.InputError, match=words):
+        infer(model, eps=0, method="auto")
+
+
+@pytest.mark.parametrize(("axis", "only"), [(1, "one column"), (0, "one row")])
+def test_a_table_in_which_nothing_is_shared_is_refused(axis, only):
+    """Control: with one more it is taken."""
+    cells = np.array([1.0, 2.0, np.nan, 4.0])
+    task, wider = (
+        completion_of(values, {}, standardize=False)
+        for values in (np.expand_dims(cells, axis), np.stack([cells, cells[::-1]], axis))
+    )
+    with pytest.raises(gc.InputError, match=f"The table has {only} of numbers, so its .* share nothing"):
+        infer(task=task)
+    check_inference(MODEL, wider, eps=0.5, method="rejection")
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -23,6 +23,7 @@ from bayesgc.analysis.ends import STOPPED, cut
 from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.hidden import cells_needed, few_cells, fewest_covered
 from bayesgc.analysis.measures import judged_by, measures_of
+from bayesgc.analysis.reach import reach_checks
 from bayesgc.analysis.tree.storage import load
 from bayesgc.analysis.tree.summary import result_object
 from bayesgc.moments import HEAVIEST
@@ -150,6 +151,7 @@ def _tails(result: Json) -> Iterator[Check]:
 def _question(result: Json) -> Iterator[Check]:
     """Whether the threshold asks for anything: no fault of the sampler, so a caution at most."""
     yield from _asked(result)
+    yield from reach_checks(result)
     if result["unobserved"] and (few := few_cells(result["task"])):
         observed, needed = result["task"]["measurements"], cells_needed(result["task"])
         yield at_least("observed cells", observed, needed, f"{few[0].upper()}{few[1:]}.", caution=True)

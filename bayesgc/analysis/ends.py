@@ -57,6 +57,18 @@ def none_fitted(gd: Json) -> str:
     return f"no restart of gradient descent fitted ({restarts} tried{some})"
 
 
+def fits(gd: Json) -> str:
+    """That gradient descent fits: ``fits``, or ``fits in 20 of 64 restarts``."""
+    fitted, tried = gd["converged"], gd["restarts"]
+    return "fits" if fitted == tried else f"fits in {fitted} of {tried} restarts"
+
+
+def of_those(gd: Json) -> str:
+    """Of which restarts a sentence tells, where not all fitted."""
+    fitted, tried = gd["converged"], gd["restarts"]
+    return "" if fitted == tried else f", in the {fitted} of {tried} restarts that fitted"
+
+
 def ending(gd: Json) -> str:
     """Where a sentence tells of the last state: ``at its end``, or ``where it was stopped early``."""
     return f"where it was {STOPPED}" if cut_short(gd) else f"at its end{_but_for(gd)}"

@@ -132,7 +132,7 @@ def hidden_lines(result: Json) -> Iterator[str]:
     yield f"{100 * found['level']:.0f} % intervals of G&C {inside}."
     if not found["second_run"]:
         yield f"{_judgement(found)}."
-    yield from (f"No {NAMES.get(name, name)}: {reason}." for name, reason in found["absent"].items())
+    yield from (f"Not compared there: {NAMES.get(name, name)} ({reason})." for name, reason in found["absent"].items())
 
 
 def hidden_sentence(found: Json) -> str:

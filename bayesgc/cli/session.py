@@ -14,6 +14,7 @@ import numpy as np
 from xarray import DataTree
 
 from bayesgc.analysis.hidden import few_cells
+from bayesgc.analysis.reach import MOST_LEFT
 from bayesgc.analysis.tree.outputs import check_output
 from bayesgc.analysis.tree.storage import save, save_new
 from bayesgc.analysis.tree.strict import to_json
@@ -32,6 +33,7 @@ from bayesgc.options import Options
 from bayesgc.progress import LiveProgress, ProgressLines, Report
 from bayesgc.task import Task, linear_view
 from bayesgc.task.array.doubts import DOUBTFUL, STAND_INS, UNLIKE
+from bayesgc.task.array.feasibility import left_by_norm
 from bayesgc.validate import InputError
 
 EXIT_CODES = {Outcome.CONVERGED: 0, Outcome.INFEASIBLE: 2, Outcome.INTERRUPTED: 130}
@@ -40,8 +42,6 @@ _HIDDEN = "15%"
 """The share of a table's cells by which Guess & Check is compared with simple means."""
 
 
-_AS_NORMALIZED = 1.1
-"""A table of no larger norm is fitted about as well where every matrix has the norm 1."""
 _TOO_SMALL = "it fits far less of the table than without; leave it out unless you mean it."
 _SCALES = {
     False: "`standardize` gives each its own.",
@@ -102,9 +102,8 @@ class Session:
             return
         array = linear_view(task)
         table = array is not None and array.noisy and array.observed_cells
-        size = 0.0 if array is None else float(np.linalg.norm(array.targets))
-        if table and self.options.normalize and size > _AS_NORMALIZED:
-            norm = rounded(size, 2)
+        if array is not None and table and self.options.normalize and left_by_norm(array) > MOST_LEFT:
+            norm = rounded(float(np.linalg.norm(array.targets)), 2)
             say(f"`normalize` gives every matrix the norm 1, and the observed cells have {norm}: {_TOO_SMALL}")
         if table and (few := few_cells(task.facts)):
             say(f"{few}.")

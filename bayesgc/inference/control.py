@@ -118,10 +118,13 @@ class Control:
         """The outcome of a run that ended before it converged."""
         return Outcome.INTERRUPTED if self.interrupted else Outcome.EXHAUSTED
 
-    def advice(self, outcome: Outcome, drawn: int, block: int) -> str:
-        """What an outcome means and what to try, also where the budget did not even last for a block of draws."""
+    def advice(self, outcome: Outcome, drawn: int, block: int, *, fitted: bool = True) -> str:
+        """What an outcome means and what to try, also where the budget did not even last for a block of draws.
+
+        Of a method that waits for draws that fit, it matters whether any ``fitted``.
+        """
         if drawn or outcome is not Outcome.EXHAUSTED:
-            return outcome.advice
+            return outcome.advice_where(fitted=fitted)
         evaluations = "" if self.max_evaluations is None else f"`max_evaluations`, to {block} at least, or "
         return f"The budget ended before the first block of {block} draws: raise {evaluations}`max_seconds`."
 

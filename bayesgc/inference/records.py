@@ -27,6 +27,10 @@ class Outcome(StrEnum):
         """What the outcome means and what to try next, in one sentence."""
         return _ADVICE[self]
 
+    def advice_where(self, *, fitted: bool) -> str:
+        """The same of a run whose method waits for draws that fit: without one, precision is not the matter."""
+        return _NONE_FITTED if self is Outcome.EXHAUSTED and not fitted else self.advice
+
 
 _ADVICE = {
     Outcome.CONVERGED: "The threshold was reached and the errors are as small as asked for.",
@@ -41,6 +45,7 @@ _ADVICE = {
     Outcome.INFEASIBLE: "No matrix that this model can produce fits this well: raise `eps` or change the model.",
     Outcome.INTERRUPTED: "The run was interrupted; what had been found is kept.",
 }
+_NONE_FITTED = "The budget ended before any draw fitted: raise `max_seconds`, `max_evaluations` or `eps`."
 
 
 @dataclass(frozen=True)

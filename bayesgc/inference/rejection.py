@@ -93,7 +93,7 @@ class Rejection(Method):
             method=self.name,
             errors=self.errors,
             outcome=outcome,
-            message=control.advice(outcome, harvest.total, _BLOCK[criterion.device.type]),
+            message=control.advice(outcome, harvest.total, _BLOCK[criterion.device.type], fitted=posterior is not None),
             eps=criterion.eps,
             posterior=posterior,
             log_volume=harvest.log_volume(),

@@ -7,6 +7,7 @@ import json
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import xarray as xr
@@ -251,3 +252,18 @@ def test_what_was_not_found_is_said_to_be_missing() -> None:
     assert advice_of(absent)["gradient descent"] == f"There is nothing to compare with: {reason}."
     Draft202012Validator(schema("diagnosis")).validate(diagnose(absent).to_dict())
     assert "gradient descent" not in advice_of(tree(with_gd=False, reasons={"gd": "it was turned off"}))
+
+
+@pytest.mark.parametrize(("size", "normalize", "left"), [(3.0, True, 4 / 9), (1.05, True, None), (3.0, False, None)])
+def test_data_that_norm_one_cannot_reach_are_doubted(size: float, normalize: bool, left: float | None) -> None:
+    """Cells of norm N leave (1 − 1/N)² of their squares; the controls are near the norm, or not bound to it."""
+    cells = np.random.default_rng(0).normal(size=(4, 3))
+    cells[0, 0] = np.nan
+    task = gc.load(size * cells / np.sqrt(np.nansum(cells**2)), standardize=False)
+    model = gc.MatrixFactorization(depth=2, width=2, normalize=normalize)
+    result = gc.infer(model, task, eps="99%", method="rejection", gd=False, map=False, max_evaluations=2**13)
+    found, said = result_object(result), "`normalize=False`"
+    names = [each.name for each in diagnose(result).checks if each.status == "caution" and said in each.advice]
+    assert names == (["share of the data that the norm 1 leaves unexplained"] if left else [])
+    assert (f"leaves at least {100 * (left or 0):.2g} % of the data unexplained" in found["verdict"]) == bool(left)
+    assert found["diagnostics"].get("left_by_norm") == (None if left is None else pytest.approx(left))

@@ -90,6 +90,12 @@ def test_a_simple_prediction_that_was_not_found_in_time_is_left_out() -> None:
     assert "not found in time" in absent["nuclear_norm"]
 
 
+def test_what_is_not_compared_at_hidden_cells_is_told_from_what_has_no_row(result) -> None:
+    hidden = gc.result_object(result)["hidden"]
+    lines = list(hidden_lines({"hidden": hidden | {"absent": {"nuclear_norm": "not found in time"}}}))
+    assert lines[-1] == "Not compared there: nuclear norm (not found in time)."
+
+
 def test_a_run_says_how_well_it_predicts_what_was_hidden(result) -> None:
     found = gc.result_object(result)["hidden"]
     assert found["cells"] == result["hidden"].sizes["hidden_cell"] == 8
@@ -153,7 +159,7 @@ def test_cells_of_one_row_that_are_off_together_do_not_decide() -> None:
         found.append(hidden_summary(DataTree.from_dict({"hidden": data})))
     assert [each["judgement"] for each in found] == ["undecided", "lower"]
     assert SAID["undecided"] in hidden_sentence(found[0])
-    assert list(hidden_lines({"hidden": found[0]}))[-1] == "No kNN: they were not asked."
+    assert list(hidden_lines({"hidden": found[0]}))[-1] == "Not compared there: kNN (they were not asked)."
 
 
 def test_a_comparison_that_cannot_be_made_leaves_the_result() -> None:

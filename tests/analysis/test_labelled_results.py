@@ -197,13 +197,13 @@ def short_of(eps: float) -> dict[str, Any]:
 def test_a_threshold_between_numbers_of_errors_is_one_on_their_soft_score():
     """Below 5.1493 are draws with six errors too, whose margins are wrong by less than 14.93 %."""
     soft = words_of(short_of(5.1493))
-    assert "those that came nearest (errors − 1 + violation < 5.149) have" in soft
+    assert "those that came nearest (errors − 1 + violation < 5.149) are given, with" in soft
     assert "log P(errors − 1 + violation < 5.149) = -2.20 ± 0.10" in soft
     assert "violation: of all margins the share that is on the wrong side" in soft
     assert "5.149 errors" not in soft.replace("5.1493", "5.149")
     # The control: below 5 are the draws with at most as many errors.
     whole = words_of(short_of(5.0))
-    assert "those that came nearest (at most 5 errors) have" in whole
+    assert "those that came nearest (at most 5 errors) are given, with" in whole
     assert "violation" not in whole
 
 

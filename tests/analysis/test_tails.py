@@ -116,3 +116,14 @@ def test_claims_rest_on_medians_where_a_mean_cannot_be_believed(believable: bool
     # A limit that has no median is no match for one.
     doubtful = cells.assign(posterior_gen_loss_believable=("task_seed", [float(believable)] * 2))
     assert ratio_of(doubtful, doubtful, under="wide").tasks == (2 if believable else 0)
+
+
+@pytest.mark.parametrize("eps", [0.0, 0.0035])
+def test_the_rounding_of_exact_fits_is_no_heavy_tail(eps: float) -> None:
+    """Control: where fits are not exact, a tail of how well they fit is told."""
+    found = result_object(tree())
+    found["eps"] = eps
+    found["posterior"]["train_loss"] |= {"mean": 1.6e-31, "mcse": 8e-33, "believable": False}
+    cells = next(row for row in law_rows(found) if row.kind == "posterior").cells
+    assert ("0 (exact)" in cells) is (eps == 0)
+    assert ("cannot be believed" in legend_line(found)) is (eps > 0)

@@ -35,7 +35,8 @@ from bayesgc.models import MLP, MatrixFactorization
 from bayesgc.models.factorization.collapse import collapse
 from bayesgc.searches import _in_time
 from bayesgc.settings import Settings
-from bayesgc.task import classification, sensing
+from bayesgc.task import Reference, classification, sensing
+from bayesgc.task.array import references
 from bayesgc.task.array.references import reference_points
 
 TASK = sensing(3, 3, 1, 4, seed=1)
@@ -106,6 +107,20 @@ def test_the_least_nuclear_norm_ends_with_the_time_and_says_so():
         cut = reference_points(task, normalize=False, stop=lambda: True)
     assert "above the least" in str(cut["nuclear_norm"].note)
     assert reference_points(task, normalize=False)["nuclear_norm"].note is None
+
+
+def test_a_reference_that_the_end_of_the_time_cut_short_has_no_row(monkeypatch):
+    """Control: with time for it, it is there and has no reason."""
+    settings = {"eps": 0.05, "method": "rejection", "gd": False, "map": False, "max_evaluations": 2**13}
+    whole = result_object(gc.infer(MODEL, TASK, **settings))
+    assert whole["baselines"]["nuclear_norm"] is not None
+    assert "nuclear_norm" not in whole["reasons"]
+    short = Reference(None, 0.0, 1.0, note="stopped in time")
+    monkeypatch.setattr(references, "_nuclear_norm_point", lambda *_: short)
+    cut = result_object(gc.infer(MODEL, TASK, **settings))
+    assert cut["baselines"]["nuclear_norm"] is None
+    assert cut["reasons"]["nuclear_norm"] == "stopped in time"
+    assert cut["baselines"]["zero"] is not None
 
 
 def test_the_prior_has_a_quarter_of_the_time_and_one_chain_at_least():
@@ -217,10 +232,18 @@ def test_a_descent_that_made_no_step_was_not_run():
 
     assert _in_time(Ticking(max_seconds=2), descend, 0.0) == (None, "`max_seconds=2` left no time for it")
     found, reason = _in_time(Ticking(max_seconds=20), descend, 0.0)
-    assert (
-        reason == f"`max_seconds=20` stopped it after {int(found.steps.max())} steps, 3 of its 3 restarts on their way"
-    )
+    fitted = int(found.converged.sum())
+    words = {0: "and none", 3: "though all"}.get(fitted, f"and {fitted}")
+    ended = f"3 of its 3 restarts had not come to their own end, {words} of these fitted"
+    assert reason == f"`max_seconds=20` stopped it after {int(found.steps.max())} steps: {ended}"
     assert _in_time(Control(), descend, 0.0)[1] is None
+
+
+@pytest.mark.parametrize(("eps", "words"), [(0.0, "and none"), (1e9, "though all")])
+def test_restarts_that_were_stopped_are_told_from_those_that_did_not_fit(eps, words):
+    method = GradientDescent(restarts=3, tol=0.0)
+    _, reason = _in_time(Ticking(max_seconds=20), lambda own: method.run(MODEL, criterion(MODEL, TASK, eps), 0, own), 0)
+    assert reason.endswith(f": 3 of its 3 restarts had not come to their own end, {words} of these fitted")
 
 
 def test_what_the_deadline_did_to_descent_is_said():

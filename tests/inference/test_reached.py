@@ -33,7 +33,16 @@ def test_the_posterior_at_the_lowest_threshold_is_given(short):
     assert reached.eps == short.levels.threshold[-1] > 1e-12
     assert (reached.posterior.quantities["train_loss"] < reached.eps).all()
     assert reached.log_volume.value == pytest.approx(short.levels.log_volume[-1])
-    assert f"{reached.eps:.4g} on the training loss; the posterior there is given" in short.message
+    assert f"{reached.eps:.4g} on the training loss; the posterior there is given in its place." in short.message
+
+
+def test_precision_is_no_advice_where_nothing_fitted(short):
+    """Control: where some fit it is."""
+    said = "The budget ended before any draw fitted: raise `max_seconds`, `max_evaluations` or `eps`."
+    assert said in short.message
+    few = Control(max_evaluations=2**14)
+    assert condition(Rejection(), criterion(eps=1e-12), few).message == said
+    assert "`precision`" in condition(Rejection(), criterion(eps=0.05), few, precision=1e-6).message
 
 
 def test_a_budget_that_the_pilot_cannot_use_goes_into_deeper_islands():

@@ -11,13 +11,14 @@ from rich.text import Text
 
 from bayesgc.analysis.ends import STOPPED, cut_short
 from bayesgc.analysis.equal_fit import compared
-from bayesgc.analysis.measures import Measure, measures_of
+from bayesgc.analysis.measures import Measure, exact, measures_of
 from bayesgc.analysis.tails import doubtless
 from bayesgc.analysis.words.fitted import FittedTable
 from bayesgc.analysis.words.kinds import kinds, unlike
 from bayesgc.analysis.words.numerals import count_word, rounded, with_error
 from bayesgc.analysis.words.predicted import HEADINGS, NOTE, predicted_row, predicted_sentence
 from bayesgc.analysis.words.sentences import provisional
+from bayesgc.analysis.words.wording import EXACT
 from bayesgc.intervals import MARGIN
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ def _fits(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]
     for name, each in zip(names, results, strict=True):
         ours, gd = (each["posterior"] or {}).get(fit.name), each["gd"] or {"at_eps": None}
         ends = (_median(gd["at_eps"], fit), _median(gd, fit), _median(gd, gen))
-        rows.append((name, "-" if ours is None else fit.number(ours["mean"], 2), *ends))
+        shown = "-" if ours is None else EXACT if exact(each) else fit.number(ours["mean"], 2)
+        rows.append((name, shown, *ends))
     measures = measures_of(results[0])
     alike = ", so only at ε are their L_gen alike to compare." if _judged(results) else "."
     notes = ["", f"At its end descent fits better than the posterior{alike}"]

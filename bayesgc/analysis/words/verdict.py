@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 from bayesgc.analysis.asked import asks_nothing, passed_by
-from bayesgc.analysis.ends import cut, ending, none_fitted, trained
+from bayesgc.analysis.ends import cut, ending, fits, none_fitted, of_those, trained
 from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.hidden import few_cells, hidden_sentence
 from bayesgc.analysis.measures import errors_in_words, exact, fitted_by, judged_by, measures_of
+from bayesgc.analysis.reach import too_normal
 from bayesgc.analysis.standing import unexplained
 from bayesgc.analysis.tails import centre, doubtless, error_of, log_centre
 from bayesgc.analysis.words.numerals import one_in
@@ -36,10 +37,10 @@ _ROUNDED = 1e-6
 def verdict(result: Json) -> str:
     """What the result object ``result`` means, in one sentence, for a reader who does not know the paper."""
     if result["posterior"] is None:
-        return _nothing_accepted(result)
+        return " ".join(filter(None, [_nothing_accepted(result), too_normal(result)]))
     judged = judged_by(result, "posterior") is not None
     sentence = _comparison(result) if judged else _generalisation_unknown(result)
-    sentence = " ".join(filter(None, [asks_nothing(result), sentence]))
+    sentence = " ".join(filter(None, [asks_nothing(result), too_normal(result), sentence]))
     if result["outcome"] == "converged":
         return sentence
     return f"Provisional, as the run has not converged ({result['outcome']}): {sentence[0].lower()}{sentence[1:]}"
@@ -176,7 +177,7 @@ def _descent_clause(result: Json) -> str:
     if passed_by(result) is not None:
         return f"; gradient descent is not compared{_at_its_end(result)}"
     standing, improved = descent_against_posterior(result), against_prior(result) is Standing.LOWER
-    who = f"; gradient descent, {_where(result)}, does"
+    who = f"; gradient descent, {_where(result)}{of_those(at)}, does"
     place = f", at {_descent_numbers(result, at)}"
     after = _at_its_end(result)
     if standing is Standing.LOWER:
@@ -234,7 +235,7 @@ def _at_its_end(result: Json) -> str:
     if _judged_at_its_end(result):
         return f"; {_trained_on(result, gd)}"
     ended = f"{trained(gd)}," if measures.counted else f"{ending(gd)} ({measures.fit.words} {_fit(result, gd)})"
-    return f"; {ended} it has {_descent_numbers(result, gd)}"
+    return f"; {ended} it has {_descent_numbers(result, gd)}{_still(result, gd)}"
 
 
 def _judged_at_its_end(result: Json) -> bool:
@@ -258,7 +259,13 @@ def _trained_on(result: Json, gd: Json) -> str:
         does = f"does {_beyond(result, gd, among)}"
     if standing is Standing.LOWER:
         more += _vote_beside(result, gd)
-    return f"{trained(gd)}, it {does}, at {_descent_numbers(result, gd)}{more}"
+    return f"{trained(gd)}, it {does}, at {_descent_numbers(result, gd)}{_still(result, gd)}{more}"
+
+
+def _still(result: Json, gd: Json) -> str:
+    """Of which restarts the numbers of the end are, where others fitted before."""
+    at = compared(result)
+    return "" if at is not None and at["converged"] == gd["converged"] else of_those(gd)
 
 
 def _vote_beside(result: Json, gd: Json) -> str:
@@ -311,8 +318,7 @@ def _nothing_accepted(result: Json) -> str:
     elif nothing_drawn(result):
         opening = f"Nothing was drawn, so nothing is known of weights that fit {fit}"
     else:
-        opening = f"{measures.missed(result['eps'])}{_bound(result)}, so nothing is known of weights that merely fit"
-        opening += _reached_clause(result)
+        opening = f"{measures.missed(result['eps'])}{_bound(result)}{_reached_clause(result)}"
     gd = result["gd"]
     if gd is None:
         return f"{opening}."
@@ -320,23 +326,25 @@ def _nothing_accepted(result: Json) -> str:
     if at is None:
         return f"{opening}; {none_fitted(gd) if cut(gd) else 'no restart of gradient descent fitted either'}."
     if at[measures.generalisation.name] is None:
-        return f"{opening}; gradient descent fits."
+        return f"{opening}; gradient descent {fits(at)}."
     ended = _at_its_end(result) if at is not gd else ""
     found = f"with {measures.generalisation.symbol} {_descent_numbers(result, at)} at {_fit_in_words(result, at)}"
-    return f"{opening}; gradient descent fits, {found}{ended}."
+    return f"{opening}; gradient descent {fits(at)}, {found}{ended}."
 
 
 def _reached_clause(result: Json) -> str:
-    """How those generalise that came nearest, where the run did not come to ε."""
+    """What is given in place of weights that fit: those that came nearest, and how they generalise."""
     measures, reached = measures_of(result), result.get("reached")
-    summary = reached["posterior"][measures.generalisation.name] if reached else None
-    if not reached or summary is None:
-        return ""
+    if not reached:
+        return ", so nothing is known of weights that merely fit"
+    given = f"; in place of weights that fit, those that came nearest ({measures.formula(reached['eps'])}) are given"
+    summary = reached["posterior"][measures.generalisation.name]
+    if summary is None:
+        return given
     which = centre([summary])
     found = measures.generalisation.estimate(summary[which], error_of(summary, which))
     average = "" if which == "mean" else "median "
-    what = measures.formula(reached["eps"])
-    return f"; those that came nearest ({what}) have {average}{measures.generalisation.symbol} {found}"
+    return f"{given}, with {average}{measures.generalisation.symbol} {found}"
 
 
 def nothing_drawn(result: Json) -> bool:

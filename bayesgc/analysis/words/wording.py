@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from bayesgc.analysis.ends import end_name
-from bayesgc.analysis.measures import SOFT, VIOLATION, Measure, Measures, measures_of
+from bayesgc.analysis.measures import SOFT, VIOLATION, Measure, Measures, exact, measures_of
 from bayesgc.analysis.tails import centre, doubtless
 from bayesgc.analysis.tree.summary import Json, one_line
 from bayesgc.analysis.words.numerals import quartiles, rounded, with_error
@@ -178,7 +178,7 @@ def law_rows(result: Json) -> Iterator[Row]:
     """
     columns = _Columns(measures_of(result), judged(result), measures_of(result).known_nothing(result))
     yield Row("prior", columns.of_law(result["prior"]), "law")
-    yield Row("G&C posterior", columns.of_law(result["posterior"]), "posterior")
+    yield Row("G&C posterior", columns.of_law(result["posterior"], exact=exact(result)), "posterior")
     if (vote := result.get("ensemble")) is not None:
         yield Row("G&C, by vote", columns.of_vote(vote), "posterior")
     if result["reached"] is not None:
@@ -217,14 +217,15 @@ class _Columns:
     judged: bool
     nothing: float | None
 
-    def of_law(self, law: Json | None) -> tuple[str, ...]:
-        """Means with their errors."""
+    def of_law(self, law: Json | None, *, exact: bool = False) -> tuple[str, ...]:
+        """Means with their errors; of an ``exact`` fit rounding alone is left, which is not told."""
         if law is None:
             return self._joined(("none found", "-"), ("none found",) + ("-",) * (len(self.measures.columns) - 1), "-")
         primary = self.measures.generalisation
         summary = law[primary.name]
         beside = self._relative(law, _centre_of)
-        fits = (_summary(law[each.name], 1, each) for each in self.measures.columns)
+        told = {self.measures.fit.name: EXACT} if exact else {}
+        fits = (told.get(each.name) or _summary(law[each.name], 1, each) for each in self.measures.columns)
         return self._joined((_summary(summary, 2, primary), beside), fits, _summary(law.get("effective_rank"), 1))
 
     def of_vote(self, vote: Json) -> tuple[str, ...]:
@@ -376,6 +377,8 @@ def absent_lines(result: Json) -> Iterator[str]:
             yield f"No {_PARTS.get(part, part.replace('_', ' '))}: {reason}"
 
 
+EXACT = "0 (exact)"
+"""What is told of how well draws fit that do so exactly."""
 MEDIANS = "* median [quartiles], as the mean cannot be believed"
 
 
@@ -384,9 +387,10 @@ def _doubted(result: Json, name: str) -> bool:
     law, measures = result[name], measures_of(result)
     if law is None:
         return False
+    told = {measures.fit.name} if name == "posterior" and exact(result) else set()
     shown = [
         law[measures.generalisation.name],
-        *(law[each.name] for each in measures.columns),
+        *(law[each.name] for each in measures.columns if each.name not in told),
         law.get("effective_rank"),
     ]
     return any(each is not None and not doubtless(each) for each in shown)

@@ -86,7 +86,7 @@ def _record(target: CollapsedCriterion, passage: Passage, islands: list[IslandRe
     evidence = _evidence(islands if reached else [])
     tail = _tail_of_last_step(stages) if target.eps == 0 else {}
     trusted = not tail or tail["last_step_pareto_k"] <= tail["last_step_pareto_k_limit"]
-    message = outcome.advice
+    message = outcome.advice_where(fitted=reached)
     if outcome is Outcome.CONVERGED and not trusted:
         outcome, message = Outcome.EXHAUSTED, _HEAVY
     return Run(

@@ -112,11 +112,12 @@ class Splitting(Method):
         # Short of the first threshold the law of the particles is the prior itself.
         shown = posterior is not None and not reached and math.isfinite(thresholds[-1])
         short = None if posterior is None or not shown else Reached(thresholds[-1], posterior, _volume(islands))
+        said = "" if reached else _how_far(schedule, thresholds[-1], criterion.task.scored, shown=short is not None)
         return Run(
             method=self.name,
             errors=self.errors,
             outcome=outcome,
-            message=self._message(passage, outcome, thresholds[-1], criterion.task.scored, shown=short is not None),
+            message=self._message(passage, outcome, fitted=reached and posterior is not None) + said,
             eps=criterion.eps,
             posterior=posterior if reached else None,
             log_volume=pool_log_volume(islands, reached=reached),
@@ -130,11 +131,8 @@ class Splitting(Method):
         )
 
     @staticmethod
-    def _message(passage: Passage, outcome: Outcome, lowest: float, scored: str, *, shown: bool) -> str:
-        schedule = passage.schedule
-        if schedule.failure is None or not schedule.evaluations:
-            return passage.control.advice(outcome, schedule.evaluations, passage.climb.particles)
-        return outcome.advice + _how_far(schedule, lowest, scored, shown=shown)
+    def _message(passage: Passage, outcome: Outcome, *, fitted: bool) -> str:
+        return passage.control.advice(outcome, passage.schedule.evaluations, passage.climb.particles, fitted=fitted)
 
 
 def _visible(passage: Passage, islands: int) -> dict[str, float | int | str]:
@@ -157,6 +155,11 @@ def _volume(islands: list[IslandRecord]) -> Estimate:
 
 
 def _how_far(schedule: Schedule, lowest: float, scored: str, *, shown: bool) -> str:
+    """The lowest threshold of a way that did not come to its end, where it was begun."""
+    if not schedule.evaluations:
+        return ""
     reached = "that of the prior itself" if not schedule.rungs else "outside the bin or with labels wrong"
     reached = f"{lowest:.4g} on {scored}" if math.isfinite(lowest) else reached
-    return f" The lowest threshold reached was {reached}" + ("; the posterior there is given." if shown else ".")
+    return f" The lowest threshold reached was {reached}" + (
+        "; the posterior there is given in its place." if shown else "."
+    )

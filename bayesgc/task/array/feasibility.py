@@ -93,6 +93,16 @@ def least_train_loss(task: ArrayTask, *, normalize: bool) -> float:
     return (fits.misfit + excess) / task.measurements.count
 
 
+def left_by_norm(task: ArrayTask) -> float:
+    """The share of the zero predictor's loss that ‖W‖_F = 1 leaves, whichever the matrix, beyond what all leave.
+
+    It is (1 − 1/N)² for cells of norm N > 1. A threshold that the data suggest takes it for noise.
+    """
+    if task.zero_train_loss == 0:
+        return 0.0
+    return _least_excess_on_sphere(best_fits(task)) / (task.measurements.count * task.zero_train_loss)
+
+
 def _least_excess_on_sphere(fits: BestFits) -> float:
     """min ‖A w − y‖² − misfit over ‖w‖ = 1, by the secular equation (Moré & Sorensen 1983).
 
