@@ -18,7 +18,7 @@ from bayesgc.analysis.functions import FUNCTION_POINTS, functions
 from bayesgc.analysis.measures import MEASURES, measures_in, measures_of
 from bayesgc.analysis.plots.calibration import calibration_title
 from bayesgc.analysis.plots.chains import in_chains, ranks_title
-from bayesgc.analysis.plots.curve import curve_of, curve_title, descent_beside
+from bayesgc.analysis.plots.curve import curve_of, curve_title, descent_beside, rarity_title
 from bayesgc.analysis.plots.functions import functions_title
 from bayesgc.analysis.plots.joint import joint_title, shared_points
 from bayesgc.analysis.plots.levels import levels_title
@@ -272,7 +272,7 @@ def _curve_picture(tree: xr.DataTree) -> Iterator[Picture]:
                 " Beside it gradient descent where it first was at or below each threshold, median and quartiles over "
                 "restarts."
             )
-        title = curve_title(tree) if known else "The tighter the fit, the rarer it is"
+        title = curve_title(tree) if known else rarity_title(tree)
         yield _picture("curve", title, words, plots.plot_curve(tree), lambda: charts.curve_chart(tree))
 
 
