@@ -31,7 +31,7 @@ from bayesgc.analysis.report.rerun import rerun_command, why_no_command
 from bayesgc.analysis.report.stills import data_uri
 from bayesgc.analysis.tree.groups import has
 from bayesgc.analysis.tree.summary import Json, cell_labels, result_object
-from bayesgc.analysis.words.numerals import rounded, with_error
+from bayesgc.analysis.words.numerals import chance_in_words, rounded, with_error
 from bayesgc.analysis.words.reliance import reliance
 from bayesgc.analysis.words.sentences import FACTS
 from bayesgc.analysis.words.wording import (
@@ -169,7 +169,7 @@ def _dependence_rows(entry: Json) -> Iterator[tuple[str, str, str]]:
     found = entry["dependence"]
     if found is not None:
         value = with_error(found["spearman"], found["spearman_mcse"], 1)
-        p_value = rounded(found["p_value"], 2)
+        p_value = chance_in_words(found["p_value"])
         both = (
             "errors in training and test"
             if measures_of(entry).classes
