@@ -162,9 +162,7 @@ def check_inference(
     check_task(task, model)
     eps, method = usual_for(task, eps, method)
     request = request_of(seed, precision, chains, draws, weights=False)
-    settings = Settings.checked(model, task, eps, method, gd, map, device, dtype, request)
-    if reason := settings.method.needs(settings.criterion):
-        raise InputError(reason)
+    Settings.checked(model, task, eps, method, gd, map, device, dtype, request)
 
 
 @one_thread_each()

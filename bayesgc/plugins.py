@@ -301,9 +301,14 @@ def blame(who: str) -> Iterator[None]:
     except (InputError, MemoryError):
         raise
     except Exception as error:
-        text = str(error).strip()
-        detail = f": {text.splitlines()[0].rstrip('.')}" if text else ""
-        raise InputError(f"{who} failed with {type(error).__name__}{detail}.") from error
+        raise InputError(f"{who} failed with {type(error).__name__}{_detail(error)}.") from error
+
+
+def _detail(error: Exception) -> str:
+    """The first line of what an error says, and the second where the first only leads to it."""
+    first, *others = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    whole = f"{first} {others[0]}" if others and first.endswith(":") else first
+    return f": {whole.rstrip('.:')}" if whole else ""
 
 
 def _own_names(module: ModuleType) -> list[str]:

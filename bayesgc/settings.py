@@ -97,7 +97,7 @@ class Settings:
                 array.check_single()
             resolved = resolution(array, normalize=model.normalize)
         criterion = Criterion(task, whitened, threshold, place, number, collapsed, resolved)
-        if array is None and (reason := chosen.needs(criterion)):
+        if reason := chosen.needs(criterion):
             raise InputError(reason)
         numbers = task.kept_numbers + (criterion.latent_size if request.weights else 0)
         bounded = request.bounded(numbers)

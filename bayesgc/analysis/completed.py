@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Float
 
-from bayesgc.analysis.predictive import predict
+from bayesgc.analysis.predictive import check_cells, predict
 from bayesgc.analysis.tree.groups import has, values
 
 
@@ -31,6 +31,7 @@ def completed(tree: xr.DataTree, *, level: float = 0.9) -> pd.DataFrame:
     Raises:
         InputError: as `predict` does.
     """
+    check_cells("completed", tree)
     found = predict(tree, level=level)
     known = _observed(tree, found["mean"].shape)
     missing = np.isnan(known)

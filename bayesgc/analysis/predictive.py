@@ -38,8 +38,7 @@ def predict(tree: xr.DataTree, *, level: float = 0.9) -> xr.Dataset:
         InputError: for a result without a posterior or without observed cells, or a ``level`` outside of (0, 0.999].
     """
     share = real_in("level", level, 0, 0.999, open_low=True)
-    if "posterior" not in tree.children or not has(tree, "constant_data", "cells"):
-        raise InputError("predict needs a posterior given observed cells, as of completion or of a table.")
+    check_cells("predict", tree)
     matrix = tree["posterior"].to_dataset()["end_to_end"]
     dims, shape = matrix.dims[2:], matrix.shape[2:]
     every = np.arange(math.prod(shape))
@@ -47,6 +46,16 @@ def predict(tree: xr.DataTree, *, level: float = 0.9) -> xr.Dataset:
     found: dict[str, Any] = {"mean": _draws(tree, "posterior", every).mean(0), "low": low, "high": high}
     coords = {name: matrix.coords[name].values for name in dims if name in matrix.coords}
     return xr.Dataset({name: (dims, each.reshape(shape)) for name, each in found.items()}, coords=coords)
+
+
+def check_cells(name: str, tree: xr.DataTree) -> None:
+    """Refuse a result from which the function of this name has no cells to predict.
+
+    Raises:
+        InputError: without a posterior or without observed cells.
+    """
+    if "posterior" not in tree.children or not has(tree, "constant_data", "cells"):
+        raise InputError(f"{name} needs a posterior given observed cells, as of completion or of a table.")
 
 
 def interval_kind(tree: xr.DataTree) -> str:

@@ -270,8 +270,8 @@ def _usage(error: TyperException) -> str:
         fault, name = faults()[0], (error.param.opts[0] if error.param else "an option")
         expected = fault["msg"].partition(",")[0].removeprefix("Input should be ")
         message = f"{name} is {fault['input']!r}; it must be {expected}"
-    elif known and message.startswith("No such command"):
-        message += f": choose one of {', '.join(known)}"
+    elif known and message.startswith("No such command") and not message.endswith("?"):  # which names the nearest
+        message += f"; choose one of {', '.join(known)}"
     return f"{message} (see {context.command_path} --help)."
 
 

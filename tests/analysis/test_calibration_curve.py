@@ -203,6 +203,15 @@ def test_pictures_say_what_they_show(tmp_path):
     assert "often than its shares say" in plots.plot_calibration(tree).axes[0].get_title(loc="left")
 
 
+def test_every_mark_of_the_picture_of_functions_is_in_its_legend():
+    axes = plots.plot_functions(labelled(), points=4).axes[0]
+    told = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert {"equally probable", "± standard error"} < set(told)
+    shown = {each.get_label() for each in axes.collections if len(each.get_offsets())}
+    assert shown & {"seen by both", "seen by one"} <= set(told)
+    assert len(shown & set(told)) > 0
+
+
 def test_islands_without_draws_have_no_vote() -> None:
     """As numbers of islands have gaps where some were lost, a replicate could hold no vote at all."""
     said = np.array([[0, 1], [1, 1], [1, 1]])

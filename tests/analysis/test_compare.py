@@ -23,7 +23,9 @@ from bayesgc.analysis.compare.compare import compare, distinguishing_labels
 from bayesgc.analysis.report.trends import change
 from bayesgc.analysis.theory import expected_log_determinant, lyapunov_exponents
 from bayesgc.analysis.tree.schema import schema
+from bayesgc.analysis.tree.storage import save
 from bayesgc.analysis.tree.stores import Store
+from bayesgc.analysis.words.numerals import chance_in_words
 from bayesgc.inference.records import Estimate
 from bayesgc.validate import InputError
 
@@ -76,6 +78,13 @@ def test_results_may_come_in_a_list_or_by_name() -> None:
 def test_no_result_is_refused(nothing) -> None:
     with pytest.raises(InputError, match="compare got no result"):
         compare(*nothing)
+
+
+def test_one_file_twice_is_refused(tmp_path: Path) -> None:
+    one, other = (save(weighted(seed), tmp_path / f"{seed}.nc") for seed in (1, 2))
+    with pytest.raises(InputError, match=r"compare got .*1\.nc twice; give different results"):
+        compare(one, other, tmp_path / ".." / tmp_path.name / "1.nc")
+    assert len(compare(one, other).results) == 2
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -349,9 +358,58 @@ def test_a_task_without_a_number_leaves_nothing_decided() -> None:
 
 def test_nothing_is_paired_without_shared_tasks() -> None:
     other = tasks.sensing(rows=4, cols=3, rank=1, measurements=7, seed=9)
-    comparison = compare(weighted(1, depth=2), weighted(2, task=other, depth=3))
+    comparison = compare(weighted(1, depth=2), weighted(2, task=other, depth=3), labels=["a", "b"])
     assert comparison.paired == []
-    assert not comparison.differences[0]["same_task"]
+    (gap,) = comparison.differences
+    assert (gap["same_task"], gap["factor"]) == (False, None)
+    text = " ".join(str(comparison).split())
+    assert "Not judged against a: b, on another task. Other data change the result by more than the errors" in text
+    assert "b − a" not in text
+    assert "Generalise" not in text
+
+
+def test_a_verdict_says_where_a_fit_asks_for_nothing_and_where_fits_are_unequal() -> None:
+    strict, loose = weighted(depth=2), weighted(depth=8, spread=0.3)
+    assert "But" not in str(compare(strict, loose))
+    loose.attrs["eps"] = 1e6  # which the zero matrix passes
+    (gap,) = (found := compare(strict, loose, labels=["a", "b"])).differences
+    assert (gap["same_eps"], gap["asks_nothing"]) == (False, ["label"])
+    text = " ".join(str(found).split())
+    assert "Generalises worse: b, than a (" in text
+    assert "). But of b a fit asks for next to nothing, so it explains nothing there, and their thresholds" in text
+    assert text.endswith("their thresholds differ, so they do not fit equally well.")
+
+
+def test_over_tasks_the_same_is_said() -> None:
+    every = [tasks.sensing(rows=4, cols=3, rank=1, measurements=7, seed=seed) for seed in range(2)]
+    base = [weighted(10 + i, task=task) for i, task in enumerate(every)]
+    other = [weighted(20 + i, task=task) for i, task in enumerate(every)]
+    for each in other:
+        each.attrs["eps"] = 1e6
+    comparison = compare(*base, *other)
+    (pair,) = comparison.paired
+    assert (pair["same_eps"], pair["asks_nothing"]) == (False, ["label"])
+    assert "explains nothing there, and their thresholds differ" in " ".join(str(comparison).split())
+    Draft202012Validator(schema("comparison")).validate(comparison.to_dict())
+
+
+def test_one_result_alone_is_told_to_have_no_other() -> None:
+    assert str(compare(weighted())).endswith("One result alone has nothing to be compared with; give two or more.\n")
+    assert "alone" not in str(compare(weighted(1), weighted(2)))
+
+
+def test_long_labels_are_numbers_in_sentences() -> None:
+    long, short = (
+        " ".join(str(compare(weighted(depth=2), weighted(depth=8, spread=0.3), labels=labels)).split())
+        for labels in (["a" * 31, "b"], ["a" * 30, "b"])
+    )
+    assert "Generalises worse: result 2, than result 1 (" in long
+    assert f"Generalises worse: b, than {'a' * 30} (" in short
+
+
+@pytest.mark.parametrize(("p_value", "words"), [(1.4e-113, "< 1e-6"), (0.0, "< 1e-6"), (0.037, "0.037")])
+def test_chances_are_no_smaller_than_a_test_can_tell(p_value: float, words: str) -> None:
+    assert chance_in_words(p_value) == words
 
 
 def test_labels_say_what_differs_and_are_told_apart_in_the_end() -> None:

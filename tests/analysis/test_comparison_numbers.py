@@ -87,6 +87,7 @@ def test_every_number_of_a_difference(pair: tuple[xr.DataTree, xr.DataTree]) -> 
         "same_task": True,
         "same_eps": True,
         "shared_draws": False,
+        "asks_nothing": [],
         **gaps,
         "bits": {"difference": (8.4 - 6.0) * -math.log2(math.e), "mcse": 0.08 * math.sqrt(2) * math.log2(math.e)},
         "evidence_bits": None,
@@ -146,6 +147,8 @@ def test_every_number_over_shared_tasks(exact: bool) -> None:
         "label": "depth 9",
         "against": "depth 2",
         "tasks": 3,
+        "same_eps": True,
+        "asks_nothing": [],
         "bits": None,
         "evidence_bits": None,
     }

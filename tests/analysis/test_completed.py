@@ -10,10 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from records_for_tests import tree
 
 import bayesgc as gc
-from bayesgc.analysis.completed import completed_text
+from bayesgc.analysis.completed import completed, completed_text
+from bayesgc.analysis.predictive import predict
 from bayesgc.task import load
+from bayesgc.validate import InputError
 
 TABLE = pd.DataFrame(
     {
@@ -103,3 +106,9 @@ def test_a_long_table_is_called_by_the_column_of_its_rows() -> None:
     frame = pd.DataFrame({"x": [1.0, 2.0], "y": [3.0, np.nan]}, index=pd.Index(["a", "b"], name="user"))
     assert gc.completed(inferred(frame)).index.name == "user"
     assert gc.completed(inferred(frame.rename_axis(None))).index.name is None
+
+
+def test_what_has_no_cells_is_refused_in_the_name_of_what_was_called() -> None:
+    for name, ask in (("completed", completed), ("predict", predict)):
+        with pytest.raises(InputError, match=f"^{name} needs a posterior given observed cells"):
+            ask(tree())

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from bayesgc.analysis import plots
 from bayesgc.analysis.certificate import error_of_guessing
-from bayesgc.analysis.compare.compare import _short, compare
+from bayesgc.analysis.compare.compare import _short, compare, distinguishing_labels
 from bayesgc.analysis.diagnose import diagnose
 from bayesgc.analysis.ensemble import ensemble
 from bayesgc.analysis.equal_fit import compared, compared_group
@@ -386,6 +386,14 @@ def test_results_of_two_kinds_are_not_compared_and_tables_that_say_nothing_are_l
     assert "rarity" not in text
     assert "difference" not in text
     assert "mechanisms" in text
+
+
+def test_labels_say_how_many_examples_and_outputs_there_are():
+    settings = configuration_of(classes_task())
+    task = settings["task"]
+    other = settings | {"task": task | {"shape": [20, 1]}}
+    pair = [labelled(configuration=each) for each in (settings, other)]
+    assert distinguishing_labels(pair) == ["10 examples, 2 outputs", "20 examples, 1 output"]
 
 
 def test_lists_in_labels_are_written_as_what_they_are():

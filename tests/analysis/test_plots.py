@@ -31,6 +31,7 @@ from bayesgc.analysis.plots import (
     plot_sweep,
     save_figure,
 )
+from bayesgc.analysis.plots.joint import close_fits
 from bayesgc.analysis.plots.losses import losses_title
 from bayesgc.analysis.plots.sweep import LAWS
 from bayesgc.analysis.report import write_report
@@ -69,8 +70,8 @@ def drawn_or_refused(plot: Callable[..., Figure], result: xr.DataTree) -> Figure
         return plot(result)
     except InputError as refused:
         said = str(refused)
-    method, held = result.attrs["method"], ", ".join(result.children)
-    assert re.fullmatch(rf"{plot.__name__} needs [^;]+; this result, whose method is {method!r}, has {held}\.", said)
+    method = result.attrs["method"]
+    assert re.fullmatch(rf"{plot.__name__} needs [^;]+, which this result, whose method is {method!r}, has not\.", said)
     return None
 
 
@@ -200,7 +201,7 @@ def test_rank_plots_are_for_chains_alone() -> None:
     figure = plot_ranks(chained_tree())
     assert "The chains agree (R̂ = 1.004)" in figure.get_suptitle()
     assert len([axes for axes in figure.axes if axes.lines]) == 3
-    with pytest.raises(InputError, match="chains; this result, whose method is 'splitting'"):
+    with pytest.raises(InputError, match=r"chains, which this result, whose method is 'splitting', has not\.$"):
         plot_ranks(tree())
 
 
@@ -208,7 +209,7 @@ def refused_names(result: xr.DataTree) -> set[str]:
     return {plot.__name__.removeprefix("plot_") for plot in PLOTS if drawn_or_refused(plot, result) is None}
 
 
-def test_a_plot_that_does_not_suit_says_what_it_needs_and_what_there_is() -> None:
+def test_a_plot_that_does_not_suit_says_what_it_needs() -> None:
     labels = {"calibration", "functions", "ranks"}
     assert refused_names(tree()) == labels | {"cells"}
     assert refused_names(tree(table_task())) >= labels | {"joint"}
@@ -260,6 +261,38 @@ def test_unknown_truth_shows_the_missing_cells_in_standard_deviations() -> None:
     # A column of four rows is scaled by twice its standard deviation, which here is 2.5.
     assert axes.lines[0].get_xdata()[0] == pytest.approx((age - 10.0) / 2.5, rel=1e-4)
     assert "[" in axes.texts[0].get_text()
+
+
+def with_thresholds(count: int, task: Any = None, **changes: Any) -> xr.DataTree:
+    """A result that knows of the prior and of so many thresholds down to ε."""
+    task = sensing_task() if task is None else task
+    found = run(task, posterior=draws(task, 0.08, 11))
+    whole = {each.name: getattr(found.levels, each.name) for each in dataclasses.fields(found.levels)}
+    kept = {name: each[[0, *range(len(each) - count, len(each))]] for name, each in whole.items()}
+    return tree(task, run=dataclasses.replace(found, levels=type(found.levels)(**kept)), **changes)
+
+
+def test_a_curve_of_few_thresholds_or_of_fits_that_ask_for_nothing_is_headed_by_no_law() -> None:
+    assert "the better it generalises" in plot_curve(with_thresholds(3)).axes[1].get_title(loc="left")
+    few = with_thresholds(2)
+    assert "Too few thresholds to tell" in plot_curve(few).axes[1].get_title(loc="left")
+    assert close_fits(with_thresholds(3)) == "better"
+    assert close_fits(few) == ""
+    loose = tree()
+    loose.attrs["eps"] = 1e6  # which the zero matrix passes
+    title = plot_curve(loose).axes[1].get_title(loc="left")
+    assert title == "A fit asks for next to nothing\nat ε = 1e+06"
+    assert close_fits(loose) == ""
+
+
+def test_without_a_truth_the_curve_is_headed_by_how_rare_the_last_fits_are() -> None:
+    result = tree(table_task())
+    (volume,) = plot_curve(result).axes
+    assert volume.get_title(loc="left") == "At ε = 0.0035\none in 4 400 draws of the prior fits"  # e^8.4
+    del result["posterior"]
+    result["levels"] = result["levels"].to_dataset().isel(level=slice(0, 2))
+    (volume,) = plot_curve(result).axes
+    assert volume.get_title(loc="left") == "ε = 0.0035 was not reached;\nat ε = 0.3 one in 3.3 draws of the prior fits"
 
 
 @pytest.mark.parametrize(

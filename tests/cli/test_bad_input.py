@@ -288,3 +288,14 @@ def test_the_installed_command_too(tmp_path):
     process = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (process.returncode, process.stdout) == (2, "")
     assert process.stderr == "bayesgc: depth is 0; it must be a whole number at least 1.\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--method", "importance", "--activation", "tanh"), "importance needs an unnormalised factorisation"),
+        (("--method", "orthants"), "--method orthants is for labelled examples"),
+    ],
+)
+def test_a_method_that_does_not_suit_is_refused_before_the_run_begins(command, options, said):
+    assert_refused(command("infer", *options), said)

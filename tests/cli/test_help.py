@@ -62,6 +62,8 @@ def test_help_is_quick_and_imports_nothing_heavy(arguments):
         ("sweep missing.toml --out x", "missing.toml cannot be read"),
         ("reproduce fig12 --out x", "figure is 'fig12'; choose one of fig1"),
         ("study rank --out x", "Did you mean 'ranks'?"),
+        ("inferr", "No such command 'inferr'. Did you mean 'infer'? (see "),
+        ("xyzzy", "No such command 'xyzzy'; choose one of infer, show"),
     ],
 )
 def test_what_is_wrong_by_its_name_is_said_without_torch(arguments, said, tmp_path):

@@ -121,7 +121,7 @@ def test_a_wrong_name_is_refused_when_the_model_is_made(spec, message):
         ("array", r"gave \[\[0.0, 0.0, ...\], .{1,40}\] for W1; it must give a Pyro distribution"),
         ("tensor", r"gave a Tensor of shape \(5, 4\) for W1; it must give a Pyro distribution, not a draw of one\.$"),
         ("nan", "drew W1 with entries that are not finite"),
-        ("invalid", "failed with ValueError: Expected parameter scale"),
+        ("invalid", r"failed with ValueError: Expected parameter scale .* but found invalid values: \S+"),
         ("one_argument", "failed with TypeError: one_argument"),
         ("undrawable", "prior 'mine.py:undrawable', drawing W1, failed with RuntimeError: cannot draw"),
     ],

@@ -37,6 +37,10 @@ _SIGNS = ("separator", "decimal", "signs_found")
 _SPEAK_FOR_THEMSELVES = ("kind", "shape", "method", "activation", "prior", "scaling", "family", "file", "name")
 
 
+_COUNTED = {"examples": "examples", "outputs": "outputs", "test examples": "test examples"}
+"""Settings that are numbers of something, and of what."""
+
+
 @dataclass(frozen=True, repr=False)
 class Comparison:
     """What :func:`compare` found, as plain values; ``table()`` prints well, ``to_dict()`` is JSON.
@@ -113,13 +117,15 @@ def compare(
         delta: for P(L_gen < delta): a loss, or a share of the zero matrix's such as ``"5%"``; by default 10 % of it.
 
     Raises:
-        InputError: without results, for a number of labels that is not theirs, for a delta that is no loss.
+        InputError: without results, for a file given twice, for a number of labels that is not theirs, for a delta that
+            is no loss.
     """
     given, own = _listed(results)
     if not given:
         raise InputError("compare got no result; give at least one DataTree or file.")
     if delta is not None:
         real_or_share("delta", delta, open_low=True)  # refused even where no result has a truth to use it
+    _check_once(given)
     trees = [each if isinstance(each, xr.DataTree) else load(each) for each in given]
     names = list(labels) if labels is not None else own or distinguishing_labels(trees)
     if len(names) != len(trees):
@@ -142,6 +148,16 @@ def _listed(results: Sequence[Any]) -> tuple[list[Any], list[str] | None]:
     if not isinstance(only, Iterable):
         raise InputError(f"compare got {only!r}; give DataTrees or files, one by one, in a list, or in a dict by name.")
     return list(only), None
+
+
+def _check_once(given: Sequence[Any]) -> None:
+    """Refuse a file that is given twice: it is no other result than itself."""
+    seen = set[str]()
+    for file in (each for each in given if isinstance(each, str | os.PathLike)):
+        place = os.path.realpath(file)
+        if place in seen:
+            raise InputError(f"compare got {os.fspath(file)} twice; give different results.")
+        seen.add(place)
 
 
 def distinguishing_labels(trees: Sequence[xr.DataTree]) -> list[str]:
@@ -167,6 +183,8 @@ def _phrase(name: str, value: str) -> str:
         return "biases" if value == "True" else "no biases"
     if value in ("True", "False"):
         return whether(name, value == "True")
+    if name in _COUNTED:
+        return f"{value} {_COUNTED[name] if value != '1' else _COUNTED[name].removesuffix('s')}"
     return value if name in _SPEAK_FOR_THEMSELVES else f"{name} {value}"
 
 
@@ -174,6 +192,9 @@ def _settings(tree: xr.DataTree) -> dict[str, str]:
     """The settings that tell one result from another, by the names of the command's options."""
     configuration = json.loads(tree.attrs["configuration"])
     task = {f"task {name}" if name == "seed" else name: value for name, value in configuration["task"].items()}
+    if "features" in task:  # of labelled examples the shape is that of the outputs
+        examples, outputs = task.pop("shape")
+        task |= {"examples": examples, "outputs": outputs}
     # The event says what a fit is, and what heads the labels of the rows is no setting.
     task = {name: value for name, value in task.items() if name not in ("eps_low", "right", "heading")}
     event = {_EVENT: measures_in(tree).event(float(tree.attrs["eps"]))}

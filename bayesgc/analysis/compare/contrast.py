@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayesgc.analysis.asked import passed_by
 from bayesgc.analysis.compare.distance import distances
 from bayesgc.analysis.hidden import hidden_contrast
 from bayesgc.analysis.measures import judged_by, measures_of
@@ -23,6 +24,7 @@ Json = dict[str, Any]
 Result = tuple[Json, xr.DataTree]
 
 CONTRASTED = ("gen_loss", "gen_loss_relative", "bits", "evidence_bits")
+_EPS = "ε ="
 _SIZES = ("family", "name", "depth", "width", "bias")
 
 
@@ -35,22 +37,34 @@ def _contrasted(entries: Sequence[Json]) -> tuple[str, ...]:
 def difference(result: Result, first: Result) -> Json:
     """``result`` minus ``first``; squared errors add where draws are independent, and no error is known where not."""
     (entry, tree), (base, base_tree) = result, first
-    shared, same_task = _shares_draws(entry, base), _task_key(tree) == _task_key(base_tree)
+    shared, same = _shares_draws(entry, base), same_task(tree, base_tree)
     gaps = {name: _minus(_value(entry, name), _value(base, name), shared=shared) for name in _contrasted([entry, base])}
-    if not same_task:
+    if not same:
         gaps["evidence_bits"] = None  # densities of other measurements, in units of their own
     return {
         "label": entry["label"],
         "against": base["label"],
-        "same_task": same_task,
+        "same_task": same,
         "same_eps": _event(entry) == _event(base),
         "shared_draws": shared,
+        "asks_nothing": _ask_nothing(("label", [entry]), ("against", [base])),
         **gaps,
-        "factor": factor_between(entry, base),
+        # Of other data the errors of the two runs are the least of what a difference has.
+        "factor": factor_between(entry, base) if same else None,
         "better": chance_of_less((tree, "posterior"), (base_tree, "posterior"), shared=shared),
         "distance": distances(tree, "posterior", base_tree, "posterior"),
         "hidden": hidden_contrast(tree, base_tree),
     }
+
+
+def _ask_nothing(*sides: tuple[str, list[Json]]) -> list[str]:
+    """On which sides a fit of some run asks for next to nothing, so that it explains nothing there."""
+    return [name for name, entries in sides if any(passed_by(each) is not None for each in entries)]
+
+
+def same_task(tree: xr.DataTree, other: xr.DataTree) -> bool:
+    """Whether two results are of the same measurements of the same numbers, or of the same labelled examples."""
+    return _task_key(tree) == _task_key(other)
 
 
 def factor_between(entry: Json, base: Json) -> Json | None:
@@ -93,7 +107,11 @@ def _paired(name: str, group: dict[bytes, list[Json]], base_name: str, base: dic
     one_error = any(_shares_draws(*two) for side in sides for two in combinations(side, 2))
     gaps = {each: _mean_difference(pairs, each, one_error=one_error) for each in _contrasted([*sides[0], *sides[1]])}
     factor = _factor(pairs, shared=one_error)
-    return {"label": mine, "against": theirs, "tasks": len(shared), **gaps, "factor": factor}
+    asked = {
+        "same_eps": json.loads(name)[_EPS] == json.loads(base_name)[_EPS],
+        "asks_nothing": _ask_nothing(("label", sides[0]), ("against", sides[1])),
+    }
+    return {"label": mine, "against": theirs, "tasks": len(shared), **asked, **gaps, "factor": factor}
 
 
 def _mean_difference(pairs: Sequence[tuple[list[Json], list[Json]]], name: str, *, one_error: bool) -> Json | None:
@@ -250,7 +268,7 @@ def _configuration(entry: Json, tree: xr.DataTree, *, relative: bool) -> str:
     """
     method = json.loads(tree.attrs["configuration"])["method"]["name"]
     task = {name: value for name, value in entry["task"].items() if name != "seed"}
-    chosen = {**entry["model"], **task, "method": method, "ε =": _eps(entry, relative=relative)}
+    chosen = {**entry["model"], **task, "method": method, _EPS: _eps(entry, relative=relative)}
     return json.dumps({name: str(value) for name, value in chosen.items() if value is not None}, sort_keys=True)
 
 

@@ -102,10 +102,8 @@ class ResultPlot(Protocol):
 
 
 def unsuited(plot: str, needs: str, tree: xr.DataTree) -> InputError:
-    """The refusal of a result that lacks what a plot is of, with what it has; the same for every plot."""
-    return InputError(
-        f"{plot} needs {needs}; this result, whose method is {tree.attrs['method']!r}, has {', '.join(tree.children)}."
-    )
+    """The refusal of a result that lacks what a plot is of; the same for every plot."""
+    return InputError(f"{plot} needs {needs}, which this result, whose method is {tree.attrs['method']!r}, has not.")
 
 
 def check_result(plot: str, tree: object) -> None:
@@ -134,5 +132,5 @@ def plot_of_result(draw: Callable[[xr.DataTree, Axes | None], Drawn]) -> ResultP
     return cast("ResultPlot", plot)
 
 
-_RAISES = "InputError: for what is no result, or a result that lacks what is drawn here, naming what it has."
+_RAISES = "InputError: for what is no result, or a result that lacks what is drawn here."
 _AX = "Given ``ax``, it draws there, or in its place where it needs several, and returns axes instead of the figure."

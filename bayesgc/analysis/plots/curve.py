@@ -15,13 +15,14 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import MaxNLocator
 
+from bayesgc.analysis.asked import passed_by
 from bayesgc.analysis.ends import end_name
 from bayesgc.analysis.equal_fit import AT_EPS, compared, descent_curve
 from bayesgc.analysis.measures import Measure, Measures, judged_by, measures_in, measures_of
 from bayesgc.analysis.plots.canvas import Drawn, canvas, plot_of_result, unsuited
 from bayesgc.analysis.plots.look import COLOURS, NAMES, plain_numbers, title_and_legend
 from bayesgc.analysis.tree.summary import Json, result_object
-from bayesgc.analysis.words.numerals import NORMAL_95, rounded
+from bayesgc.analysis.words.numerals import NORMAL_95, one_in, rounded
 from bayesgc.intervals import Number, log_loss
 
 _FAR = 30.0
@@ -58,7 +59,7 @@ def draw_curve(figure: Figure | SubFigure, place: SubplotSpec, tree: xr.DataTree
         top.tick_params(labelbottom=False)
         title_and_legend(top, curve_title(tree))
     else:
-        volume.set_title(_RARER[measures.counted])
+        volume.set_title(rarity_title(tree))
 
 
 def _draw_generalisation(top: Axes, tree: xr.DataTree, result: Json, levels: xr.Dataset, shown: xr.Dataset) -> None:
@@ -79,9 +80,6 @@ def _draw_generalisation(top: Axes, tree: xr.DataTree, result: Json, levels: xr.
     else:
         top.set_yscale("log")
         plain_numbers(top.yaxis)
-
-
-_RARER = {False: "The tighter the fit,\nthe rarer it is", True: "The fewer errors are allowed,\nthe rarer a fit is"}
 
 
 def threshold_axis(measures: Measures) -> str:
@@ -178,19 +176,45 @@ def _limit(axes: Axes, levels: xr.Dataset, measure: Measure) -> None:
 
 def curve_title(tree: xr.DataTree) -> str:
     """Whether the loss at the last threshold is clearly below that at the first, above it, the same, or neither."""
-    counted, judgement = measures_in(tree).counted, curve_change(tree).judgement
-    words = (
-        _OF_ERRORS
-        if counted
-        else {
-            "lower": "The tighter the fit,\nthe better it generalises",
-            "higher": "The tighter the fit,\nthe worse it generalises",
-            "alike": "A tighter fit changes nothing",
-            "undecided": "Whether a tighter fit helps\nis within error",
-        }
-    )
-    return words[judgement]
+    if (why := without_law(tree)) is not None:
+        return why
+    words = _OF_ERRORS if measures_in(tree).counted else _OF_LOSSES
+    return words[curve_change(tree).judgement]
 
+
+def without_law(tree: xr.DataTree) -> str | None:
+    """Why the curve says nothing of tight and loose fits, as a title; None where it does."""
+    levels, measures = known_curve(tree), measures_in(tree)
+    if passed_by(result_object(tree)) is not None:
+        return f"A fit asks for next to nothing\nat {measures.event(float(tree.attrs['eps']))}"
+    known = np.isfinite(levels["generalisation"].values)
+    if not measures.counted:
+        known &= np.isfinite(levels["threshold"].values)  # the prior is no fit
+    return "Too few thresholds to tell\nwhat a tighter fit does" if known.sum() < LEAST_THRESHOLDS else None
+
+
+def rarity_title(tree: xr.DataTree) -> str:
+    """How rare the tightest fits are of which it is known, and whether the run came no further."""
+    levels, measures = known_curve(tree), measures_in(tree)
+    drawn = drawn_levels(levels, measures) & np.isfinite(levels["log_volume"].values)
+    if not drawn.any():
+        return "How rare a fit is"
+    threshold, volume = (levels[name].values[drawn] for name in ("threshold", "log_volume"))
+    tightest = int(threshold.argmin())
+    seen = f"one in {one_in(float(volume[tightest]))} draws of the prior fits"
+    last, asked = (measures.event(float(eps)) for eps in (rounded(threshold[tightest]), tree.attrs["eps"]))
+    return f"At {last}\n{seen}" if "posterior" in tree.children else f"{asked} was not reached;\nat {last} {seen}"
+
+
+LEAST_THRESHOLDS = 3
+"""With fewer of them, what becomes of tighter fits is a guess."""
+
+_OF_LOSSES = {
+    "lower": "The tighter the fit,\nthe better it generalises",
+    "higher": "The tighter the fit,\nthe worse it generalises",
+    "alike": "A tighter fit changes nothing",
+    "undecided": "Whether a tighter fit helps\nis within error",
+}
 
 _OF_ERRORS = {
     "lower": "The fewer training errors,\nthe better it generalises",

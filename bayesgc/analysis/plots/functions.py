@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from bayesgc.analysis.equal_fit import AT_EPS
 from bayesgc.analysis.functions import FUNCTION_POINTS, functions
 from bayesgc.analysis.plots.canvas import axes_on, check_result, handed_over, unsuited
-from bayesgc.analysis.plots.look import COLOURS, in_the_look
+from bayesgc.analysis.plots.look import COLOURS, in_the_look, title_and_legend
 from bayesgc.analysis.tree.groups import fitted, has
 
 
@@ -31,7 +31,7 @@ def plot_functions(tree: xr.DataTree, points: int = FUNCTION_POINTS, *, ax: Axes
     Given ``ax``, it draws there, and returns these axes instead of the figure.
 
     Raises:
-        InputError: for what is no result, or a result that lacks what is drawn here, naming what it has.
+        InputError: for what is no result, or a result that lacks what is drawn here.
     """
     check_result("plot_functions", tree)
     if not all(has(tree, group, "prediction") for group in ("posterior", AT_EPS)) or not fitted(tree, AT_EPS).any():
@@ -40,16 +40,17 @@ def plot_functions(tree: xr.DataTree, points: int = FUNCTION_POINTS, *, ax: Axes
     axes = axes_on(ax)
     ours, theirs = found["posterior"].values, found["gd"].values
     least = 0.4 / found.attrs["draws"], 0.4 / found.attrs["restarts"]
-    for shown, fill in (((ours > 0) & (theirs > 0), True), ((ours == 0) | (theirs == 0), False)):
+    both = (ours > 0) & (theirs > 0)
+    for shown, fill, name in ((both, {}, "seen by both"), (~both, {"facecolors": "none"}, "seen by one")):
         x, y = np.maximum(ours[shown], least[0]), np.maximum(theirs[shown], least[1])
-        axes.scatter(x, y, s=14, color=COLOURS["gd"], facecolors=None if fill else "none", lw=0.7)
+        axes.scatter(x, y, s=14, color=COLOURS["gd"], lw=0.7, label=name if shown.any() else None, **fill)
     _error_bars(axes, found, least)
     line = [max(least), 1.0]
-    axes.plot(line, line, color=COLOURS["reference"], lw=0.8, ls=(0, (4, 3)), zorder=0)
+    axes.plot(line, line, color=COLOURS["reference"], lw=0.8, ls=(0, (4, 3)), zorder=0, label="equally probable")
     axes.set(xscale="log", yscale="log")
     axes.set_xlabel(f"P(f) given the fit, on {found.attrs['points']} test examples")
     axes.set_ylabel("share of restarts at equal fit")
-    axes.set_title(functions_title(found))
+    title_and_legend(axes, functions_title(found))
     return handed_over(axes, ax)
 
 
@@ -60,6 +61,7 @@ def _error_bars(axes: Axes, found: xr.Dataset, least: tuple[float, float]) -> No
     axes.errorbar(
         both["posterior"].values, both["gd"].values, xerr=[low[0], reach[0]], yerr=[low[1], reach[1]],
         fmt="none", elinewidth=0.5, color=COLOURS["gd"], alpha=0.6,
+        label="± standard error",
     )  # fmt: skip
 
 

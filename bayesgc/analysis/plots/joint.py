@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from bayesgc.analysis.compare.dependence import loss_dependence
 from bayesgc.analysis.measures import Measure, measures_in
 from bayesgc.analysis.plots.canvas import Drawn, axes_on, plot_of_result, unsuited
-from bayesgc.analysis.plots.curve import curve_change, curve_of
+from bayesgc.analysis.plots.curve import curve_change, curve_of, without_law
 from bayesgc.analysis.plots.look import COLOURS, names_in, title_and_legend
 from bayesgc.analysis.tree.groups import fitted, has, values
 from bayesgc.intervals import Standing
@@ -131,8 +131,7 @@ def close_fits(tree: xr.DataTree) -> str:
 
     Ranks are of all draws of the prior, most of which fit badly, and may go the other way.
     """
-    levels = curve_of(tree)
-    if levels is None or np.isfinite(levels["generalisation"].values).sum() < 2:
+    if curve_of(tree) is None or without_law(tree) is not None:
         return ""
     standing = curve_change(tree).standing
     return {Standing.LOWER: "better", Standing.HIGHER: "worse"}.get(standing, "")

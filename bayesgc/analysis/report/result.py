@@ -18,7 +18,7 @@ from bayesgc.analysis.functions import FUNCTION_POINTS, functions
 from bayesgc.analysis.measures import MEASURES, measures_in, measures_of
 from bayesgc.analysis.plots.calibration import calibration_title
 from bayesgc.analysis.plots.chains import in_chains, ranks_title
-from bayesgc.analysis.plots.curve import curve_of, curve_title, descent_beside
+from bayesgc.analysis.plots.curve import curve_of, curve_title, descent_beside, rarity_title
 from bayesgc.analysis.plots.functions import functions_title
 from bayesgc.analysis.plots.joint import joint_title, shared_points
 from bayesgc.analysis.plots.levels import levels_title
@@ -31,7 +31,7 @@ from bayesgc.analysis.report.rerun import rerun_command, why_no_command
 from bayesgc.analysis.report.stills import data_uri
 from bayesgc.analysis.tree.groups import has
 from bayesgc.analysis.tree.summary import Json, cell_labels, result_object
-from bayesgc.analysis.words.numerals import rounded, with_error
+from bayesgc.analysis.words.numerals import chance_in_words, rounded, with_error
 from bayesgc.analysis.words.reliance import reliance
 from bayesgc.analysis.words.sentences import FACTS
 from bayesgc.analysis.words.wording import (
@@ -169,7 +169,7 @@ def _dependence_rows(entry: Json) -> Iterator[tuple[str, str, str]]:
     found = entry["dependence"]
     if found is not None:
         value = with_error(found["spearman"], found["spearman_mcse"], 1)
-        p_value = rounded(found["p_value"], 2)
+        p_value = chance_in_words(found["p_value"])
         both = (
             "errors in training and test"
             if measures_of(entry).classes
@@ -272,7 +272,7 @@ def _curve_picture(tree: xr.DataTree) -> Iterator[Picture]:
                 " Beside it gradient descent where it first was at or below each threshold, median and quartiles over "
                 "restarts."
             )
-        title = curve_title(tree) if known else "The tighter the fit, the rarer it is"
+        title = curve_title(tree) if known else rarity_title(tree)
         yield _picture("curve", title, words, plots.plot_curve(tree), lambda: charts.curve_chart(tree))
 
 

@@ -1,4 +1,4 @@
-"""Results of unlike kinds: which of them can be compared with each other, and why the others cannot."""
+"""Which results can be compared with each other, why the others cannot, and what to know of those that can."""
 
 from __future__ import annotations
 
@@ -42,3 +42,35 @@ def unlike(found: Mapping[str, Sequence[int]], names: Sequence[str]) -> list[str
         *(f"* {line}" for line in each),
         "How rare their fits are is told of each, but is of other data. For differences give results of one kind.",
     ]
+
+
+_LONGEST = 30
+"""Longer labels are too long for a sentence."""
+
+
+def names_in_sentences(results: Sequence[Json], names: Sequence[str]) -> list[str]:
+    """The labels, or where they are long the ``names`` that a key explains."""
+    labels = [str(each["label"]) for each in results]
+    return labels if max(map(len, labels)) <= _LONGEST else [f"result {name}" for name in names]
+
+
+ALONE = "One result alone has nothing to be compared with; give two or more."
+
+
+def other_tasks(differences: Sequence[Json]) -> list[str]:
+    """That results on other tasks than the first's are not judged against it, and why."""
+    found = [each for each in differences if not each["same_task"]]
+    if not found:
+        return []
+    names = ", ".join(each["label"] for each in found)
+    why = "Other data change the result by more than the errors of the runs tell"
+    instead = "give results on one task, or two models on several tasks each"
+    return [f"Not judged against {found[0]['against']}: {names}, on another task. {why}; {instead}."]
+
+
+def about_their_fits(each: Json) -> str:
+    """What a verdict about two does not say by itself: fits that ask for nothing, and fits that are unequal."""
+    names = [each[side] for side in each["asks_nothing"]]
+    said = [f"of {' and '.join(names)} a fit asks for next to nothing, so it explains nothing there"] if names else []
+    said += [] if each["same_eps"] else ["their thresholds differ, so they do not fit equally well"]
+    return f" But {', and '.join(said)}." if said else ""

@@ -22,6 +22,15 @@ def rounded(value: float | None, digits: int = 3) -> str:
     return f"{value:.{min(digits, 2) - 1}e}"
 
 
+LEAST_CHANCE = 1e-6
+"""No test of so many draws as a run has tells smaller probabilities apart."""
+
+
+def chance_in_words(p_value: float) -> str:
+    """The p-value of a test: ``0.037``, ``< 1e-6``."""
+    return "< 1e-6" if p_value < LEAST_CHANCE else rounded(p_value, 2)
+
+
 def decimals(value: float, places: int) -> str:
     """``value`` to so many places after the point, as columns have it; a large one as `rounded` has it."""
     return f"{value:.{places}f}" if abs(value) < _LARGE else rounded(value, 2)

@@ -113,7 +113,8 @@ FACTS: dict[str, Callable[[Json], Iterator[str]]] = {
 """All of them in order, by what each is about."""
 
 
-def provisional(results: Sequence[Json]) -> list[str]:
+def provisional(results: Sequence[Json], names: Sequence[str]) -> list[str]:
     """Which results did not converge, so that what is said of them may change with a longer run."""
-    short = [f"{each['label']} ({each['outcome']})" for each in results if each["outcome"] != "converged"]
+    each_by_name = zip(results, names, strict=True)
+    short = [f"{name} ({each['outcome']})" for each, name in each_by_name if each["outcome"] != "converged"]
     return [f"Not converged, so that all said of it is provisional: {'; '.join(short)}."] if short else []

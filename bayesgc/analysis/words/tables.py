@@ -14,8 +14,8 @@ from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.measures import Measure, exact, measures_of
 from bayesgc.analysis.tails import doubtless
 from bayesgc.analysis.words.fitted import FittedTable
-from bayesgc.analysis.words.kinds import kinds, unlike
-from bayesgc.analysis.words.numerals import count_word, rounded, with_error
+from bayesgc.analysis.words.kinds import ALONE, about_their_fits, kinds, names_in_sentences, other_tasks, unlike
+from bayesgc.analysis.words.numerals import chance_in_words, count_word, rounded, with_error
 from bayesgc.analysis.words.predicted import HEADINGS, NOTE, predicted_row, predicted_sentence
 from bayesgc.analysis.words.sentences import provisional
 from bayesgc.analysis.words.wording import EXACT
@@ -44,13 +44,20 @@ def comparison_tables(comparison: Comparison) -> RenderableType:
     found = kinds(results)
     first, *_ = found.values()
     parts = [part for places in found.values() for part in _of_one_kind(*_chosen(places, results, names))]
-    differences = [comparison.differences[place - 1] for place in first[1:]]
+    called = names_in_sentences(results, names)
+    differences = [
+        comparison.differences[place - 1] | {"label": called[place], "against": called[0]} for place in first[1:]
+    ]
     paired = [each for each in comparison.paired if len(found) == 1 or each["factor"] is not None]
     measure = _shared(results)[0]
-    parts += [_differences(differences, [names[place] for place in first], measure)] if differences else []
+    one_task = [place for place in first[1:] if comparison.differences[place - 1]["same_task"]]
+    same = [each for each in differences if each["same_task"]]
+    parts += [_differences(same, [names[place] for place in (0, *one_task)], measure)] if same else []
     parts += [_paired(paired, measure)] if paired else []
-    sentences = [Text(_sentence(each, measure), style="bold") for each in paired or differences]
-    sentences += [Text(line) for line in provisional(results)]
+    sentences = [Text(_sentence(each, measure), style="bold") for each in paired or same]
+    sentences += [Text(line, style="bold") for line in ([] if paired else other_tasks(differences))]
+    sentences += [Text(ALONE, style="bold")] if len(results) == 1 else []
+    sentences += [Text(line) for line in provisional(results, called)]
     key = [] if names[0] == results[0]["label"] else [*_key(results, names), Text()]
     opening = [Text(line, style="bold") for line in unlike(found, names)]
     above = [*key, *opening, *([Text()] if opening else [])]
@@ -195,7 +202,7 @@ def _mechanisms(results: Sequence[Json], names: Sequence[str]) -> list[Renderabl
         rows.append((
             name,
             "-" if dependence is None else with_error(dependence["spearman"], dependence["spearman_mcse"], 1),
-            "-" if dependence is None else rounded(dependence["p_value"], 2),
+            "-" if dependence is None else chance_in_words(dependence["p_value"]),
             *(_ratio(spectrum[law]) for law in ("prior", "posterior")),
             "-" if gap is None else with_error(gap["mean"], gap["mcse"], 1),
             "-" if limit is None else rounded(limit["gap"]),
@@ -215,7 +222,7 @@ def _differences(differences: Sequence[Json], names: Sequence[str], measure: Mea
     for name, each in zip(names[1:], differences, strict=True):
         apart = (each["distance"] or {}).get(measure.name) or {}
         rows.append((
-            f"{name} − {names[0]}{'' if each['same_task'] else ' (another task)'}",
+            f"{name} − {names[0]}",
             _change(each, measure),
             *(_estimate(each[bits], "difference") for bits in how_likely),
             measure.number(apart.get("wasserstein"), 2),
@@ -284,12 +291,16 @@ def _paired(paired: Sequence[Json], measure: Measure) -> list[RenderableType]:
 
 
 def _sentence(each: Json, measure: Measure) -> str:
-    """Which of two generalises better, that they are alike, or that it cannot be told."""
+    """Which of two generalises better, that they are alike, or that it cannot be told; and what to know of their ε."""
     factor, pair = each["factor"], f"{each['label']} and {each['against']}"
     if factor is None and each.get("hidden"):
         return predicted_sentence(each)
     if factor is None:
         return f"Of {pair} at least one has no known generalisation."
+    return f"{_verdict(each, factor, measure, pair)}{about_their_fits(each)}"
+
+
+def _verdict(each: Json, factor: Json, measure: Measure, pair: str) -> str:
     tasks = f" over {each['tasks']} tasks" if "tasks" in each else ""
     numbers = f"{factor_words(factor, measure)}{tasks}"
     if each.get("shared_draws"):
@@ -299,8 +310,7 @@ def _sentence(each: Json, measure: Measure) -> str:
         return f"Generalise alike, to within {WITHIN}: {pair} ({numbers})."
     if standing == "undecided":
         return f"{_undecided(each)} between {pair} ({numbers}).{_these_tasks(each)}"
-    caution = "" if each.get("same_task", True) else ", though on another task"
-    return f"Generalises {BETTER[standing]}: {each['label']}, than {each['against']}{caution} ({numbers})."
+    return f"Generalises {BETTER[standing]}: {each['label']}, than {each['against']} ({numbers})."
 
 
 BETTER = {"lower": "better", "higher": "worse"}

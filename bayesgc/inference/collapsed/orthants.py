@@ -68,7 +68,9 @@ class Orthants(Method):
     def needs(self, criterion: Criterion) -> str | None:
         """Labels all of which are to be right, and a linear last layer of Gaussian weights."""
         task = labelled_view(criterion.task)
-        if task is None or not task.criterion.all_right(criterion.eps):
+        if task is None:
+            return f"`method={self.name}` is for labelled examples; choose auto, splitting or rejection."
+        if not task.criterion.all_right(criterion.eps):
             return f"`method={self.name}` is for fits that get every training label right; choose auto or splitting."
         if not criterion.whitened.last_is_linear:
             return (
