@@ -41,9 +41,10 @@ def plot_functions(tree: xr.DataTree, points: int = FUNCTION_POINTS, *, ax: Axes
     ours, theirs = found["posterior"].values, found["gd"].values
     least = 0.4 / found.attrs["draws"], 0.4 / found.attrs["restarts"]
     both = (ours > 0) & (theirs > 0)
-    for shown, fill, name in ((both, {}, "seen by both"), (~both, {"facecolors": "none"}, "seen by one")):
+    colour = COLOURS["gd"]
+    for shown, fill, name in ((both, colour, "seen by both"), (~both, "none", "seen by one")):
         x, y = np.maximum(ours[shown], least[0]), np.maximum(theirs[shown], least[1])
-        axes.scatter(x, y, s=14, color=COLOURS["gd"], lw=0.7, label=name if shown.any() else None, **fill)
+        axes.scatter(x, y, s=14, lw=0.7, edgecolors=colour, facecolors=fill, label=name if shown.any() else None)
     _error_bars(axes, found, least)
     line = [max(least), 1.0]
     axes.plot(line, line, color=COLOURS["reference"], lw=0.8, ls=(0, (4, 3)), zorder=0, label="equally probable")
