@@ -76,7 +76,7 @@ def test_results_of_earlier_versions_hold_no_originals(result: xr.DataTree) -> N
             "city a b b_low b_high",
             "X 1.5 2.0 NA NA",
         ),
-        ("a.csv", "a_low,a\nX,1.5\nY,\nZ,4\n", {}, "a_low,a,a_low_2,a_high", "X,1.5,,"),
+        ("a.csv", "a_low,a,b\nX,1.5,2\nY,,3\nZ,4,5\n", {}, "a_low,a,b,a_low_2,a_high", "X,1.5,2.0,,"),
         ("a.csv", ",a,b\nX,1.5,2\nY,2.5,\nZ,3,4\n", {}, "row,a,b,b_low,b_high", "X,1.5,2.0,,"),
     ],
 )

@@ -160,15 +160,15 @@ def test_show_prints_the_saved_result_as_text_json_and_picture(
 
 
 @pytest.mark.parametrize(
-    "looking", ["show(path)", "print_comparison([path, path], delta=None)", "print_diagnosis(path)"]
+    "looking", ["show(path)", "print_comparison([path, other], delta=None)", "print_diagnosis(path)"]
 )
 def test_looking_at_a_result_needs_no_torch(tmp_path: Path, looking: str) -> None:
-    path = save(tree(), tmp_path / "run.nc")
+    path, other = (save(tree(), tmp_path / f"{name}.nc") for name in ("run", "other"))
     script = (
         "import sys; from pathlib import Path; from bayesgc.cli.show import print_comparison, print_diagnosis, show; "
-        f"path = Path(sys.argv[1]); {looking}; sys.exit('torch' in sys.modules)"
+        f"path, other = map(Path, sys.argv[1:]); {looking}; sys.exit('torch' in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", script, str(path)], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", script, str(path), str(other)], check=True, capture_output=True)
 
 
 def test_how_a_table_was_read_can_be_read() -> None:
