@@ -112,7 +112,7 @@ def test_a_bad_model_ends_in_one_line_that_names_it(command, tmp_path, name):
     ],
 )
 def test_what_does_not_fit_is_named(command, arguments, words):
-    assert_refused(command("infer", *arguments, *QUICK), *words, begun="importance" in words)
+    assert_refused(command("infer", *arguments, *QUICK), *words)
 
 
 def test_list_shows_priors_with_their_options(command):
