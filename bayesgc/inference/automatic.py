@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from bayesgc.inference.collapsed.criterion import why_no_density
 from bayesgc.inference.collapsed.importance import Importance
+from bayesgc.inference.collapsed.singular import why_no_density
 from bayesgc.inference.control import Control
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.islands.splitting import Splitting

@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bayesgc.inference.collapsed.criterion import CollapsedCriterion, why_no_density
+from bayesgc.inference.collapsed.criterion import CollapsedCriterion
 from bayesgc.inference.collapsed.refresh import refresh_at_fixed_values
+from bayesgc.inference.collapsed.singular import why_no_density
 from bayesgc.inference.target import Harvest, ScoreSweep, WholeSweep, crank_nicolson, taken
 from bayesgc.models import Whitened, as_sites
 from bayesgc.models.factorization.collapse import Collapsed

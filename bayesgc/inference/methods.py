@@ -9,7 +9,8 @@ from typing import Any, ClassVar, TypeVar
 import torch
 
 from bayesgc.correlated import ErrorRule
-from bayesgc.inference.collapsed.criterion import CollapsedCriterion, why_no_density
+from bayesgc.inference.collapsed.criterion import CollapsedCriterion
+from bayesgc.inference.collapsed.singular import why_no_density
 from bayesgc.inference.control import Control
 from bayesgc.inference.criterion import Criterion
 from bayesgc.inference.records import Run

@@ -24,8 +24,8 @@ from bayesgc.inference.collapsed.criterion import (
     condition_last_layer,
     residual_in_ball,
     system_given,
-    why_no_density,
 )
+from bayesgc.inference.collapsed.singular import why_no_density
 from bayesgc.inference.curve import log_ball
 from bayesgc.models import Model, factorised
 from bayesgc.models.factorization.collapse import Collapsed, collapse, why_not_collapsible

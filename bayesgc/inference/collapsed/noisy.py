@@ -31,6 +31,7 @@ from bayesgc.inference.curve import log_correction
 from bayesgc.inference.target import Harvest
 
 _ENDS_OF_LARGE = 16
+"""With n measurements about one end in √n counts at the threshold, and a system costs far more than an end."""
 _DIGITS = 1e-6
 """The relative error with which measured values must come back from the solved system."""
 
@@ -213,8 +214,9 @@ class NoisyCriterion(CollapsedCriterion):
             return ends[0]
         shares = torch.stack([self._gain(vectors) for vectors, _ in ends]).softmax(0).cumsum(0)
         place = (shares < torch.special.ndtr(normals[-1])).sum(0).clamp(max=len(ends) - 1)
-        every, column = (torch.stack(each) for each in zip(*ends, strict=True)), torch.arange(len(place))
-        vectors, last = (each.movedim(-1, 1)[place, column].movedim(0, -1) for each in every)
+        column = torch.arange(len(place), device=place.device)
+        every = (torch.stack(each).movedim(-1, 1) for each in zip(*ends, strict=True))
+        vectors, last = (each[place, column].movedim(0, -1) for each in every)
         return vectors, last
 
     def _finished(

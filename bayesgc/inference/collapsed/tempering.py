@@ -77,6 +77,7 @@ class Tempering:
 
 _PARTICLES, _PARTICLES_OF_LARGE = 500, 64
 _MOVES, _MOVES_BESIDE = 40, 3
+"""Layers drawn anew mix by themselves but on the last rung, where the threshold is hard; there these moves alone do."""
 
 
 def _record(target: CollapsedCriterion, passage: Passage, islands: list[IslandRecord]) -> Run:
