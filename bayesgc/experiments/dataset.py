@@ -17,13 +17,14 @@ import xarray as xr
 from bayesgc.analysis.certificate import GUESSING
 from bayesgc.analysis.measures import MEASURES, OF_ARRAYS, measures_of
 from bayesgc.analysis.tree import whole
-from bayesgc.analysis.tree.storage import CREATOR, DAMAGE, as_bytes, load
-from bayesgc.analysis.tree.summary import BASELINES, result_object
+from bayesgc.analysis.tree.storage import CREATOR, DAMAGE, as_bytes
+from bayesgc.analysis.tree.summary import BASELINES
 from bayesgc.analysis.words.numerals import decimals
 from bayesgc.experiments import limits
 from bayesgc.experiments.cell import Cell
 from bayesgc.experiments.equal_fit import at_threshold
 from bayesgc.experiments.store import CELLS, DESCENTS, FAILURES, SCHEMA, Store, describe
+from bayesgc.experiments.summaries import read_summary
 from bayesgc.experiments.sweep import Sweep
 from bayesgc.inference.descent.gradient_descent import fitted_below
 from bayesgc.validate import InputError
@@ -173,9 +174,8 @@ def _row(cell: Cell, store: Store) -> tuple[Row, Mapping[str, str] | None]:
     """What is known of one cell, and by which measures where it is of labelled examples."""
     row: Row = {"key": cell.key}
     measures = None
-    tree = _read(store, CELLS, cell.key, load)
-    if tree is not None:
-        result = result_object(tree)
+    result = _read(store, CELLS, cell.key, read_summary)
+    if result is not None:
         measures = None if result["measures"] == OF_ARRAYS and not measures_of(result).labelled else result["measures"]
         row |= _conditioned(result)
         row |= limits.limit_of(cell, float(row["eps"]))
@@ -189,20 +189,24 @@ def _row(cell: Cell, store: Store) -> tuple[Row, Mapping[str, str] | None]:
     return row, measures
 
 
-def _read(store: Store, kind: str, key: str, read: Callable[[Path], Content]) -> Content | None:
+def _read(store: Store, kind: str, key: str, read: Callable[[Store, str], Content]) -> Content | None:
     """What is in a part, None where it is not there; a damaged one becomes a failure, which the next run makes good."""
     if not store.has(kind, key):
         return None
     try:
-        return read(store.file(kind, key))
+        return read(store, key)
     except DAMAGE as error:
         reason = f"{kind}/{key}.nc cannot be read; the same command makes it again"
         store.put(FAILURES, key, json.dumps({"reason": reason, "job": kind, "details": str(error)}).encode())
         return None
 
 
+def _descents(store: Store, key: str) -> xr.Dataset:
+    return _loaded(store.file(DESCENTS, key))
+
+
 @functools.lru_cache(maxsize=64)
-def _descents(file: Path) -> xr.Dataset:
+def _loaded(file: Path) -> xr.Dataset:
     """A file of gradient descents, which the cells of several tasks read."""
     return xr.load_dataset(file, engine="h5netcdf")
 

@@ -17,7 +17,8 @@ from bayesgc.analysis.tree.storage import CREATOR, SCHEMA, as_bytes
 from bayesgc.analysis.tree.strict import to_json
 from bayesgc.api import infer, infer_together
 from bayesgc.experiments.cell import Cell
-from bayesgc.experiments.store import CELLS, DESCENTS, FAILURES
+from bayesgc.experiments.store import CELLS, DESCENTS, FAILURES, SUMMARIES
+from bayesgc.experiments.summaries import summary_of
 from bayesgc.inference import (
     Control,
     Criterion,
@@ -40,7 +41,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 @dataclass(frozen=True)
 class Part:
-    """A finished file of the store: a cell, a gradient descent, or why there is none."""
+    """A finished file of the store: a cell or its summary, a gradient descent, or why there is none."""
 
     kind: str
     key: str
@@ -96,7 +97,7 @@ class CellJob:
         tree = infer(options.make_model(task), task, progress=False, **settings)
         if tree.attrs["outcome"] == Outcome.INTERRUPTED:
             raise KeyboardInterrupt
-        return [Part(CELLS, self.key, _netcdf(tree))]
+        return _cell(self.key, tree)
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ class SharedJob:
         trees = infer_together(problems, **shared)
         if any(tree.attrs["outcome"] == Outcome.INTERRUPTED for tree in trees):
             raise KeyboardInterrupt
-        return [Part(CELLS, cell.key, _netcdf(tree)) for cell, tree in zip(self.cells, trees, strict=True)]
+        return [part for cell, tree in zip(self.cells, trees, strict=True) for part in _cell(cell.key, tree)]
 
 
 @dataclass(frozen=True)
@@ -267,6 +268,12 @@ def _losses_at(descent: Descent, step: int) -> np.ndarray:
     """The training losses at a step, of tasks that ended before it those at their end."""
     ended: np.ndarray = descent.quantities["train_loss"].numpy()
     return (descent.trace or {}).get(step, ended)
+
+
+def _cell(key: str, tree: xr.DataTree) -> list[Part]:
+    """A cell, and what it says: here, since the tree is in memory and other workers are at work on theirs."""
+    content = _netcdf(tree)
+    return [Part(SUMMARIES, key, summary_of(tree, content)), Part(CELLS, key, content)]
 
 
 def _netcdf(tree: xr.DataTree) -> bytes:

@@ -64,7 +64,7 @@ def run_sweep(
         try:
             for job, result in results:
                 state.running.remove(job.label)
-                _keep(result, opened, state)
+                _keep(job, result, opened, state)
                 tell(state)
         finally:
             results.close()
@@ -97,10 +97,10 @@ def _there(store: Store, kind: str, key: str) -> bool:
     return store.has(kind, key) or store.borrow(kind, key)
 
 
-def _keep(result: Result, store: Store, state: SweepProgress) -> None:
+def _keep(job: Job, result: Result, store: Store, state: SweepProgress) -> None:
     """Write what a job made, or why it made nothing."""
     for part in result:
         store.put(part.kind, part.key, part.content)
     missed = sum(part.kind == FAILURES for part in result)
     state.failed += missed
-    state.done += len(result) - missed
+    state.done += len(job.keys) - missed

@@ -1,7 +1,8 @@
 """A store: a folder with a sweep's cells, each written whole or not at all, and what is made from them.
 
-``sweep.json`` says what the sweep is, ``cells/`` holds one result for each cell, ``gd/`` the gradient descents that
-cells share, ``failures/`` why a cell has none, ``sweep.nc`` everything as one dataset.
+``sweep.json`` says what the sweep is, ``cells/`` holds one result for each cell and ``summaries/`` what it says,
+``gd/`` the gradient descents that cells share, ``failures/`` why a cell has none, and ``sweep.nc`` everything as one
+dataset.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from bayesgc.inference.version import ALGORITHM
 from bayesgc.validate import InputError
 
 SCHEMA = 1
-CELLS, DESCENTS, FAILURES = "cells", "gd", "failures"
-_SUFFIX = {CELLS: ".nc", DESCENTS: ".nc", FAILURES: ".json"}
+CELLS, SUMMARIES, DESCENTS, FAILURES = "cells", "summaries", "gd", "failures"
+_SUFFIX = {CELLS: ".nc", SUMMARIES: ".json", DESCENTS: ".nc", FAILURES: ".json"}
 
 
 class Store:
