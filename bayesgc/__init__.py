@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from bayesgc.analysis.tree.summary import result_object
     from bayesgc.api import InferenceFailed, conditioned, infer
     from bayesgc.experiments.running import run_sweep
+    from bayesgc.experiments.study import Study
     from bayesgc.experiments.sweep import Sweep
     from bayesgc.inference import (
         NUTS,
@@ -116,6 +117,7 @@ _HOMES = {
     "bayesgc.analysis.tree.summary": ["result_object"],
     "bayesgc.api": ["InferenceFailed", "conditioned", "infer"],
     "bayesgc.experiments.running": ["run_sweep"],
+    "bayesgc.experiments.study": ["Study"],
     "bayesgc.experiments.sweep": ["Sweep"],
     "bayesgc.inference": [
         "NUTS",
@@ -202,6 +204,7 @@ __all__ = [
     "Rejection",
     "ScaleMixture",
     "Splitting",
+    "Study",
     "Sweep",
     "Task",
     "Tempering",

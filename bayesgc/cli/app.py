@@ -179,7 +179,7 @@ def reproduce(
 
 @app.command(name="study")
 def run_study(
-    name: Annotated[str, typer.Argument(help="As in `bayesgc list`.")],
+    name: Annotated[str, typer.Argument(help="As in `bayesgc list`, or a study of your own in TOML.")],
     out: StoreOption,
     quick: Annotated[bool, typer.Option("--quick", help="Few sizes and tasks.")] = False,
     method: MethodOption = None,
@@ -191,10 +191,10 @@ def run_study(
     quiet: QuietOption = False,
     force: ForceOption = False,
 ) -> None:
-    """Run a study of a question that the paper leaves open, or of networks; the same command on a store resumes it."""
-    from bayesgc.experiments.studies import STUDIES
+    """Run a study, of what the paper leaves open, of networks or your own; the same command on a store resumes it."""
+    from bayesgc.experiments.studies import study_named
 
-    one_of("study", name, STUDIES)
+    study_named(name)
     from bayesgc.cli.sweep import SweepCommand
 
     command = SweepCommand(out, method, scheduler, workers, dry_run, zarr, as_json, quiet, force)

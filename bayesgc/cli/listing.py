@@ -12,7 +12,7 @@ from rich.table import Table
 from bayesgc.cli.show import print_json
 from bayesgc.cli.terminal import Terminal
 from bayesgc.experiments.figures import FIGURES, figure
-from bayesgc.experiments.studies import STUDIES
+from bayesgc.experiments.studies import STUDIES, shipped
 from bayesgc.inference import INITIALIZATIONS, METHODS, OPTIMIZERS, available_devices
 from bayesgc.inference.descent.protocols import PROTOCOLS
 from bayesgc.inference.descent.sgd import STARTS
@@ -39,7 +39,7 @@ def names() -> dict[str, dict[str, str]]:
         "gd-init": STARTS | INITIALIZATIONS,
         "gd-protocol": {name: each.summary for name, each in PROTOCOLS.items()},
         "figure": {name: figure(name).title.partition(": ")[2] for name in FIGURES},
-        "study": {name: about.question for name, about in STUDIES.items()},
+        "study": {name: shipped(name).question for name in STUDIES},
         "device": dict.fromkeys(available_devices(), "on this machine"),
     }
 

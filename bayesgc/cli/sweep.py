@@ -1,4 +1,4 @@
-"""``bayesgc sweep`` and ``bayesgc reproduce``: run a grid into a store, watch it, print what came out."""
+"""``bayesgc sweep``, ``reproduce`` and ``study``: run a grid into a store, watch it, print what came out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bayesgc.experiments.figures import ALL, FIGURES, figure
 from bayesgc.experiments.forecast import seconds_of
 from bayesgc.experiments.runners import available_cores
 from bayesgc.experiments.running import run_sweep
-from bayesgc.experiments.studies import STUDIES, study
+from bayesgc.experiments.studies import is_study_file, study_named
 from bayesgc.experiments.sweep import Sweep
 from bayesgc.experiments.watch import Report, in_lines
 from bayesgc.validate import InputError, positive_integer
@@ -36,7 +36,7 @@ PLOTS = ("figure.png", "figure.svg", "figure.pdf")
 
 @dataclass(frozen=True)
 class SweepCommand:
-    """The options that ``sweep`` and ``reproduce`` share."""
+    """The options that ``sweep``, ``reproduce`` and ``study`` share."""
 
     out: Path
     method: str | None
@@ -60,11 +60,12 @@ class SweepCommand:
 
     def run_study(self, name: str, *, quick: bool) -> int:
         """One study, its parts in folders of their own, and in one picture where they are along one axis."""
-        sweeps = {self.out / part: sweep for part, sweep in study(name, quick=quick).items()}
-        joint = PLOTS if STUDIES[name].one_axis else ()
+        study, inputs = study_named(name), [Path(name)] if is_study_file(name) else []
+        sweeps = {self.out / part: sweep for part, sweep in study.sweeps(quick=quick).items()}
+        joint = PLOTS if study.one_axis else ()
         for file in joint:
             check_replaced("the picture", self.out / file, force=self.force)
-        code = self._run(sweeps, judged=len(sweeps) == 1)
+        code = self._run(sweeps, judged=len(sweeps) == 1, inputs=inputs)
         if len(sweeps) > 1 and code == 0 and not self.dry_run:
             if joint:
                 figure = plot_one_axis([load_cells(store / "sweep.nc") for store in sweeps])

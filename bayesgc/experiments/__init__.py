@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bayesgc.experiments.running import run_sweep
+    from bayesgc.experiments.study import Study
     from bayesgc.experiments.sweep import Sweep
 
-__all__ = ["Sweep", "run_sweep"]
+__all__ = ["Study", "Sweep", "run_sweep"]
 
-_HOMES = {"Sweep": "bayesgc.experiments.sweep", "run_sweep": "bayesgc.experiments.running"}
+_HOMES = {
+    "Study": "bayesgc.experiments.study",
+    "Sweep": "bayesgc.experiments.sweep",
+    "run_sweep": "bayesgc.experiments.running",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -1,63 +1,99 @@
-"""A study: a question, the sweeps that answer it, and what a quick look at it takes."""
+"""A study: a question, the sweeps that answer it, and what a quick look at it takes; written in TOML, as sweeps are."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
 from bayesgc.experiments.sweep import Sweep
+from bayesgc.experiments.written import Written, naming, plain_keys, read_toml
+from bayesgc.options.names import check_names
 
-TASK_SEEDS, QUICK_TASK_SEEDS = list(range(8)), [0, 1, 2]
-OF_ARRAYS = "This is not in the paper; tasks and sizes are those of its experiments where nothing else is said."
-
-Axes = dict[str, list[Any]]
-Panels = dict[str, dict[str, Any]]
+_REPLICATES, _QUICK_REPLICATES = "task_seed", 3
+_QUICK = "Few sizes and tasks (--quick): a look, not the study."
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(BaseModel):
     """A sweep of a study: options and axes of its own beside the common ones."""
 
-    options: dict[str, Any]
-    axes: Axes
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    options: dict[str, Any] = {}
+    axes: dict[str, list[Any]] = {}
+
+    @field_validator("options", "axes")
+    @classmethod
+    def _underscores(cls, named: dict[str, Any]) -> dict[str, Any]:
+        return plain_keys(named)
 
 
-@dataclass(frozen=True)
-class Study:
+class Study(Written):
     """A question, and the sweep that answers it.
 
-    ``parts`` are sweeps in folders of their own, by name, where one grid does not hold the study; where they are along
-    depth at a width each, ``one_axis`` says that one picture against depth over width shows them all. A quick look
-    takes the first and the last value of each axis, in parts the first two, since there the last one is what takes the
-    time. ``note`` is printed with the results.
+    Args:
+        title: what is studied.
+        question: what it asks, which names the axis that the answer is about.
+        options: options of every cell, by the names of ``bayesgc infer``.
+        axes: options that vary, with their values; ``task_seed`` is the axis of replicates, and always the last.
+        panels: named sets of options that override ``options``.
+        notes: what a reader should know, printed with the results.
+        claims: what it claims of each sweep, as a `Sweep` has them.
+        parts: sweeps in folders of their own, by name, where one grid does not hold the study.
+        one_axis: of parts along depth at a width each, whether one picture against depth over width shows them all.
+
+    A quick look takes the first and the last value of each axis and three tasks; in parts the first two values, since
+    there the last one is what takes the time.
+
+    Raises:
+        InputError: naming the key that does not fit.
     """
 
-    title: str
-    question: str
-    options: dict[str, Any]
-    axes: Axes = field(default_factory=dict)
-    panels: Panels = field(default_factory=dict)
-    parts: dict[str, Part] = field(default_factory=dict)
+    parts: dict[str, Part] = Field(default_factory=dict)
     one_axis: bool = False
-    note: str = OF_ARRAYS
+
+    @classmethod
+    def load(cls, file: str | os.PathLike[str]) -> Study:
+        """The study written in a TOML file: that of a sweep, with tables ``[[part]]`` that have a name, options, axes.
+
+        Raises:
+            InputError: for a file that cannot be read, or a key that does not fit.
+        """
+        path = Path(file)
+        content = read_toml(path, cls.model_fields)
+        with naming(path):
+            study = cls(**content)
+            for sweep in study.sweeps().values():
+                check_names(sweep.named())
+        return study
 
     def sweeps(self, *, quick: bool = False) -> dict[str, Sweep]:
-        """Its sweeps by the folder that each goes into, ``""`` for the store itself."""
-        parts = self.parts or {"": Part({}, self.axes)}
+        """Its sweeps by the folder that each goes into, ``""`` for the store itself.
+
+        Raises:
+            InputError: naming the key that does not fit.
+        """
+        parts = self.parts or {"": Part()}
         return {name: self._sweep(name, part, quick=quick) for name, part in parts.items()}
 
     def _sweep(self, name: str, part: Part, *, quick: bool) -> Sweep:
-        axes = {"task_seed": TASK_SEEDS} | part.axes
+        axes = self.axes | part.axes
+        replicates = {_REPLICATES: axes.pop(_REPLICATES)} if _REPLICATES in axes else {}
         if quick:
-            axes = {axis: values[:2] if name else [values[0], values[-1]] for axis, values in axes.items()}
-            axes["task_seed"] = QUICK_TASK_SEEDS
+            axes = {axis: values[:2] if name else _ends(values) for axis, values in axes.items()}
+            replicates = {axis: values[:_QUICK_REPLICATES] for axis, values in replicates.items()}
         return Sweep(
             title=f"{self.title}, {name.replace('-', ' ')}" if name else self.title,
             question=self.question,
             options=self.options | part.options,
-            # Replicates are the last axis.
-            axes={axis: values for axis, values in axes.items() if axis != "task_seed"}
-            | {"task_seed": axes["task_seed"]},
+            axes=axes | replicates,
             panels=self.panels,
-            notes=["Few sizes and tasks (--quick): a look, not the study.", self.note] if quick else [self.note],
+            notes=[_QUICK, *self.notes] if quick else self.notes,
+            claims=self.claims,
         )
+
+
+def _ends(values: list[Any]) -> list[Any]:
+    return values if len(values) == 1 else [values[0], values[-1]]

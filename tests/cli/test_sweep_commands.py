@@ -19,8 +19,6 @@ from bayesgc.cli import sweep as sweep_module
 from bayesgc.cli.sweep_tables import _counted, _tables
 from bayesgc.experiments import forecast
 from bayesgc.experiments.dataset import BETWEEN_FLAGS
-from bayesgc.experiments.studies import STUDIES
-from bayesgc.experiments.study import Part, Study
 from bayesgc.experiments.watch import SweepProgress, in_lines
 
 FILE = """
@@ -210,25 +208,45 @@ def test_all_figures_have_a_folder_each(command, tmp_path, monkeypatch):
     assert names[0] == names[1]
 
 
-def test_a_study_in_parts_has_a_folder_for_each_and_one_picture(command, tmp_path, monkeypatch):
-    options = {"rows": 3, "cols": 3, "measurements": 5, "eps": 0.02, "gd": False}
-    parts = {f"width-{width}": Part({"width": width}, {"depth": [width]}) for width in (3, 6)}
-    small = Study(
-        "Small",
-        "does it run?",
-        options | {"method": "rejection", "max_evaluations": 50_000},
-        parts=parts,
-        one_axis=True,
-    )
-    monkeypatch.setitem(STUDIES, "depth-over-width", small)
-    ended = command("study", "depth-over-width", "--out", "store", "--quick", "--json", "--workers", 1)
+STUDY = """
+title = "Small"
+question = "does it run?"
+one-axis = true
+
+[options]
+rows = 3
+cols = 3
+measurements = 5
+eps = 0.02
+gd = false
+method = "rejection"
+max-evaluations = 50_000
+
+[axes]
+task-seed = [0, 1, 2, 3]
+
+[[part]]
+name = "width-3"
+options = {width = 3}
+axes = {depth = [3]}
+
+[[part]]
+name = "width-6"
+options = {width = 6}
+axes = {depth = [6]}
+"""
+
+
+def test_a_study_in_parts_has_a_folder_for_each_and_one_picture(command, tmp_path):
+    (tmp_path / "mine.toml").write_text(STUDY, encoding="utf-8")
+    ended = command("study", "mine.toml", "--out", "store", "--quick", "--json", "--workers", 1)
     assert (ended.code, ended.err) == (0, "")
     assert [each["done"] for each in json.loads(ended.out)["sweeps"]] == [3, 3]
     for name in ("figure.png", "width-3/figure.png", "width-6/sweep.nc"):
         assert (tmp_path / "store" / name).stat().st_size > 100
     [claim] = json.loads(command("claims", "store", "--json").out)["claims"]
     assert claim["claim"] == "depth over width is the one axis"
-    text = command("study", "depth-over-width", "--out", "store", "--quick", "--workers", 1).out
+    text = command("study", "mine.toml", "--out", "store", "--quick", "--workers", 1).out
     assert [line for line in text.splitlines() if "judges" in line] == [
         "In store: figure.png, figure.svg, figure.pdf. `bayesgc claims store` judges it."
     ]

@@ -7,7 +7,7 @@ import pytest
 import bayesgc as gc
 from bayesgc.experiments.checks import check_cells
 from bayesgc.experiments.figures import FIGURES, figure
-from bayesgc.experiments.studies import STUDIES, study
+from bayesgc.experiments.studies import STUDIES, study_named
 
 WIDTHS, DEPTHS = [5, 10, 20, 40, 80, 160, 320, 640], [2, 3, 4, 5, 6, 7, 8, 9, 10]
 # Figure: axis, rank, measurements, task, prior, normalised, ε, momentum.
@@ -84,7 +84,8 @@ def test_figures_share_what_they_have_in_common():
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_has_several_tasks_and_cells_that_run(name):
-    whole, quick = study(name), study(name, quick=True)
+    study = study_named(name)
+    whole, quick = study.sweeps(), study.sweeps(quick=True)
     assert list(quick) == list(whole)
     for part, sweep in whole.items():
         assert len(sweep.dimensions["task_seed"]) >= 4
@@ -96,4 +97,4 @@ def test_a_figure_that_is_not_there():
     with pytest.raises(gc.InputError, match="figure is 'fig12'; choose one of fig1"):
         figure("fig12")
     with pytest.raises(gc.InputError, match="study is 'gravity'; choose one of relu"):
-        study("gravity")
+        study_named("gravity")
