@@ -7,6 +7,7 @@ room knows one measure from another.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -227,7 +228,7 @@ def measure_named(name: str) -> Measure:
     return MEASURES.get(name, Measure(name, words, words, words, f"the mean {words}"))
 
 
-def measures_of(result: Json) -> Measures:
+def measures_of(result: Mapping[str, Any]) -> Measures:
     """Those of a result object, or of an entry of a comparison."""
     task = result.get("task", {})
     return _measures(result.get("measures", OF_ARRAYS), labelled="examples" in task, task=task)

@@ -218,7 +218,7 @@ def _conditioned(result: Mapping[str, Any]) -> Row:
         "eps": result["eps"],
         "seed_used": result["seed"],
     }
-    measures = measures_of(result)  # type: ignore[arg-type]
+    measures = measures_of(result)
     own = {"gen_loss": measures.generalisation.name, "train_loss": measures.fit.name}
     for law, wanted in _LAWS.items():
         for array_name, name in wanted:
