@@ -168,9 +168,7 @@ class CollapsedCriterion:
     ) -> Float[Tensor, " draw"] | None:
         """E[L_gen | hidden layers, fit] of each draw, or None where L_gen is not defined."""
         parts = self._parts(normals)
-        losses = [self._gen_loss(self.system(part), self.targets(part)) for part in parts]
-        known = [loss for loss in losses if loss is not None]
-        return torch.cat(known) if known else None
+        return joined([self._gen_loss(self.system(part), self.targets(part)) for part in parts])
 
     def evaluate(
         self, normals: Float[Tensor, "latent draw"]
@@ -181,8 +179,7 @@ class CollapsedCriterion:
             system, targets = self.system(part), self.targets(part)
             evidence.append(system.log_density(targets))
             losses.append(self._gen_loss(system, targets))
-        known = [loss for loss in losses if loss is not None]
-        return torch.cat(evidence) + self.log_ball, torch.cat(known) if known else None
+        return torch.cat(evidence) + self.log_ball, joined(losses)
 
     def profile(self, normals: Float[Tensor, "latent draw"], generators: list[torch.Generator]) -> Profile:
         """Density and E[L_gen] of each draw at every radius of the ball; see `Profile`."""
@@ -318,6 +315,12 @@ class CollapsedCriterion:
             ends.append(end)
             lasts.append(shifted)
         return torch.cat(ends, dim=1), torch.cat(lasts, dim=2)
+
+
+def joined(losses: list[Float[Tensor, " part"] | None]) -> Float[Tensor, " draw"] | None:
+    """The losses of all parts one after the other; None where they are not known."""
+    known = [loss for loss in losses if loss is not None]
+    return torch.cat(known) if known else None
 
 
 def system_given(

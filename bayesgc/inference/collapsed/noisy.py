@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bayesgc.inference.collapsed.criterion import CollapsedCriterion, condition_last_layer, system_given
+from bayesgc.inference.collapsed.criterion import CollapsedCriterion, condition_last_layer, joined, system_given
 from bayesgc.inference.collapsed.gaussian import GaussianSystem, Spectrum
 from bayesgc.inference.collapsed.gibbs import sweep_layers
 from bayesgc.inference.curve import log_correction
@@ -120,12 +120,11 @@ class NoisyCriterion(CollapsedCriterion):
         """E[L_gen | hidden layers, measurements] of each draw of the posterior; None short of it, where nobody asks."""
         if self.noise > 0 or not self._hard:
             return super().generalisation(normals) if self.noise == 0 else None
-        parts = self._parts(normals)
-        known = [loss for part in parts if (loss := self._gen_loss_hard(part)) is not None]
-        return torch.cat(known) if known else None
+        return joined([self._gen_loss_hard(part, self._condition(part)[0]) for part in self._parts(normals)])
 
-    def _gen_loss_hard(self, normals: Float[Tensor, "latent draw"]) -> Float[Tensor, " draw"] | None:
-        vectors = self._condition(normals)[0]
+    def _gen_loss_hard(
+        self, normals: Float[Tensor, "latent draw"], vectors: Float[Tensor, "entry draw"]
+    ) -> Float[Tensor, " draw"] | None:
         own = self.task.gen_loss(vectors)
         if own is None or self.large:
             return own
@@ -148,9 +147,11 @@ class NoisyCriterion(CollapsedCriterion):
         """The finished draws of each column; at ε > 0 a column holds its W already."""
         if self.eps == 0:
             return super().harvest(normals, score, generators, weights=weights)
-        found = [self._condition(part) for part in self._parts(normals)]
+        parts = list(self._parts(normals))
+        found = [self._condition(part) for part in parts]
+        hard = zip(parts, found, strict=True) if self._hard else []
+        expected = joined([self._gen_loss_hard(part, own) for part, (own, _) in hard])
         vectors, last = (torch.cat(each, dim=-1) for each in zip(*found, strict=True))
-        expected = self.generalisation(normals)
         return Harvest(
             vectors,
             self.task.measures(vectors),
