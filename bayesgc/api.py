@@ -11,7 +11,7 @@ from typing import Literal
 from bayesgc.analysis.reach import LEFT, MOST_LEFT
 from bayesgc.analysis.tree.datatree import assemble
 from bayesgc.analysis.tree.result import Result
-from bayesgc.hiding import add_hidden, kept_back, share_to_hide
+from bayesgc.hiding import add_hidden, kept_back, share_hidden
 from bayesgc.inference import (
     SGD,
     Control,
@@ -127,7 +127,7 @@ def infer(
         request = request_of(seed, precision, chains, draws, weights)
         settings = Settings.checked(model, task, asked, method, gd, map, device, dtype, request)
         settings = replace(settings, given={"eps": eps, "hide": hide})
-        share = share_to_hide(hide, settings)
+        share = share_hidden(hide, settings)
         with interruptible(control):
             settings = settings.at_evidence(asked, control, noise=eps is not None)
             result = _assemble(settings, control, kept=kept_back(share, settings))
