@@ -19,7 +19,7 @@ def lacking(tree: xr.DataTree) -> list[str]:
 
 
 class Result(xr.DataTree):
-    """An `xarray.DataTree` that is printed as the table of the result and its sentence, as ``bayesgc show`` prints them.
+    """An `xarray.DataTree` that is printed as the table of the result and its sentence, as by ``bayesgc show``.
 
     In a notebook the groups unfold below. It holds nothing that a plain tree would not: every function of xarray, ArviZ
     and this package takes either.
