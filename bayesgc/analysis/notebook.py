@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from bayesgc.analysis.markup import environment
 from bayesgc.analysis.tree.summary import cell_labels, result_object
+from bayesgc.analysis.words.legend import legend_line
 from bayesgc.analysis.words.rendered import IN_PYTHON
 from bayesgc.analysis.words.sentences import FACTS
 from bayesgc.analysis.words.wording import (
@@ -19,7 +20,6 @@ from bayesgc.analysis.words.wording import (
     cut_lines,
     headings,
     law_rows,
-    legend_line,
     summary_lines,
 )
 

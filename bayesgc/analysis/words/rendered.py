@@ -17,6 +17,7 @@ from rich.text import Text
 
 from bayesgc.analysis.tree.summary import cell_labels, result_object
 from bayesgc.analysis.words.fitted import FittedTable
+from bayesgc.analysis.words.legend import legend_line
 from bayesgc.analysis.words.sentences import FACTS
 from bayesgc.analysis.words.tables import as_text
 from bayesgc.analysis.words.wording import (
@@ -26,7 +27,6 @@ from bayesgc.analysis.words.wording import (
     cut_lines,
     headings,
     law_rows,
-    legend_line,
     summary_lines,
 )
 
