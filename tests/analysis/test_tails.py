@@ -17,6 +17,7 @@ from bayesgc.analysis.tree.summary import result_object
 from bayesgc.analysis.words.legend import legend_line
 from bayesgc.analysis.words.numerals import rounded
 from bayesgc.analysis.words.wording import law_rows
+from bayesgc.task import load
 
 ISLANDS, PARTICLES = 16, 200
 
@@ -118,6 +119,16 @@ def test_what_rests_on_few_islands_is_hardly_known(count: int, lost: int, said: 
     words = f"errors and intervals rest on {said} and are hardly known" if said else "hardly known"
     assert [words in legend_line(each) for each in told] == 2 * [bool(said)]
     assert (words in told[1]["verdict"]) is bool(said)
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_the_unit_of_losses_of_a_standardised_table_is_told(standardize: bool):
+    values = np.where(np.arange(12).reshape(4, 3) % 5 == 1, np.nan, np.arange(12.0).reshape(4, 3) ** 2)
+    task = load(values, standardize=standardize)
+    words = legend_line(result_object(tree(table_task())) | {"task": task.facts})
+    assert ("losses of standardised cells, whose variance is 1/4" in words) is standardize
+    if standardize:
+        assert task.zero_train_loss == pytest.approx(1 / 4)
 
 
 def test_a_draw_that_is_not_finite_leaves_no_mean():

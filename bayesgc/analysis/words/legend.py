@@ -15,6 +15,7 @@ def legend_line(result: Json) -> str:
     """What the signs in the rows mean."""
     parts = [_spreads(result)]
     parts += [few] if (few := few_islands(result)) else []
+    parts += _of_standardised(result["task"])
     measures = measures_of(result)
     if judged(result):
         parts += [f"× {measures.ignorant.name}: relative to {measures.ignorant.relative}"]
@@ -46,6 +47,13 @@ def _spreads(result: Json) -> str:
     parts = [f"mean ± standard error{', of G&C also [quartiles] of the draws' if drawn else ''}"]
     parts += ["restarts: median [quartiles] of those that fitted"] if restarted else []
     return "; ".join(parts)
+
+
+def _of_standardised(task: Json) -> list[str]:
+    """In what unit the losses of a standardised table are, which its columns do not have."""
+    if not task.get("standardize") or "examples" in task:
+        return []
+    return [f"losses of standardised cells, whose variance is 1/{task['shape'][0]}"]
 
 
 def _doubted(result: Json, name: str) -> bool:
