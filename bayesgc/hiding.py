@@ -34,6 +34,8 @@ _HASTY = 0.1
 """The precision of a second run in haste: for splitting a quarter of the particles, which come down as much faster."""
 _FEWEST = 5
 """Cells of which something can be told."""
+_NOTHING = "the run has no posterior to compare"
+_KEPT_BACK = f"; `hide=0` gives it the {SHARE:.0%} of the time that were kept for this"
 _FEWEST_DRAWS = 100
 """Draws of the second run with which a mean and 90 % intervals are those of a posterior."""
 
@@ -77,7 +79,8 @@ def add_hidden(tree: xr.DataTree, settings: Settings, share: float, control: Con
 
 def _found(tree: xr.DataTree, array: ArrayTask, settings: Settings, share: float, control: Control) -> xr.Dataset | str:
     if "posterior" not in tree.children or control.interrupted:
-        return "the run has no posterior to compare"
+        idle = control.max_seconds is not None and not control.interrupted and array.truth is None
+        return _NOTHING + (_KEPT_BACK if idle else "")
     if array.truth is not None:
         cells = np.setdiff1d(np.arange(array.measurements.entries), np.asarray(array.cells))
         posterior = tree["posterior"].to_dataset()
