@@ -289,6 +289,15 @@ def test_time_that_was_kept_for_no_comparison_is_told(seconds: float | None) -> 
     assert ("`hide=0` gives it the 25% of the time that were kept for this" in reason) is (seconds is not None)
 
 
+@pytest.mark.parametrize(("eps", "width", "told"), [("evidence", 2, True), ("evidence", 1, False), (1e-9, 2, False)])
+def test_a_threshold_of_the_data_that_is_out_of_reach_is_looser_for_a_narrower_model(eps, width: int, *, told: bool):
+    nothing = BUDGET | {"eps": eps, "method": "splitting", "max_evaluations": 100_000}
+    model = gc.MatrixFactorization(depth=2, width=width, normalize=False)
+    found = gc.infer(model, load(TABLE), **nothing)
+    assert found.attrs["outcome"] == "exhausted"
+    assert ("such as `width=1`" in found.attrs["message"]) is told
+
+
 def test_the_time_of_the_second_run_is_counted_whether_it_came_to_an_end_or_not(result) -> None:
     few = gc.result_object(gc.infer(MODEL, load(TABLE), hide="20%", **BUDGET | {"draws": 5}))
     for found in (few, gc.result_object(result)):
