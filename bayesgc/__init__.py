@@ -91,7 +91,10 @@ if TYPE_CHECKING:
     )
     from bayesgc.validate import InputError
 
-__version__ = importlib.metadata.version("bayesgc")
+try:
+    __version__ = importlib.metadata.version("bayesgc")
+except importlib.metadata.PackageNotFoundError:  # a source tree on the path, not installed
+    __version__ = "unknown"
 
 _HOMES = {
     "bayesgc.analysis.compare.compare": ["Comparison", "compare"],

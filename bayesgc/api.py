@@ -11,7 +11,7 @@ from typing import Literal
 from bayesgc.analysis.reach import LEFT, MOST_LEFT
 from bayesgc.analysis.tree.datatree import assemble
 from bayesgc.analysis.tree.result import Result
-from bayesgc.hiding import add_hidden, kept_back, share_to_hide
+from bayesgc.hiding import add_hidden, kept_back, share_hidden
 from bayesgc.inference import (
     SGD,
     Control,
@@ -28,7 +28,7 @@ from bayesgc.inference import (
     interruptible,
 )
 from bayesgc.inference.control import one_thread_each
-from bayesgc.models import Model, as_model
+from bayesgc.models import Model, as_model, describe
 from bayesgc.models.layout import Program
 from bayesgc.plugins import blame, is_foreign
 from bayesgc.progress import watched
@@ -36,6 +36,7 @@ from bayesgc.searches import descend, find_mode, why_no_mode
 from bayesgc.settings import Settings, check_task, request_of, usual_for
 from bayesgc.task import Task, linear_view
 from bayesgc.task.array.feasibility import infeasible, least_train_loss, left_by_norm
+from bayesgc.task.asked import EVIDENCE
 from bayesgc.validate import InputError, one_of, positive_integer, real_in
 
 _SHARE = 0.1
@@ -127,7 +128,7 @@ def infer(
         request = request_of(seed, precision, chains, draws, weights)
         settings = Settings.checked(model, task, asked, method, gd, map, device, dtype, request)
         settings = replace(settings, given={"eps": eps, "hide": hide})
-        share = share_to_hide(hide, settings)
+        share = share_hidden(hide, settings)
         with interruptible(control):
             settings = settings.at_evidence(asked, control, noise=eps is not None)
             result = _assemble(settings, control, kept=kept_back(share, settings))
@@ -253,7 +254,9 @@ def _assemble(settings: Settings, control: Control, run: Run | None = None, kept
     withheld = int(kept * (control.max_evaluations or 0))
     run = run or _condition(settings, control.after(settings.spent + withheld).part(kept_back))
     run = replace(run if settings.settled else _unsettled(run), evaluations=settings.spent + run.evaluations)
-    run = replace(run, diagnostics={**run.diagnostics, **_left(settings)})
+    run = replace(
+        run, message=run.message + _narrower(settings, run), diagnostics={**run.diagnostics, **_left(settings)}
+    )
     descent, no_descent = descend(settings, run, control, for_mode + kept)
     mode, no_mode = find_mode(settings, run, control, no_mode, kept)
     seconds = {"total": control.seconds, "sampling": run.seconds}
@@ -312,6 +315,15 @@ def _left(settings: Settings) -> dict[str, float]:
     array = linear_view(settings.task)
     share = left_by_norm(array) if array is not None and settings.model.normalize else 0.0
     return {LEFT: share} if share > MOST_LEFT else {}
+
+
+def _narrower(settings: Settings, run: Run) -> str:
+    """What else to try where noisy data suggest a threshold that is out of reach: with less freedom it is looser."""
+    width = describe(settings.model).get("width")
+    suggested = settings.given["eps"] == EVIDENCE and run.outcome is Outcome.EXHAUSTED and run.posterior is None
+    if not suggested or not isinstance(width, int) or width < 2:
+        return ""
+    return f" With a smaller `width`, such as `width={width - 1}`, the data suggest an ε that is reached sooner."
 
 
 def _unsettled(run: Run) -> Run:

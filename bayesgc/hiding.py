@@ -23,7 +23,8 @@ from bayesgc.inference.streams import Stream, generator
 from bayesgc.settings import Settings
 from bayesgc.task import ArrayTask, linear_view
 from bayesgc.task.array.imputation import hidden_cells, observed_values, simple_predictions, spread_of, without
-from bayesgc.validate import InputError, real_or_share
+from bayesgc.task.asked import share_to_hide
+from bayesgc.validate import InputError
 
 SHARE = 0.25
 """The part of the time that is kept back for it."""
@@ -33,19 +34,19 @@ _HASTY = 0.1
 """The precision of a second run in haste: for splitting a quarter of the particles, which come down as much faster."""
 _FEWEST = 5
 """Cells of which something can be told."""
+_NOTHING = "the run has no posterior to compare"
+_KEPT_BACK = f"; `hide=0` gives it the {SHARE:.0%} of the time that were kept for this"
 _FEWEST_DRAWS = 100
 """Draws of the second run with which a mean and 90 % intervals are those of a posterior."""
 
 
-def share_to_hide(hide: float | str | None, settings: Settings) -> float:
+def share_hidden(hide: float | str | None, settings: Settings) -> float:
     """The share of the observed cells that is to be hidden; 0 for none.
 
     Raises:
         InputError: for more than half of them, or a task without cells of measured values.
     """
-    share = 0.0 if hide is None else real_or_share("hide", hide)[0]
-    if share > 0.5:
-        raise InputError(f"hide is {hide!r}; it must be a share of the observed cells, at most 50%.")
+    share = 0.0 if hide is None else share_to_hide(hide)
     array = linear_view(settings.task)
     if share and (array is None or not (array.noisy and array.observed_cells)):
         raise InputError("`hide` is for a table or an array with missing cells; leave it out.")
@@ -78,7 +79,8 @@ def add_hidden(tree: xr.DataTree, settings: Settings, share: float, control: Con
 
 def _found(tree: xr.DataTree, array: ArrayTask, settings: Settings, share: float, control: Control) -> xr.Dataset | str:
     if "posterior" not in tree.children or control.interrupted:
-        return "the run has no posterior to compare"
+        idle = control.max_seconds is not None and not control.interrupted and array.truth is None
+        return _NOTHING + (_KEPT_BACK if idle else "")
     if array.truth is not None:
         cells = np.setdiff1d(np.arange(array.measurements.entries), np.asarray(array.cells))
         posterior = tree["posterior"].to_dataset()

@@ -28,10 +28,8 @@ from bayesgc.models.factorization.collapse import collapse, why_not_collapsible
 from bayesgc.models.layout import Program
 from bayesgc.task import ArrayTask, Task, labelled_view, linear_view
 from bayesgc.task.array.feasibility import resolution
+from bayesgc.task.asked import EVIDENCE
 from bayesgc.validate import InputError, integer_in, positive_integer, real_in
-
-EVIDENCE = "evidence"
-"""The ε that noisy data suggest themselves."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 
 import jaxtyping
 import numpy as np
@@ -343,3 +345,25 @@ def test_a_check_refuses_a_model_without_a_collapsed_form_in_the_words_of_its_ru
             call(gc.MatrixFactorization(), gc.sensing(), eps=0.1, method=method)
         said.append(str(raised.value))
     assert said[0] == said[1]
+
+
+WITHOUT_METADATA = """
+import importlib.metadata
+
+def version(name, plain=importlib.metadata.version):
+    if name == "bayesgc":
+        raise importlib.metadata.PackageNotFoundError(name)
+    return plain(name)
+
+importlib.metadata.version = version
+import bayesgc as gc
+
+task = gc.sensing(3, 3, measurements=2)
+result = gc.infer(gc.MatrixFactorization(), task, eps="90%", gd=False, max_evaluations=3000, progress=False)
+print(gc.__version__, gc.result_object(result)["version"])
+"""
+
+
+def test_a_source_tree_without_an_installed_distribution_works():
+    ended = subprocess.run([sys.executable, "-c", WITHOUT_METADATA], capture_output=True, text=True, check=False)
+    assert (ended.stdout, ended.stderr) == ("unknown unknown\n", "")

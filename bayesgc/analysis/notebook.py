@@ -10,6 +10,8 @@ from markupsafe import Markup
 
 from bayesgc.analysis.markup import environment
 from bayesgc.analysis.tree.summary import cell_labels, result_object
+from bayesgc.analysis.words.legend import legend_line
+from bayesgc.analysis.words.rendered import IN_PYTHON
 from bayesgc.analysis.words.sentences import FACTS
 from bayesgc.analysis.words.wording import (
     CELLS_SHOWN,
@@ -18,7 +20,6 @@ from bayesgc.analysis.words.wording import (
     cut_lines,
     headings,
     law_rows,
-    legend_line,
     summary_lines,
 )
 
@@ -38,6 +39,7 @@ def result_html(tree: xr.DataTree, groups: str) -> str:
         places=list(cell_labels(cells[0])) if cells else [],
         meaning=result["unobserved_intervals"]["meaning"] if cells else "",
         more=len(cells) - CELLS_SHOWN,
+        rest=IN_PYTHON,
         facts=list(chain.from_iterable(lines(result) for lines in FACTS.values())),
         verdict=result["verdict"],
         warnings=[*warnings, *cut_lines(result)],

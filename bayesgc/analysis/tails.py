@@ -100,12 +100,27 @@ def error_of(summary: Json, which: str) -> float | None:
 
 
 def log_centre(result: Json, law: str, which: str) -> Number:
-    """The logarithm of how a law of a result generalises, as far as its precision resolves it.
-
-    An error from the spread over islands has one degree of freedom less than there are islands.
-    """
+    """The logarithm of how a law of a result generalises, as far as its precision resolves it."""
     measures = measures_of(result)
     summary, zero = result[law][measures.generalisation.name], measures.known_nothing(result)
-    islands = result["diagnostics"].get("islands", 0) if law == "posterior" else 0
-    freedom = islands - 1 if islands > 1 else math.inf
-    return log_loss(summary[which], error_of(summary, which), freedom=freedom, zero=zero, dtype=result["dtype"])
+    degrees = freedom(result) if law == "posterior" else math.inf
+    return log_loss(summary[which], error_of(summary, which), freedom=degrees, zero=zero, dtype=result["dtype"])
+
+
+def freedom(result: Json) -> float:
+    """The degrees of freedom of an error of the posterior: from the spread over islands one less than there are."""
+    islands = result["diagnostics"].get("islands", 0)
+    return islands - 1 if islands > 1 else math.inf
+
+
+_FEW_ISLANDS = 5
+"""With fewer than this an error from their spread is known to a factor of two at best."""
+
+
+def few_islands(result: Json) -> str | None:
+    """What is to be said of errors and intervals that rest on few islands."""
+    count = result["diagnostics"].get("islands", _FEW_ISLANDS) - result["diagnostics"].get("islands_lost", 0)
+    if count >= _FEW_ISLANDS:
+        return None
+    islands = "one island" if count == 1 else f"{count} islands"
+    return f"G&C's errors and intervals rest on {islands} and are hardly known"

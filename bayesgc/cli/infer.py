@@ -59,10 +59,14 @@ def infer(
     try:
         from bayesgc.options import Options
         from bayesgc.options.names import check_names
+        from bayesgc.task.asked import share_to_hide
 
         given = options_given(ctx)
         check_names(("", name, value) for name, value in given.items())
         chosen = Options.checked(given)
+        chosen.check_columns()
+        if hide is not None:
+            share_to_hide(hide)
         from bayesgc.cli.destinations import check_destinations
 
         files = {"out": out, "plot": plot, "completed": completed}

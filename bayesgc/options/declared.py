@@ -149,7 +149,7 @@ class Declared(BaseModel):
     standardize: Annotated[
         bool,
         About(
-            "Centre and scale the cells of a table, or the features of examples.",
+            "Centre and scale the cells of a table, to a variance of 1/rows, or the features of examples.",
             TASK,
             "yes for cells; no for examples",
         ),

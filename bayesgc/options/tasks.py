@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from bayesgc.task import Task
 
 _OF_READING = ("index", "header", "columns", "drop", "missing", "separator", "decimal", "values")
+_OF_NAMES = ("target", "columns", "drop", "values", *OF_SIDES)
+"""Options that name columns of a table."""
 _OF_TASKS = ("rows", "cols", "shape", "rank", "measurements")
 
 
@@ -36,6 +38,23 @@ class OfTask(OfModel):
         specs = [*([] if self.model is None else [self.model]), self.method, self.task, *specs_in("prior", self.prior)]
         sources = [split(spec.strip())[0] for spec in specs]
         return [*([] if self.data is None else [self.data]), *(Path(each) for each in sources if is_file(each))]
+
+    def check_columns(self) -> None:
+        """Refuse columns that a table does not have, for which torch need not be imported.
+
+        Raises:
+            InputError: naming the file, the column and those that there are.
+        """
+        if self.data is None or not self._is_table or not self.given & {*_OF_NAMES}:
+            return
+        from bayesgc.task.array.heading import Triplets, check_heading
+        from bayesgc.task.array.sheets import Reading, names_in
+
+        kept = (names_in(each) for each in (self.missing, self.columns, self.drop))
+        reading = Reading(self.index, self.header, self.separator, self.decimal, *kept)
+        rows, cols = (getattr(self, name) if name in self.given else None for name in OF_SIDES)
+        target = None if self.target is None else self.target.strip()
+        check_heading(self.data, reading, target, Triplets.asked(rows, cols, self.values))
 
     def make_task(self) -> Task:
         """The synthetic task, or the one in the user's file."""

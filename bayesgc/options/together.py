@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from bayesgc.options.declared import Declared
 from bayesgc.options.names import is_set, shipped
-from bayesgc.options.texts import infinite_layers_in, whole_in, widths_in
+from bayesgc.options.texts import infinite_layers_in, sides_in, whole_in, widths_in
+from bayesgc.task.asked import check_threshold
 from bayesgc.validate import InputError, integer_in, one_of, positive_integer, real_in
 
 _OF_SYNTHETIC_TASKS = ("task", "shape", "rank", "measurements", "features", "teacher_width")
@@ -29,6 +32,10 @@ _OF_LABELS = (
 _OF_TEACHERS = ("features", "teacher_width")
 _OF_FAMILIES = ("family", "depth", "width", "activation", "bias", "normalize")
 _COUNTS = ("depth", "chains", "draws", "restarts")
+_FLAGGED_COUNTS = ("max_evaluations", "features", "gd_steps", "gd_epochs", "gd_batch")
+_MOST = {"precision": 1.0, "gd_momentum": 0.9999}
+_ABOVE_ZERO = ("precision", "max_seconds", "gd_lr", "gd_init_scale")
+_FROM_ZERO = ("gd_momentum", "gd_tol")
 _OF_TABLES = ("index", "header", "columns", "drop", "missing", "separator", "decimal", "values")
 _OF_DESCENT = (
     "gd_optimizer",
@@ -79,13 +86,16 @@ class Consistent(Declared):
         """Refuse numbers that are out of range whatever the task and the model."""
         integer_in("--task-seed", self.task_seed, 0)
         integer_in("seed", self.seed, 0)
-        for name in _COUNTS:
+        for name in (*_COUNTS, *_FLAGGED_COUNTS):
             if (count := getattr(self, name)) is not None:
-                positive_integer(name, count)
-        if self.max_seconds is not None:
-            real_in("--max-seconds", self.max_seconds, 0, open_low=True)
-        if self.max_evaluations is not None:
-            positive_integer("--max-evaluations", self.max_evaluations)
+                positive_integer(name if name in _COUNTS else _flag(name), count)
+        for name in (*_ABOVE_ZERO, *_FROM_ZERO):
+            if (number := getattr(self, name)) is not None:
+                real_in(_flag(name), number, 0, _MOST.get(name, math.inf), open_low=name in _ABOVE_ZERO)
+        if self.shape is not None:
+            sides_in(self.shape)
+        if self.data is not None or is_set(self.task) or self.task in shipped()["task"]:  # others have their own
+            check_threshold(self.eps)
         if self.width is not None and self.family != "lenet" and infinite_layers_in(self.width) is None:
             widths_in(self.width)
 
@@ -135,7 +145,7 @@ class Consistent(Declared):
     def _refuse(self, options: tuple[str, ...], reason: str, way: str = "leave it out") -> None:
         for name in options:
             if name in self.given:
-                raise InputError(f"--{name.replace('_', '-')} {reason}; {way}.")
+                raise InputError(f"{_flag(name)} {reason}; {way}.")
 
     def _check_start(self) -> None:
         """Refuse small initial weights of a program, which has no weights to make small."""
@@ -145,3 +155,7 @@ class Consistent(Declared):
     @property
     def _is_table(self) -> bool:
         return self.data is not None and self.data.suffix.lower() in shipped()["table"]
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -18,10 +18,11 @@ import scipy.sparse
 
 from bayesgc.task.array.archives import ARCHIVE_FAULTS, ARCHIVES, measurements_task, read_netcdf
 from bayesgc.task.array.doubts import unlike_scales
+from bayesgc.task.array.heading import Triplets
 from bayesgc.task.array.holes import holes_task, masked_task, read_market, sparse_task
 from bayesgc.task.array.sheets import TABLES, Reading, Sheet, frame_sheet, names_in, read_sheet
 from bayesgc.task.array.tables import chosen_columns, table_task
-from bayesgc.task.array.triplets import Triplets, triplets_task
+from bayesgc.task.array.triplets import triplets_task
 from bayesgc.task.labelled.choice import Choice
 from bayesgc.task.labelled.columns import examples_in
 from bayesgc.task.labelled.examples import labelled_task, task_of

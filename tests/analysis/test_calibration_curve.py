@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from bayesgc.analysis.calibration import BINS, _calibration, calibration
 from bayesgc.analysis.ensemble import Votes, _counted
 from bayesgc.analysis.functions import functions
 from bayesgc.analysis.margins import margins, normalised
+from bayesgc.analysis.report.result import result_page
 from bayesgc.inference import Criterion, Rejection
 from bayesgc.inference.control import Control
 from bayesgc.inference.request import Request
@@ -141,6 +143,17 @@ def test_results_tell_the_margins_of_every_law():
     untrained = labelled()
     untrained["gd"]["converged"].values[:] = 0
     assert margins(untrained)["gd"] is None
+
+
+def test_the_report_has_no_unknown_errors_of_margins():
+    tree = labelled()
+    tree["prior"]["train_output"].values[0, 0] = 1.0  # a draw without a scale
+    assert margins(tree)["prior"]["margin"]["mcse"] is None
+    for result, without in ((tree, True), (labelled(), False)):
+        (table,) = [each for section in result_page(result, Path("a.nc")).sections for each in section.tables
+                    if "smallest margin" in each.caption]  # fmt: skip
+        assert not any("?" in cell for row in table.rows for cell in row)
+        assert ("Without ±: no error is known" in table.caption) is without
 
 
 # --- functions --------------------------------------------------------------------------------------------------------

@@ -280,6 +280,24 @@ def test_a_second_run_of_a_few_draws_is_no_comparison() -> None:
     assert f"is not known here, without a comparison on hidden cells ({found['reasons']['hidden']})" in found["verdict"]
 
 
+@pytest.mark.parametrize("seconds", [600.0, None])
+def test_time_that_was_kept_for_no_comparison_is_told(seconds: float | None) -> None:
+    """Control: without a limit of time none is kept."""
+    nothing = BUDGET | {"eps": 1e-9, "max_evaluations": 20_000, "max_seconds": seconds}
+    reason = gc.result_object(gc.infer(MODEL, load(TABLE), hide="20%", **nothing))["reasons"]["hidden"]
+    assert reason.startswith("the run has no posterior to compare")
+    assert ("`hide=0` gives it the 25% of the time that were kept for this" in reason) is (seconds is not None)
+
+
+@pytest.mark.parametrize(("eps", "width", "told"), [("evidence", 2, True), ("evidence", 1, False), (1e-9, 2, False)])
+def test_a_threshold_of_the_data_that_is_out_of_reach_is_looser_for_a_narrower_model(eps, width: int, *, told: bool):
+    nothing = BUDGET | {"eps": eps, "method": "splitting", "max_evaluations": 100_000}
+    model = gc.MatrixFactorization(depth=2, width=width, normalize=False)
+    found = gc.infer(model, load(TABLE), **nothing)
+    assert found.attrs["outcome"] == "exhausted"
+    assert ("such as `width=1`" in found.attrs["message"]) is told
+
+
 def test_the_time_of_the_second_run_is_counted_whether_it_came_to_an_end_or_not(result) -> None:
     few = gc.result_object(gc.infer(MODEL, load(TABLE), hide="20%", **BUDGET | {"draws": 5}))
     for found in (few, gc.result_object(result)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -124,7 +125,7 @@ def test_the_table_has_the_test_error_in_per_cent_beside_the_most_common_label(t
         ("nothing fitted", "No certificate: nothing fitted"),
         ("errors", "GD: plain gradient descent, in batches of 2"),
         ("errors", "The vote of the draws that fit has a test error of"),
-        ("descent fails", "no restart of gradient descent fitted (12 tried)"),
+        ("descent fails", "No restart of gradient descent fitted (12 tried)"),
         ("numbers", "predicting the mean label"),
     ],
 )
@@ -133,9 +134,9 @@ def test_what_is_said_of_each_kind(trees, kind, words):
 
 
 @pytest.mark.parametrize(("stopped", "words", "row"), [
-    (12, "trained on until it was stopped early, it does better than", "GD, stopped early"),
-    (3, "trained on to its end, but for 3 restarts that were stopped early, it does better than", "GD, at its end"),
-    (0, "trained on to its end, it does better than", "GD, at its end"),
+    (12, "Trained on until it was stopped early, it does better than", "GD, stopped early"),
+    (3, "Trained on to its end, but for 3 restarts that were stopped early, it does better than", "GD, at its end"),
+    (0, "Trained on to its end, it does better than", "GD, at its end"),
 ])  # fmt: skip
 def test_training_that_was_stopped_is_not_said_to_have_come_to_its_end(stopped, words, row, tmp_path):
     cut = replace(descent(classes_task()), cut=torch.arange(12) < stopped)
@@ -164,7 +165,7 @@ def test_where_the_most_common_label_fits_too_fitting_explains_nothing(eps, pass
     assert result["baselines"]["majority"]["train_errors"] == 4.0
     said = "Guessing the most common label already has at most 4 errors, so a fit asks for next to nothing here"
     assert (said in result["verdict"]) is passes
-    assert ("gradient descent is not compared; trained on to its end, it has" in result["verdict"]) is passes
+    assert ("Gradient descent is not compared. Trained on to its end, it has" in result["verdict"]) is passes
     assert ("fitting alone explains it" in result["verdict"]) is not passes
     assert ("guessing the most common label fits too" in losses_title(result)) is passes
     assert found.healthy
@@ -231,8 +232,8 @@ def test_the_sentence_compares_at_the_first_fit_and_says_what_training_on_adds()
     for words in (
         "better than the prior (test error",
         "better than guessing the most common label (46.0 %)",
-        "gradient descent, where it first fits, does about as well",
-        "fitting alone explains it; trained on to its end, it does better than weights that merely fit",
+        "Gradient descent, where it first fits, does about as well",
+        "fitting alone explains it. Trained on to its end, it does better than weights that merely fit",
         "which fitting alone does not explain",
     ):
         assert words in sentence
@@ -244,17 +245,17 @@ def test_the_sentence_compares_at_the_first_fit_and_says_what_training_on_adds()
     assert "does better still" in better
     assert "fitting alone explains part of it" in better
     still = result_object(labelled(gd=descent(task, first=1.0, end=1.0)))["verdict"]
-    assert "trained on to its end, it does about as well as weights that merely fit" in still
+    assert "Trained on to its end, it does about as well as weights that merely fit" in still
 
 
 @pytest.mark.parametrize(
     ("apart", "error", "words"),
     [
-        (0.0, 0.0, ", though their vote does as well."),
-        (1e-8, 0.0, ", though their vote does as well."),  # rounding of single precision
-        (0.018, 0.01, ", though their vote does as well."),
-        (-0.018, 0.01, ", though their vote does as well."),
-        (-0.03, 0.01, ", though their vote does better."),
+        (0.0, 0.0, ". The vote of those that merely fit does as well."),
+        (1e-8, 0.0, ". The vote of those that merely fit does as well."),  # rounding of single precision
+        (0.018, 0.01, ". The vote of those that merely fit does as well."),
+        (-0.018, 0.01, ". The vote of those that merely fit does as well."),
+        (-0.03, 0.01, ". The vote of those that merely fit does better."),
         (0.03, 0.01, "."),
         (0.0, None, "."),
     ],
@@ -519,3 +520,12 @@ def _splitting() -> str:
     from bayesgc.inference.methods import hyperparameters
 
     return to_json(hyperparameters(method_named("splitting")))
+
+
+def test_no_sentence_holds_more_than_one_comparison_with_its_reason():
+    """Of descent at its first fit, of its end, and of the vote, each has a sentence of its own."""
+    result = result_object(labelled())
+    sentences = re.split(r"(?<=[^ε])\. (?=[A-Z])", result["verdict"])
+    assert len(sentences) >= 3
+    assert all(len(re.findall(r"\bdoes (?:better|worse|about as well)", each)) <= 1 for each in sentences)
+    assert not any(";" in each for each in sentences if "Gradient descent" in each)

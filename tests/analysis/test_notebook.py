@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import re
 import subprocess
@@ -12,11 +13,13 @@ import pytest
 import xarray as xr
 from labelled_for_tests import labelled
 from records_for_tests import table_task, tree
+from rich.console import Console
 
 from bayesgc.analysis.tree.datatree import load, save
 from bayesgc.analysis.tree.result import Result
 from bayesgc.analysis.tree.summary import result_object
 from bayesgc.analysis.words.numerals import rounded
+from bayesgc.cli.render import print_result
 from bayesgc.inference.records import Outcome
 
 
@@ -48,6 +51,22 @@ def test_a_result_is_its_table_and_its_sentence(case: str) -> None:
     assert told["verdict"].replace("&", "&amp;") in shown.replace("&lt;", "<")
     assert (told["message"].replace("`", "") in shown) == (told["outcome"] != "converged")
     assert "<details>" in result._repr_html_()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_printed_it_is_what_the_command_line_shows(case: str) -> None:
+    result, stream = CASES[case](), io.StringIO()
+    print_result(Console(file=stream, width=80), result_object(result))
+    shown, groups = str(result).split("\n\nDataTree with the groups ")
+    in_python = stream.getvalue().replace("--json lists them all", "bayesgc.predict(result) has them all")
+    assert shown.split() == in_python.split()
+    assert "".join(groups.split()) == ",".join(result.children)
+    assert repr(result) == str(result)
+
+
+def test_a_part_of_a_result_is_printed_by_xarray() -> None:
+    for part in (tree()["prior"], tree().filter(lambda node: node.name != "prior")):
+        assert str(part).startswith("<xarray.DataTree")
 
 
 def test_what_is_loaded_copied_or_pickled_shows_the_same(tmp_path: Path) -> None:

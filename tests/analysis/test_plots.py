@@ -189,6 +189,14 @@ def test_the_forest_judges_as_compare_does(seed: int, error: float, words: str) 
     assert "generalise alike" in plot_forest(pair[0], again).axes[0].get_title(loc="left")
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_forest_of_different_tasks_judges_nothing(seed: int) -> None:
+    task = gc.sensing(rows=4, cols=3, rank=1, measurements=7, seed=seed)
+    other = tree(task, run=run(task, posterior=draws(task, 0.4, 12)), seed=2)
+    title = plot_forest(tree(), other, labels=["a", "b"]).axes[0].get_title(loc="left")
+    assert ("tasks that differ" in title, "generalise worse" in title) == (seed == 2, seed == 1)
+
+
 def test_levels_are_drawn_with_the_least_that_a_diagnosis_accepts() -> None:
     result = tree()
     acceptance, ancestors = plot_levels(result).axes

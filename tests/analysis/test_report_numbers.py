@@ -49,6 +49,8 @@ def laws_table(known: dict[str, Any]) -> dict[str, list[str]]:
             with_error(gen["mean"], gen["mcse"]), rounded(known[law]["gen_loss_relative"]["mean"], 2),
             with_error(train["mean"], train["mcse"], 1), with_error(rank["mean"], rank["mcse"], 1),
         ]  # fmt: skip
+        for place, each in ((0, gen), (2, train), (3, rank)) if law == "posterior" else ():
+            rows[LAW_NAMES[law]][place] += f"\n{quartiles(each['q25'], each['q75'])}"
     mode, best = known["map"], known["map"]["best"]
     for when, gd in (("at ε", known["gd"]["at_eps"]), ("at its end", known["gd"])):
         rows[f"GD, {when}\n9/12 fitted"] = [
@@ -129,7 +131,7 @@ def test_every_number_in_the_tables_of_a_result(tmp_path: Path) -> None:
             f"{rounded(each['gen_loss']['median'])} {quartiles(each['gen_loss']['q25'], each['gen_loss']['q75'])}"
             for each in (at, gd)
         ),
-        f"at its end (training loss {rounded(gd['train_loss']['median'], 2)})",
+        f"At its end (training loss {rounded(gd['train_loss']['median'], 2)})",
     ):
         assert words in said
     assert round(math.exp(8.4), -2) == 4400
@@ -153,7 +155,9 @@ def test_every_number_in_the_tables_of_a_completed_table(tmp_path: Path) -> None
         train, rank = (flat(result, law, name) for name in ("train_loss", "effective_rank"))
         size = math.sqrt(train.size)
         shown = [with_error(each.mean(), each.std() / size, 1) for each in (train, rank)]
-        assert laws[LAW_NAMES[law]] == shown
+        ends = [np.percentile(each, [25, 75]) for each in (train, rank)]
+        below = [f"\n{quartiles(*each)}" if law == "posterior" else "" for each in ends]
+        assert laws[LAW_NAMES[law]] == [f"{mean}{spread}" for mean, spread in zip(shown, below, strict=True)]
     for group, row in descents.items():
         spreads = [np.percentile(good(result, group, name), [25, 50, 75]) for name in ("train_loss", "effective_rank")]
         assert laws[row] == [f"{rounded(mid)}\n{quartiles(low, high)}" for low, mid, high in spreads]

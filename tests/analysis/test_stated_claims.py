@@ -15,7 +15,7 @@ from test_claims import TASKS, curve, write
 from test_network_claims import write as write_labelled
 
 import bayesgc as gc
-from bayesgc.analysis.claims.claims import judge
+from bayesgc.analysis.claims.claims import Judgement, judge, numbers_of
 from bayesgc.analysis.claims.decisions import Claim
 from bayesgc.analysis.claims.stated import Stated, decided
 from bayesgc.validate import InputError
@@ -178,3 +178,14 @@ def test_why_nothing_is_decided_is_told_with_each_claim(tmp_path: Path) -> None:
     text = io.StringIO()
     Console(file=text, width=200).print(judge([claiming(tmp_path / "s", *claims, posterior_gen_loss=losses)]))
     assert text.getvalue().count("1 of 8 tasks have no number") == 2
+
+
+@pytest.mark.parametrize(("tasks", "marked"), [(3, True), (5, True), (6, False), (TASKS, False)])
+def test_few_tasks_are_marked_as_taken_to_be_normal(tmp_path: Path, tasks: int, *, marked: bool) -> None:
+    dataset = xr.load_dataset(claiming(tmp_path / "s", HURTS) / "sweep.nc", engine="h5netcdf")
+    [claim] = decided(Stated(**HURTS), dataset.isel(task_seed=slice(tasks)), "")
+    *_, shown = numbers_of(claim)
+    assert (shown == f"{tasks} *", shown == str(tasks)) == (marked, not marked)
+    text = io.StringIO()
+    Console(file=text, width=200).print(Judgement([claim]))
+    assert "* a t-interval takes tasks to be normal" in text.getvalue()

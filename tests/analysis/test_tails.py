@@ -8,13 +8,16 @@ import math
 import numpy as np
 import pytest
 import xarray as xr
-from records_for_tests import sensing_task, tree
+from records_for_tests import sensing_task, table_task, tree
 
 from bayesgc.analysis.claims.decisions import MEDIANS, ratio_of
 from bayesgc.analysis.diagnose import diagnose
 from bayesgc.analysis.tails import chance_of_less, quartiles, tail
 from bayesgc.analysis.tree.summary import result_object
-from bayesgc.analysis.words.wording import law_rows, legend_line
+from bayesgc.analysis.words.legend import legend_line
+from bayesgc.analysis.words.numerals import rounded
+from bayesgc.analysis.words.wording import law_rows
+from bayesgc.task import load
 
 ISLANDS, PARTICLES = 16, 200
 
@@ -91,6 +94,41 @@ def test_a_prior_without_a_mean_is_told_by_its_median_everywhere():
     # The control: the fixture as it is.
     usual = result_object(tree(sensing_task()))
     assert "believed" not in usual["verdict"] + legend_line(usual)
+
+
+def test_the_posterior_has_quartiles_beside_those_of_descent():
+    """Like with like: descent is a median with quartiles, the prior has no row of restarts beside it."""
+    result = result_object(tree(sensing_task()))
+    rows = {row.name.split("\n")[0]: row.cells for row in law_rows(result)}
+    loss = result["posterior"]["gen_loss"]
+    assert rows["G&C posterior"][0].endswith(f"\n[{rounded(loss['q25'], 2)}, {rounded(loss['q75'], 2)}]")
+    assert "\n[" in rows["GD, at ε"][0]
+    assert "\n" not in rows["prior"][0]
+    assert legend_line(result).startswith(
+        "mean ± standard error, of G&C also [quartiles] of the draws; restarts: median [quartiles] of those that fitted"
+    )
+
+
+@pytest.mark.parametrize(("count", "lost", "said"), [(2, 0, "2 islands"), (6, 2, "4 islands"), (5, 0, ""), (0, 0, "")])
+def test_what_rests_on_few_islands_is_hardly_known(count: int, lost: int, said: str):
+    told = []
+    for task in (sensing_task(), table_task()):
+        found = tree(task)
+        found.attrs["diagnostics"] = json.dumps({"islands": count, "islands_lost": lost} if count else {})
+        told.append(result_object(found))
+    words = f"errors and intervals rest on {said} and are hardly known" if said else "hardly known"
+    assert [words in legend_line(each) for each in told] == 2 * [bool(said)]
+    assert (words in told[1]["verdict"]) is bool(said)
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_the_unit_of_losses_of_a_standardised_table_is_told(standardize: bool):
+    values = np.where(np.arange(12).reshape(4, 3) % 5 == 1, np.nan, np.arange(12.0).reshape(4, 3) ** 2)
+    task = load(values, standardize=standardize)
+    words = legend_line(result_object(tree(table_task())) | {"task": task.facts})
+    assert ("losses of standardised cells, whose variance is 1/4" in words) is standardize
+    if standardize:
+        assert task.zero_train_loss == pytest.approx(1 / 4)
 
 
 def test_a_draw_that_is_not_finite_leaves_no_mean():

@@ -82,42 +82,42 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
     "all better": (
         {},
         "Weights that merely fit generalise better than the prior (L_gen 0.01870 ± 0.00040 against 0.09410 ± 0.00020) "
-        "and better than predicting zero (0.0407); gradient descent, at the same fit (training loss 0.0034, 0.0030 for "
-        "the posterior), does better still, at 0.00110 [0.00099, 0.0012]: fitting alone explains part of it; at its "
+        "and better than predicting zero (0.0407). Gradient descent, at the same fit (training loss 0.0034, 0.0030 for "
+        "the posterior), does better still, at 0.00110 [0.00099, 0.0012]: fitting alone explains part of it. At its "
         "end (training loss 4.0e-08) it has 1.0e-06 [9.0e-07, 1.1e-06].",
     ),
     "no descent": ({"gd": None}, r"predicting zero (0.0407)."),
-    "no restart fitted": ({"gd": descent(0.1, converged=0)}, "no restart of gradient descent fitted (64 tried)"),
+    "no restart fitted": ({"gd": descent(0.1, converged=0)}, "No restart of gradient descent fitted (64 tried)"),
     "no restart fitted, as all were stopped": (
         {"gd": descent(0.1, converged=0) | stopped(64, 0)},
-        "gradient descent was stopped early, before any of its 64 restarts fitted, so it cannot be compared.",
+        "Gradient descent was stopped early, before any of its 64 restarts fitted, so it cannot be compared.",
     ),
     "no restart fitted, and some were stopped": (
         {"gd": descent(0.1, converged=0) | stopped(3, 0)},
-        "no restart of gradient descent fitted (64 tried, 3 of them stopped early), so it cannot be compared.",
+        "No restart of gradient descent fitted (64 tried, 3 of them stopped early), so it cannot be compared.",
     ),
     "stopped on the way to its end": (
         {"gd": descent(0.0187) | stopped(64, 64)},
-        "fitting alone explains it; where it was stopped early (training loss 4.0e-08) it has 1.0e-06",
+        "fitting alone explains it. Where it was stopped early (training loss 4.0e-08) it has 1.0e-06",
     ),
     "a few of those that fitted were stopped": (
         {"gd": descent(0.0187) | stopped(9, 1)},
-        "; at its end, but for 1 restart that was stopped early (training loss 4.0e-08) it has 1.0e-06",
+        ". At its end, but for 1 restart that was stopped early (training loss 4.0e-08) it has 1.0e-06",
     ),
-    "those that fitted were at their end": ({"gd": descent(0.0187) | stopped(4, 0)}, "; at its end (training loss"),
+    "those that fitted were at their end": ({"gd": descent(0.0187) | stopped(4, 0)}, ". At its end (training loss"),
     "exact fits, stopped": (
         {"eps": 0.0, "gd": descent(0.05, end=0.0187) | stopped(33, 33) | {"at_eps": None}},
-        "gradient descent, where it was stopped early (training loss 4.0e-08), does about as well, at 0.0187",
+        "Gradient descent, where it was stopped early (training loss 4.0e-08), does about as well, at 0.0187",
     ),
     "nothing accepted, and descent stopped": (
         {"posterior": None, "outcome": "exhausted", "gd": descent(0.1, converged=0) | stopped(64, 0)},
-        "; gradient descent was stopped early, before any of its 64 restarts fitted.",
+        ". Gradient descent was stopped early, before any of its 64 restarts fitted.",
     ),
     "zero passes": (
         {"baselines": {"zero": {"gen_loss": 0.0407, "train_loss": 0.003}}},
         "Predicting zero already passes ε = 0.0035, so a fit asks for next to nothing here and explains nothing. "
         "Weights that merely fit generalise better than the prior (L_gen 0.01870 ± 0.00040 against 0.09410 ± 0.00020) "
-        "and better than predicting zero (0.0407); gradient descent is not compared; at its end (training loss "
+        "and better than predicting zero (0.0407). Gradient descent is not compared. At its end (training loss "
         "4.0e-08) it has 1.0e-06 [9.0e-07, 1.1e-06].",
     ),
     "zero passes, and the run did not converge": (
@@ -140,21 +140,21 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "fewer restarts fit at the end": (
         {"gd": descent(0.0187, converged=20) | {"converged": 9}},
-        "at its end (training loss 4.0e-08) it has 1.0e-06 [9.0e-07, 1.1e-06], in the 9 of 64 restarts that fitted.",
+        "At its end (training loss 4.0e-08) it has 1.0e-06 [9.0e-07, 1.1e-06], in the 9 of 64 restarts that fitted.",
     ),
     "some restarts never fitted, and no draw did": (
         {"posterior": None, "outcome": "stalled", "gd": descent(0.1, converged=20)},
-        "; gradient descent fits in 20 of 64 restarts, with L_gen",
+        ". Gradient descent fits in 20 of 64 restarts, with L_gen",
     ),
     "descent equal": ({"gd": descent(0.0187)}, "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains it"),
     "descent equal, of another rank": (
         {"posterior": law(0.0187, 0.0004) | matrices(1.5, 1.2), "gd": of_rank(1.0, 1.1)},
         "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains the loss, but not an effective rank of 1.00, "
-        "lower than in 95 % of the draws; at its end",
+        "lower than in 95 % of the draws. At its end",
     ),
     "descent equal, of another rank and norm": (
         {"posterior": law(0.0187, 0.0004) | matrices(1.5, 1.2), "gd": of_rank(1.0, 0.9)},
-        "but not an effective rank of 1.00 and a nuclear norm of 0.900, lower than in 95 % of the draws; at its end",
+        "but not an effective rank of 1.00 and a nuclear norm of 0.900, lower than in 95 % of the draws. At its end",
     ),
     "descent equal, of another rank, and of norms that are those of scales": (
         {
@@ -162,7 +162,7 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
             "gd": of_rank(1.0, 0.9),
             "model": {"normalize": True},
         },
-        "fitting alone explains the loss, but not an effective rank of 1.00, lower than in 95 % of the draws; at its",
+        "fitting alone explains the loss, but not an effective rank of 1.00, lower than in 95 % of the draws. At its",
     ),
     "descent equal, one lower and one higher": (
         {"posterior": law(0.0187, 0.0004) | matrices(1.5, 1.2), "gd": of_rank(1.0, 1.5)},
@@ -170,29 +170,29 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "descent equal, and of a rank as they have": (
         {"posterior": law(0.0187, 0.0004) | matrices(1.5, 1.2), "gd": of_rank(1.3, 1.2)},
-        "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains it; at its end",
+        "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains it. At its end",
     ),
     "descent worse": ({"gd": descent(0.05)}, "does worse, at 0.0500"),
     "a tighter fit alone is no better": (
         {"gd": descent(0.0187, end=1e-9)},
-        "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains it; at its end (training loss 4.0e-08)",
+        "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains it. At its end (training loss 4.0e-08)",
     ),
-    "a worse descent that goes on": ({"gd": descent(0.05, end=1e-9)}, "the search does not help here; at its end"),
+    "a worse descent that goes on": ({"gd": descent(0.05, end=1e-9)}, "the search does not help here. At its end"),
     "exact fits": (
         {"eps": 0.0, "gd": descent(0.05, end=0.0187) | {"at_eps": None}},
-        "gradient descent, at its end (training loss 4.0e-08), does about as well, at 0.0187",
+        "Gradient descent, at its end (training loss 4.0e-08), does about as well, at 0.0187",
     ),
     "only on its way below ε": (
         {"gd": part(0.1, 64, 0, 1.0) | {"at_eps": part(0.0187, 64, 3, 0.0034)}},
-        "no restart is still below ε at its end",
+        "No restart is still below ε at its end",
     ),
     "only on its way below ε, where it was stopped": (
         {"gd": part(0.1, 64, 0, 1.0) | stopped(64, 0) | {"at_eps": part(0.0187, 64, 3, 0.0034)}},
-        "no restart is still below ε when it was stopped",
+        "No restart is still below ε when it was stopped",
     ),
     "ε not recorded": (
         {"gd": part(1e-6, 64, 64, 4e-8) | {"at_eps": None}},
-        "gradient descent ends at 1.0e-06 [9.0e-07, 1.1e-06], with a training loss of 4.0e-08, and is not known where "
+        "Gradient descent ends at 1.0e-06 [9.0e-07, 1.1e-06], with a training loss of 4.0e-08, and is not known where "
         "it first passed ε, so it cannot be compared at equal fit.",
     ),
     "one restart inside the interval": ({"gd": descent(0.012, restarts=1)}, "about as well"),
@@ -207,8 +207,8 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
     "nothing accepted": (
         {"posterior": None, "outcome": "exhausted"},
         "No draw reached ε = 0.0035 (fewer than one in 160 000 does, at 95 % confidence), so nothing is known of "
-        "weights that merely fit; gradient descent fits, with L_gen 0.00110 [0.00099, 0.0012] at a training loss of "
-        "0.0034; at its end (training loss 4.0e-08) it has 1.0e-06 [9.0e-07, 1.1e-06].",
+        "weights that merely fit. Gradient descent fits, with L_gen 0.00110 [0.00099, 0.0012] at a training loss of "
+        "0.0034. At its end (training loss 4.0e-08) it has 1.0e-06 [9.0e-07, 1.1e-06].",
     ),
     "nothing drawn": (
         {
@@ -246,7 +246,7 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
     "infeasible": ({"posterior": None, "outcome": "infeasible", "gd": None}, "No matrix that this model can produce"),
     "nothing accepted by either": (
         {"posterior": None, "outcome": "stalled", "gd": descent(0.1, converged=0)},
-        "no restart of gradient descent fitted either.",
+        "No restart of gradient descent fitted either.",
     ),
     "nothing held out": ({"posterior": {"gen_loss": None}, "task": {"held_out": 0}}, "nothing is held out"),
     "truth unknown": ({"posterior": {"gen_loss": None}}, "The truth is unknown"),
@@ -314,7 +314,7 @@ def test_worse_than_zero_and_what_fitting_explains_are_one_thought(median: float
     assert "but worse than predicting zero" in sentence
     assert words in sentence
     assert "explains" not in sentence
-    assert "fitting alone leads away from the prior, but not as far as predicting zero; at its end" in sentence
+    assert "fitting alone leads away from the prior, but not as far as predicting zero. At its end" in sentence
 
 
 def test_a_zero_baseline_that_is_unknown_is_not_spoken_of() -> None:
@@ -332,8 +332,8 @@ OPEN = ("fitting alone explains it", "searching helps")
         (0.004, None, BEYOND.format("better", "0.00400 [0.0036, 0.0044]", OPEN[1]), "better than most draws"),
         (0.004, 0.01, BEYOND.format("better", "0.00400 [0.0036, 0.0044]", OPEN[0]), "better than most draws"),
         (0.060, 0.03, BEYOND.format("worse", "0.0600 [0.054, 0.066]", OPEN[0]), "worse than most draws"),
-        (0.012, 0.01, "does about as well, at 0.0120 [0.011, 0.013]: fitting alone explains it;", "about as well"),
-        (0.004, 0.0004, "does better still, at 0.00400 [0.0036, 0.0044]: fitting alone explains part of it;", "better"),
+        (0.012, 0.01, "does about as well, at 0.0120 [0.011, 0.013]: fitting alone explains it.", "about as well"),
+        (0.004, 0.0004, "does better still, at 0.00400 [0.0036, 0.0044]: fitting alone explains part of it.", "better"),
     ],
 )
 def test_descent_below_nearly_all_draws_is_never_said_to_do_as_well(

@@ -62,7 +62,7 @@ def test_examples_that_cannot_be_used(command, tmp_path, fault):
 @pytest.mark.parametrize(("options", "said"), [
     (["--eps", 0.5], "eps is 0.5; with the fit 'errors' it is the number of training labels that may be wrong"),
     (["--eps", 12], "eps is 12; with the fit 'errors' it is the number of training labels that may be wrong"),
-    (["--eps", -1], "eps is -1"),
+    (["--eps", -1], "eps is '-1'"),
     (["--eps", "5%"], "eps is '5%'; for labelled examples it must be a number"),
     (["--eps", "evidence"], "eps is 'evidence'"),
     (["--fit", "cross-entropy"], "needs a threshold: give --eps, such as --eps 0.35, half the loss of outputs of 0."),

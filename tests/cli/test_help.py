@@ -58,6 +58,19 @@ def test_help_is_quick_and_imports_nothing_heavy(arguments):
             "--task is 'sensing' without --data; name a set, as --task digits, or your own with --data, or leave",
         ),
         ("infer --out missing/x.nc", "does not exist."),
+        ("infer --eps x", "eps is 'x'; it must be a training loss"),
+        ("infer --task digits --eps -1", "eps is '-1'; it must be a training loss"),
+        ("infer --hide x", "hide is 'x'; it must be a share of the observed cells"),
+        ("infer --hide 60%", "at most 50%."),
+        ("infer --shape 4", "--shape is '4'; write two or more whole numbers"),
+        ("infer --precision 0", "--precision is 0.0; it must be"),
+        ("infer --gd-lr 0", "--gd-lr is 0.0; it must be"),
+        ("infer --gd-momentum 2", "--gd-momentum is 2.0; it must be"),
+        ("infer --data t.csv --drop z", "t.csv: has no column 'z'; its first line names u, v, w."),
+        ("infer --data t.csv --columns u,z", "t.csv: has no column 'z'; its first line names u, v, w."),
+        ("infer --data t.csv --target nosuch", "names u, v, w: choose one as target."),
+        ("infer --data t.csv --rows u --cols v --values z", "t.csv: has no column 'z'"),
+        ("infer --data t.csv --rows u", "go together"),
         ("report missing.nc", "missing.nc is not a file"),
         ("sweep missing.toml --out x", "missing.toml cannot be read"),
         ("reproduce fig12 --out x", "figure is 'fig12'; choose one of fig1"),
@@ -67,6 +80,7 @@ def test_help_is_quick_and_imports_nothing_heavy(arguments):
     ],
 )
 def test_what_is_wrong_by_its_name_is_said_without_torch(arguments, said, tmp_path):
+    (tmp_path / "t.csv").write_text("u;v;w\n1;2;3\n4;;5\n", encoding="utf-8")
     process = subprocess.run(
         [sys.executable, "-c", PROBE, *arguments.split()],
         capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,

@@ -16,7 +16,7 @@ from bayesgc.analysis.compare.compare import compare
 from bayesgc.analysis.diagnose import diagnose
 from bayesgc.analysis.tree.datatree import load, save
 from bayesgc.analysis.tree.summary import result_object
-from bayesgc.analysis.words.wording import legend_line
+from bayesgc.analysis.words.legend import legend_line
 from bayesgc.api import infer
 from bayesgc.inference import Control, Rejection, Request, Splitting, draw_prior
 from bayesgc.inference.estimates import summarize_independent

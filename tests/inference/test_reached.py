@@ -15,7 +15,7 @@ import bayesgc as gc
 from bayesgc.analysis.tree.schema import result_schema
 from bayesgc.analysis.tree.storage import load, save
 from bayesgc.analysis.tree.summary import result_object
-from bayesgc.cli.render import rendered
+from bayesgc.analysis.words.rendered import rendered
 from bayesgc.inference import Control, Outcome, Rejection, Request, Splitting
 
 

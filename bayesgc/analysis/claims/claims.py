@@ -59,12 +59,14 @@ _ALONG = {
 """What is claimed of every sweep along an axis."""
 _NOT_ODD = "the theorem is about odd activations"
 
+FEW_TASKS = "* a t-interval takes tasks to be normal, which fewer than six cannot show."
+"""What is told of the intervals that `numbers_of` marks."""
 RULE = (
     "Factors are geometric means over tasks, with t-intervals over tasks; numbers with a unit, and the loss of "
     "gradient descent at its worst place, are plain means. A loss is not below zero: an interval that would reach "
     "there is cut, and decides nothing for fewer than six tasks. A claim holds when the whole interval is in the "
     "claimed range, and fails when the whole of it is outside; it is undecided otherwise, and where tasks have no "
-    "number. ± MC is what sampling adds to its error."
+    f"number. ± MC is what sampling adds to its error. {FEW_TASKS}"
 )
 
 
@@ -125,7 +127,8 @@ def numbers_of(claim: Claim) -> list[str]:
     mc = claim.mc_error
     error = "-" if mc is None else decimals(mc, 2) if claim.unit else f"{decimals(100 * mc, 1)}%"
     low, high = claim.ci95
-    return [rounded(claim.effect), f"{rounded(low)} to {rounded(high)}", error, str(claim.tasks)]
+    tasks = f"{claim.tasks}{' *' if claim.tasks < ENOUGH_TASKS else ''}"
+    return [rounded(claim.effect), f"{rounded(low)} to {rounded(high)}", error, tasks]
 
 
 def limit_of(claim: Claim) -> str:

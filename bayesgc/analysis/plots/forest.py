@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayesgc.analysis.compare.compare import distinguishing_labels
-from bayesgc.analysis.compare.contrast import factor_between
+from bayesgc.analysis.compare.contrast import factor_between, same_task
 from bayesgc.analysis.equal_fit import compared_group
 from bayesgc.analysis.measures import MEASURES, measures_in, measures_of
 from bayesgc.analysis.plots.canvas import axes_on, check_result, handed_over, unsuited
@@ -124,11 +124,16 @@ def _in_lines(name: str) -> str:
 
 
 def forest_title(trees: Sequence[xr.DataTree], names: Sequence[str], quantity: str) -> str:
-    """From the first result to the last: lower, higher, alike or not decided, by the rule of all comparisons."""
+    """From the first result to the last: lower, higher, alike or not decided, by the rule of all comparisons.
+
+    What is drawn of different tasks is judged nowhere, as a task may be the harder one.
+    """
     results = [result_object(tree) for tree in (trees[0], trees[-1])]
     found = [(each["posterior"] or {}).get(quantity) for each in results]
     if len(trees) < 2 or found[0] is None or found[1] is None:
         return "What draws of the prior and of the posterior have"
+    if not same_task(trees[0], trees[-1]):
+        return "What draws of the prior and of the posterior have\non tasks that differ, which are not compared"
     last, first = (f"at {name}" if len(name) <= _SHORT else place for name, place in _ends(names))
     judgement = _judgement(results, quantity)
     if judgement == "undecided":

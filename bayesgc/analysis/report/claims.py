@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-from bayesgc.analysis.claims.claims import limit_of, numbers_of, stated_claims
+from bayesgc.analysis.claims.claims import FEW_TASKS, limit_of, numbers_of, stated_claims
 from bayesgc.analysis.claims.decisions import Claim
 from bayesgc.analysis.report.page import Section, Table
 from bayesgc.analysis.tree.stores import Store
 
 _RULE = (
     "Factors are geometric means over tasks, with t-intervals over tasks. A claim holds where the whole interval is in "
-    "the claimed range, fails where the whole of it is outside, and is undecided otherwise."
+    f"the claimed range, fails where the whole of it is outside, and is undecided otherwise. {FEW_TASKS}"
 )
 
 

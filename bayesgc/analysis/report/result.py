@@ -31,6 +31,7 @@ from bayesgc.analysis.report.rerun import rerun_command, why_no_command
 from bayesgc.analysis.report.stills import data_uri
 from bayesgc.analysis.tree.groups import has
 from bayesgc.analysis.tree.summary import Json, cell_labels, result_object
+from bayesgc.analysis.words.legend import legend_line
 from bayesgc.analysis.words.numerals import chance_in_words, rounded, with_error
 from bayesgc.analysis.words.reliance import reliance
 from bayesgc.analysis.words.sentences import FACTS
@@ -40,7 +41,6 @@ from bayesgc.analysis.words.wording import (
     headings,
     judged,
     law_rows,
-    legend_line,
     model_line,
     run_line,
     task_line,
@@ -137,12 +137,18 @@ def _margins(tree: xr.DataTree, result: Json) -> Iterator[Table]:
             "The smallest margin by which a draw has a training label right, over the scale of its outputs: mean and "
             "median [quartiles]. ReLU networks without biases may be scaled at will: their scale alone says nothing."
         )
+        unknown = any(found[name]["mcse"] is None for found in result["margins"].values() if found for name in found)
+        caption += _NO_ERROR if unknown else ""
         yield Table(caption, ("Law", "smallest margin", "quartiles", "scale of outputs", "quartiles"), rows)
 
 
 def _margin_cells(found: Json) -> tuple[str, str]:
     ends = f"{rounded(found['median'], 2)} [{rounded(found['q25'], 2)}, {rounded(found['q75'], 2)}]"
-    return with_error(found["mean"], found["mcse"], 1), ends
+    mean = rounded(found["mean"]) if found["mcse"] is None else with_error(found["mean"], found["mcse"], 1)
+    return mean, ends
+
+
+_NO_ERROR = " Without ±: no error is known, as where outputs that are all alike have no scale."
 
 
 def _standing_rows(entry: Json) -> Iterator[tuple[str, str, str]]:

@@ -21,6 +21,7 @@ import numpy as np
 import xarray as xr
 from torch import Tensor
 
+from bayesgc import __version__
 from bayesgc.analysis.tree.result import Result
 from bayesgc.analysis.tree.storage import CREATOR, SCHEMA, load, save
 from bayesgc.analysis.tree.strict import to_json
@@ -311,12 +312,12 @@ def _estimate_attributes(name: str, estimate: Estimate | None) -> dict[str, floa
 
 def versions() -> dict[str, str]:
     """The versions of what a result depends on."""
-    found = {"python": platform.python_version()}
-    for package in ("bayesgc", "torch", "pyro-ppl", "numpy", "xarray", "arviz-base"):
+    found = {"python": platform.python_version(), "bayesgc": __version__}
+    for package in ("torch", "pyro-ppl", "numpy", "xarray", "arviz-base"):
         try:
             found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:  # a checkout on the path, not installed
-            found[package] = "not installed"
+        except importlib.metadata.PackageNotFoundError:  # on the path, not installed
+            found[package] = "unknown"
     return found
 
 

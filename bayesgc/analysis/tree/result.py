@@ -1,4 +1,4 @@
-"""The DataTree of a result, which in a notebook shows what the run said."""
+"""The DataTree of a result, which shows what the run said when it is printed and in a notebook."""
 
 from __future__ import annotations
 
@@ -19,12 +19,22 @@ def lacking(tree: xr.DataTree) -> list[str]:
 
 
 class Result(xr.DataTree):
-    """An `xarray.DataTree` that a notebook shows as the table of the result and its sentence, with the groups below.
+    """An `xarray.DataTree` that is printed as the table of the result and its sentence, as by ``bayesgc show``.
 
-    It holds nothing that a plain tree would not: every function of xarray, ArviZ and this package takes either.
+    In a notebook the groups unfold below. It holds nothing that a plain tree would not: every function of xarray, ArviZ
+    and this package takes either.
     """
 
     __slots__ = ()
+
+    def __str__(self) -> str:
+        if lacking(self):
+            return super().__str__()
+        from bayesgc.analysis.words.rendered import result_text
+
+        return result_text(self)
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         groups = super()._repr_html_()

@@ -12,7 +12,7 @@ from rich.text import Text
 from bayesgc.analysis.ends import STOPPED, cut_short
 from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.measures import Measure, exact, measures_of
-from bayesgc.analysis.tails import doubtless
+from bayesgc.analysis.tails import doubtless, few_islands
 from bayesgc.analysis.words.fitted import FittedTable
 from bayesgc.analysis.words.kinds import ALONE, about_their_fits, kinds, names_in_sentences, other_tasks, unlike
 from bayesgc.analysis.words.numerals import chance_in_words, count_word, rounded, with_error
@@ -131,6 +131,8 @@ def _losses(results: Sequence[Json], names: Sequence[str]) -> list[RenderableTyp
     note += f"; GD: median [quartiles] where restarts first {first}" if any(row[3] != "-" for row in rows) else ""
     if any("*" in cell for row in rows for cell in row[1:3]):
         note += "; *: median, as the mean cannot be believed"
+    if few := [name for name, each in zip(names, results, strict=True) if few_islands(each)]:
+        note += f"; G&C of {', '.join(few)}: from few islands, whose errors are hardly known"
     if any(each["not_finite"] for each in results):
         shares = ", ".join(f"{rounded(100 * each['not_finite'])} %" for each in results)
         note += f"; prior: of its finite draws, the others fit nothing (not finite: {shares})"

@@ -1,8 +1,9 @@
-"""One sentence that says what a result means, decided by the numbers and their errors."""
+"""What a result means in a few sentences, decided by the numbers and their errors: one comparison in each."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from bayesgc.analysis.asked import asks_nothing, passed_by
@@ -12,7 +13,7 @@ from bayesgc.analysis.hidden import few_cells, hidden_sentence
 from bayesgc.analysis.measures import errors_in_words, exact, fitted_by, judged_by, measures_of
 from bayesgc.analysis.reach import too_normal
 from bayesgc.analysis.standing import unexplained
-from bayesgc.analysis.tails import centre, doubtless, error_of, log_centre
+from bayesgc.analysis.tails import centre, doubtless, error_of, few_islands, freedom, log_centre
 from bayesgc.analysis.words.numerals import one_in
 from bayesgc.intervals import Number, Standing, log_loss
 
@@ -35,7 +36,7 @@ _ROUNDED = 1e-6
 
 
 def verdict(result: Json) -> str:
-    """What the result object ``result`` means, in one sentence, for a reader who does not know the paper."""
+    """What the result object ``result`` means, in a few sentences, for a reader who does not know the paper."""
     if result["posterior"] is None:
         return " ".join(filter(None, [_nothing_accepted(result), too_normal(result)]))
     judged = judged_by(result, "posterior") is not None
@@ -90,7 +91,7 @@ def _by_centre(result: Json, restarts: Json) -> Standing:
     primary = measures_of(result).generalisation.name
     median, ours = restarts[primary]["median"], result["posterior"][primary]
     which = centre([ours])
-    return Number(median - ours[which], _error(ours, which), _freedom(result)).standing
+    return Number(median - ours[which], _error(ours, which), freedom(result)).standing
 
 
 def _enough(restarts: Json) -> bool:
@@ -109,12 +110,6 @@ def descent_among_draws(result: Json, restarts: Json | None = None) -> Standing:
     return Standing.LOWER if median < draws["q05"] else Standing.HIGHER if median > draws["q95"] else Standing.EQUAL
 
 
-def _freedom(result: Json) -> float:
-    """Of an error of the posterior: one from the spread over islands is that of Student's t."""
-    islands = result["diagnostics"].get("islands", 0)
-    return islands - 1 if islands > 1 else math.inf
-
-
 def _error(summary: Json, which: str = "mean") -> float:
     """The standard error of a mean, or of a median; one that is not known could be anything."""
     error = error_of(summary, which)
@@ -127,8 +122,13 @@ def _comparison(result: Json) -> str:
         Standing.EQUAL: "no better than the prior, within error",
         Standing.HIGHER: "worse than the prior",
     }[against_prior(result)]
-    numbers = f"Weights that merely fit generalise {opening} ({_numbers(result)})"
-    return f"{numbers}{_zero_clause(result)}{_vote_clause(result)}{_descent_clause(result)}."
+    numbers = f"weights that merely fit generalise {opening} ({_numbers(result)})"
+    return _told([f"{numbers}{_zero_clause(result)}{_vote_clause(result)}", *_of_descent(result)])
+
+
+def _told(sentences: Iterable[str]) -> str:
+    """Sentences one after another."""
+    return " ".join(f"{each[0].upper()}{each[1:]}." for each in sentences)
 
 
 def _vote_clause(result: Json) -> str:
@@ -167,31 +167,35 @@ def _zero_clause(result: Json) -> str:
     return f" {phrase} ({measures.generalisation.number(zero)})"
 
 
-def _descent_clause(result: Json) -> str:
+def _of_descent(result: Json) -> list[str]:
+    """What gradient descent does beside the posterior, and where it goes from there, a sentence each."""
     gd = result["gd"]
     if gd is None:
-        return ""
-    at = compared(result)
-    if at is None:
-        return f"; {_why_not_compared(result, gd)}"
+        return []
+    if (at := compared(result)) is None:
+        return [_why_not_compared(result, gd)]
     if passed_by(result) is not None:
-        return f"; gradient descent is not compared{_at_its_end(result)}"
+        return ["gradient descent is not compared", *_at_its_end(result)]
+    return [_compared_descent(result, at), *_at_its_end(result)]
+
+
+def _compared_descent(result: Json, at: Json) -> str:
+    """How gradient descent does at equal fit, and what fitting alone has to do with it."""
     standing, improved = descent_against_posterior(result), against_prior(result) is Standing.LOWER
-    who = f"; gradient descent, {_where(result)}{of_those(at)}, does"
+    who = f"gradient descent, {_where(result)}{of_those(at)}, does"
     place = f", at {_descent_numbers(result, at)}"
-    after = _at_its_end(result)
     if standing is Standing.LOWER:
         meaning = _explained(result, "part of it") if improved else "fitting alone does not explain it"
-        return f"{who} better{' still' if improved else ''}{place}: {meaning}{after}"
+        return f"{who} better{' still' if improved else ''}{place}: {meaning}"
     if standing is Standing.HIGHER:
-        return f"{who} worse{place}: the search does not help here{after}"
+        return f"{who} worse{place}: the search does not help here"
     if (among := descent_among_draws(result)) is not Standing.EQUAL:
         meaning = f"whether {'fitting alone explains it' if improved else 'searching helps'} is not decided"
-        return f"{who} {_beyond(result, at, among)}{place}: {meaning}{after}"
+        return f"{who} {_beyond(result, at, among)}{place}: {meaning}"
     meaning = _explained(result, "it") if improved else "neither fitting nor searching helps"
     if improved and not _leads_away(result) and (left := unexplained(result, at)):
         meaning = f"fitting alone explains the loss, but not {left}"
-    return f"{who} about as well{place}: {meaning}{after}"
+    return f"{who} about as well{place}: {meaning}"
 
 
 def _beyond(result: Json, restarts: Json, among: Standing) -> str:
@@ -224,18 +228,18 @@ def _where(result: Json) -> str:
     return f"{opening} ({measures.fit.words} {fit}{beside})"
 
 
-def _at_its_end(result: Json) -> str:
+def _at_its_end(result: Json) -> list[str]:
     """Where gradient descent goes from its first fit on."""
     gd, measures = result["gd"], measures_of(result)
     if exact(result):
-        return ""
+        return []
     if not gd["converged"]:
         where = "when it was stopped" if cut(gd) == gd["restarts"] else "at its end"
-        return f"; no restart {'still fits' if measures.more_than_loss else 'is still below ε'} {where}"
+        return [f"no restart {'still fits' if measures.more_than_loss else 'is still below ε'} {where}"]
     if _judged_at_its_end(result):
-        return f"; {_trained_on(result, gd)}"
+        return _trained_on(result, gd)
     ended = f"{trained(gd)}," if measures.counted else f"{ending(gd)} ({measures.fit.words} {_fit(result, gd)})"
-    return f"; {ended} it has {_descent_numbers(result, gd)}{_still(result, gd)}"
+    return [f"{ended} it has {_descent_numbers(result, gd)}{_still(result, gd)}"]
 
 
 def _judged_at_its_end(result: Json) -> bool:
@@ -248,7 +252,7 @@ def _judged_at_its_end(result: Json) -> bool:
     return compared(result) is None or descent_against_posterior(result) is not Standing.LOWER
 
 
-def _trained_on(result: Json, gd: Json) -> str:
+def _trained_on(result: Json, gd: Json) -> list[str]:
     """What descent gains between its first fit and its end, both of which are fits by their number of errors."""
     does, more = {
         Standing.LOWER: ("does better than weights that merely fit", ", which fitting alone does not explain"),
@@ -257,9 +261,8 @@ def _trained_on(result: Json, gd: Json) -> str:
     }[standing := descent_against_posterior(result, gd)]
     if standing is Standing.EQUAL and (among := descent_among_draws(result, gd)) is not Standing.EQUAL:
         does = f"does {_beyond(result, gd, among)}"
-    if standing is Standing.LOWER:
-        more += _vote_beside(result, gd)
-    return f"{trained(gd)}, it {does}, at {_descent_numbers(result, gd)}{_still(result, gd)}{more}"
+    sentence = f"{trained(gd)}, it {does}, at {_descent_numbers(result, gd)}{_still(result, gd)}{more}"
+    return [sentence, *(_vote_beside(result, gd) if standing is Standing.LOWER else [])]
 
 
 def _still(result: Json, gd: Json) -> str:
@@ -268,14 +271,14 @@ def _still(result: Json, gd: Json) -> str:
     return "" if at is not None and at["converged"] == gd["converged"] else of_those(gd)
 
 
-def _vote_beside(result: Json, gd: Json) -> str:
+def _vote_beside(result: Json, gd: Json) -> list[str]:
     """That the fits do by vote what descent does at its end; nothing where they do not, or no error is known."""
     vote, name = result.get("ensemble"), measures_of(result).generalisation.name
     if vote is None or vote["mcse"] is None:
-        return ""
-    difference = Number(vote[name] - gd[name]["median"], vote["mcse"], _freedom(result), _ROUNDED)
+        return []
+    difference = Number(vote[name] - gd[name]["median"], vote["mcse"], freedom(result), _ROUNDED)
     does = {Standing.LOWER: "better", Standing.EQUAL: "as well", Standing.HIGHER: ""}[difference.standing]
-    return f", though their vote does {does}" if does else ""
+    return [f"the vote of those that merely fit does {does}"] if does else []
 
 
 def _fit(result: Json, gd: Json) -> str:
@@ -320,16 +323,18 @@ def _nothing_accepted(result: Json) -> str:
     else:
         opening = f"{measures.missed(result['eps'])}{_bound(result)}{_reached_clause(result)}"
     gd = result["gd"]
-    if gd is None:
-        return f"{opening}."
-    at = compared(result) or (gd if gd["converged"] else None)
+    return _told([opening, *([] if gd is None else _descent_alone(result, gd))])
+
+
+def _descent_alone(result: Json, gd: Json) -> list[str]:
+    """What gradient descent does where nothing else fits."""
+    measures, at = measures_of(result), compared(result) or (gd if gd["converged"] else None)
     if at is None:
-        return f"{opening}; {none_fitted(gd) if cut(gd) else 'no restart of gradient descent fitted either'}."
+        return [none_fitted(gd) if cut(gd) else "no restart of gradient descent fitted either"]
     if at[measures.generalisation.name] is None:
-        return f"{opening}; gradient descent {fits(at)}."
-    ended = _at_its_end(result) if at is not gd else ""
+        return [f"gradient descent {fits(at)}"]
     found = f"with {measures.generalisation.symbol} {_descent_numbers(result, at)} at {_fit_in_words(result, at)}"
-    return f"{opening}; gradient descent {fits(at)}, {found}{ended}."
+    return [f"gradient descent {fits(at)}, {found}", *(_at_its_end(result) if at is not gd else [])]
 
 
 def _reached_clause(result: Json) -> str:
@@ -379,7 +384,7 @@ def _of_missing_cells(result: Json) -> str:
         else f"{count} missing cells are given with 90 % intervals"
     )
     given = f"The {cells} {meaning}."
-    if few := few_cells(result["task"]):
+    for few in filter(None, (few_cells(result["task"]), few_islands(result))):
         given = f"{given} Note that {few}."
     if found := result.get("hidden"):
         return f"{hidden_sentence(found)}. {given}"

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from bayesgc.analysis.ends import end_name
-from bayesgc.analysis.measures import SOFT, VIOLATION, Measure, Measures, exact, measures_of
-from bayesgc.analysis.tails import centre, doubtless
+from bayesgc.analysis.measures import Measure, Measures, exact, measures_of
+from bayesgc.analysis.tails import centre, doubtless, error_of
 from bayesgc.analysis.tree.summary import Json, one_line
 from bayesgc.analysis.words.numerals import quartiles, rounded, with_error
 
@@ -178,12 +178,12 @@ def law_rows(result: Json) -> Iterator[Row]:
     """
     columns = _Columns(measures_of(result), judged(result), measures_of(result).known_nothing(result))
     yield Row("prior", columns.of_law(result["prior"]), "law")
-    yield Row("G&C posterior", columns.of_law(result["posterior"], exact=exact(result)), "posterior")
+    yield Row("G&C posterior", columns.of_fits(result["posterior"], exact=exact(result)), "posterior")
     if (vote := result.get("ensemble")) is not None:
         yield Row("G&C, by vote", columns.of_vote(vote), "posterior")
     if result["reached"] is not None:
-        words = _reached_words(result).replace(" < ", "\n< ")
-        yield Row(f"where {words}", columns.of_law(result["reached"]["posterior"]), "posterior")
+        words = reached_words(result).replace(" < ", "\n< ")
+        yield Row(f"where {words}", columns.of_fits(result["reached"]["posterior"]), "posterior")
     gd, mode = result["gd"], result["map"]
     if gd is not None:
         if gd["at_eps"] is not None:
@@ -197,7 +197,7 @@ def law_rows(result: Json) -> Iterator[Row]:
             yield Row(name, columns.of_reference(result["baselines"][key]), "reference")
 
 
-def _reached_words(result: Json) -> str:
+def reached_words(result: Json) -> str:
     """What the draws short of ε have reached; nothing where there are none."""
     reached = result["reached"]
     return "" if reached is None else measures_of(result).formula(reached["eps"])
@@ -217,7 +217,11 @@ class _Columns:
     judged: bool
     nothing: float | None
 
-    def of_law(self, law: Json | None, *, exact: bool = False) -> tuple[str, ...]:
+    def of_fits(self, law: Json | None, *, exact: bool = False) -> tuple[str, ...]:
+        """The same with the quartiles of the draws on a line below, as the rows of descent have those of restarts."""
+        return self.of_law(law, exact=exact, spread=True)
+
+    def of_law(self, law: Json | None, *, exact: bool = False, spread: bool = False) -> tuple[str, ...]:
         """Means with their errors; of an ``exact`` fit rounding alone is left, which is not told."""
         if law is None:
             return self._joined(("none found", "-"), ("none found",) + ("-",) * (len(self.measures.columns) - 1), "-")
@@ -225,8 +229,9 @@ class _Columns:
         summary = law[primary.name]
         beside = self._relative(law, _centre_of)
         told = {self.measures.fit.name: EXACT} if exact else {}
-        fits = (told.get(each.name) or _summary(law[each.name], 1, each) for each in self.measures.columns)
-        return self._joined((_summary(summary, 2, primary), beside), fits, _summary(law.get("effective_rank"), 1))
+        fits = (told.get(each.name) or _summary(law[each.name], 1, each, spread) for each in self.measures.columns)
+        rank = _summary(law.get("effective_rank"), 1, spread=spread)
+        return self._joined((_summary(summary, 2, primary, spread), beside), fits, rank)
 
     def of_vote(self, vote: Json) -> tuple[str, ...]:
         """The ensemble's test error; it has no single output, and so nothing of its fit is told."""
@@ -284,14 +289,17 @@ def _median_of(spread: Json | None) -> float | None:
     return found
 
 
-def _summary(summary: Json | None, digits: int, measure: Measure | None = None) -> str:
-    """The mean; where it cannot be believed the median, and the quartiles on a line below."""
+def _summary(summary: Json | None, digits: int, measure: Measure | None = None, spread: bool = False) -> str:
+    """The mean, with a ``spread`` the quartiles on a line below; the median and these where it cannot be believed."""
     if summary is None:
         return "-"
-    if doubtless(summary):
-        return _estimated(measure, summary["mean"], summary["mcse"], digits)
-    middle = _estimated(measure, summary["q50"], summary["q50_mcse"], digits)
-    return f"{middle} *\n{_quartiles(measure, summary['q25'], summary['q75'])}"
+    mean = doubtless(summary)
+    which = "mean" if mean else "q50"
+    shown = _estimated(measure, summary[which], error_of(summary, which), digits)
+    alike = measure is not None and measure.counts and summary["q25"] == summary[which] == summary["q75"]
+    if mean and (alike or not spread):
+        return shown
+    return f"{shown}{'' if mean else ' *'}\n{_quartiles(measure, summary['q25'], summary['q75'])}"
 
 
 def _spread(spread: Json | None, middle: float | None = None, measure: Measure | None = None) -> str:
@@ -332,35 +340,6 @@ def _is_there(result: Json, part: str) -> bool:
     return (result.get(part) or result["baselines"].get(part)) is not None
 
 
-def legend_line(result: Json) -> str:
-    """What the signs in the rows mean."""
-    parts = ["± standard error"]
-    restarted = result["gd"] is not None or result["map"] is not None
-    parts += ["[quartiles] over fitted restarts"] if restarted else []
-    measures = measures_of(result)
-    if judged(result):
-        parts += [f"× {measures.ignorant.name}: relative to {measures.ignorant.relative}"]
-    if (ensemble := result.get("ensemble")) is not None:
-        parts += ["by vote: each test example gets the class that most draws of the posterior give it"]
-        parts += ["?: an error that is not known"] if ensemble["mcse"] is None else []
-    parts += [VIOLATION] if SOFT in _reached_words(result) else []
-    parts += [MEDIANS] if any(_doubted(result, law) for law in ("prior", "posterior")) else []
-    if share := result.get("not_finite"):
-        parts += [
-            f"{rounded(100 * share)} % of the prior's draws are not finite: they fit nothing and are not in its row"
-        ]
-    gd = result["gd"]
-    if gd is not None:
-        batches = f", in batches of {gd['batch']}" if gd.get("batch") else ""
-        batches += f", by the protocol {gd['protocol']}" if gd.get("protocol") else ""
-        parts.append(f"GD: {OPTIMIZERS.get(gd['optimizer'], 'gradient descent')}{batches}")
-        if gd["at_eps"] is not None:
-            reached = "fitted" if measures.more_than_loss else "passed it"
-            parts.append(f"{measures.first_fit}: where a restart first {reached}")
-        parts += [reason] if (reason := result["reasons"].get("gd_diverged")) else []
-    return "; ".join(parts)
-
-
 CELLS_SHOWN = 10
 """Missing cells that are listed in a terminal and a notebook."""
 
@@ -379,18 +358,3 @@ def absent_lines(result: Json) -> Iterator[str]:
 
 EXACT = "0 (exact)"
 """What is told of how well draws fit that do so exactly."""
-MEDIANS = "* median [quartiles], as the mean cannot be believed"
-
-
-def _doubted(result: Json, name: str) -> bool:
-    """Whether the table has medians of a law."""
-    law, measures = result[name], measures_of(result)
-    if law is None:
-        return False
-    told = {measures.fit.name} if name == "posterior" and exact(result) else set()
-    shown = [
-        law[measures.generalisation.name],
-        *(law[each.name] for each in measures.columns if each.name not in told),
-        law.get("effective_rank"),
-    ]
-    return any(each is not None and not doubtless(each) for each in shown)

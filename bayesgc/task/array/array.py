@@ -16,8 +16,9 @@ from torch import Tensor
 from bayesgc.copies import DeviceCopies
 from bayesgc.task.array.measurements import DenseMeasurements, Measurements, ObservedCells
 from bayesgc.task.array.spectra import spectra
+from bayesgc.task.asked import threshold_in
 from bayesgc.task.task import Reference, Task, Variables
-from bayesgc.validate import InputError, check_range, one_of, real_array, real_or_share
+from bayesgc.validate import InputError, check_range, one_of, real_array
 
 DEFAULT_EPS = 0.0035
 """The threshold of the paper's depth experiment."""
@@ -181,13 +182,7 @@ class ArrayTask(Task):
         Raises:
             InputError: for what is neither, or a share of zero.
         """
-        try:
-            value, relative = real_or_share("eps", DEFAULT_EPS if eps is None else eps)
-        except InputError:
-            raise InputError(
-                f"eps is {eps!r}; it must be a training loss, 0 for an exact fit, a share of the zero predictor's "
-                "such as '5%', or 'evidence'."
-            ) from None
+        value, relative = threshold_in(DEFAULT_EPS if eps is None else eps)
         return self.share_of_zero(value, eps) if relative else value
 
     def share_of_zero(self, share: float, eps: float | str | None) -> float:

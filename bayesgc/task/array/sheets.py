@@ -166,6 +166,24 @@ def read_sheet(file: Path, reading: Reading) -> Sheet:
     return Sheet(lines, reading.notation(lines, separator), separator=separator)
 
 
+def first_line(file: Path, reading: Reading) -> list[str]:
+    """The cells of the first line of a file, of which as little is read as tells what separates them.
+
+    Raises:
+        InputError: for what is no table, or holds none.
+    """
+    suffix = file.suffix.lower()
+    if suffix not in SEPARATED:
+        frame = _read_frame(file, suffix, rows=_LOOKED_AT)
+        return frame_sheet(frame, reading, named=suffix == ".parquet").lines[0].cells
+    text = _decoded(file)
+    separator = _separator(text, suffix) if reading.separator is None else separator_named(reading.separator)
+    lines = _without_blanks(_split("\n".join(text.lstrip("\r\n").splitlines()[:_LOOKED_AT]), separator))
+    if not lines:
+        raise InputError("is empty; a table needs a header and at least one row.")
+    return lines[0].cells
+
+
 def _decoded(file: Path) -> str:
     """The text of a file in UTF-8; of another one it is said what it looks like, and what to do."""
     content = file.read_bytes()
@@ -245,7 +263,8 @@ def _written(cell: object, sign: str) -> str:
     return text.replace(".", sign) if isinstance(cell, Real | Decimal) else text
 
 
-def _read_frame(file: Path, suffix: str) -> pd.DataFrame:
+def _read_frame(file: Path, suffix: str, rows: int | None = None) -> pd.DataFrame:
+    """The frame of a file; of a spreadsheet the first ``rows`` alone."""
     try:
         for needed in _READERS[suffix]:
             importlib.import_module(needed)
@@ -257,7 +276,7 @@ def _read_frame(file: Path, suffix: str) -> pd.DataFrame:
     try:
         if suffix == ".parquet":
             return pd.read_parquet(file, engine="pyarrow")
-        return pd.read_excel(file, header=None, dtype=object, na_filter=False, engine="openpyxl")
+        return pd.read_excel(file, header=None, dtype=object, na_filter=False, nrows=rows, engine="openpyxl")
     except Exception as error:
         raise InputError(f"is empty, truncated or not {_KINDS[suffix]}.") from error
 
@@ -340,6 +359,17 @@ def check_names(columns: list[str], first: int) -> None:
         if name in seen:
             raise InputError(f"two columns are named {name!r}; the first line must give each its own name.")
         seen.add(name)
+
+
+def place_of(name: str, names: Sequence[str], advice: str = "") -> int:
+    """The place of a column that is asked for, among the names in the first line of a table; ``advice`` may follow.
+
+    Raises:
+        InputError: where no column has this name.
+    """
+    if name not in names:
+        raise InputError(f"has no column {name!r}; its first line names {listed(names, 20)}{advice}.")
+    return list(names).index(name)
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:

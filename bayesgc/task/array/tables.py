@@ -14,7 +14,7 @@ from jaxtyping import Float
 from bayesgc.task.array.array import ArrayTask
 from bayesgc.task.array.cells import Notation
 from bayesgc.task.array.doubts import doubtful_columns, empty_rows, stand_ins
-from bayesgc.task.array.sheets import Line, Reading, Sheet, called, check_names, check_widths, listed
+from bayesgc.task.array.sheets import Line, Reading, Sheet, called, check_names, check_widths, listed, place_of
 from bayesgc.task.array.standard import Description, completion_of
 from bayesgc.validate import InputError
 
@@ -91,8 +91,7 @@ def chosen_columns(sheet: Sheet, reading: Reading, *, labels: bool = True) -> Sh
                          "line of names in, or leave these out.")  # fmt: skip
     names = sheet.lines[0].cells
     for name in (*reading.columns, *reading.drop):
-        if name not in names:
-            raise InputError(f"has no column {name!r}; its first line names {listed(names, 20)}.")
+        place_of(name, names)
     kept = [place for place, name in enumerate(names) if name not in reading.drop]
     if reading.columns:
         taken = [place for place in kept if names[place] in reading.columns]

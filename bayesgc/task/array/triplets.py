@@ -5,45 +5,16 @@ Faults are reported without the file's name, which :func:`bayesgc.task.files.loa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from bayesgc.task.array.array import ArrayTask
 from bayesgc.task.array.doubts import unlike_scales
-from bayesgc.task.array.sheets import Line, Reading, Sheet, check_names, check_widths, listed
+from bayesgc.task.array.heading import Triplets
+from bayesgc.task.array.sheets import Line, Reading, Sheet, check_names, check_widths, place_of
 from bayesgc.task.array.standard import Description, check_size, completion_of
 from bayesgc.validate import InputError
 
 _GAPS = "leave out the lines of the cells to predict, or their values"
-
-
-@dataclass(frozen=True)
-class Triplets:
-    """The names of the columns that hold the row, the column and the value of a cell."""
-
-    rows: str
-    cols: str
-    values: str
-
-    @classmethod
-    def asked(cls, rows: str | None, cols: str | None, values: str | None) -> Triplets | None:
-        """The three together, or none.
-
-        Raises:
-            InputError: for one or two of them, or the same name twice.
-        """
-        given = {"rows": rows, "cols": cols, "values": values}
-        if all(name is None for name in given.values()):
-            return None
-        if lacking := [name for name, column in given.items() if column is None]:
-            raise InputError(
-                f"`rows`, `cols` and `values` go together, the columns of a long table with one cell a line; "
-                f"`{lacking[0]}` is missing."
-            )
-        if len(set(given.values())) < len(given):
-            raise InputError("`rows`, `cols` and `values` name the same column twice; each is a column of its own.")
-        return cls(*(str(name).strip() for name in given.values()))
 
 
 def triplets_task(
@@ -64,7 +35,7 @@ def triplets_task(
             raise InputError(f"`{name}` is for a table with a column for each quantity, not for one cell a line.")
     check_widths(lines, "the header")
     check_names(lines[0].cells, first=1)
-    places = [_place(lines[0].cells, name) for name in (triplets.rows, triplets.cols, triplets.values)]
+    places = [place_of(name, lines[0].cells) for name in (triplets.rows, triplets.cols, triplets.values)]
     if len(lines) == 1:
         raise InputError("has a header and no rows; a table needs at least one row.")
     cells = _cells(lines[1:], places, triplets)
@@ -78,12 +49,6 @@ def triplets_task(
     coords = {"row": labels[0], "col": labels[1]}
     facts = description | facts | unlike_scales(values, triplets.cols)
     return completion_of(values, facts, standardize=standardize, alike=True, coords=coords, gaps=_GAPS)
-
-
-def _place(names: list[str], name: str) -> int:
-    if name not in names:
-        raise InputError(f"has no column {name!r}; its first line names {listed(names, 20)}.")
-    return names.index(name)
 
 
 def _cells(lines: list[Line], places: list[int], triplets: Triplets) -> dict[tuple[str, str], Line]:

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from bayesgc.task.array.cells import Notation
-from bayesgc.task.array.sheets import Line, check_names, check_widths
+from bayesgc.task.array.heading import AS_TARGET
+from bayesgc.task.array.sheets import Line, check_names, check_widths, place_of
 from bayesgc.task.labelled.choice import Examples
 from bayesgc.validate import InputError
 
@@ -31,14 +32,12 @@ def examples_in(lines: list[Line], notation: Notation, target: str) -> tuple[Exa
     check_widths(lines, "the header")
     names, rows = lines[0].cells, lines[1:]
     check_names(names, first=1)
-    if target not in names:
-        raise InputError(f"has no column {target!r}; its first line names {', '.join(names)}: choose one as target.")
+    place = place_of(target, names, AS_TARGET)
     if not rows:
         raise InputError("has a header and no rows; a table needs at least one row.")
     if len(names) == 1:
         raise InputError(f"has no column beside the target {target!r}; it needs at least one feature.")
     _check_complete(names, rows, notation)
-    place = names.index(target)
     columns = {name: [line.cells[i] for line in rows] for i, name in enumerate(names) if i != place}
     found = {name: _features(name, names.index(name), cells, rows, notation) for name, cells in columns.items()}
     inputs = np.concatenate([values for values, _ in found.values()], axis=1)
