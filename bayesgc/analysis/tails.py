@@ -16,6 +16,7 @@ from jaxtyping import Float
 from bayesgc.analysis.measures import measures_in, measures_of
 from bayesgc.analysis.tree.groups import has, values
 from bayesgc.analysis.uncertainty import mean_and_error
+from bayesgc.correlated import ENOUGH_ISLANDS
 from bayesgc.intervals import Number, log_loss
 from bayesgc.moments import believable, tail_shape
 
@@ -113,14 +114,10 @@ def freedom(result: Json) -> float:
     return islands - 1 if islands > 1 else math.inf
 
 
-_FEW_ISLANDS = 5
-"""With fewer than this an error from their spread is known to a factor of two at best."""
-
-
 def few_islands(result: Json) -> str | None:
     """What is to be said of errors and intervals that rest on few islands."""
-    count = result["diagnostics"].get("islands", _FEW_ISLANDS) - result["diagnostics"].get("islands_lost", 0)
-    if count >= _FEW_ISLANDS:
+    count = result["diagnostics"].get("islands", ENOUGH_ISLANDS) - result["diagnostics"].get("islands_lost", 0)
+    if count >= ENOUGH_ISLANDS:
         return None
     islands = "one island" if count == 1 else f"{count} islands"
     return f"G&C's errors and intervals rest on {islands} and are hardly known"
