@@ -232,8 +232,8 @@ def test_the_sentence_compares_at_the_first_fit_and_says_what_training_on_adds()
     for words in (
         "better than the prior (test error",
         "better than guessing the most common label (46.0 %)",
-        "Gradient descent, where it first fits, does about as well",
-        "fitting alone explains it. Trained on to its end, it does better than weights that merely fit",
+        "Gradient descent, where it first fits, does neither clearly better nor clearly worse",
+        "whether fitting alone explains it is not decided. Trained on to its end, it does better than weights that",
         "which fitting alone does not explain",
     ):
         assert words in sentence
@@ -245,7 +245,7 @@ def test_the_sentence_compares_at_the_first_fit_and_says_what_training_on_adds()
     assert "does better still" in better
     assert "fitting alone explains part of it" in better
     still = result_object(labelled(gd=descent(task, first=1.0, end=1.0)))["verdict"]
-    assert "Trained on to its end, it does about as well as weights that merely fit" in still
+    assert "Trained on to its end, it does neither clearly better nor clearly worse than weights that merely" in still
 
 
 @pytest.mark.parametrize(
@@ -255,8 +255,9 @@ def test_the_sentence_compares_at_the_first_fit_and_says_what_training_on_adds()
         (1e-8, 0.0, ". The vote of those that merely fit does as well."),  # rounding of single precision
         (0.018, 0.01, ". The vote of those that merely fit does as well."),
         (-0.018, 0.01, ". The vote of those that merely fit does as well."),
-        (-0.03, 0.01, ". The vote of those that merely fit does better."),
-        (0.03, 0.01, "."),
+        (-0.03, 0.01, ". The vote of those that merely fit does as well."),  # one of the fifty test examples
+        (-0.05, 0.01, ". The vote of those that merely fit does better."),
+        (0.05, 0.01, "."),
         (0.0, None, "."),
     ],
 )

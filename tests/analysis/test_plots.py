@@ -367,9 +367,9 @@ def test_a_prior_that_would_dwarf_the_rest_leaves_the_picture(prior, said):
 
 
 def test_the_longest_title_of_losses_is_not_cut_off() -> None:
-    """Of labelled examples whose descent does about as well at its first fit."""
+    """Of labelled examples whose descent is not told apart at its first fit."""
     figure = gc.plot_losses(labelled())
     title = figure.axes[0]._left_title  # which has no public name
-    assert title.get_text().endswith("does about as well at its first fit")
+    assert title.get_text().endswith("is not told apart at its first fit")
     figure._repr_png_()  # which lays it out
     assert title.get_window_extent().x1 <= figure.bbox.x1

@@ -3,17 +3,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from records_for_tests import table_task, tree
 
 from bayesgc.analysis.plots.losses import losses_title
 from bayesgc.analysis.tree.summary import result_object
 from bayesgc.analysis.words.numerals import one_in, rounded, with_error
-from bayesgc.analysis.words.verdict import verdict
+from bayesgc.analysis.words.verdict import descent_is_typical, verdict
 
 
 def law(mean: float, mcse: float | None, spread: float = 0.5, **changes: Any) -> dict[str, Any]:
     ends = {"q05": mean * (1 - spread), "q50": mean, "q95": mean * (1 + spread), "q50_mcse": mcse, "believable": True}
+    ends |= {"q25": mean * (1 - 0.4 * spread), "q75": mean * (1 + 0.4 * spread)}
     loss = {"mean": mean, "sd": mean * spread, "mcse": mcse, **ends, **changes}
     return {"gen_loss": loss, "train_loss": {"mean": 0.003}}
 
@@ -195,7 +197,14 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
         "Gradient descent ends at 1.0e-06 [9.0e-07, 1.1e-06], with a training loss of 4.0e-08, and is not known where "
         "it first passed ε, so it cannot be compared at equal fit.",
     ),
-    "one restart inside the interval": ({"gd": descent(0.012, restarts=1)}, "about as well"),
+    "one restart inside the interval": (
+        {"gd": descent(0.012, restarts=1)},
+        "does neither clearly better nor clearly worse, at 0.0120 [0.011, 0.013]: whether fitting alone explains it is",
+    ),
+    "restarts too few to tell": (
+        {"gd": descent(0.0175, restarts=4)},
+        "does neither clearly better nor clearly worse, at 0.0175 [0.016, 0.019]: whether fitting alone explains it is",
+    ),
     "one restart outside the interval": ({"gd": descent(0.001, restarts=1)}, "does better still"),
     "within error of the prior": ({"posterior": law(0.0941, 0.01)}, "no better than the prior, within error"),
     "error unknown": ({"posterior": law(0.0187, None)}, "no better than the prior, within error (L_gen 0.0187 ± ?"),
@@ -329,11 +338,21 @@ OPEN = ("fitting alone explains it", "searching helps")
 @pytest.mark.parametrize(
     ("median", "error", "words", "title"),
     [
-        (0.004, None, BEYOND.format("better", "0.00400 [0.0036, 0.0044]", OPEN[1]), "better than most draws"),
-        (0.004, 0.01, BEYOND.format("better", "0.00400 [0.0036, 0.0044]", OPEN[0]), "better than most draws"),
-        (0.060, 0.03, BEYOND.format("worse", "0.0600 [0.054, 0.066]", OPEN[0]), "worse than most draws"),
-        (0.012, 0.01, "does about as well, at 0.0120 [0.011, 0.013]: fitting alone explains it.", "about as well"),
-        (0.004, 0.0004, "does better still, at 0.00400 [0.0036, 0.0044]: fitting alone explains part of it.", "better"),
+        (0.004, None, BEYOND.format("better", "0.00400 [0.0036, 0.0044]", OPEN[1]), "does better than most draws"),
+        (0.004, 0.01, BEYOND.format("better", "0.00400 [0.0036, 0.0044]", OPEN[0]), "does better than most draws"),
+        (0.060, 0.03, BEYOND.format("worse", "0.0600 [0.054, 0.066]", OPEN[0]), "does worse than most draws"),
+        (
+            0.012,
+            0.01,
+            "does neither clearly better nor clearly worse, at 0.0120 [0.011, 0.013]: whether fitting alone explains",
+            "is not told apart",
+        ),
+        (
+            0.004,
+            0.0004,
+            "does better still, at 0.00400 [0.0036, 0.0044]: fitting alone explains part of it.",
+            "does better",
+        ),
     ],
 )
 def test_descent_below_nearly_all_draws_is_never_said_to_do_as_well(
@@ -342,7 +361,7 @@ def test_descent_below_nearly_all_draws_is_never_said_to_do_as_well(
     """By rank it is beyond nearly all, by means the two cannot be told apart: both are said."""
     given = result(posterior=law(0.0187, error), prior=law(9.0, 0.01), gd=descent(median))
     assert words in verdict(given)
-    assert losses_title(given).endswith(f"gradient descent does {title} at the same fit")
+    assert losses_title(given).endswith(f"gradient descent {title} at the same fit")
 
 
 @pytest.mark.parametrize(
@@ -367,6 +386,20 @@ def test_why_descent_beyond_the_draws_is_not_clearly_better(
         assert "does better still, at 0.00400" in sentence
     else:
         assert f"does better than 95 % of the draws that fit, though {reason}, at 0.00400" in sentence
+
+
+@pytest.mark.parametrize(("shift", "share"), [(0.0, (0.6, 1.0)), (1.0, (0.0, 0.02))])
+def test_restarts_that_are_draws_are_mostly_typical_and_those_a_spread_away_are_not(
+    shift: float, share: tuple[float, float]
+):
+    rng, ours = np.random.default_rng(0), law(1.0, 0.01)
+    ours["gen_loss"] |= {"q25": 1 - 0.674, "q75": 1 + 0.674, "q05": 1 - 1.645, "q95": 1 + 1.645}
+    found = []
+    for _ in range(400):
+        low, middle, high = np.quantile(rng.normal(1 + shift, 1, size=32), [0.25, 0.5, 0.75])
+        restarts = {"gen_loss": {"median": middle, "q25": low, "q75": high}, "converged": 32}
+        found.append(descent_is_typical(result(posterior=ours), restarts))
+    assert share[0] <= np.mean(found) <= share[1]
 
 
 def test_whole_results_have_a_sentence() -> None:

@@ -30,6 +30,7 @@ from bayesgc.analysis.words.verdict import (
     against_prior,
     descent_against_posterior,
     descent_among_draws,
+    descent_is_typical,
     nothing_drawn,
 )
 
@@ -249,9 +250,11 @@ def losses_title(result: Json) -> str:
         return f"{title};\n{passed} fits too"
     if compared(result) is None:
         return title
-    descent = {Standing.LOWER: "better", Standing.EQUAL: "about as well", Standing.HIGHER: "worse"}
+    descent = {Standing.LOWER: "does better", Standing.EQUAL: "does about as well", Standing.HIGHER: "does worse"}
     does = descent[standing := descent_against_posterior(result)]
     if standing is Standing.EQUAL and (among := descent_among_draws(result)) is not Standing.EQUAL:
         does = f"{descent[among]} than most draws"
+    elif standing is Standing.EQUAL and not descent_is_typical(result):
+        does = "is not told apart"
     fit = "" if exact(result) else " at its first fit" if measures_of(result).counted else " at the same fit"
-    return f"{title};\ngradient descent does {does}{fit}"
+    return f"{title};\ngradient descent {does}{fit}"

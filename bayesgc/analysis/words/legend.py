@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from bayesgc.analysis.measures import SOFT, VIOLATION, exact, measures_of
 from bayesgc.analysis.tails import doubtless, few_islands
 from bayesgc.analysis.tree.summary import Json
@@ -17,6 +19,7 @@ def legend_line(result: Json) -> str:
     parts += [few] if (few := few_islands(result)) else []
     parts += _of_standardised(result["task"])
     measures = measures_of(result)
+    parts += _of_test_set(result)
     if judged(result):
         parts += [f"× {measures.ignorant.name}: relative to {measures.ignorant.relative}"]
     if (ensemble := result.get("ensemble")) is not None:
@@ -47,6 +50,18 @@ def _spreads(result: Json) -> str:
     parts = [f"mean ± standard error{', of G&C also [quartiles] of the draws' if drawn else ''}"]
     parts += ["restarts: median [quartiles] of those that fitted"] if restarted else []
     return "; ".join(parts)
+
+
+def _of_test_set(result: Json) -> list[str]:
+    """What no error here holds: that of the examples that errors are counted on."""
+    found, count = (result["posterior"] or {}).get("test_error"), result["task"].get("test_examples")
+    if found is None or not count:
+        return []
+    share = min(max(found["mean"], 1 / count), 1 - 1 / count)
+    spread = rounded(100 * math.sqrt(share * (1 - share) / count), 1)
+    return [
+        f"all on the same {count} test examples, the choice of which moves a test error by ± {spread} %, in no ± here"
+    ]
 
 
 def _of_standardised(task: Json) -> list[str]:

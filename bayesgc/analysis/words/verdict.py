@@ -23,6 +23,7 @@ __all__ = [
     "against_zero",
     "descent_against_posterior",
     "descent_among_draws",
+    "descent_is_typical",
     "nothing_drawn",
     "verdict",
 ]
@@ -31,6 +32,8 @@ Json = dict[str, Any]
 
 ENOUGH_RESTARTS = 4
 """Fewer restarts than this say little about their own spread."""
+_ERROR_OF_MEDIAN = 0.929
+"""The standard error of the median of n normal numbers, times √n over the distance of their quartiles: √(π/2)/1.349."""
 _ROUNDED = 1e-6
 """Shares of wrong labels in single precision may differ by this much and be the same."""
 
@@ -70,7 +73,8 @@ def descent_against_posterior(result: Json, restarts: Json | None = None) -> Sta
 
     Restarts are a spread and have no standard error, so laws are compared: descent is lower when three in four of its
     restarts are below the posterior's median and its median is clearly below the posterior's mean, or its median where
-    the mean cannot be believed. With few restarts they must be outside the posterior's 90 % interval.
+    the mean cannot be believed. With few restarts they must be outside the posterior's 90 % interval. ``EQUAL`` also
+    where nothing is decided; `descent_is_typical` tells these apart.
     """
     found: Json = restarts or compared(result) or result["gd"]
     by_spread = _by_spread(result, found)
@@ -84,6 +88,22 @@ def _by_spread(result: Json, restarts: Json) -> Standing:
     if gd["q75"] < ours["q50" if enough else "q05"]:
         return Standing.LOWER
     return Standing.HIGHER if gd["q25"] > ours["q50" if enough else "q95"] else Standing.EQUAL
+
+
+def descent_is_typical(result: Json, restarts: Json | None = None) -> bool:
+    """Whether the median of gradient descent is among the middle half of the draws, with its 95 % interval.
+
+    Its standard error is that of the median of as many normal numbers with these quartiles.
+    """
+    found: Json = restarts or compared(result) or result["gd"]
+    primary = measures_of(result).generalisation.name
+    gd, ours = found[primary], result["posterior"][primary]
+    if not _enough(found) or ours.get("q25") is None:
+        return False
+    low, high = Number(
+        gd["median"], _ERROR_OF_MEDIAN * (gd["q75"] - gd["q25"]) / math.sqrt(found["converged"])
+    ).interval()
+    return bool(ours["q25"] <= low and high <= ours["q75"])
 
 
 def _by_centre(result: Json, restarts: Json) -> Standing:
@@ -110,7 +130,7 @@ def descent_among_draws(result: Json, restarts: Json | None = None) -> Standing:
     return Standing.LOWER if median < draws["q05"] else Standing.HIGHER if median > draws["q95"] else Standing.EQUAL
 
 
-def _error(summary: Json, which: str = "mean") -> float:
+def _error(summary: Json, which: str) -> float:
     """The standard error of a mean, or of a median; one that is not known could be anything."""
     error = error_of(summary, which)
     return math.inf if error is None else error
@@ -188,11 +208,15 @@ def _compared_descent(result: Json, at: Json) -> str:
         meaning = _explained(result, "part of it") if improved else "fitting alone does not explain it"
         return f"{who} better{' still' if improved else ''}{place}: {meaning}"
     if standing is Standing.HIGHER:
-        return f"{who} worse{place}: the search does not help here"
+        return f"{who} worse{place}: the search does not help {'up to there' if _gains(result) else 'here'}"
     if (among := descent_among_draws(result)) is not Standing.EQUAL:
         meaning = f"whether {'fitting alone explains it' if improved else 'searching helps'} is not decided"
         return f"{who} {_beyond(result, at, among)}{place}: {meaning}"
+    if not descent_is_typical(result):
+        meaning = f"whether {'fitting alone explains it' if improved else 'searching helps'} is not decided"
+        return f"{who} neither clearly better nor clearly worse{place}: {meaning}"
     meaning = _explained(result, "it") if improved else "neither fitting nor searching helps"
+    meaning = f"up to there {meaning}" if _gains(result) else meaning
     if improved and not _leads_away(result) and (left := unexplained(result, at)):
         meaning = f"fitting alone explains the loss, but not {left}"
     return f"{who} about as well{place}: {meaning}"
@@ -201,8 +225,10 @@ def _compared_descent(result: Json, at: Json) -> str:
 def _beyond(result: Json, restarts: Json, among: Standing) -> str:
     """That descent is beyond nearly all draws, and why it is not clearly apart from them all the same."""
     than = "better" if among is Standing.LOWER else "worse"
-    middle = "mean" if centre([result["posterior"][measures_of(result).generalisation.name]]) == "mean" else "median"
     if _by_centre(result, restarts) is not among:
+        middle = (
+            "mean" if centre([result["posterior"][measures_of(result).generalisation.name]]) == "mean" else "median"
+        )
         but = f"not clearly {than} than their {middle}"
     else:
         but = f"its restarts {'differ too much' if _enough(restarts) else 'are too few'} to be sure"
@@ -252,6 +278,16 @@ def _judged_at_its_end(result: Json) -> bool:
     return compared(result) is None or descent_against_posterior(result) is not Standing.LOWER
 
 
+def _gains(result: Json) -> bool:
+    """Whether descent, trained on, is better at its end than weights that merely fit."""
+    gd = result["gd"]
+    return (
+        bool(gd["converged"])
+        and _judged_at_its_end(result)
+        and (descent_against_posterior(result, gd) is Standing.LOWER)
+    )
+
+
 def _trained_on(result: Json, gd: Json) -> list[str]:
     """What descent gains between its first fit and its end, both of which are fits by their number of errors."""
     does, more = {
@@ -261,6 +297,8 @@ def _trained_on(result: Json, gd: Json) -> list[str]:
     }[standing := descent_against_posterior(result, gd)]
     if standing is Standing.EQUAL and (among := descent_among_draws(result, gd)) is not Standing.EQUAL:
         does = f"does {_beyond(result, gd, among)}"
+    elif standing is Standing.EQUAL and not descent_is_typical(result, gd):
+        does = "does neither clearly better nor clearly worse than weights that merely fit"
     sentence = f"{trained(gd)}, it {does}, at {_descent_numbers(result, gd)}{_still(result, gd)}{more}"
     return [sentence, *(_vote_beside(result, gd) if standing is Standing.LOWER else [])]
 
@@ -276,7 +314,10 @@ def _vote_beside(result: Json, gd: Json) -> list[str]:
     vote, name = result.get("ensemble"), measures_of(result).generalisation.name
     if vote is None or vote["mcse"] is None:
         return []
-    difference = Number(vote[name] - gd[name]["median"], vote["mcse"], freedom(result), _ROUNDED)
+    # What one test example makes out is no difference.
+    examples = result["task"].get("test_examples")
+    step = _ROUNDED + (1 / examples if examples else 0.0)
+    difference = Number(vote[name] - gd[name]["median"], vote["mcse"], freedom(result), step)
     does = {Standing.LOWER: "better", Standing.EQUAL: "as well", Standing.HIGHER: ""}[difference.standing]
     return [f"the vote of those that merely fit does {does}"] if does else []
 
