@@ -117,10 +117,10 @@ def why_no_mode(settings: Settings) -> str | None:
         return "it was turned off"
     if array is None:
         kind = settings.task.kind if labelled_view(settings.task) is None else "labelled examples"
-        return f"the most probable weights are those at an exact fit of linear measurements; the task is {kind}"
+        return f"a mode is sought where linear measurements are fitted exactly, and here the task is {kind}"
     reason = why_no_map(settings.model, array)
     if reason is None and settings.mode is None:
         if array.noisy:
-            return "the most probable weights are those at an exact fit, and measured values hold noise"
+            return "a mode is sought where measurements are fitted exactly, and measured values hold noise"
         return why_not_by_default(settings.model, array.shape)
     return reason

@@ -35,7 +35,7 @@ class Outcome(StrEnum):
 _ADVICE = {
     Outcome.CONVERGED: "The threshold was reached and the errors are as small as asked for.",
     Outcome.EXHAUSTED: (
-        "The budget ended before the errors were small enough: raise `max_seconds` or `max_evaluations`, "
+        "The budget ended before the errors were known to be small enough: raise `max_seconds` or `max_evaluations`, "
         "loosen `eps`, or accept a larger `precision`."
     ),
     Outcome.STALLED: (
