@@ -300,7 +300,7 @@ def test_without_a_truth_the_curve_is_headed_by_how_rare_the_last_fits_are() -> 
     del result["posterior"]
     result["levels"] = result["levels"].to_dataset().isel(level=slice(0, 2))
     (volume,) = plot_curve(result).axes
-    assert volume.get_title(loc="left") == "ε = 0.0035 was not reached;\nat ε = 0.3 one in 3.3 draws of the prior fits"
+    assert volume.get_title(loc="left") == "ε = 0.0035 was not reached;\nat ε = 0.3\none in 3.3 draws of the prior fits"
 
 
 @pytest.mark.parametrize(
@@ -372,4 +372,16 @@ def test_the_longest_title_of_losses_is_not_cut_off() -> None:
     title = figure.axes[0]._left_title  # which has no public name
     assert title.get_text().endswith("does about as well at its first fit")
     figure._repr_png_()  # which lays it out
+    assert title.get_window_extent().x1 <= figure.bbox.x1
+
+
+def test_the_heading_of_how_rare_fits_are_is_not_cut_off_and_sets_powers_of_ten() -> None:
+    result = tree(table_task())
+    del result["posterior"]
+    levels = result["levels"].to_dataset()
+    result["levels"] = levels.assign(log_volume=levels["log_volume"] - 45, threshold=levels["threshold"] * 1.2345)
+    figure = plot_result(result)
+    title = figure.axes[-1]._left_title
+    assert re.search(r"one in \d·10[⁰¹²³⁴⁵⁶⁷⁸⁹]+ draws", title.get_text())
+    figure._repr_png_()
     assert title.get_window_extent().x1 <= figure.bbox.x1
