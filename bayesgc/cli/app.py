@@ -102,7 +102,11 @@ def report(
     """Write one self-contained page: answer, tables, pictures to zoom and hover, diagnostics, how to run it again."""
     from bayesgc.analysis.tree.storage import check_source
 
-    if not source.is_dir():
+    if source.is_dir():
+        from bayesgc.analysis.tree.stores import check_store
+
+        check_store(source)
+    else:
         check_source(source)
     from bayesgc.analysis.report import write_report
 

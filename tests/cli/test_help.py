@@ -72,6 +72,8 @@ def test_help_is_quick_and_imports_nothing_heavy(arguments):
         ("infer --data t.csv --rows u --cols v --values z", "t.csv: has no column 'z'"),
         ("infer --data t.csv --rows u", "go together"),
         ("report missing.nc", "missing.nc is not a file"),
+        ("report parts", "parts holds the parts deep and shallow; give one, as parts/deep."),
+        ("report parts/deep/none", "parts/deep/none holds no sweep: "),
         ("sweep missing.toml --out x", "missing.toml cannot be read"),
         ("reproduce fig12 --out x", "figure is 'fig12'; choose one of fig1"),
         ("study rank --out x", "Did you mean 'ranks'?"),
@@ -81,6 +83,9 @@ def test_help_is_quick_and_imports_nothing_heavy(arguments):
 )
 def test_what_is_wrong_by_its_name_is_said_without_torch(arguments, said, tmp_path):
     (tmp_path / "t.csv").write_text("u;v;w\n1;2;3\n4;;5\n", encoding="utf-8")
+    for part in ("deep", "shallow"):
+        (tmp_path / "parts" / part / "none").mkdir(parents=True)
+        (tmp_path / "parts" / part / "sweep.json").write_text("{}", encoding="utf-8")
     process = subprocess.run(
         [sys.executable, "-c", PROBE, *arguments.split()],
         capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
