@@ -124,6 +124,24 @@ def _a_sweep(ctx: typer.Context, file: Path) -> Path:
     return file
 
 
+def _a_figure(ctx: typer.Context, name: str) -> str:
+    """A figure of the paper by its name, or all of them; likewise."""
+    if not ctx.resilient_parsing:
+        from bayesgc.experiments.figures import ALL, FIGURES
+
+        one_of("figure", name, [*FIGURES, ALL])
+    return name
+
+
+def _a_study(ctx: typer.Context, name: str) -> str:
+    """A study by its name or its file; likewise."""
+    if not ctx.resilient_parsing:
+        from bayesgc.experiments.studies import study_named
+
+        study_named(name)
+    return name
+
+
 StoreOption = Annotated[Path, typer.Option("--out", help="The store: a folder, new or to be resumed.")]
 MethodOption = Annotated[str | None, typer.Option(help="Condition every cell by this method instead.")]
 SchedulerOption = Annotated[
@@ -159,7 +177,7 @@ def sweep(
 
 @app.command()
 def reproduce(
-    figure: Annotated[str, typer.Argument(help="fig1 to fig11, or all.")],
+    figure: Annotated[str, typer.Argument(help="fig1 to fig11, or all.", callback=_a_figure)],
     out: StoreOption,
     quick: Annotated[bool, typer.Option("--quick", help="Few sizes and tasks.")] = False,
     method: MethodOption = None,
@@ -172,9 +190,6 @@ def reproduce(
     force: ForceOption = False,
 ) -> None:
     """Run a figure of the paper into a store; the same command on a store resumes it."""
-    from bayesgc.experiments.figures import ALL, FIGURES
-
-    one_of("figure", figure, [*FIGURES, ALL])
     from bayesgc.cli.sweep import SweepCommand
 
     command = SweepCommand(out, method, scheduler, workers, dry_run, zarr, as_json, quiet, force)
@@ -183,7 +198,9 @@ def reproduce(
 
 @app.command(name="study")
 def run_study(
-    name: Annotated[str, typer.Argument(help="As in `bayesgc list`, or a study of your own in TOML.")],
+    name: Annotated[
+        str, typer.Argument(help="As in `bayesgc list`, or a study of your own in TOML.", callback=_a_study)
+    ],
     out: StoreOption,
     quick: Annotated[bool, typer.Option("--quick", help="Few sizes and tasks.")] = False,
     method: MethodOption = None,
@@ -196,9 +213,6 @@ def run_study(
     force: ForceOption = False,
 ) -> None:
     """Run a study, of what the paper leaves open, of networks or your own; the same command on a store resumes it."""
-    from bayesgc.experiments.studies import study_named
-
-    study_named(name)
     from bayesgc.cli.sweep import SweepCommand
 
     command = SweepCommand(out, method, scheduler, workers, dry_run, zarr, as_json, quiet, force)
