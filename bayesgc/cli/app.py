@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 from bayesgc import __version__
 from bayesgc.cli.infer import INTERRUPTED, infer
 from bayesgc.cli.terminal import OutputError, kept, say, standard_streams
+from bayesgc.options.declared import expected
 from bayesgc.validate import InputError, one_of
 
 WRONG_INPUT, NOT_CONVERGED, BROKEN_PIPE = 2, 3, 141
@@ -286,8 +287,7 @@ def _usage(error: TyperException) -> str:
     message, known = error.format_message().rstrip("."), getattr(context.command, "commands", None)
     if isinstance(error, typer.BadParameter) and (faults := getattr(error.__cause__, "errors", None)):
         fault, name = faults()[0], (error.param.opts[0] if error.param else "an option")
-        expected = fault["msg"].partition(",")[0].removeprefix("Input should be ")
-        message = f"{name} is {fault['input']!r}; it must be {expected}"
+        message = f"{name} is {fault['input']!r}; it must be {expected(fault).partition(',')[0]}"
     elif known and message.startswith("No such command") and not message.endswith("?"):  # which names the nearest
         message += f"; choose one of {', '.join(known)}"
     return f"{message} (see {context.command_path} --help)."

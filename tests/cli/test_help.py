@@ -52,6 +52,8 @@ def test_help_is_quick_and_imports_nothing_heavy(arguments):
         ("infer --gd-optimizer adm", "gd optimizer is 'adm'"),
         ("infer --family matrx", "Did you mean 'matrix'?"),
         ("infer --device gpu", "device is 'gpu'; write auto, cpu, cuda, cuda:i or mps."),
+        ("infer --depth two", "--depth is 'two'; it must be a whole number (see "),
+        ("infer --gd-lr x", "--gd-lr is 'x'; it must be a number (see "),
         ("infer --depth 0", "depth is 0; it must be a whole number at least 1."),
         (
             "infer --train 4",
