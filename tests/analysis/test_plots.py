@@ -31,6 +31,7 @@ from bayesgc.analysis.plots import (
     plot_sweep,
     save_figure,
 )
+from bayesgc.analysis.plots.calibration import calibration_title
 from bayesgc.analysis.plots.joint import close_fits
 from bayesgc.analysis.plots.losses import losses_title
 from bayesgc.analysis.plots.sweep import LAWS
@@ -383,5 +384,16 @@ def test_the_heading_of_how_rare_fits_are_is_not_cut_off_and_sets_powers_of_ten(
     figure = plot_result(result)
     title = figure.axes[-1]._left_title
     assert re.search(r"one in \d·10[⁰¹²³⁴⁵⁶⁷⁸⁹]+ draws", title.get_text())
+    figure._repr_png_()
+    assert title.get_window_extent().x1 <= figure.bbox.x1
+
+
+def test_the_heading_of_calibration_claims_no_agreement_and_is_not_cut_off() -> None:
+    figure = plot_calibration(labelled())
+    words = calibration_title({"ece": 0.1, "ece_by_chance_q95": 0.2})
+    assert words == "No difference between the vote's shares\nand how often it is right can be told"
+    figure.axes[0].set_title(words)
+    title = figure.axes[0]._left_title
+    assert figure.axes[0].get_xlabel().endswith("(an example counts once for each class)")
     figure._repr_png_()
     assert title.get_window_extent().x1 <= figure.bbox.x1
