@@ -70,6 +70,7 @@ def test_help_is_quick_and_imports_nothing_heavy(arguments):
         ("infer --gd-momentum 2", "--gd-momentum is 2.0; it must be"),
         ("infer --data t.csv --drop z", "t.csv: has no column 'z'; its first line names u, v, w."),
         ("infer --data t.csv --columns u,z", "t.csv: has no column 'z'; its first line names u, v, w."),
+        ("infer --data n.csv --target gama", "alpha, gamma: choose one as target. Did you mean 'gamma'?"),
         ("infer --data t.csv --target nosuch", "names u, v, w: choose one as target."),
         ("infer --data t.csv --rows u --cols v --values z", "t.csv: has no column 'z'"),
         ("infer --data t.csv --rows u", "go together"),
@@ -88,6 +89,7 @@ def test_help_is_quick_and_imports_nothing_heavy(arguments):
 )
 def test_what_is_wrong_by_its_name_is_said_without_torch(arguments, said, tmp_path):
     (tmp_path / "t.csv").write_text("u;v;w\n1;2;3\n4;;5\n", encoding="utf-8")
+    (tmp_path / "n.csv").write_text("alpha,gamma\n1,2\n", encoding="utf-8")
     for part in ("deep", "shallow"):
         (tmp_path / "parts" / part / "none").mkdir(parents=True)
         (tmp_path / "parts" / part / "sweep.json").write_text("{}", encoding="utf-8")
