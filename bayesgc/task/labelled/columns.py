@@ -57,7 +57,8 @@ def _check_complete(names: list[str], rows: list[Line], notation: Notation) -> N
         for name, cell in zip(names, line.cells, strict=True):
             if notation.is_unobserved(cell):
                 raise InputError(
-                    f"line {line.number}, column {name!r} is missing; fill it in, or leave out the line, or with `drop` the column."
+                    f"line {line.number}, column {name!r} is missing; fill it in, or leave out the line, or "
+                    "with `drop` the column."
                 )
 
 
