@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,8 +65,16 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
 
 
 def nearest(value: Any, names: Iterable[str]) -> str | None:
-    """The name that somebody may have meant who wrote ``value``; None where none is near."""
-    return next(iter(difflib.get_close_matches(str(value), list(names), 1)), None)
+    """The name that somebody may have meant who wrote ``value``; None where none is near.
+
+    A name that differs in its number alone, as fig2 for fig12, is another one of a row and not meant.
+    """
+    row = _NUMBER.sub("#", str(value))
+    others = [name for name in names if "#" not in row or _NUMBER.sub("#", name) != row]
+    return next(iter(difflib.get_close_matches(str(value), others, 1)), None)
+
+
+_NUMBER = re.compile(r"\d+$")
 
 
 def real_array(name: str, value: Any) -> np.ndarray:

@@ -32,7 +32,11 @@ def completed(tree: xr.DataTree, *, level: float = 0.9) -> pd.DataFrame:
         InputError: as `predict` does.
     """
     check_cells("completed", tree)
-    found = predict(tree, level=level)
+    return _filled(tree, predict(tree, level=level))
+
+
+def _filled(tree: xr.DataTree, found: xr.Dataset) -> pd.DataFrame:
+    """The table with what is ``found`` of its cells, as `predict` gives it, where they are missing."""
     known = _observed(tree, found["mean"].shape)
     missing = np.isnan(known)
     whole = np.where(missing, found["mean"].values, known)
@@ -56,17 +60,26 @@ def completed(tree: xr.DataTree, *, level: float = 0.9) -> pd.DataFrame:
 def completed_text(tree: xr.DataTree, suffix: str = ".csv") -> str:
     """The same as text, with the separator and the decimal mark that the table was read with, or tabs for a ``.tsv``.
 
+    What is filled in has the digits that its interval gives a meaning to, ten thousandths of the interval's width.
     Labels of the rows stand in a first column, called as in the table, else ``row`` or ``row_2`` and so on. Between
     spaces, where nothing is no cell, an empty cell is ``NA``.
     """
     from bayesgc.task.array.sheets import separator_named
 
-    table, task = completed(tree), _task(tree)
+    check_cells("completed", tree)
+    table, task = _filled(tree, _to_width(predict(tree))), _task(tree)
     labelled = not isinstance(table.index, pd.RangeIndex)
     label = (table.index.name or _free("row", table.columns)) if labelled else None
     separator = separator_named("tab" if suffix.lower() == ".tsv" else task.get("separator", "comma"))
     signs = {"sep": separator, "decimal": task.get("decimal", "."), "na_rep": "NA" if separator == " " else ""}
     return table.to_csv(index=labelled, index_label=label, lineterminator="\n", **signs)
+
+
+def _to_width(found: xr.Dataset) -> xr.Dataset:
+    """Means and ends to four places below the first digit of their interval's width."""
+    width = (found["high"] - found["low"]).values
+    places = 4 - np.floor(np.log10(np.where(width > 0, width, 1))).astype(int)
+    return found.map(lambda each: each.copy(data=np.vectorize(round, otypes=[float])(each.values, places)))
 
 
 def _task(tree: xr.DataTree) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 from bayesgc import __version__
 from bayesgc.cli.infer import INTERRUPTED, infer
 from bayesgc.cli.terminal import OutputError, kept, say, standard_streams
+from bayesgc.options.declared import expected
 from bayesgc.validate import InputError, one_of
 
 WRONG_INPUT, NOT_CONVERGED, BROKEN_PIPE = 2, 3, 141
@@ -102,7 +103,11 @@ def report(
     """Write one self-contained page: answer, tables, pictures to zoom and hover, diagnostics, how to run it again."""
     from bayesgc.analysis.tree.storage import check_source
 
-    if not source.is_dir():
+    if source.is_dir():
+        from bayesgc.analysis.tree.stores import check_store
+
+        check_store(source)
+    else:
         check_source(source)
     from bayesgc.analysis.report import write_report
 
@@ -118,6 +123,24 @@ def _a_sweep(ctx: typer.Context, file: Path) -> Path:
 
         Sweep.load(file)
     return file
+
+
+def _a_figure(ctx: typer.Context, name: str) -> str:
+    """A figure of the paper by its name, or all of them; likewise."""
+    if not ctx.resilient_parsing:
+        from bayesgc.experiments.figures import ALL, FIGURES
+
+        one_of("figure", name, [*FIGURES, ALL])
+    return name
+
+
+def _a_study(ctx: typer.Context, name: str) -> str:
+    """A study by its name or its file; likewise."""
+    if not ctx.resilient_parsing:
+        from bayesgc.experiments.studies import study_named
+
+        study_named(name)
+    return name
 
 
 StoreOption = Annotated[Path, typer.Option("--out", help="The store: a folder, new or to be resumed.")]
@@ -155,7 +178,7 @@ def sweep(
 
 @app.command()
 def reproduce(
-    figure: Annotated[str, typer.Argument(help="fig1 to fig11, or all.")],
+    figure: Annotated[str, typer.Argument(help="fig1 to fig11, or all.", callback=_a_figure)],
     out: StoreOption,
     quick: Annotated[bool, typer.Option("--quick", help="Few sizes and tasks.")] = False,
     method: MethodOption = None,
@@ -168,9 +191,6 @@ def reproduce(
     force: ForceOption = False,
 ) -> None:
     """Run a figure of the paper into a store; the same command on a store resumes it."""
-    from bayesgc.experiments.figures import ALL, FIGURES
-
-    one_of("figure", figure, [*FIGURES, ALL])
     from bayesgc.cli.sweep import SweepCommand
 
     command = SweepCommand(out, method, scheduler, workers, dry_run, zarr, as_json, quiet, force)
@@ -179,7 +199,9 @@ def reproduce(
 
 @app.command(name="study")
 def run_study(
-    name: Annotated[str, typer.Argument(help="As in `bayesgc list`, or a study of your own in TOML.")],
+    name: Annotated[
+        str, typer.Argument(help="As in `bayesgc list`, or a study of your own in TOML.", callback=_a_study)
+    ],
     out: StoreOption,
     quick: Annotated[bool, typer.Option("--quick", help="Few sizes and tasks.")] = False,
     method: MethodOption = None,
@@ -192,9 +214,6 @@ def run_study(
     force: ForceOption = False,
 ) -> None:
     """Run a study, of what the paper leaves open, of networks or your own; the same command on a store resumes it."""
-    from bayesgc.experiments.studies import study_named
-
-    study_named(name)
     from bayesgc.cli.sweep import SweepCommand
 
     command = SweepCommand(out, method, scheduler, workers, dry_run, zarr, as_json, quiet, force)
@@ -268,8 +287,7 @@ def _usage(error: TyperException) -> str:
     message, known = error.format_message().rstrip("."), getattr(context.command, "commands", None)
     if isinstance(error, typer.BadParameter) and (faults := getattr(error.__cause__, "errors", None)):
         fault, name = faults()[0], (error.param.opts[0] if error.param else "an option")
-        expected = fault["msg"].partition(",")[0].removeprefix("Input should be ")
-        message = f"{name} is {fault['input']!r}; it must be {expected}"
+        message = f"{name} is {fault['input']!r}; it must be {expected(fault).partition(',')[0]}"
     elif known and message.startswith("No such command") and not message.endswith("?"):  # which names the nearest
         message += f"; choose one of {', '.join(known)}"
     return f"{message} (see {context.command_path} --help)."

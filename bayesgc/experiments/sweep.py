@@ -126,6 +126,8 @@ class Sweep(Written):
             raise InputError(_ONE_DEVICE.format("an option of a panel"))
         for name in itertools.chain(self.options, *self.panels.values()):
             self._check_option(name)
+        for place, name, value in self.named():
+            self._check_type(place, name, value)
         if not self.dimensions:
             raise InputError("axes is empty; give at least one axis, such as depth = [2, 3, 4].")
         for claim in self.claims:
@@ -139,6 +141,14 @@ class Sweep(Written):
         except InputError as error:
             where = next(table for table, given in tables.items() if name in given)
             raise InputError(f"{where}: {error}") from None
+
+    @staticmethod
+    def _check_type(place: str, name: str, value: Any) -> None:
+        """Refuse a value of the wrong type where it stands, and not in each cell that it is for."""
+        try:
+            Options.typed({name: value})
+        except InputError as error:
+            raise InputError(f"{place}: {error}") from None
 
     def named(self) -> Iterator[tuple[str, str, Any]]:
         """Every value of every option, after where it stands."""

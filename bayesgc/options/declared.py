@@ -6,10 +6,10 @@ or left open; what is open takes the default, which may depend on the task.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -269,8 +269,23 @@ _ALSO = {
     "task_seeds": "task_seed", "time": "max_seconds", "dataset": "data", "file": "data",
 }  # fmt: skip
 """What else options are called, where no name is as near."""
-_EXPECTED = {"dict_type": "a table of names with their values", "list_type": "a list, as [2, 3]"}
+_WHOLE = "a whole number"
+_EXPECTED = {
+    "dict_type": "a table of names with their values", "list_type": "a list, as [2, 3]", "string_type": "a text",
+    "bool_type": "true or false", "bool_parsing": "true or false", "float_type": "a number",
+    "float_parsing": "a number", "int_type": _WHOLE, "int_parsing": _WHOLE, "int_from_float": _WHOLE,
+}  # fmt: skip
 """What pydantic calls by words of Python."""
+
+
+def expected(fault: Mapping[str, Any]) -> str:
+    """What must stand in place of the value that pydantic found fault with."""
+    found, value = _EXPECTED.get(fault["type"], fault["msg"].removeprefix("Input should be ")), fault["input"]
+    return f"{found}: write {int(value)}" if found == _WHOLE and _is_whole(value) else found
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, float) and value.is_integer()
 
 
 def refusal(error: ValidationError, parts: int | None = None, keys: Iterable[str] = ()) -> InputError:
@@ -288,5 +303,4 @@ def refusal(error: ValidationError, parts: int | None = None, keys: Iterable[str
     if fault["type"] == "extra_forbidden":
         near = nearest(fault["loc"][-1], keys)
         return InputError(f"there is no key {key!r}{f'; did you mean {near}?' if near else '.'}")
-    expected = _EXPECTED.get(fault["type"], fault["msg"].removeprefix("Input should be "))
-    return InputError(f"{key} is {fault['input']!r}; it must be {expected}.")
+    return InputError(f"{key} is {fault['input']!r}; it must be {expected(fault)}.")

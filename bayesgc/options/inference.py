@@ -29,14 +29,23 @@ class Options(OfTask):
         """
         for name in given:
             cls.check_name(name)
+        options = cls.typed(given)
+        options.check()
+        return options
+
+    @classmethod
+    def typed(cls, given: Mapping[str, Any]) -> Options:
+        """The same, checked in their types alone, each by itself.
+
+        Raises:
+            InputError: naming an option of the wrong type.
+        """
         if given.get("width") == math.inf:
             raise InputError("width is inf; write it as a text with one for each hidden layer, as 'inf,inf'.")
         try:
-            options = cls(**given)
+            return cls(**given)
         except ValidationError as error:
             raise refusal(error, parts=1) from None
-        options.check()
-        return options
 
     def make_descent(self) -> GradientDescent | None:
         """Gradient descent as described, unless it is turned off."""

@@ -71,3 +71,19 @@ def test_axes_without_a_place_in_a_grid_take_what_fits_into_one() -> None:
 
 def test_documentation_says_what_axes_do() -> None:
     assert all("``ax``" in getattr(gc, name).__doc__ or "ax: axes" in getattr(gc, name).__doc__ for name in ON_RESULTS)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("name", ON_RESULTS)
+def test_what_is_no_axes_is_refused_in_one_line(name: str) -> None:
+    with pytest.raises(InputError, match=r"^ax is a str; give one of the axes that plt.subplots .* has made.$"):
+        getattr(gc, name)(ON_RESULTS[name](), ax="left")
+
+
+def test_a_heading_has_room_in_a_figure_without_a_layout() -> None:
+    figure = Figure(figsize=(9, 4))
+    gc.plot_result(tree(), ax=figure.subplots())
+    figure.canvas.draw()
+    titles = [each._left_title for each in figure.axes]  # which have no public name
+    assert any("\n" in each.get_text() for each in titles)
+    assert all(each.get_window_extent().y1 <= figure.bbox.y1 for each in titles)

@@ -31,6 +31,7 @@ from bayesgc.analysis.plots import (
     plot_sweep,
     save_figure,
 )
+from bayesgc.analysis.plots.calibration import calibration_title
 from bayesgc.analysis.plots.joint import close_fits
 from bayesgc.analysis.plots.losses import losses_title
 from bayesgc.analysis.plots.sweep import LAWS
@@ -300,7 +301,7 @@ def test_without_a_truth_the_curve_is_headed_by_how_rare_the_last_fits_are() -> 
     del result["posterior"]
     result["levels"] = result["levels"].to_dataset().isel(level=slice(0, 2))
     (volume,) = plot_curve(result).axes
-    assert volume.get_title(loc="left") == "ε = 0.0035 was not reached;\nat ε = 0.3 one in 3.3 draws of the prior fits"
+    assert volume.get_title(loc="left") == "ε = 0.0035 was not reached;\nat ε = 0.3\none in 3.3 draws of the prior fits"
 
 
 @pytest.mark.parametrize(
@@ -372,4 +373,27 @@ def test_the_longest_title_of_losses_is_not_cut_off() -> None:
     title = figure.axes[0]._left_title  # which has no public name
     assert title.get_text().endswith("is not told apart at its first fit")
     figure._repr_png_()  # which lays it out
+    assert title.get_window_extent().x1 <= figure.bbox.x1
+
+
+def test_the_heading_of_how_rare_fits_are_is_not_cut_off_and_sets_powers_of_ten() -> None:
+    result = tree(table_task())
+    del result["posterior"]
+    levels = result["levels"].to_dataset()
+    result["levels"] = levels.assign(log_volume=levels["log_volume"] - 45, threshold=levels["threshold"] * 1.2345)
+    figure = plot_result(result)
+    title = figure.axes[-1]._left_title
+    assert re.search(r"one in \d·10[⁰¹²³⁴⁵⁶⁷⁸⁹]+ draws", title.get_text())
+    figure._repr_png_()
+    assert title.get_window_extent().x1 <= figure.bbox.x1
+
+
+def test_the_heading_of_calibration_claims_no_agreement_and_is_not_cut_off() -> None:
+    figure = plot_calibration(labelled())
+    words = calibration_title({"ece": 0.1, "ece_by_chance_q95": 0.2})
+    assert words == "No difference between the vote's shares\nand how often it is right can be told"
+    figure.axes[0].set_title(words)
+    title = figure.axes[0]._left_title
+    assert figure.axes[0].get_xlabel().endswith("(an example counts once for each class)")
+    figure._repr_png_()
     assert title.get_window_extent().x1 <= figure.bbox.x1

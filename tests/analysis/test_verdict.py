@@ -9,7 +9,7 @@ from records_for_tests import table_task, tree
 
 from bayesgc.analysis.plots.losses import losses_title
 from bayesgc.analysis.tree.summary import result_object
-from bayesgc.analysis.words.numerals import one_in, rounded, with_error
+from bayesgc.analysis.words.numerals import one_in, one_in_print, rounded, with_error
 from bayesgc.analysis.words.verdict import descent_is_typical, verdict
 
 
@@ -432,3 +432,4 @@ def test_plain_numbers_and_odds() -> None:
         "0.0407", "0", "123456", "4.4e-09", "-", "1.00"
     ]  # fmt: skip
     assert [one_in(v) for v in (-0.1, -13.52, -60.0)] == ["1.1", "740 000", "10^26.1"]
+    assert [one_in_print(v) for v in (-0.1, -13.52, -47.3, -59.84)] == ["1.1", "740 000", "3·10²⁰", "1·10²⁶"]

@@ -52,6 +52,8 @@ def test_help_is_quick_and_imports_nothing_heavy(arguments):
         ("infer --gd-optimizer adm", "gd optimizer is 'adm'"),
         ("infer --family matrx", "Did you mean 'matrix'?"),
         ("infer --device gpu", "device is 'gpu'; write auto, cpu, cuda, cuda:i or mps."),
+        ("infer --depth two", "--depth is 'two'; it must be a whole number (see "),
+        ("infer --gd-lr x", "--gd-lr is 'x'; it must be a number (see "),
         ("infer --depth 0", "depth is 0; it must be a whole number at least 1."),
         (
             "infer --train 4",
@@ -68,12 +70,18 @@ def test_help_is_quick_and_imports_nothing_heavy(arguments):
         ("infer --gd-momentum 2", "--gd-momentum is 2.0; it must be"),
         ("infer --data t.csv --drop z", "t.csv: has no column 'z'; its first line names u, v, w."),
         ("infer --data t.csv --columns u,z", "t.csv: has no column 'z'; its first line names u, v, w."),
+        ("infer --data n.csv --target gama", "alpha, gamma: choose one as target. Did you mean 'gamma'?"),
         ("infer --data t.csv --target nosuch", "names u, v, w: choose one as target."),
         ("infer --data t.csv --rows u --cols v --values z", "t.csv: has no column 'z'"),
         ("infer --data t.csv --rows u", "go together"),
         ("report missing.nc", "missing.nc is not a file"),
+        ("report parts", "parts holds the parts deep and shallow; give one, as parts/deep."),
+        ("report parts/deep/none", "parts/deep/none holds no sweep: "),
         ("sweep missing.toml --out x", "missing.toml cannot be read"),
-        ("reproduce fig12 --out x", "figure is 'fig12'; choose one of fig1"),
+        ("reproduce fig12 --out x", "fig9, fig10, fig11, all.\n"),
+        ("reproduce fig12", "figure is 'fig12'; choose one of fig1"),
+        ("reproduce al", "Did you mean 'all'?"),
+        ("study rank", "Did you mean 'ranks'?"),
         ("study rank --out x", "Did you mean 'ranks'?"),
         ("inferr", "No such command 'inferr'. Did you mean 'infer'? (see "),
         ("xyzzy", "No such command 'xyzzy'; choose one of infer, show"),
@@ -81,6 +89,10 @@ def test_help_is_quick_and_imports_nothing_heavy(arguments):
 )
 def test_what_is_wrong_by_its_name_is_said_without_torch(arguments, said, tmp_path):
     (tmp_path / "t.csv").write_text("u;v;w\n1;2;3\n4;;5\n", encoding="utf-8")
+    (tmp_path / "n.csv").write_text("alpha,gamma\n1,2\n", encoding="utf-8")
+    for part in ("deep", "shallow"):
+        (tmp_path / "parts" / part / "none").mkdir(parents=True)
+        (tmp_path / "parts" / part / "sweep.json").write_text("{}", encoding="utf-8")
     process = subprocess.run(
         [sys.executable, "-c", PROBE, *arguments.split()],
         capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,

@@ -58,7 +58,11 @@ def test_a_file_is_a_grid(tmp_path):
     ("text", "said"),
     [
         (FILE, "there is no option 'no_such'"),
-        (FILE.replace("no-such = 1", "depth = '3'"), "depth is '3'; it must be a valid integer"),
+        (FILE.replace("no-such = 1", "depth = '3'"), "[options]: depth is '3'; it must be a whole number."),
+        (
+            FILE.replace("no-such = 1", "max-evaluations = 3e6"),
+            "[options]: max_evaluations is 3000000.0; it must be a whole number: write 3000000.",
+        ),
         (FILE.replace("no-such = 1", "width = 3"), "width is an axis and an option too"),
         (FILE.replace("no-such = 1", "depth = 0"), "depth is 0"),
         (FILE.replace("no-such = 1", "activation = 'sigmoid'"), "activation is 'sigmoid'"),
@@ -77,7 +81,7 @@ def test_a_file_is_a_grid(tmp_path):
         (FILE.replace('title = "Width"', ""), "title is missing"),
         (FILE.replace('title = "Width"', 'titel = "Width"'), "there is no key 'titel'; did you mean title?"),
         (FILE.replace("[axes]", "[axis]"), "there is no key 'axis'; did you mean [axes]?"),
-        ("title = 3\n[axes]\ndepth = [2]", "title is 3; it must be a valid string"),
+        ("title = 3\n[axes]\ndepth = [2]", "title is 3; it must be a text"),
         ("title = 'x'\nextra = 3\n[axes]\ndepth = [2]", "there is no key 'extra'."),
         ("title = 'x'\n[axis]\ndepth = [2]", "there is no key 'axis'; did you mean [axes]?"),
         ("titel = 'x'\n[axes]\ndepth = [2]", "there is no key 'titel'; did you mean title?"),

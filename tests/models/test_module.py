@@ -282,7 +282,7 @@ REFUSED = {
     "fails": (lambda: flat(nn.Linear(35, 2)), "failed with RuntimeError: mat1 and mat2 shapes cannot be multiplied"),
     "wrong outputs": (
         lambda: flat(nn.Linear(36, 10)),
-        r"gave the shape \(3, 10\) for 3 examples; it must give \(3, 2\)",
+        r"gave the shape \(3, 10\) for a trial of 3 examples; it must give \(3, 2\)",
     ),
     "no tensor": (lambda: nn.GRU(6, 2, batch_first=True), "gave tuple"),
     "dropout": (lambda: flat(nn.Linear(36, 2), nn.Dropout()), r"has dropout \(2, Dropout\): .* not of chance"),

@@ -15,7 +15,10 @@ from bayesgc.analysis.words.numerals import NORMAL_95
 
 @plot_of_result
 def plot_calibration(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
-    """Of all test examples and classes with a share of the votes, how many are right: the diagonal if calibrated."""
+    """Of all test examples and classes with a share of the votes, how many are right: the diagonal if calibrated.
+
+    An example counts once for each class; of two classes the curve is therefore its own image turned by half a turn.
+    """
     found = calibration(tree)
     if found is None or found["posterior"] is None:
         raise unsuited("plot_calibration", "draws that fit with their votes on test labels", tree)
@@ -29,7 +32,7 @@ def plot_calibration(tree: xr.DataTree, ax: Axes | None = None) -> Drawn:
                 xerr=NORMAL_95 * np.nan_to_num(bins["share_mcse"]), color=COLOURS[group], marker="o", ms=3, lw=1.2,
                 elinewidth=0.7, label=names_in(tree)[group],
             )  # fmt: skip
-    axes.set_xlabel("share of the draws that give an example the class")
+    axes.set_xlabel("share of the draws that give an example the class\n(an example counts once for each class)")
     axes.set_ylabel("share of these that are right")
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
     title_and_legend(axes, calibration_title(found["posterior"]))
@@ -42,7 +45,7 @@ _DRAWN = ("share", "share_mcse", "frequency", "frequency_se")
 def calibration_title(found: Json) -> str:
     """Whether the shares are off by more than calibrated ones would be on so many examples, and to which side."""
     if found["ece"] <= found["ece_by_chance_q95"]:
-        return "The vote is right about as often as its shares say"
+        return "No difference between the vote's shares\nand how often it is right can be told"
     return (
         f"The vote is right {'more' if found['accuracy'] > found['confidence'] else 'less'} often than its shares say"
     )

@@ -53,8 +53,9 @@ def canvas(ax: Axes | None, height: float = 3.2, width: float = COLUMN) -> Canva
     """The whole of a new figure of so many inches, or the place of ``ax``, which goes.
 
     Raises:
-        InputError: for an ``ax`` that is not in a grid of subplots.
+        InputError: for an ``ax`` that is no axes, or not in a grid of subplots.
     """
+    _check_axes(ax)
     if ax is None:
         figure = Picture(figsize=(width, height), layout="constrained")
         return Canvas(figure, figure.add_gridspec(1, 1)[0])
@@ -76,7 +77,14 @@ def titled_canvas(ax: Axes | None, height: float, width: float) -> Canvas:
 
 def axes_on(ax: Axes | None, height: float = 3.2) -> Axes:
     """``ax`` itself, or the axes of a new figure."""
+    _check_axes(ax)
     return canvas(None, height).figure.add_subplot() if ax is None else ax
+
+
+def _check_axes(ax: object) -> None:
+    """Refuse what is no axes, or no single ones."""
+    if not isinstance(ax, Axes | None):
+        raise InputError(f"ax is {kind_of(ax)}; give one of the axes that plt.subplots or figure.subplots has made.")
 
 
 Drawn = Axes | Canvas

@@ -22,7 +22,7 @@ from bayesgc.analysis.measures import Measure, Measures, judged_by, measures_in,
 from bayesgc.analysis.plots.canvas import Drawn, canvas, plot_of_result, unsuited
 from bayesgc.analysis.plots.look import COLOURS, NAMES, plain_numbers, title_and_legend
 from bayesgc.analysis.tree.summary import Json, result_object
-from bayesgc.analysis.words.numerals import NORMAL_95, one_in, rounded
+from bayesgc.analysis.words.numerals import NORMAL_95, one_in_print, rounded
 from bayesgc.intervals import Number, log_loss
 
 _FAR = 30.0
@@ -201,9 +201,9 @@ def rarity_title(tree: xr.DataTree) -> str:
         return "How rare a fit is"
     threshold, volume = (levels[name].values[drawn] for name in ("threshold", "log_volume"))
     tightest = int(threshold.argmin())
-    seen = f"one in {one_in(float(volume[tightest]))} draws of the prior fits"
+    seen = f"one in {one_in_print(float(volume[tightest]))} draws of the prior fits"
     last, asked = (measures.event(float(eps)) for eps in (rounded(threshold[tightest]), tree.attrs["eps"]))
-    return f"At {last}\n{seen}" if "posterior" in tree.children else f"{asked} was not reached;\nat {last} {seen}"
+    return f"At {last}\n{seen}" if "posterior" in tree.children else f"{asked} was not reached;\nat {last}\n{seen}"
 
 
 LEAST_THRESHOLDS = 3

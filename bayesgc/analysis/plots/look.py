@@ -126,7 +126,21 @@ def title_and_legend(
     for handle in legend.legend_handles:
         if isinstance(handle, PathCollection):  # a point that stands for many is small and pale
             handle.set(alpha=0.9, sizes=np.maximum(handle.get_sizes(), 14.0))
-    axes.set_title(title, pad=5 + 10 * rows)
+    pad = 5 + 10 * rows
+    axes.set_title(title, pad=pad)
+    _make_room(axes, pad + 1.3 * float(mpl.rcParams["axes.titlesize"]) * (title.count("\n") + 1))
+
+
+def _make_room(axes: Axes, points: float) -> None:
+    """Lower the top of axes whose heading takes so many points, where no layout of their figure does."""
+    figure = axes.get_figure(root=True)
+    if figure is None or figure.get_layout_engine() is not None:
+        return
+    place, height = axes.get_position(), figure.bbox.height / figure.dpi
+    top = min(place.y1, 1 - points / 72 / height)
+    if place.y0 < top < place.y1:
+        axes.set_position((place.x0, place.y0, place.width, top - place.y0))
+        axes.set_in_layout(True)  # of a layout that is made later
 
 
 _HANDLE, _APART = 1.1, 1.0

@@ -263,6 +263,9 @@ def _number(numbers: dict[object, np.ndarray], name: str, error: str | None, ind
 
 
 def _again(store: Store) -> Section:
-    words = ("The same command on the same folder runs what is missing and leaves the rest as it is.",)
+    words = (
+        "The command that made the folder (bayesgc sweep, reproduce or study, with the same file or name), given the "
+        f"same folder {store.folder.name} again, runs what is missing and leaves the rest as it is."
+    )
     plan = json.dumps(store.sweep, indent=2)
-    return Section("again", "Run it again", words, folded=(("The sweep's plan", plan),))
+    return Section("again", "Run it again", (words,), folded=(("The sweep's plan", plan),))

@@ -16,6 +16,7 @@ from bayesgc.analysis.tree.storage import DAMAGE
 from bayesgc.validate import InputError
 
 SCHEMA = 1
+_PLAN = "sweep.json"
 _NEEDED = ("posterior_{}", "posterior_{}_mcse", "prior_{}", "gd_{}")
 """Beside the outcome, of the measure of generalisation."""
 
@@ -58,9 +59,7 @@ def load_store(folder: Path) -> Store:
     Raises:
         InputError: naming the file that is missing, damaged, foreign or of another version.
     """
-    plan = folder / "sweep.json"
-    if not plan.is_file():
-        raise InputError(f"{folder} holds no sweep: {plan} is missing; give the folder that bayesgc sweep wrote.")
+    plan = check_store(folder)
     try:
         sweep = json.loads(plan.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -71,6 +70,22 @@ def load_store(folder: Path) -> Store:
             f"{plan} has store schema {version!r}; this bayesgc reads schema {SCHEMA}: run the sweep again."
         )
     return Store(folder, sweep, load_cells(folder / "sweep.nc"))
+
+
+def check_store(folder: Path) -> Path:
+    """The plan of the sweep in ``folder``.
+
+    Raises:
+        InputError: where there is none, naming the sweeps in folders of their own below it, as a study has them.
+    """
+    plan = folder / _PLAN
+    if plan.is_file():
+        return plan
+    parts = sorted(each.parent.name for each in folder.glob(f"*/{_PLAN}"))
+    if not parts:
+        raise InputError(f"{folder} holds no sweep: {plan} is missing; give the folder that bayesgc sweep wrote.")
+    named = f"part {parts[0]}" if len(parts) == 1 else f"parts {', '.join(parts[:-1])} and {parts[-1]}"
+    raise InputError(f"{folder} holds the {named}; give {'' if len(parts) == 1 else 'one, as '}{folder / parts[0]}.")
 
 
 def load_cells(file: Path) -> xr.Dataset:

@@ -22,6 +22,8 @@ def rounded(value: float | None, digits: int = 3) -> str:
     return f"{value:.{min(digits, 2) - 1}e}"
 
 
+_BEYOND_COUNTS = -34
+"""Log probabilities below this are so small that one in so many is written as a power of ten."""
 LEAST_CHANCE = 1e-6
 """No test of so many draws as a run has tells smaller probabilities apart."""
 
@@ -90,10 +92,23 @@ def duration(seconds: float) -> str:
 
 def one_in(log_probability: float) -> str:
     """How many draws it takes to see one success, to two digits: ``740 000`` or ``10^19.3``."""
-    if log_probability < -34:
+    if log_probability < _BEYOND_COUNTS:
         return f"10^{-log_probability / math.log(10):.1f}"
     count = math.exp(-log_probability)
     if count < 10:
         return f"{count:.1f}"
     place = 1 - math.floor(math.log10(count))
     return f"{round(count, place):,.0f}".replace(",", " ")
+
+
+def one_in_print(log_probability: float) -> str:
+    """The same as pictures and pages set it: ``740 000`` or ``2·10¹⁹``."""
+    if log_probability >= _BEYOND_COUNTS:
+        return one_in(log_probability)
+    power, rest = divmod(-log_probability / math.log(10), 1)
+    digit = round(10**rest)
+    power, digit = (power + 1, 1) if digit == 10 else (power, digit)
+    return f"{digit}·10{f'{power:.0f}'.translate(_RAISED)}"
+
+
+_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")

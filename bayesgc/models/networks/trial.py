@@ -145,7 +145,7 @@ def _check_outputs(found: Any, examples: int, outputs: int, who: str) -> None:
     if shape != (examples, outputs):
         got = type(found).__name__ if shape is None else f"the shape {shape}"
         raise InputError(
-            f"{who} gave {got} for {examples} examples; it must give {(examples, outputs)}, "
+            f"{who} gave {got} for a trial of {examples} examples; it must give {(examples, outputs)}, "
             f"{'one output for each class' if outputs > 1 else 'one output for the number'}."
         )
     if not found.is_floating_point():

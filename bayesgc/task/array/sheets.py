@@ -22,7 +22,7 @@ from typing import Any
 import pandas as pd
 
 from bayesgc.task.array.cells import Notation, decimal_sign
-from bayesgc.validate import InputError, one_of
+from bayesgc.validate import InputError, nearest, one_of
 
 SEPARATED = (".csv", ".tsv")
 TABLES = (*SEPARATED, ".parquet", ".xlsx")
@@ -368,7 +368,9 @@ def place_of(name: str, names: Sequence[str], advice: str = "") -> int:
         InputError: where no column has this name.
     """
     if name not in names:
-        raise InputError(f"has no column {name!r}; its first line names {listed(names, 20)}{advice}.")
+        near = nearest(name, names)
+        meant = "" if near is None else f" Did you mean {near!r}?"
+        raise InputError(f"has no column {name!r}; its first line names {listed(names, 20)}{advice}.{meant}")
     return list(names).index(name)
 
 

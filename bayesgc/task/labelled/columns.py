@@ -57,7 +57,8 @@ def _check_complete(names: list[str], rows: list[Line], notation: Notation) -> N
         for name, cell in zip(names, line.cells, strict=True):
             if notation.is_unobserved(cell):
                 raise InputError(
-                    f"line {line.number}, column {name!r} is missing; fill it in, or leave out the line or the column."
+                    f"line {line.number}, column {name!r} is missing; fill it in, or leave out the line, or "
+                    "with `drop` the column."
                 )
 
 
@@ -79,7 +80,7 @@ def _features(
     if len(categories) > MOST_CATEGORIES:
         raise InputError(
             f"column {name!r} holds {len(categories)} different texts; at most {MOST_CATEGORIES} can be categories: "
-            "leave the column out."
+            "leave the column out, with `drop`."
         )
     return np.array([[float(cell == each) for each in categories] for cell in cells]), categories
 

@@ -65,7 +65,7 @@ def test_features_are_standardised_only_where_that_is_asked_for(tmp_path: Path) 
     (["1,red,no"], "ripe", "line 2 has 3 cells; it must have 4"),
     ([], "ripe", "has a header and no rows"),
     (["1,red,no,10", "2,blue,yes,20"], "weight", "no column 'weight'; its first line names size, colour, ripe, price"),
-    ([f"1,name{i},{'yes' if i % 2 else 'no'},10" for i in range(30)], "ripe", "'colour' holds 30 different texts"),
+    ([f"1,name{i},{'yes' if i % 2 else 'no'},10" for i in range(30)], "ripe", "leave the column out, with `drop`."),
     (["1,red,no,10", "2,blue,no,20"] * 5, "ripe", "every label is 'no'"),
 ])  # fmt: skip
 def test_a_fault_is_told_with_its_place(tmp_path: Path, rows, target, said) -> None:
