@@ -99,14 +99,22 @@ def test_a_claim_takes_several_tasks() -> None:
         gc.Sweep(title="Widths", axes=AXES | {"task_seed": [0]}, claims=[HURTS])
 
 
-@pytest.mark.parametrize("value", [True, 0.01, "5%", 20, [20, 10]])
-def test_values_are_found_where_the_dataset_has_their_text(tmp_path: Path, value: object) -> None:
+@pytest.mark.parametrize(
+    ("axis", "values"),
+    [
+        ("normalize", [False, True]),
+        ("eps", [0.1, 0.01, 0.001]),
+        ("eps", ["10%", "5%", 0.001]),
+        ("width", [5, 20, 640]),
+        ("width", ["5", "20,10", "640"]),
+    ],
+)
+def test_values_are_found_where_the_dataset_has_their_text(tmp_path: Path, axis: str, values: list[object]) -> None:
     store = write(tmp_path / "s", "width", posterior_gen_loss=curve(1, 2, 3))
-    stated = {"claim": "it hurts", "at": {"width": value}, "over_at": {"width": "first"}, "above": 1.5}
-    axes = {"width": [5, value, 640], "task_seed": [0, 1]}
-    [claim] = gc.Sweep(title="Widths", axes=axes, claims=[stated]).claims
-    dataset = xr.load_dataset(store / "sweep.nc", engine="h5netcdf")
-    dataset = dataset.assign_coords(width=np.array([str(each) for each in axes["width"]], dtype=object))
+    stated = {"claim": "it hurts", "at": {axis: values[1]}, "over_at": {axis: "first"}, "above": 1.5}
+    [claim] = gc.Sweep(title="Widths", axes={axis: values, "task_seed": [0, 1]}, claims=[stated]).claims
+    dataset = xr.load_dataset(store / "sweep.nc", engine="h5netcdf").isel(width=slice(len(values)))
+    dataset = dataset.assign_coords(width=np.array([str(each) for each in values], dtype=object)).rename(width=axis)
     [found] = decided(claim, dataset, "")
     assert (found.verdict, found.effect) == ("holds", pytest.approx(2, rel=0.1))
 

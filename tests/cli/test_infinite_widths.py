@@ -88,5 +88,5 @@ def test_factorisations_are_not_infinitely_wide(command, family):
 
 
 def test_a_number_that_is_infinite_is_asked_for_as_text():
-    with pytest.raises(gc.InputError, match=r"cell width = inf: width is inf; write it as a text"):
+    with pytest.raises(gc.InputError, match=r"\[axes\]: width is inf; write it as a text"):
         gc.Sweep(title="", options={"task": "digits"}, axes={"width": [5, float("inf")]}).cells()
