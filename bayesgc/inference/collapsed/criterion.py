@@ -317,7 +317,7 @@ class CollapsedCriterion:
         return torch.cat(ends, dim=1), torch.cat(lasts, dim=2)
 
 
-def joined(losses: list[Float[Tensor, " part"] | None]) -> Float[Tensor, " draw"] | None:
+def joined(losses: list[Float[Tensor, " _"] | None]) -> Float[Tensor, " draw"] | None:
     """The losses of all parts one after the other; None where they are not known."""
     known = [loss for loss in losses if loss is not None]
     return torch.cat(known) if known else None
