@@ -3,11 +3,11 @@
     python benchmarks/time_to_precision.py [--seconds 20] [--pairs 3]
 
 Three cases: multilevel splitting on the paper's depth experiment, normalised, depth 8, ε = 0.0035; and collapsed
-importance sampling on its width experiment, unnormalised, depth 2, width 20 and 160, ε = 0.02. The plain loop is the published
-experiment's: draw every factor with the draws in front, multiply, keep what fits. Its speed is measured for some
-seconds, in turn with ours; the time it needs follows from the draws it needs, 1/(volume · (relative error)² / (relative
-spread)²), with the volume and spread that our method found. Where it accepts enough itself, its own count is printed
-too, so that the two can be seen to agree.
+importance sampling on its width experiment, unnormalised, depth 2, width 20 and 160, ε = 0.02. The plain loop is the
+published experiment's: draw every factor with the draws in front, multiply, keep what fits. Its speed is measured for
+some seconds, in turn with ours; the time it needs follows from the draws it needs, 1/(volume · (relative error)² /
+(relative spread)²), with the volume and spread that our method found. Where it accepts enough itself, its own count is
+printed too, so that the two can be seen to agree.
 """
 
 from __future__ import annotations
