@@ -297,11 +297,11 @@ def test_a_curve_of_few_thresholds_or_of_fits_that_ask_for_nothing_is_headed_by_
 def test_without_a_truth_the_curve_is_headed_by_how_rare_the_last_fits_are() -> None:
     result = tree(table_task())
     (volume,) = plot_curve(result).axes
-    assert volume.get_title(loc="left") == "At ε = 0.0035\none in 4 400 draws of the prior fits"  # e^8.4
+    assert volume.get_title(loc="left") == "At ε = 0.0035\none prior draw in 4 400 fits"  # e^8.4
     del result["posterior"]
     result["levels"] = result["levels"].to_dataset().isel(level=slice(0, 2))
     (volume,) = plot_curve(result).axes
-    assert volume.get_title(loc="left") == "ε = 0.0035 was not reached;\nat ε = 0.3\none in 3.3 draws of the prior fits"
+    assert volume.get_title(loc="left") == "ε = 0.0035 was not reached;\nat ε = 0.3\none prior draw in 3.3 fits"
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ def rarity_title(tree: xr.DataTree) -> str:
         return "How rare a fit is"
     threshold, volume = (levels[name].values[drawn] for name in ("threshold", "log_volume"))
     tightest = int(threshold.argmin())
-    seen = f"one in {one_in_print(float(volume[tightest]))} draws of the prior fits"
+    seen = f"one prior draw in {one_in_print(float(volume[tightest]))} fits"
     last, asked = (measures.event(float(eps)) for eps in (rounded(threshold[tightest]), tree.attrs["eps"]))
     return f"At {last}\n{seen}" if "posterior" in tree.children else f"{asked} was not reached;\nat {last}\n{seen}"
 

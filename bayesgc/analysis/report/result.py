@@ -107,8 +107,9 @@ def _laws(result: Json) -> Table:
     rows = list(law_rows(result))
     notes = (legend_line(result), *absent_lines(result), *(line.removesuffix(".") for line in cut_lines(result)))
     what = "Errors" if measures_of(result).classes else "Losses"
+    told = " ".join(f"{note[0].upper()}{note[1:]}." for note in notes)
     return Table(
-        caption=f"{what} under each law and of the reference points. {'. '.join(notes)}.",
+        caption=f"{what} under each law and of the reference points. {told}",
         headings=("Law", *headings(result)),
         rows=[(row.name, *row.cells) for row in rows],
         marks={place: row.kind for place, row in enumerate(rows)},
