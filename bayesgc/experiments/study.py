@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import PurePath
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field
 
 from bayesgc.experiments.sweep import Sweep
-from bayesgc.experiments.written import Written, naming, plain_keys, read_toml
-from bayesgc.options.names import check_names
+from bayesgc.experiments.written import Grid, Written
+from bayesgc.validate import InputError
 
 _REPLICATES, _QUICK_REPLICATES = "task_seed", 3
 _QUICK = "Few sizes and tasks (--quick): a look, not the study."
 
 
-class Part(BaseModel):
+class Part(Grid):
     """A sweep of a study: options and axes of its own beside the common ones."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    options: dict[str, Any] = {}
-    axes: dict[str, list[Any]] = {}
-
-    @field_validator("options", "axes")
-    @classmethod
-    def _underscores(cls, named: dict[str, Any]) -> dict[str, Any]:
-        return plain_keys(named)
 
 
 class Study(Written):
@@ -54,20 +44,16 @@ class Study(Written):
     parts: dict[str, Part] = Field(default_factory=dict)
     one_axis: bool = False
 
-    @classmethod
-    def load(cls, file: str | os.PathLike[str]) -> Study:
-        """The study written in a TOML file: that of a sweep, with tables ``[[part]]`` that have a name, options, axes.
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        for name in self.parts:
+            if PurePath(name).parts != (name,) or name == "..":
+                raise InputError(f"part.name is {name!r}; it must serve as the name of a folder.")
 
-        Raises:
-            InputError: for a file that cannot be read, or a key that does not fit.
-        """
-        path = Path(file)
-        content = read_toml(path, cls.model_fields)
-        with naming(path):
-            study = cls(**content)
-            for sweep in study.sweeps().values():
-                check_names(sweep.named())
-        return study
+    def named(self) -> Iterator[tuple[str, str, Any]]:
+        """Every value of every option in one of its sweeps, after where it stands."""
+        for sweep in self.sweeps().values():
+            yield from sweep.named()
 
     def sweeps(self, *, quick: bool = False) -> dict[str, Sweep]:
         """Its sweeps by the folder that each goes into, ``""`` for the store itself.

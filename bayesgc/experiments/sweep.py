@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayesgc.analysis.tree.panels import PANEL
-from bayesgc.experiments.written import Written, naming, read_toml
+from bayesgc.experiments.written import Written
 from bayesgc.options import Options
-from bayesgc.options.names import check_names
 from bayesgc.validate import InputError
 
 if TYPE_CHECKING:  # it imports torch, for which a fault in a sweep's file need not wait
@@ -55,20 +52,6 @@ class Sweep(Written):
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)
         self._check_names()
-
-    @classmethod
-    def load(cls, file: str | os.PathLike[str]) -> Sweep:
-        """The sweep written in a TOML file; there a panel is a table ``[[panel]]`` with a name, a claim ``[[claim]]``.
-
-        Raises:
-            InputError: for a file that cannot be read, or a key that does not fit.
-        """
-        path = Path(file)
-        content = read_toml(path, cls.model_fields)
-        with naming(path):
-            sweep = cls(**content)
-            check_names(sweep.named())
-        return sweep
 
     @property
     def dimensions(self) -> dict[str, list[Any]]:

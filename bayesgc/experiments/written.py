@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bayesgc.analysis.claims.stated import Stated
 from bayesgc.analysis.tree.panels import PANEL
 from bayesgc.options import Options, refusal
+from bayesgc.options.names import check_names
 from bayesgc.validate import InputError, nearest
 
 _CLAIM, _PART = "claim", "part"
@@ -22,25 +24,16 @@ _SINGLE = {"options": "[options]", "axes": "[axes]"} | {table: f"[[{table}]]" fo
 """How tables are written; any other key by its name."""
 
 
-class Written(BaseModel):
-    """What sweeps and studies have in common, checked: a fault is one line that names the key."""
+Own = TypeVar("Own", bound="Written")
+
+
+class Grid(BaseModel):
+    """Options that are set, and axes of options that vary, with their values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    title: str
-    question: str = ""
     options: dict[str, Any] = {}
     axes: dict[str, list[Any]] = {}
-    panels: dict[str, dict[str, Any]] = {}
-    notes: list[str] = []
-    claims: list[Stated] = []
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            inside = error.errors()[0]["loc"][:1] == ("claims",)
-            raise refusal(error, keys=(Stated if inside else type(self)).model_fields) from None
 
     @field_validator("axes", mode="before")
     @classmethod
@@ -51,44 +44,73 @@ class Written(BaseModel):
     @field_validator("options", "axes")
     @classmethod
     def _underscores(cls, named: dict[str, Any]) -> dict[str, Any]:
-        return plain_keys(named)
+        return _plain_keys(named)
+
+
+class Written(Grid, ABC):
+    """What sweeps and studies have in common, checked: a fault is one line that names the key."""
+
+    title: str
+    question: str = ""
+    panels: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
+    claims: list[Stated] = Field(default_factory=list)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            inside = error.errors()[0]["loc"][:1] == ("claims",)
+            raise refusal(error, keys=(Stated if inside else type(self)).model_fields) from None
+
+    @classmethod
+    def load(cls: type[Own], file: str | os.PathLike[str]) -> Own:
+        """What is written in a TOML file; there panels, claims and parts are tables ``[[panel]]`` and so on.
+
+        Panels and parts have a name.
+
+        Raises:
+            InputError: for a file that cannot be read, or a key that does not fit.
+        """
+        path = Path(file)
+        content = _parsed(path)
+        try:
+            found = cls(**_fields(content, cls.model_fields))
+            # All of them first: a study makes its sweeps for it, which are refused where they do not fit.
+            check_names(list(found.named()))
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        return found
+
+    @abstractmethod
+    def named(self) -> Iterable[tuple[str, str, Any]]:
+        """Every value of every option, after where it stands."""
 
     @field_validator("panels")
     @classmethod
     def _underscores_inside(cls, panels: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        return {name: plain_keys(given) for name, given in panels.items()}
+        return {name: _plain_keys(given) for name, given in panels.items()}
 
 
-def read_toml(path: Path, fields: Iterable[str]) -> dict[str, Any]:
+def _fields(content: dict[str, Any], fields: Iterable[str]) -> dict[str, Any]:
     """The values of these fields that a file has, with tables such as ``[[panel]]`` gathered by their names.
 
     Raises:
-        InputError: for a file that cannot be read, or a key that it cannot have.
+        InputError: for a key that it cannot have.
     """
-    content = _parsed(path)
     many = {table: name for table, name in _TABLES.items() if name in fields}
-    with naming(path):
-        _check_keys(content, [name for name in fields if name not in many.values()], many)
-        for table, name in many.items():
-            if {table, name} <= content.keys():
-                raise InputError(f"{table} and {name} are both there; write tables [[{table}]] alone.")
-            if table in content:
-                content[name] = _gathered(table, content.pop(table))
-            elif isinstance(content.get(name), list):
-                content[name] = _gathered(table, content.pop(name))
-    return plain_keys(content)
+    _check_keys(content, [name for name in fields if name not in many.values()], many)
+    for table, name in many.items():
+        if {table, name} <= content.keys():
+            raise InputError(f"{table} and {name} are both there; write tables [[{table}]] alone.")
+        if table in content:
+            content[name] = _gathered(table, content.pop(table))
+        elif isinstance(content.get(name), list):
+            content[name] = _gathered(table, content[name])
+    return _plain_keys(content)
 
 
-@contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """What is refused inside is said of this file."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-
-
-def plain_keys(named: dict[str, Any]) -> dict[str, Any]:
+def _plain_keys(named: dict[str, Any]) -> dict[str, Any]:
     """Options may be written with dashes, as on the command line."""
     return {key.replace("-", "_"): value for key, value in named.items()}
 
@@ -104,7 +126,7 @@ def _parsed(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); give a sweep in TOML.") from None
+        raise InputError(f"{path} cannot be read ({error.strerror}); give a sweep or a study in TOML.") from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not text in UTF-8, as TOML is; save it so.") from None
     except tomllib.TOMLDecodeError as error:

@@ -26,6 +26,7 @@ from bayesgc.analysis.tree.schema import schema
 from bayesgc.analysis.tree.storage import save
 from bayesgc.analysis.tree.stores import Store
 from bayesgc.analysis.words.numerals import chance_in_words
+from bayesgc.correlated import ENOUGH_ISLANDS
 from bayesgc.inference.records import Estimate
 from bayesgc.validate import InputError
 
@@ -61,6 +62,14 @@ def test_the_json_obeys_its_schema_and_survives_strict_json() -> None:
     results = [weighted(), tree(accepted=False), tree(table_task()), tree(with_gd=False), islands([0.0, 0.1, 0.2, 0.0])]
     found = compare(*results, delta=0.05).to_dict()
     Draft202012Validator(schema("comparison")).validate(json.loads(json.dumps(found, allow_nan=False)))
+
+
+def test_a_comparison_says_whose_errors_rest_on_few_islands() -> None:
+    few, other = islands([0.0] * CHAINS), weighted(depth=4)
+    said = "G&C of few: from few islands, whose errors are hardly known"
+    assert said in " ".join(str(compare({"few": few, "other": other})).split())
+    few.attrs["diagnostics"] = json.dumps({"islands": ENOUGH_ISLANDS})
+    assert "few islands" not in " ".join(str(compare({"few": few, "other": other})).split())
 
 
 def test_results_may_come_in_a_list_or_by_name() -> None:

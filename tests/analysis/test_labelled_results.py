@@ -34,6 +34,7 @@ from bayesgc.analysis.report.result import result_page
 from bayesgc.analysis.tree.datatree import load, save
 from bayesgc.analysis.tree.schema import schema
 from bayesgc.analysis.tree.summary import result_object
+from bayesgc.analysis.words.legend import legend_line
 from bayesgc.analysis.words.reliance import reliance
 from bayesgc.analysis.words.verdict import verdict
 from bayesgc.analysis.words.wording import headings, law_rows
@@ -246,6 +247,15 @@ def test_the_sentence_compares_at_the_first_fit_and_says_what_training_on_adds()
     assert "fitting alone explains part of it" in better
     still = result_object(labelled(gd=descent(task, first=1.0, end=1.0)))["verdict"]
     assert "Trained on to its end, it does neither clearly better nor clearly worse than weights that merely" in still
+
+
+def test_how_far_the_choice_of_test_examples_moves_a_test_error_is_told():
+    result = result_object(labelled())
+    error = result["posterior"]["test_error"]["mean"]
+    spread = 100 * math.sqrt(error * (1 - error) / 50)
+    said = f"all on the same 50 test examples, whose choice moves the test error of one network by ± {spread:.0f} %"
+    assert said in legend_line(result)
+    assert "test examples, whose" not in legend_line(result | {"task": result["task"] | {"test_examples": 0}})
 
 
 @pytest.mark.parametrize(

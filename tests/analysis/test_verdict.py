@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from records_for_tests import table_task, tree
 
+from bayesgc.analysis.judgements import descent_is_typical
 from bayesgc.analysis.plots.losses import losses_title
 from bayesgc.analysis.tree.summary import result_object
 from bayesgc.analysis.words.numerals import one_in, one_in_print, rounded, with_error
-from bayesgc.analysis.words.verdict import descent_is_typical, verdict
+from bayesgc.analysis.words.verdict import verdict
 
 
 def law(mean: float, mcse: float | None, spread: float = 0.5, **changes: Any) -> dict[str, Any]:

@@ -105,18 +105,21 @@ def test_a_quick_look_at_an_axis_of_one_value():
         (PARTS.replace("axes = {width = [80, 160]}", "axes = {width = 80}"), "parts.large.axes.width is 80"),
         (PARTS.replace("eps = 0.02", "eps = 0.02\nwidth = 5"), "width is an axis and an option too"),
         (PARTS.replace('title = "Width"', 'one_axs = true\ntitle = "Width"'), "did you mean one-axis"),
-        (PARTS.replace("[[part]]", "[[parts]]"), None),
+        (PARTS.replace('name = "large"', 'name = "../large"'), "part.name is '../large'; it must serve as the name of"),
+        (PARTS.replace('name = "large"', 'name = ".."'), "part.name is '..'"),
+        (PARTS.replace('name = "large"', 'name = ""'), "part.name is ''"),
     ],
 )
 def test_what_does_not_fit_is_named(written, text, said):
     file = written(text)
-    if said is None:
-        assert list(gc.Study.load(file).parts) == ["small-ones", "large"]
-        return
     with pytest.raises(gc.InputError) as caught:
         gc.Study.load(file)
     assert said in str(caught.value)
     assert str(caught.value).startswith(str(file))
+
+
+def test_parts_may_be_written_in_the_plural(written):
+    assert list(gc.Study.load(written(PARTS.replace("[[part]]", "[[parts]]"))).parts) == ["small-ones", "large"]
 
 
 def test_a_sweep_with_parts_is_told_what_it_is(written):

@@ -10,6 +10,12 @@ from matplotlib.gridspec import SubplotSpec
 
 from bayesgc.analysis.asked import passed_by
 from bayesgc.analysis.equal_fit import AT_EPS, compared, compared_group
+from bayesgc.analysis.judgements import (
+    against_prior,
+    descent_against_posterior,
+    descent_among_draws,
+    descent_is_typical,
+)
 from bayesgc.analysis.measures import Measure, exact, judged_by, measures_in, measures_of
 from bayesgc.analysis.plots.canvas import Drawn, canvas, plot_of_result
 from bayesgc.analysis.plots.cells import draw_cells
@@ -25,14 +31,8 @@ from bayesgc.analysis.plots.look import (
 from bayesgc.analysis.tree.groups import fitted, has, values
 from bayesgc.analysis.tree.summary import Json, result_object
 from bayesgc.analysis.words.numerals import NORMAL_95
-from bayesgc.analysis.words.verdict import (
-    Standing,
-    against_prior,
-    descent_against_posterior,
-    descent_among_draws,
-    descent_is_typical,
-    nothing_drawn,
-)
+from bayesgc.analysis.words.verdict import nothing_drawn
+from bayesgc.intervals import Standing
 
 REFERENCE_NAMES = {
     "zero": "zero",

@@ -32,7 +32,7 @@ from bayesgc.analysis.report.stills import data_uri
 from bayesgc.analysis.tree.groups import has
 from bayesgc.analysis.tree.summary import Json, cell_labels, result_object
 from bayesgc.analysis.words.legend import legend_line
-from bayesgc.analysis.words.numerals import chance_in_words, rounded, with_error
+from bayesgc.analysis.words.numerals import chance_in_words, in_sentences, rounded, with_error
 from bayesgc.analysis.words.reliance import reliance
 from bayesgc.analysis.words.sentences import FACTS
 from bayesgc.analysis.words.wording import (
@@ -107,9 +107,8 @@ def _laws(result: Json) -> Table:
     rows = list(law_rows(result))
     notes = (legend_line(result), *absent_lines(result), *(line.removesuffix(".") for line in cut_lines(result)))
     what = "Errors" if measures_of(result).classes else "Losses"
-    told = " ".join(f"{note[0].upper()}{note[1:]}." for note in notes)
     return Table(
-        caption=f"{what} under each law and of the reference points. {told}",
+        caption=f"{what} under each law and of the reference points. {in_sentences(notes)}",
         headings=("Law", *headings(result)),
         rows=[(row.name, *row.cells) for row in rows],
         marks={place: row.kind for place, row in enumerate(rows)},

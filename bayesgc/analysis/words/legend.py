@@ -53,15 +53,14 @@ def _spreads(result: Json) -> str:
 
 
 def _of_test_set(result: Json) -> list[str]:
-    """What no error here holds: that of the examples that errors are counted on."""
+    """What no error here holds: the choice of the examples that errors are counted on, for a network like these."""
     found, count = (result["posterior"] or {}).get("test_error"), result["task"].get("test_examples")
     if found is None or not count:
         return []
     share = min(max(found["mean"], 1 / count), 1 - 1 / count)
     spread = rounded(100 * math.sqrt(share * (1 - share) / count), 1)
-    return [
-        f"all on the same {count} test examples, the choice of which moves a test error by ± {spread} %, in no ± here"
-    ]
+    moved = f"whose choice moves the test error of one network by ± {spread} %, in no ± here"
+    return [f"all on the same {count} test examples, {moved}"]
 
 
 def _of_standardised(task: Json) -> list[str]:

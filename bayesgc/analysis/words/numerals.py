@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 _LARGE = 1e6
 """From here on numbers are written in powers of ten."""
@@ -88,6 +89,11 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 100 * 3600 else f"{decimals(seconds / 86400, 0)} days"
+
+
+def in_sentences(parts: Iterable[str]) -> str:
+    """Each part as a sentence, one after the other."""
+    return " ".join(f"{each[0].upper()}{each[1:]}." for each in parts)
 
 
 def one_in(log_probability: float) -> str:

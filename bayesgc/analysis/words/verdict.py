@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from typing import Any
 
 from bayesgc.analysis.asked import asks_nothing, passed_by
 from bayesgc.analysis.ends import cut, ending, fits, none_fitted, of_those, trained
 from bayesgc.analysis.equal_fit import compared
 from bayesgc.analysis.hidden import few_cells, hidden_sentence
+from bayesgc.analysis.judgements import (
+    against_prior,
+    against_zero,
+    by_centre,
+    centre_of_laws,
+    descent_against_posterior,
+    descent_among_draws,
+    descent_is_typical,
+    enough_restarts,
+    worse_than_nothing,
+)
 from bayesgc.analysis.measures import errors_in_words, exact, fitted_by, judged_by, measures_of
 from bayesgc.analysis.reach import too_normal
 from bayesgc.analysis.standing import unexplained
-from bayesgc.analysis.tails import centre, doubtless, error_of, few_islands, freedom, log_centre
-from bayesgc.analysis.words.numerals import one_in
-from bayesgc.intervals import Number, Standing, log_loss
-
-__all__ = [
-    "Standing",
-    "against_prior",
-    "against_zero",
-    "descent_against_posterior",
-    "descent_among_draws",
-    "descent_is_typical",
-    "nothing_drawn",
-    "verdict",
-]
+from bayesgc.analysis.tails import centre, doubtless, error_of, few_islands, freedom
+from bayesgc.analysis.words.numerals import in_sentences, one_in
+from bayesgc.intervals import Number, Standing
 
 Json = dict[str, Any]
 
-ENOUGH_RESTARTS = 4
-"""Fewer restarts than this say little about their own spread."""
-_ERROR_OF_MEDIAN = 0.929
-"""The standard error of the median of n normal numbers, times √n over the distance of their quartiles: √(π/2)/1.349."""
+_NEITHER = "neither clearly better nor clearly worse"
 _ROUNDED = 1e-6
 """Shares of wrong labels in single precision may differ by this much and be the same."""
 
@@ -50,92 +45,6 @@ def verdict(result: Json) -> str:
     return f"Provisional, as the run has not converged ({result['outcome']}): {sentence[0].lower()}{sentence[1:]}"
 
 
-def against_prior(result: Json) -> Standing:
-    """The posterior's generalisation against the prior's, by means or by medians; both must be there."""
-    which = _centre(result)
-    return (log_centre(result, "posterior", which) - log_centre(result, "prior", which)).standing
-
-
-def against_zero(result: Json) -> Standing:
-    """The posterior's generalisation against that of the reference point that knows nothing, which must be there."""
-    zero: float = measures_of(result).known_nothing(result)  # type: ignore[assignment]
-    predictor = log_loss(zero, 0.0, zero=zero, dtype=result["dtype"])
-    return (log_centre(result, "posterior", _centre(result)) - predictor).standing
-
-
-def _centre(result: Json) -> str:
-    """What stands for a law in the sentence: its mean, or its median where that of either law cannot be believed."""
-    return centre(judged_by(result, law) for law in ("posterior", "prior"))  # type: ignore[misc]
-
-
-def descent_against_posterior(result: Json, restarts: Json | None = None) -> Standing:
-    """Gradient descent's generalisation against the posterior's, at equal fit or of other ``restarts``.
-
-    Restarts are a spread and have no standard error, so laws are compared: descent is lower when three in four of its
-    restarts are below the posterior's median and its median is clearly below the posterior's mean, or its median where
-    the mean cannot be believed. With few restarts they must be outside the posterior's 90 % interval. ``EQUAL`` also
-    where nothing is decided; `descent_is_typical` tells these apart.
-    """
-    found: Json = restarts or compared(result) or result["gd"]
-    by_spread = _by_spread(result, found)
-    return by_spread if by_spread is _by_centre(result, found) else Standing.EQUAL
-
-
-def _by_spread(result: Json, restarts: Json) -> Standing:
-    """On which side of the posterior's median, or of its 90 % interval where they are few, the restarts lie."""
-    primary = measures_of(result).generalisation.name
-    gd, ours, enough = restarts[primary], result["posterior"][primary], _enough(restarts)
-    if gd["q75"] < ours["q50" if enough else "q05"]:
-        return Standing.LOWER
-    return Standing.HIGHER if gd["q25"] > ours["q50" if enough else "q95"] else Standing.EQUAL
-
-
-def descent_is_typical(result: Json, restarts: Json | None = None) -> bool:
-    """Whether the median of gradient descent is among the middle half of the draws, with its 95 % interval.
-
-    Its standard error is that of the median of as many normal numbers with these quartiles.
-    """
-    found: Json = restarts or compared(result) or result["gd"]
-    primary = measures_of(result).generalisation.name
-    gd, ours = found[primary], result["posterior"][primary]
-    if not _enough(found) or ours.get("q25") is None:
-        return False
-    low, high = Number(
-        gd["median"], _ERROR_OF_MEDIAN * (gd["q75"] - gd["q25"]) / math.sqrt(found["converged"])
-    ).interval()
-    return bool(ours["q25"] <= low and high <= ours["q75"])
-
-
-def _by_centre(result: Json, restarts: Json) -> Standing:
-    """On which side of the posterior's mean, or of its median, that of the restarts is, by more than the error."""
-    primary = measures_of(result).generalisation.name
-    median, ours = restarts[primary]["median"], result["posterior"][primary]
-    which = centre([ours])
-    return Number(median - ours[which], _error(ours, which), freedom(result)).standing
-
-
-def _enough(restarts: Json) -> bool:
-    """Whether so many restarts fitted that their quartiles say how they spread."""
-    return bool(restarts["converged"] >= ENOUGH_RESTARTS)
-
-
-def descent_among_draws(result: Json, restarts: Json | None = None) -> Standing:
-    """Whether the median of gradient descent is outside the posterior's central 90 % of draws, and on which side.
-
-    Where laws cannot be told apart, as an error is large or not known, descent may still be below nearly every draw.
-    """
-    found: Json = restarts or compared(result) or result["gd"]
-    primary = measures_of(result).generalisation.name
-    median, draws = found[primary]["median"], result["posterior"][primary]
-    return Standing.LOWER if median < draws["q05"] else Standing.HIGHER if median > draws["q95"] else Standing.EQUAL
-
-
-def _error(summary: Json, which: str) -> float:
-    """The standard error of a mean, or of a median; one that is not known could be anything."""
-    error = error_of(summary, which)
-    return math.inf if error is None else error
-
-
 def _comparison(result: Json) -> str:
     opening = {
         Standing.LOWER: "better than the prior",
@@ -143,12 +52,7 @@ def _comparison(result: Json) -> str:
         Standing.HIGHER: "worse than the prior",
     }[against_prior(result)]
     numbers = f"weights that merely fit generalise {opening} ({_numbers(result)})"
-    return _told([f"{numbers}{_zero_clause(result)}{_vote_clause(result)}", *_of_descent(result)])
-
-
-def _told(sentences: Iterable[str]) -> str:
-    """Sentences one after another."""
-    return " ".join(f"{each[0].upper()}{each[1:]}." for each in sentences)
+    return in_sentences([f"{numbers}{_zero_clause(result)}{_vote_clause(result)}", *_of_descent(result)])
 
 
 def _vote_clause(result: Json) -> str:
@@ -161,7 +65,7 @@ def _vote_clause(result: Json) -> str:
 
 def _numbers(result: Json) -> str:
     """What both laws say, and, where not by their means, why."""
-    which, measure = _centre(result), measures_of(result).generalisation
+    which, measure = centre_of_laws(result), measures_of(result).generalisation
     laws = {law: result[law][measure.name] for law in ("posterior", "prior")}
     ours, prior = (measure.estimate(each[which], error_of(each, which)) for each in laws.values())
     if which == "mean":
@@ -209,29 +113,37 @@ def _compared_descent(result: Json, at: Json) -> str:
         return f"{who} better{' still' if improved else ''}{place}: {meaning}"
     if standing is Standing.HIGHER:
         return f"{who} worse{place}: the search does not help {'up to there' if _gains(result) else 'here'}"
-    if (among := descent_among_draws(result)) is not Standing.EQUAL:
+    if does := _undecided(result, at):
         meaning = f"whether {'fitting alone explains it' if improved else 'searching helps'} is not decided"
-        return f"{who} {_beyond(result, at, among)}{place}: {meaning}"
-    if not descent_is_typical(result):
-        meaning = f"whether {'fitting alone explains it' if improved else 'searching helps'} is not decided"
-        return f"{who} neither clearly better nor clearly worse{place}: {meaning}"
-    meaning = _explained(result, "it") if improved else "neither fitting nor searching helps"
-    meaning = f"up to there {meaning}" if _gains(result) else meaning
-    if improved and not _leads_away(result) and (left := unexplained(result, at)):
-        meaning = f"fitting alone explains the loss, but not {left}"
-    return f"{who} about as well{place}: {meaning}"
+        return f"{who} {does}{place}: {meaning}"
+    return f"{who} about as well{place}: {'up to there ' if _gains(result) else ''}{_alike(result, at, improved)}"
+
+
+def _undecided(result: Json, restarts: Json) -> str:
+    """How descent does that is neither clearly apart from the draws nor typical of them; nothing where it is."""
+    if (among := descent_among_draws(result, restarts)) is not Standing.EQUAL:
+        return _beyond(result, restarts, among)
+    return "" if descent_is_typical(result, restarts) else _NEITHER
+
+
+def _alike(result: Json, at: Json, improved: bool) -> str:
+    """What fitting alone has to do with a descent that does as well as the draws."""
+    if not improved:
+        return "neither fitting nor searching helps"
+    left = "" if worse_than_nothing(result) else unexplained(result, at)
+    return f"fitting alone explains the loss, but not {left}" if left else _explained(result, "it")
 
 
 def _beyond(result: Json, restarts: Json, among: Standing) -> str:
     """That descent is beyond nearly all draws, and why it is not clearly apart from them all the same."""
     than = "better" if among is Standing.LOWER else "worse"
-    if _by_centre(result, restarts) is not among:
+    if by_centre(result, restarts) is not among:
         middle = (
             "mean" if centre([result["posterior"][measures_of(result).generalisation.name]]) == "mean" else "median"
         )
         but = f"not clearly {than} than their {middle}"
     else:
-        but = f"its restarts {'differ too much' if _enough(restarts) else 'are too few'} to be sure"
+        but = f"its restarts {'differ too much' if enough_restarts(restarts) else 'are too few'} to be sure"
     return f"{than} than 95 % of the draws that fit, though {but}"
 
 
@@ -281,11 +193,8 @@ def _judged_at_its_end(result: Json) -> bool:
 def _gains(result: Json) -> bool:
     """Whether descent, trained on, is better at its end than weights that merely fit."""
     gd = result["gd"]
-    return (
-        bool(gd["converged"])
-        and _judged_at_its_end(result)
-        and (descent_against_posterior(result, gd) is Standing.LOWER)
-    )
+    ends = gd["converged"] and _judged_at_its_end(result)
+    return bool(ends and descent_against_posterior(result, gd) is Standing.LOWER)
 
 
 def _trained_on(result: Json, gd: Json) -> list[str]:
@@ -295,10 +204,8 @@ def _trained_on(result: Json, gd: Json) -> list[str]:
         Standing.EQUAL: ("does about as well as weights that merely fit", ""),
         Standing.HIGHER: ("does worse than weights that merely fit", ""),
     }[standing := descent_against_posterior(result, gd)]
-    if standing is Standing.EQUAL and (among := descent_among_draws(result, gd)) is not Standing.EQUAL:
-        does = f"does {_beyond(result, gd, among)}"
-    elif standing is Standing.EQUAL and not descent_is_typical(result, gd):
-        does = "does neither clearly better nor clearly worse than weights that merely fit"
+    if standing is Standing.EQUAL and (undecided := _undecided(result, gd)):
+        does = f"does {undecided}{' than weights that merely fit' if undecided == _NEITHER else ''}"
     sentence = f"{trained(gd)}, it {does}, at {_descent_numbers(result, gd)}{_still(result, gd)}{more}"
     return [sentence, *(_vote_beside(result, gd) if standing is Standing.LOWER else [])]
 
@@ -338,14 +245,9 @@ def _fit_in_words(result: Json, gd: Json) -> str:
 
 def _explained(result: Json, share: str) -> str:
     """What fitting alone gives where it betters the prior: nothing that generalises, where zero is better still."""
-    if _leads_away(result):
+    if worse_than_nothing(result):
         return f"fitting alone leads away from the prior, but not as far as {measures_of(result).ignorant.phrase}"
     return f"fitting alone explains {share}"
-
-
-def _leads_away(result: Json) -> bool:
-    """Whether who knows nothing does better than fits do."""
-    return measures_of(result).known_nothing(result) is not None and against_zero(result) is Standing.HIGHER
 
 
 def _descent_numbers(result: Json, gd: Json) -> str:
@@ -364,7 +266,7 @@ def _nothing_accepted(result: Json) -> str:
     else:
         opening = f"{measures.missed(result['eps'])}{_bound(result)}{_reached_clause(result)}"
     gd = result["gd"]
-    return _told([opening, *([] if gd is None else _descent_alone(result, gd))])
+    return in_sentences([opening, *([] if gd is None else _descent_alone(result, gd))])
 
 
 def _descent_alone(result: Json, gd: Json) -> list[str]:
