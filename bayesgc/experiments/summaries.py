@@ -5,6 +5,7 @@ A summary counts only for the very bytes that it was made from and in the versio
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zlib
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from bayesgc.analysis.tree.storage import load
 from bayesgc.analysis.tree.strict import to_json
 from bayesgc.analysis.tree.summary import result_object
 from bayesgc.experiments.store import CELLS, SUMMARIES, Store
+from bayesgc.validate import InputError
 
 
 def summary_of(tree: xr.DataTree, content: bytes) -> bytes:
@@ -35,7 +37,9 @@ def read_summary(store: Store, key: str) -> Mapping[str, Any]:
     found = _kept(store, key)
     if {name: found.get(name) for name in ("crc32", "bayesgc")} != _made_from(content):
         made = summary_of(load(file), content)
-        store.put(SUMMARIES, key, made)
+        # What cannot be kept is made again; a full disk is told of where the dataset is written.
+        with contextlib.suppress(InputError):
+            store.put(SUMMARIES, key, made)
         found = json.loads(made)
     result: Mapping[str, Any] = found["result"]
     return result

@@ -11,7 +11,7 @@ from small import assert_same_bits, small_sweep
 
 import bayesgc as gc
 from bayesgc.experiments import run_sweep, summaries
-from bayesgc.experiments.store import CELLS, SUMMARIES
+from bayesgc.experiments.store import CELLS, SUMMARIES, Store
 
 SWEEP = small_sweep(axes={"task_seed": [0, 1]})
 
@@ -66,6 +66,21 @@ def test_a_summary_that_does_not_count_is_made_again(original, store, opened, co
     assert_same_bits(run_sweep(SWEEP, store, workers=1), original[1])
     assert opened == [cell.stem]
     assert summary.read_bytes() == before
+
+
+def test_one_that_cannot_be_kept_takes_no_cell_with_it(original, store, monkeypatch):
+    _, summary = beside(store)
+    summary.unlink()
+    plain = Store.put
+
+    def put(self, kind, key, content):
+        if kind == SUMMARIES:
+            raise gc.InputError("Cannot write: No space left on device.")
+        plain(self, kind, key, content)
+
+    monkeypatch.setattr(Store, "put", put)
+    assert_same_bits(run_sweep(SWEEP, store, workers=1), original[1])
+    assert not summary.exists()
 
 
 def test_that_of_another_version_is_made_again(store, opened, monkeypatch):
