@@ -19,6 +19,9 @@ _QUICK = "Few sizes and tasks (--quick): a look, not the study."
 class Part(Grid):
     """A sweep of a study: options and axes of its own beside the common ones."""
 
+    options: dict[str, Any] = Field(default_factory=dict)
+    axes: dict[str, list[Any]] = Field(default_factory=dict)
+
 
 class Study(Written):
     """A question, and the sweep that answers it.

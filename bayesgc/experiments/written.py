@@ -28,20 +28,17 @@ Own = TypeVar("Own", bound="Written")
 
 
 class Grid(BaseModel):
-    """Options that are set, and axes of options that vary, with their values."""
+    """Whatever has ``options`` that are set, and ``axes`` of options that vary, with their values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    options: dict[str, Any] = {}
-    axes: dict[str, list[Any]] = {}
-
-    @field_validator("axes", mode="before")
+    @field_validator("axes", mode="before", check_fields=False)
     @classmethod
     def _lists(cls, axes: Any) -> Any:
         """Ranges, tuples and arrays are as good as lists."""
         return {name: _list(values) for name, values in axes.items()} if isinstance(axes, Mapping) else axes
 
-    @field_validator("options", "axes")
+    @field_validator("options", "axes", check_fields=False)
     @classmethod
     def _underscores(cls, named: dict[str, Any]) -> dict[str, Any]:
         return _plain_keys(named)
@@ -52,6 +49,8 @@ class Written(Grid, ABC):
 
     title: str
     question: str = ""
+    options: dict[str, Any] = Field(default_factory=dict)
+    axes: dict[str, list[Any]] = Field(default_factory=dict)
     panels: dict[str, dict[str, Any]] = Field(default_factory=dict)
     notes: list[str] = Field(default_factory=list)
     claims: list[Stated] = Field(default_factory=list)

@@ -383,7 +383,7 @@ def test_the_heading_of_how_rare_fits_are_is_not_cut_off_and_sets_powers_of_ten(
     result["levels"] = levels.assign(log_volume=levels["log_volume"] - 45, threshold=levels["threshold"] * 1.2345)
     figure = plot_result(result)
     title = figure.axes[-1]._left_title
-    assert re.search(r"one in \d·10[⁰¹²³⁴⁵⁶⁷⁸⁹]+ draws", title.get_text())
+    assert re.search(r"one prior draw in \d·10[⁰¹²³⁴⁵⁶⁷⁸⁹]+ fits", title.get_text())
     figure._repr_png_()
     assert title.get_window_extent().x1 <= figure.bbox.x1
 
