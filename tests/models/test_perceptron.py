@@ -152,3 +152,12 @@ def test_what_is_no_perceptron_is_refused(changes, message):
 def test_a_perceptron_needs_inputs():
     with pytest.raises(InputError, match="an array of shape"):
         MLP().whiten((5, 5))
+
+
+def test_networks_of_the_same_inputs_share_what_they_see_and_others_do_not():
+    domain = inputs()
+    first, deeper = MLP((5,)).whiten(domain), MLP((5, 4)).whiten(domain)
+    assert deeper._seen is first._seen
+    assert MLP((5,), bias=True).whiten(domain)._seen is not first._seen
+    assert MLP((5,)).whiten(domain, weights=True)._seen is not first._seen
+    assert MLP((5,)).whiten(inputs())._seen is not first._seen

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyro.distributions as dist
@@ -40,7 +41,7 @@ class WhitenedMLP(Whitened):
         self.activation: Activation = activation_named(activation)
         self.names, self._laws = list(laws), list(laws.values())
         self._scale = centred_gaussian_scale(self._laws[0]) if reduce else None
-        self._seen = _Seen.of(inputs, bias=bias, reduce=self._scale is not None)
+        self._seen = _seen(inputs, bias, self._scale is not None)
         if self._seen.reduced:
             self._laws[0] = (
                 dist.Normal(0.0, self._scale).expand([self._laws[0].event_shape[0], self._seen.rank]).to_event(2)
@@ -198,6 +199,17 @@ class _Seen:
                 rest = DeviceCopies(missed) if len(missed) else None
                 return cls(DeviceCopies(known), DeviceCopies(inside), rest, rank, reduced=True)
         return cls(DeviceCopies(train), None if test is None else DeviceCopies(test), None, len(train), reduced=False)
+
+
+_KNOWN: WeakKeyDictionary[Inputs, dict[tuple[bool, bool], _Seen]] = WeakKeyDictionary()
+
+
+def _seen(inputs: Inputs, bias: bool, reduce: bool) -> _Seen:
+    """`_Seen.of`, once for each inputs: a sweep makes many networks of them, and QR of images takes seconds."""
+    known = _KNOWN.setdefault(inputs, {})
+    if (bias, reduce) not in known:
+        known[bias, reduce] = _Seen.of(inputs, bias=bias, reduce=reduce)
+    return known[bias, reduce]
 
 
 def _independent(
