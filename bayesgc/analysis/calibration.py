@@ -44,11 +44,13 @@ def _calibration(votes: Votes, labels: Int[np.ndarray, " test"]) -> Json | None:
         return None
     right, shares = np.eye(total.shape[1], dtype=bool)[labels], _share(total)
     place, chance = _places(shares), _by_chance(shares)
-    kept = [which for which in range(BINS) if (place == which).any()]
+    counts = np.bincount(place.ravel(), minlength=BINS)
+    kept = np.flatnonzero(counts)
 
     def told(each: np.ndarray) -> np.ndarray:
         own = _share(each)
-        return np.array([_gap(own, right), _log(each, labels), *(own[place == which].mean() for which in kept)])
+        means = np.bincount(place.ravel(), own.ravel(), minlength=BINS)[kept] / counts[kept]
+        return np.array([_gap(own, right), _log(each, labels), *means])
 
     (gap, log, *_), errors = told(total), votes.error(told)
     known = [None] * (2 + len(kept)) if errors is None else [float(each) for each in errors]
