@@ -12,7 +12,7 @@ import bayesgc
 
 ROOT = Path(bayesgc.__file__).parent
 FLOORS = [
-    {"validate", "plugins", "verification", "copies", "moments", "correlated", "intervals", "netcdf"},
+    {"validate", "plugins", "verification", "copies", "moments", "correlated", "intervals"},
     {"task"},
     {"models"},
     {"inference"},

@@ -17,7 +17,7 @@ import xarray as xr
 from bayesgc.analysis.certificate import GUESSING
 from bayesgc.analysis.measures import MEASURES, OF_ARRAYS, measures_of
 from bayesgc.analysis.tree import whole
-from bayesgc.analysis.tree.storage import CREATOR, as_bytes
+from bayesgc.analysis.tree.storage import CREATOR, DAMAGE, as_bytes
 from bayesgc.analysis.tree.summary import BASELINES
 from bayesgc.analysis.words.numerals import decimals
 from bayesgc.experiments import limits
@@ -27,7 +27,6 @@ from bayesgc.experiments.store import CELLS, DESCENTS, FAILURES, SCHEMA, Store, 
 from bayesgc.experiments.summaries import read_summary
 from bayesgc.experiments.sweep import Sweep
 from bayesgc.inference.descent.gradient_descent import fitted_below
-from bayesgc.netcdf import DAMAGE, load_dataset
 from bayesgc.validate import InputError
 
 PRECISION = 0.1
@@ -209,7 +208,7 @@ def _descents(store: Store, key: str) -> xr.Dataset:
 @functools.lru_cache(maxsize=64)
 def _loaded(file: Path) -> xr.Dataset:
     """A file of gradient descents, which the cells of several tasks read."""
-    return load_dataset(file)
+    return xr.load_dataset(file, engine="h5netcdf")
 
 
 def _conditioned(result: Mapping[str, Any]) -> Row:

@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 from filelock import FileLock, Timeout
 
 from bayesgc.analysis.tree import whole
 from bayesgc.analysis.tree.panels import PANEL
+from bayesgc.analysis.tree.storage import DAMAGE
 from bayesgc.experiments.sweep import Sweep
 from bayesgc.inference.version import ALGORITHM
-from bayesgc.netcdf import opens
 from bayesgc.validate import InputError
 
 SCHEMA = 1
@@ -65,7 +66,7 @@ class Store:
 
     def has(self, kind: str, key: str) -> bool:
         """Whether a part is there to be read: what is cut short counts as missing, and what was found to be damaged."""
-        return not self.file(FAILURES, key).is_file() and opens(self.file(kind, key))
+        return not self.file(FAILURES, key).is_file() and _opens(self.file(kind, key))
 
     def put(self, kind: str, key: str, content: bytes) -> None:
         """Write a part at once, whole or not at all."""
@@ -79,7 +80,7 @@ class Store:
             beside = Store(neighbour.parent.parent)
             if beside.path.name == self.path.absolute().name or not _version(beside.path):
                 continue
-            if beside.has(kind, key) and opens(neighbour, throughout=True):
+            if beside.has(kind, key) and _opens(neighbour, throughout=True):
                 self.put(kind, key, neighbour.read_bytes())
                 return True
         return False
@@ -171,6 +172,22 @@ def _check_same(before: dict[str, Any], sweep: Sweep, path: Path) -> None:
             f"{path} holds another sweep, {before['title']!r}: {len(missing)} of its cells are not in this one. "
             "Give a new folder, or a sweep that contains it."
         )
+
+
+def _opens(file: Path, *, throughout: bool = False) -> bool:
+    """Whether a file is HDF5 of its full length, which takes no time to see; ``throughout`` reads all of it."""
+    try:
+        with h5py.File(file, "r") as opened:
+            if throughout:
+                opened.visititems(_read)
+    except DAMAGE:
+        return False
+    return True
+
+
+def _read(name: str, item: Any) -> None:
+    if isinstance(item, h5py.Dataset):
+        item[()]
 
 
 def _version(store: Path) -> bool:

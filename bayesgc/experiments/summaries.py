@@ -1,4 +1,4 @@
-"""What a cell's file says, in the JSON of ``bayesgc infer``, beside the cell, and sooner read.
+"""What a cell's file says, in the JSON of ``bayesgc infer``, beside the cell: to open netCDF takes a second, this none.
 
 A summary counts only for the very bytes that it was made from and in the version that made it; else it is made anew.
 """
@@ -30,7 +30,7 @@ def read_summary(store: Store, key: str) -> Mapping[str, Any]:
     """The summary of a cell that is there; made and kept where it is missing or of something else.
 
     Raises:
-        OSError, InputError and whatever `bayesgc.netcdf.DAMAGE` names: where the cell cannot be read.
+        OSError, InputError and whatever `bayesgc.analysis.tree.storage.DAMAGE` names: where the cell cannot be read.
     """
     file = store.file(CELLS, key)
     content = file.read_bytes()

@@ -36,7 +36,7 @@ def write_store(folder: Path, axes: dict[str, list[Any]], **attributes: Any) -> 
     dataset = xr.Dataset(variables, coords=axes)
     plan = {"schema": 1, "title": "A small sweep", "axes": axes, "options": {"rows": 3, "cols": 3}} | attributes
     dataset.attrs = {"schema": 1, "title": plan["title"], "sweep": json.dumps(plan)}
-    dataset.to_netcdf(folder / "sweep.nc", engine="netcdf4")
+    dataset.to_netcdf(folder / "sweep.nc", engine="h5netcdf")
     (folder / "sweep.json").write_text(json.dumps(plan), encoding="utf-8")
     return folder
 

@@ -97,7 +97,7 @@ def test_hovering_shows_what_is_under_the_pointer(browser: Any, pages: dict[str,
         assert time.monotonic() < deadline, f"no tooltip, but {text!r}"
         time.sleep(0.1)
     assert "G&C posterior" in text
-    losses = xr.load_dataset(pages["sweep"].parent / "sweep.d" / "sweep.nc", engine="netcdf4")["posterior_gen_loss"]
+    losses = xr.load_dataset(pages["sweep"].parent / "sweep.d" / "sweep.nc", engine="h5netcdf")["posterior_gen_loss"]
     assert f"median: {losses.sel(depth=2).median().item():.3g} quartiles" in text
 
 

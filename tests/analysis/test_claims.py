@@ -33,7 +33,7 @@ def write(folder: Path, axis: str, options: dict | None = None, panels=("linear"
     coords = {"panel": list(panels), axis: points, "task_seed": range(TASKS)}
     attributes = {"title": f"{axis}s", "sweep": json.dumps({"options": options or {}})}
     folder.mkdir(parents=True)
-    xr.Dataset(values, coords, attributes).to_netcdf(folder / "sweep.nc", engine="netcdf4")
+    xr.Dataset(values, coords, attributes).to_netcdf(folder / "sweep.nc", engine="h5netcdf")
     return folder
 
 
@@ -231,8 +231,8 @@ def test_what_is_no_store(tmp_path):
     with pytest.raises(gc.InputError, match="is not a store"):
         judge([tmp_path])
     store = write(tmp_path / "s", "width")
-    one = xr.load_dataset(store / "sweep.nc", engine="netcdf4").isel(task_seed=[0])
-    one.to_netcdf(store / "sweep.nc", engine="netcdf4")
+    one = xr.load_dataset(store / "sweep.nc", engine="h5netcdf").isel(task_seed=[0])
+    one.to_netcdf(store / "sweep.nc", engine="h5netcdf")
     with pytest.raises(gc.InputError, match="no claim can be judged"):
         judge([store])
 
@@ -240,9 +240,9 @@ def test_what_is_no_store(tmp_path):
 def changed(store: Path, change) -> Path:
     """The store with its dataset changed."""
     file = store / "sweep.nc"
-    dataset = change(xr.load_dataset(file, engine="netcdf4"))
+    dataset = change(xr.load_dataset(file, engine="h5netcdf"))
     file.unlink()
-    dataset.to_netcdf(file, engine="netcdf4")
+    dataset.to_netcdf(file, engine="h5netcdf")
     return store
 
 

@@ -331,7 +331,7 @@ def test_two_tasks_are_judged_as_claims_judge_them(tmp_path: Path) -> None:
     variables["outcome"] = (dims, np.full((2, 2), "converged", dtype=object))
     variables["gd_gen_loss"] = (dims, np.full((2, 2), np.nan))
     cells = xr.Dataset(variables, {"depth": [2, 9], "task_seed": [0, 1]}, {"sweep": '{"options": {}}'})
-    cells.to_netcdf(tmp_path / "sweep.nc", engine="netcdf4")
+    cells.to_netcdf(tmp_path / "sweep.nc", engine="h5netcdf")
     claim = next(each for each in judge([tmp_path]).claims if each.claim == "depth helps")
     (panel,) = Store(tmp_path, {}, cells).panels
     gap = change(panel)

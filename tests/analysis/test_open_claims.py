@@ -36,7 +36,7 @@ def write(folder: Path, axes: dict[str, list], options: dict | None = None, **lo
     values["outcome"] = (list(coords), np.full(shape, "converged", dtype=object))
     folder.mkdir(parents=True)
     dataset = xr.Dataset(values, coords, {"title": "made up", "sweep": json.dumps({"options": options or {}})})
-    dataset.to_netcdf(folder / "sweep.nc", engine="netcdf4")
+    dataset.to_netcdf(folder / "sweep.nc", engine="h5netcdf")
     return folder
 
 

@@ -63,7 +63,7 @@ def test_ours_may_be_replaced_and_others_only_by_force(ending: str, tmp_path: Pa
 
 def test_netcdf_of_others_is_not_ours(tmp_path: Path) -> None:
     for name, attributes in {"A.nc": {}, "B.nc": {"creation_library": "ArviZ", "schema": 1, "outcome": "x"}}.items():
-        xr.Dataset({"A": ("row", [1.0])}, attrs=attributes).to_netcdf(tmp_path / name, engine="netcdf4")
+        xr.Dataset({"A": ("row", [1.0])}, attrs=attributes).to_netcdf(tmp_path / name, engine="h5netcdf")
         with pytest.raises(InputError, match="was not written by bayesgc"):
             check_output("--out", tmp_path / name, (".nc",))
 

@@ -171,7 +171,7 @@ def test_every_number_in_the_tables_of_a_completed_table(tmp_path: Path) -> None
 
 def test_every_number_in_the_tables_of_a_sweep(store: Path, tmp_path: Path) -> None:
     text = write_report(store, tmp_path / "sweep.html").read_text(encoding="utf-8")
-    page, cells = Tables(text), xr.open_dataset(store / "sweep.nc", engine="netcdf4").load()
+    page, cells = Tables(text), xr.open_dataset(store / "sweep.nc", engine="h5netcdf").load()
     laws = ("prior_gen_loss", "posterior_gen_loss", "gd_at_eps_gen_loss")
     for activation in ("linear", "tanh"):
         panel = cells.sel(activation=activation)
@@ -322,7 +322,7 @@ def test_hovering_over_missing_cells_shows_their_quantiles() -> None:
 
 
 def test_hovering_over_a_sweep_shows_quartiles_over_its_tasks(store: Path) -> None:
-    cells = xr.open_dataset(store / "sweep.nc", engine="netcdf4").load()
+    cells = xr.open_dataset(store / "sweep.nc", engine="h5netcdf").load()
     for panel in load_store(store).panels:
         part = cells.sel(activation=panel.name)
         expected = []

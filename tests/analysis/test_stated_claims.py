@@ -28,9 +28,9 @@ EQUAL = {"claim": "descent does better", "law": "gd", "at": {"width": 40}, "belo
 def claiming(folder: Path, *claims: dict, **losses: np.ndarray) -> Path:
     """A store along width whose sweep makes these claims."""
     store = write(folder, "width", **losses)
-    with xr.load_dataset(store / "sweep.nc", engine="netcdf4") as dataset:
+    with xr.load_dataset(store / "sweep.nc", engine="h5netcdf") as dataset:
         dataset.attrs["sweep"] = json.dumps({"options": {}, "claims": list(claims)})
-        dataset.to_netcdf(store / "sweep.nc", engine="netcdf4")
+        dataset.to_netcdf(store / "sweep.nc", engine="h5netcdf")
     return store
 
 
@@ -113,7 +113,7 @@ def test_values_are_found_where_the_dataset_has_their_text(tmp_path: Path, axis:
     store = write(tmp_path / "s", "width", posterior_gen_loss=curve(1, 2, 3))
     stated = {"claim": "it hurts", "at": {axis: values[1]}, "over_at": {axis: "first"}, "above": 1.5}
     [claim] = gc.Sweep(title="Widths", axes={axis: values, "task_seed": [0, 1]}, claims=[stated]).claims
-    dataset = xr.load_dataset(store / "sweep.nc", engine="netcdf4").isel(width=slice(len(values)))
+    dataset = xr.load_dataset(store / "sweep.nc", engine="h5netcdf").isel(width=slice(len(values)))
     dataset = dataset.assign_coords(width=np.array([str(each) for each in values], dtype=object)).rename(width=axis)
     [found] = decided(claim, dataset, "")
     assert (found.verdict, found.effect) == ("holds", pytest.approx(2, rel=0.1))
@@ -149,7 +149,7 @@ def test_a_file_that_writes_them_otherwise_is_told_how(tmp_path: Path, text: str
 def labelled(folder: Path, stated: dict, **errors: object) -> Claim:
     """The claim on a store of labelled cells."""
     store = write_labelled(folder, "train", [8, 32], **errors)
-    dataset = xr.load_dataset(store / "sweep.nc", engine="netcdf4")
+    dataset = xr.load_dataset(store / "sweep.nc", engine="h5netcdf")
     [claim, _] = decided(Stated(**stated), dataset, "")
     return claim
 
@@ -171,7 +171,7 @@ def test_there_is_no_factor_to_no_error(tmp_path: Path) -> None:
 
 def test_who_has_no_draws_has_no_errors_of_draws(tmp_path: Path) -> None:
     store = write(tmp_path / "s", "width")
-    dataset = xr.load_dataset(store / "sweep.nc", engine="netcdf4")
+    dataset = xr.load_dataset(store / "sweep.nc", engine="h5netcdf")
     dataset["outcome"][:] = "exhausted"
     stated = {"claim": "descent learns", "law": "gd", "over": "zero", "below": 0.5}
     assert {claim.note for claim in decided(Stated(**stated), dataset, "")} == {""}
@@ -190,7 +190,7 @@ def test_why_nothing_is_decided_is_told_with_each_claim(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("tasks", "marked"), [(3, True), (5, True), (6, False), (TASKS, False)])
 def test_few_tasks_are_marked_as_taken_to_be_normal(tmp_path: Path, tasks: int, *, marked: bool) -> None:
-    dataset = xr.load_dataset(claiming(tmp_path / "s", HURTS) / "sweep.nc", engine="netcdf4")
+    dataset = xr.load_dataset(claiming(tmp_path / "s", HURTS) / "sweep.nc", engine="h5netcdf")
     [claim] = decided(Stated(**HURTS), dataset.isel(task_seed=slice(tasks)), "")
     *_, shown = numbers_of(claim)
     assert (shown == f"{tasks} *", shown == str(tasks)) == (marked, not marked)

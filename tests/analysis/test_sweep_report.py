@@ -24,14 +24,14 @@ from bayesgc.validate import InputError
 
 
 def test_unfinished_and_flagged_cells_are_marked_and_leave_their_pairs_out(store: Path, tmp_path: Path) -> None:
-    cells = xr.open_dataset(store / "sweep.nc", engine="netcdf4").load()
+    cells = xr.open_dataset(store / "sweep.nc", engine="h5netcdf").load()
     copy = tmp_path / "part"
     copy.mkdir()
     (copy / "sweep.json").write_text((store / "sweep.json").read_text(encoding="utf-8"), encoding="utf-8")
     cells["posterior_gen_loss"][0, 1, 0] = np.nan
     cells["outcome"][0, 1, 0] = ""
     cells["flag"][1, 0, 0] = EVIL
-    cells.to_netcdf(copy / "sweep.nc", engine="netcdf4")
+    cells.to_netcdf(copy / "sweep.nc", engine="h5netcdf")
     text = write_report(copy, tmp_path / "part.html").read_text(encoding="utf-8")
     assert "1 of 12 cells have not run, 1 is flagged; the table" in text
     assert "not run" in text
@@ -44,14 +44,14 @@ def test_unfinished_and_flagged_cells_are_marked_and_leave_their_pairs_out(store
 def test_the_answer_names_the_ends_that_are_known_and_is_as_sure_as_the_tasks_allow(
     store: Path, tmp_path: Path
 ) -> None:
-    cells = xr.open_dataset(store / "sweep.nc", engine="netcdf4").load()
+    cells = xr.open_dataset(store / "sweep.nc", engine="h5netcdf").load()
     cells = cells.isel(activation=[0], depth=[0, 1, 0], task_seed=[0, 1]).assign_coords(depth=[2, 3, 4])
     losses = cells["posterior_gen_loss"]
     losses[0, 0], losses[0, 1], losses[0, 2] = [1.0, 1.0], [1.8, 2.2], np.nan
     copy = tmp_path / "known"
     copy.mkdir()
     (copy / "sweep.json").write_text((store / "sweep.json").read_text(encoding="utf-8"), encoding="utf-8")
-    cells.to_netcdf(copy / "sweep.nc", engine="netcdf4")
+    cells.to_netcdf(copy / "sweep.nc", engine="h5netcdf")
     gap = change(load_store(copy).panels[0])
     assert gap is not None
     assert (gap.first, gap.last) == (2, 3)
@@ -64,7 +64,7 @@ def test_the_answer_names_the_ends_that_are_known_and_is_as_sure_as_the_tasks_al
     assert min(gap.ratio.over_tasks().factors()) > 0
     # What is known of these very tasks is said beside it.
     cells["posterior_gen_loss_mcse"][:] = 0.01
-    cells.to_netcdf(copy / "sweep.nc", engine="netcdf4")
+    cells.to_netcdf(copy / "sweep.nc", engine="h5netcdf")
     assert "cannot decide, though worse on these very tasks" in answer(load_store(copy))
     gap = change(load_store(copy).panels[0])
     assert gap is not None
@@ -140,13 +140,13 @@ def test_seeds_repeat_a_task_and_are_no_panels_nor_tasks_of_their_own() -> None:
 
 def test_seventy_two_cells_make_a_small_page_quickly(store: Path, tmp_path: Path) -> None:
     """Times are those of this machine; the limits are ten seconds and five megabytes."""
-    small = xr.open_dataset(store / "sweep.nc", engine="netcdf4").load()
+    small = xr.open_dataset(store / "sweep.nc", engine="h5netcdf").load()
     wide = small.isel(depth=[0, 1, 0, 1], task_seed=[0, 1, 2] * 3).assign_coords(depth=[2, 3, 4, 5], task_seed=range(9))
     assert wide["outcome"].size == 72
     copy = tmp_path / "wide"
     copy.mkdir()
     (copy / "sweep.json").write_text((store / "sweep.json").read_text(encoding="utf-8"), encoding="utf-8")
-    wide.to_netcdf(copy / "sweep.nc", engine="netcdf4")
+    wide.to_netcdf(copy / "sweep.nc", engine="h5netcdf")
     start = time.process_time()
     page = write_report(copy, tmp_path / "wide.html")
     assert time.process_time() - start < 10
@@ -170,7 +170,7 @@ def _break(name: str, folder: Path) -> str:
     elif name == "cut short":
         table.write_bytes(table.read_bytes()[:2000])
     else:
-        xr.Dataset({"x": 1.0}).to_netcdf(table, engine="netcdf4")
+        xr.Dataset({"x": 1.0}).to_netcdf(table, engine="h5netcdf")
     return "sweep.nc"
 
 
@@ -229,7 +229,7 @@ def test_the_page_shows_what_the_sweep_claims_with_verdicts(store: Path, tmp_pat
         {"claim": "nothing is above zero", "at": {"depth": "last"}, "over": "zero", "below": 1e-6},
         {"claim": f"all is <{EVIL}> finite", "over": "zero", "below": 1e6},
     ]
-    cells = xr.open_dataset(store / "sweep.nc", engine="netcdf4").load()
+    cells = xr.open_dataset(store / "sweep.nc", engine="h5netcdf").load()
     losses = cells["posterior_gen_loss"]
     cells["zero_gen_loss"] = (losses.dims, np.ones(losses.shape))
     losses[:] = np.exp(0.01 * np.arange(losses.size).reshape(losses.shape))
@@ -237,7 +237,7 @@ def test_the_page_shows_what_the_sweep_claims_with_verdicts(store: Path, tmp_pat
     copy = tmp_path / "claims"
     copy.mkdir()
     (copy / "sweep.json").write_text((store / "sweep.json").read_text(encoding="utf-8"), encoding="utf-8")
-    cells.to_netcdf(copy / "sweep.nc", engine="netcdf4")
+    cells.to_netcdf(copy / "sweep.nc", engine="h5netcdf")
     text = write_report(copy, tmp_path / "claims.html").read_text(encoding="utf-8")
     assert "Claimed: “nothing is above zero” fails in every panel; “all is" in text
     assert "holds in every panel. " in text

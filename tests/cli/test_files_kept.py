@@ -22,7 +22,7 @@ def data(tmp_path):
     generator = np.random.default_rng(0)
     stack, truth = generator.normal(size=(15, 5, 5)), generator.normal(size=(5, 5))
     dataset = xr.Dataset({"A": (("n", "i", "j"), stack), "y": ("n", np.einsum("nij,ij->n", stack, truth))})
-    dataset.to_netcdf(tmp_path / "data.nc", engine="netcdf4")
+    dataset.to_netcdf(tmp_path / "data.nc", engine="h5netcdf")
     return "data.nc"
 
 

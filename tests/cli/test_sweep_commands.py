@@ -72,7 +72,7 @@ def test_a_sweep_prints_one_object_and_fills_its_store(command, file, tmp_path):
     assert found["shared_draws"] is False
     for name in ("sweep.json", "sweep.nc", "figure.png", "figure.svg", "figure.pdf"):
         assert (tmp_path / "store" / name).stat().st_size > 100
-    saved = xr.load_dataset(tmp_path / "store" / "sweep.nc", engine="netcdf4")
+    saved = xr.load_dataset(tmp_path / "store" / "sweep.nc", engine="h5netcdf")
     with xr.open_zarr(tmp_path / "store" / "sweep.zarr", consolidated=True) as zarr:
         assert (zarr["posterior_gen_loss"].values == saved["posterior_gen_loss"].values).all()
         assert list(zarr["outcome"].values.ravel()) == list(saved["outcome"].values.ravel())
@@ -289,7 +289,7 @@ def test_ctrl_c_leaves_a_store_that_can_be_resumed(command, file, tmp_path, monk
     ended = command("sweep", file, "--out", "store", "--workers", 1)
     assert (ended.code, ended.out) == (130, "")
     assert "what was finished is in store: run it again to go on" in ended.err
-    saved = xr.load_dataset(tmp_path / "store" / "sweep.nc", engine="netcdf4")
+    saved = xr.load_dataset(tmp_path / "store" / "sweep.nc", engine="h5netcdf")
     assert sorted(saved["outcome"].values.ravel()) == ["", "", "converged", "converged"]
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)

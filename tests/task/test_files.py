@@ -30,7 +30,9 @@ def write(folder: Path, suffix: str = ".npz", **changes: Any) -> Path:
             np.savez(stream, **content)
     else:
         dims = {name: [f"{name}_{axis}" for axis in range(np.ndim(array))] for name, array in content.items()}
-        xarray.Dataset({name: (dims[name], array) for name, array in content.items()}).to_netcdf(path, engine="netcdf4")
+        xarray.Dataset({name: (dims[name], array) for name, array in content.items()}).to_netcdf(
+            path, engine="h5netcdf"
+        )
     return path
 
 
@@ -70,7 +72,7 @@ def test_compressed_and_extra_arrays_are_fine(tmp_path: Path) -> None:
 
 
 def test_a_result_is_no_data(tmp_path: Path) -> None:
-    xarray.Dataset(attrs={"creation_library": "bayesgc"}).to_netcdf(tmp_path / "mine.nc", engine="netcdf4")
+    xarray.Dataset(attrs={"creation_library": "bayesgc"}).to_netcdf(tmp_path / "mine.nc", engine="h5netcdf")
     assert "is a result, not data; `load_result` opens it" in fault(tmp_path / "mine.nc")
 
 

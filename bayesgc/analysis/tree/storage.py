@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import xarray as xr
 
 from bayesgc.analysis.tree import whole
 from bayesgc.analysis.tree.result import Result, as_result, lacking
-from bayesgc.netcdf import DAMAGE, attributes, dumped, load_tree
 from bayesgc.validate import InputError
 
 CREATOR = "bayesgc"
@@ -21,6 +23,9 @@ SCHEMA = 1
 
 OLDEST_SCHEMA = 1
 _MAGIC = b"\x89HDF\r\n\x1a\n"
+
+# A damaged file raises in whichever layer of HDF5, h5netcdf or xarray meets the damage first.
+DAMAGE = (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError)
 
 
 def save(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:
@@ -38,8 +43,12 @@ def save_new(tree: xr.DataTree, names: Iterable[Path]) -> Path:
 
 
 def as_bytes(tree: xr.DataTree) -> memoryview:
-    """The netCDF file of ``tree``."""
-    return dumped(tree, _compressed(tree))
+    """The netCDF file of ``tree``. It is made in memory: HDF5 on a disk that is full crashes the whole process."""
+    dask = sys.modules.get("dask")
+    # In a Dask worker xarray would ask the cluster for a lock on what is in this process's memory alone.
+    with contextlib.nullcontext() if dask is None else dask.config.set(scheduler="threads"):
+        content: memoryview = tree.to_netcdf(engine="h5netcdf", encoding=_compressed(tree))
+    return content
 
 
 _WORTH, _LOOKED_AT = 500_000, 65_536
@@ -61,10 +70,11 @@ def _compressed(tree: xr.DataTree) -> dict[str, Any]:
 def is_result(path: Path) -> bool:
     """Whether a file says of itself that it is a result of this package; it may be damaged inside."""
     try:
-        found = attributes(path)
+        with h5py.File(path, "r") as file:
+            made_by = file.attrs.get("creation_library")
+            return made_by == CREATOR and "schema" in file.attrs and "outcome" in file.attrs
     except DAMAGE:
         return False
-    return found.get("creation_library") == CREATOR and "schema" in found and "outcome" in found
 
 
 def check_source(source: Path) -> None:
@@ -83,8 +93,9 @@ def load(path: str | os.PathLike[str]) -> Result:
     source = Path(path)
     check_source(source)
     try:
-        _check_origin(attributes(source), source)
-        tree = as_result(load_tree(source))
+        with xr.open_datatree(source, engine="h5netcdf") as lazy:
+            _check_origin(lazy.attrs, source)
+            tree = as_result(lazy.load().copy())
     except InputError:
         raise
     except DAMAGE as error:

@@ -12,7 +12,7 @@ import xarray as xr
 
 from bayesgc.analysis.measures import measures_over
 from bayesgc.analysis.tree.panels import Panel, axes_of, main_axis, panels
-from bayesgc.netcdf import DAMAGE, load_dataset
+from bayesgc.analysis.tree.storage import DAMAGE
 from bayesgc.validate import InputError
 
 SCHEMA = 1
@@ -97,7 +97,8 @@ def load_cells(file: Path) -> xr.Dataset:
     if not file.is_file():
         raise InputError(f"{file} is missing: the sweep has finished no cell yet; run it on.")
     try:
-        cells = load_dataset(file)
+        with xr.open_dataset(file, engine="h5netcdf") as lazy:
+            cells = lazy.load().copy()
     except DAMAGE as error:
         raise InputError(
             f"{file} cannot be read: it is damaged or cut short; run the sweep again on that folder."

@@ -49,15 +49,19 @@ def read_npy(file: Path) -> dict[str, Any]:
 
 def read_netcdf(file: Path) -> dict[str, Any]:
     """The same of netCDF, classic or not."""
-    from bayesgc.netcdf import load_dataset  # Slow to import, and needed for this kind of file alone.
+    import xarray  # Slow to import, and needed for this kind of file alone.
 
+    with file.open("rb") as stream:
+        classic = stream.read(3) == b"CDF"
     try:
-        dataset = load_dataset(file, decode_times=False)
+        with xarray.open_dataset(file, engine="scipy" if classic else "h5netcdf", decode_times=False) as dataset:
+            ours = dataset.attrs.get("creation_library") == "bayesgc"
+            arrays = {name: np.array(dataset[name]) for name in _NAMES if name in dataset.variables}
     except _FAULTS as error:
         raise InputError("is empty, truncated or not a netCDF file.") from error
-    if dataset.attrs.get("creation_library") == "bayesgc":
+    if ours:
         raise InputError("is a result, not data; `load_result` opens it, and `bayesgc show` in a shell.")
-    return {name: np.array(dataset[name]) for name in _NAMES if name in dataset.variables}
+    return arrays
 
 
 ARCHIVES: dict[str, Callable[[Path], dict[str, Any]]] = {".npz": read_npz, ".nc": read_netcdf, ".npy": read_npy}
