@@ -1,8 +1,9 @@
 """Arguments and results checked against their annotations, each kind of call a few times.
 
 Whether a call agrees with annotations such as ``Float[Tensor, "latent draw"]`` is settled by its types, element types
-and shapes, and most calls of a run are of a kind that came before. What the checker said of a kind is remembered here:
-no more is let through, and checking no longer takes most of the time of the tests.
+and shapes, and most calls of a run are of a kind that came before. What the checker said of a kind is remembered here,
+and of a function of which hundreds of calls brought nothing new only some are looked at from then on, so that checking
+does not take most of the time of the tests.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import torch
 
 CHECKS = 3
 """Checks of a kind before it is known: of a list the checker looks at one item, drawn at random."""
+SETTLED, SOME = 500, 8
+"""Calls in a row of known kinds after which one in so many is looked at, until one is not known."""
 LONGEST = 100
 """Items of a container, above which nothing is remembered."""
 ARRAYS: set[type] = {torch.Tensor, np.ndarray}
@@ -91,23 +94,27 @@ def checked(function: Any = None, *, typechecker: Any) -> Any:
 
 def _remembering(function: Callable[..., Any], check: Callable[..., Any]) -> Callable[..., Any]:
     answer, alone = Answer(function), threading.RLock()
-    calls, results = Known(), Known()
+    calls, results, since = Known(), Known(), 0
     # Made when they are needed: most functions are not called by one process, and making a checker takes its time.
     whole, only_result = functools.cache(lambda: check(function)), functools.cache(lambda: check(answer))
 
     @functools.wraps(function)
     def remembering(*args: Any, **kwargs: Any) -> Any:
+        nonlocal since
         __tracebackhide__ = True
-        if jaxtyping.config.jaxtyping_disable:
+        since += 1
+        if jaxtyping.config.jaxtyping_disable or (since > SETTLED and since % SOME):
             return function(*args, **kwargs)
         call = kind(args), kind(kwargs) if kwargs else None
         if call not in calls:
+            since = 0
             result = whole()(*args, **kwargs)
             calls.checked(call)
             return result
         result = function(*args, **kwargs)
         both = call, kind(result)
         if both not in results:
+            since = 0
             with alone:
                 answer.result = result
                 only_result()(*args, **kwargs)

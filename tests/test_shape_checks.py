@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from jaxtyping import Float, TypeCheckError
-from shape_checks import CHECKS, LONGEST, checked
+from shape_checks import CHECKS, LONGEST, SETTLED, SOME, checked
 from torch import Tensor
 
 check = checked(typechecker=beartype.beartype)
@@ -55,6 +55,20 @@ def test_a_wrong_argument_is_caught_among_right_ones_and_before_the_call(wrong):
         with WRONG:
             product(wrong[0], right=wrong[1])
     assert len(product.calls) == before
+
+
+def test_in_a_function_that_is_called_without_end_what_stays_wrong_is_caught_too():
+    for _ in range(2 * SETTLED):
+        product(torch.ones(2, 3), torch.ones(3, 4))
+    caught = 0
+    for _ in range(SOME):
+        try:
+            product(torch.ones(2, 3), torch.ones(1, 1, 3, 4))
+        except TypeCheckError:
+            caught += 1
+    assert caught >= 1
+    with WRONG:  # and from then on at once
+        product(torch.ones(2, 3), torch.ones(1, 1, 3, 4))
 
 
 def test_what_came_by_position_and_by_name_are_two_kinds():
