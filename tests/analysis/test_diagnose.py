@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import math
 from typing import Any
@@ -25,16 +26,18 @@ from records_for_tests import (
     sensing_task,
     tree,
 )
+from rich.console import Console
 
 import bayesgc as gc
 from bayesgc.analysis import checks
-from bayesgc.analysis.diagnose import LOG_VOLUME_ERROR, diagnose
+from bayesgc.analysis.diagnose import LOG_VOLUME_ERROR, Diagnosis, diagnose
 from bayesgc.analysis.tree.schema import schema
 from bayesgc.analysis.tree.summary import result_object
-from bayesgc.analysis.words.reliance import reliance
+from bayesgc.analysis.words.reliance import diagnosis_table, reliance
 from bayesgc.inference import NUTS, MaximumAPosteriori, mixing, request
 from bayesgc.inference.records import Estimate, Outcome, Summary
 from bayesgc.settings import Settings
+from bayesgc.verification import Check
 
 CHAIN_WORDS = ("R̂", "effective sample size", "divergent", "autocorrelation")
 
@@ -267,3 +270,14 @@ def test_data_that_norm_one_cannot_reach_are_doubted(size: float, normalize: boo
     assert names == (["share of the data that the norm 1 leaves unexplained"] if left else [])
     assert (f"leaves at least {100 * (left or 0):.2g} % of the data unexplained" in found["verdict"]) == bool(left)
     assert found["diagnostics"].get("left_by_norm") == (None if left is None else pytest.approx(left))
+
+
+@pytest.mark.parametrize(
+    ("found", "shown"), [(200.0, "200"), (15.6, "15.6"), (0.0, "0"), (3e7, "3.0e+07"), (None, "-"), ("converged",) * 2]
+)
+def test_counts_have_no_decimals_and_measures_have(found, shown) -> None:
+    table = diagnosis_table(Diagnosis("splitting", "converged", (Check("it", found, "≤ 1", "fine", ""),)))
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(table)
+    [line] = [each for each in console.export_text().splitlines() if " it " in each]
+    assert line.split()[2] == shown

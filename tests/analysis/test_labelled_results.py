@@ -124,7 +124,7 @@ def test_the_table_has_the_test_error_in_per_cent_beside_the_most_common_label(t
         ("cross-entropy", "No certificate: it is for the fit 'errors', or with all labels right"),
         ("nothing fitted", "No draw had at most 0 errors"),
         ("nothing fitted", "No certificate: nothing fitted"),
-        ("errors", "GD: plain gradient descent, in batches of 2"),
+        ("errors", "GD: stochastic gradient descent, in batches of 2"),
         ("errors", "The vote of the draws that fit has a test error of"),
         ("descent fails", "No restart of gradient descent fitted (12 tried)"),
         ("numbers", "predicting the mean label"),

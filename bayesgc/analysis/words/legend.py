@@ -33,14 +33,22 @@ def legend_line(result: Json) -> str:
         ]
     gd = result["gd"]
     if gd is not None:
-        batches = f", in batches of {gd['batch']}" if gd.get("batch") else ""
-        batches += f", by the protocol {gd['protocol']}" if gd.get("protocol") else ""
-        parts.append(f"GD: {OPTIMIZERS.get(gd['optimizer'], 'gradient descent')}{batches}")
+        protocol = f", by the protocol {gd['protocol']}" if gd.get("protocol") else ""
+        parts.append(f"GD: {_search(gd)}{protocol}")
         if gd["at_eps"] is not None:
             reached = "fitted" if measures.more_than_loss else "passed it"
             parts.append(f"{measures.first_fit}: where a restart first {reached}")
         parts += [reason] if (reason := result["reasons"].get("gd_diverged")) else []
     return "; ".join(parts)
+
+
+def _search(gd: Json) -> str:
+    """The optimiser by its name, which with batches is stochastic."""
+    name = OPTIMIZERS.get(gd["optimizer"], "gradient descent")
+    if not gd.get("batch"):
+        return name
+    stochastic = name.removeprefix("plain ").replace("gradient descent", "stochastic gradient descent")
+    return f"{stochastic}, in batches of {gd['batch']}"
 
 
 def _spreads(result: Json) -> str:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from bayesgc.analysis.words.fitted import FittedTable
 from bayesgc.analysis.words.numerals import rounded
+from bayesgc.verification import Found
 
 if TYPE_CHECKING:
     from bayesgc.analysis.diagnose import Diagnosis
@@ -18,13 +19,23 @@ def diagnosis_table(diagnosis: Diagnosis) -> RenderableType:
     """One row a check, then the advice of those that are not fine."""
     table = FittedTable(("", "check", "found", "wanted"), labels=2)
     for check in diagnosis.checks:
-        found = rounded(check.found) if isinstance(check.found, float) else str(check.found or "-")
         style, mark = _MARKS[check.status]
-        table.add_row(Text(mark, style=style), check.name, found, str(check.limit))
+        table.add_row(Text(mark, style=style), check.name, _found(check.found), str(check.limit))
     advice = [Text(f"{_MARKS[each.status][1]} {each.name}: {each.advice}", style=_MARKS[each.status][0])
               for each in diagnosis.checks if each.advice]  # fmt: skip
     verdict = Text(f"{reliance(diagnosis)} ({diagnosis.method}).", style="bold")
     return Group(table, Text(), *advice, *([Text()] if advice else []), verdict)
+
+
+def _found(found: Found) -> str:
+    """A number, a whole one such as a count without decimals, or words."""
+    if not isinstance(found, float):
+        return str(found or "-")
+    return f"{found:.0f}" if found.is_integer() and abs(found) < _LONG else rounded(found)
+
+
+_LONG = 1e6
+"""From here on a whole number is rounded as others are."""
 
 
 def reliance(diagnosis: Diagnosis) -> str:
