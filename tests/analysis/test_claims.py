@@ -13,6 +13,7 @@ from scipy import stats
 
 import bayesgc as gc
 from bayesgc.analysis.claims.claims import judge
+from bayesgc.analysis.claims.decisions import MEANS
 from bayesgc.analysis.words.tables import as_text
 
 TASKS = 8
@@ -155,6 +156,23 @@ def test_what_is_left_of_the_gap_at_equal_fit(tmp_path, at_eps, verdict):
         assert (equal.verdict, end.verdict) == (verdict, "holds")
         assert equal.effect == pytest.approx(at_eps / 0.1, rel=1e-3)
         assert "descent at ε 0.0030, descent at its end 4.0e-08" in equal.note
+
+
+@pytest.mark.parametrize(("median", "verdict"), [(0.1, "fails"), (0.2, "holds")])
+def test_medians_of_restarts_are_held_against_medians_of_draws(tmp_path, median, verdict):
+    """The mean of the draws is 0.2 each time; without medians it has to stand for them, and that is told."""
+    losses = 0.1 * np.linspace(0.99, 1.01, TASKS)
+    known = {"posterior_gen_loss": 0.2, "gd_at_eps_gen_loss": losses}
+    medians = {"posterior_gen_loss_q50": median, "posterior_gen_loss_q50_mcse": 0.001}
+    found = [
+        judge([write(tmp_path / name, "depth", **known, **more)]).claims for name, more in (("s", medians), ("old", {}))
+    ]
+    ours, old = (next(each for each in claims if each.claim.endswith("at equal fit")) for claims in found)
+    assert (ours.verdict, ours.effect) == (verdict, pytest.approx(0.1 / median, rel=1e-3))
+    assert ours.measured.startswith(
+        "the median L_gen of gradient descent where it passes ε, over that of Guess & Check"
+    )
+    assert (old.verdict, MEANS in old.note, MEANS in ours.note) == ("holds", True, False)
 
 
 def test_effect_and_errors_are_those_of_the_rule(tmp_path):

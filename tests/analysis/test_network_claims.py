@@ -153,6 +153,16 @@ def test_descent_does_better_where_its_error_is_lower(tmp_path, descent, verdict
     assert found["gradient descent does better at equal fit | train 64"].verdict == "fails"
 
 
+@pytest.mark.parametrize(("median", "verdict"), [(0.1, "fails"), (0.4, "holds")])
+def test_descent_is_held_against_the_median_of_the_draws(tmp_path, median, verdict):
+    store = write(tmp_path / "s", "train", [16, 64], posterior=around(0.2, 0.2), gd=around(0.15, 0.15, spread=0.001))
+    cells = xr.load_dataset(store / "sweep.nc", engine="h5netcdf")
+    for name, value in (("q50", median), ("q50_mcse", 0.001)):
+        cells[f"posterior_test_error_{name}"] = cells["posterior_test_error"] * 0 + value
+    cells.to_netcdf(store / "sweep.nc", engine="h5netcdf")
+    assert claims(store)["gradient descent does better at its end | train 16"].verdict == verdict
+
+
 def test_a_task_without_a_fit_leaves_it_undecided(tmp_path):
     missing = around(0.1, 0.1)
     missing[0, 3] = np.nan

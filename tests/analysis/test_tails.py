@@ -96,16 +96,20 @@ def test_a_prior_without_a_mean_is_told_by_its_median_everywhere():
     assert "believed" not in usual["verdict"] + legend_line(usual)
 
 
-def test_the_posterior_has_quartiles_beside_those_of_descent():
+def test_the_posterior_has_median_and_quartiles_beside_those_of_descent():
     """Like with like: descent is a median with quartiles, the prior has no row of restarts beside it."""
     result = result_object(tree(sensing_task()))
     rows = {row.name.split("\n")[0]: row.cells for row in law_rows(result)}
     loss = result["posterior"]["gen_loss"]
-    assert rows["G&C posterior"][0].endswith(f"\n[{rounded(loss['q25'], 2)}, {rounded(loss['q75'], 2)}]")
+    below = f"\n{rounded(loss['q50'])}\n[{rounded(loss['q25'], 2)}, {rounded(loss['q75'], 2)}]"
+    assert rows["G&C posterior"][0].endswith(below)
+    relative = [rounded(result["posterior"]["gen_loss_relative"][each], 2) for each in ("mean", "q50")]
+    assert rows["G&C posterior"][1].split("\n") == relative
     assert "\n[" in rows["GD, at ε"][0]
     assert "\n" not in rows["prior"][0]
     assert legend_line(result).startswith(
-        "mean ± standard error, of G&C also [quartiles] of the draws; restarts: median [quartiles] of those that fitted"
+        "mean ± standard error, of G&C also median [quartiles] of the draws; restarts: median [quartiles] of "
+        "those that fitted"
     )
 
 

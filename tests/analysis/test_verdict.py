@@ -18,7 +18,7 @@ def law(mean: float, mcse: float | None, spread: float = 0.5, **changes: Any) ->
     ends = {"q05": mean * (1 - spread), "q50": mean, "q95": mean * (1 + spread), "q50_mcse": mcse, "believable": True}
     ends |= {"q25": mean * (1 - 0.4 * spread), "q75": mean * (1 + 0.4 * spread)}
     loss = {"mean": mean, "sd": mean * spread, "mcse": mcse, **ends, **changes}
-    return {"gen_loss": loss, "train_loss": {"mean": 0.003}}
+    return {"gen_loss": loss, "train_loss": {"mean": 0.0025, "q50": 0.003}}
 
 
 def descent(
@@ -84,9 +84,11 @@ def result(**changes: Any) -> dict[str, Any]:
 BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
     "all better": (
         {},
-        "Weights that merely fit generalise better than the prior (L_gen 0.01870 ± 0.00040 against 0.09410 ± 0.00020) "
+        "Weights that merely fit generalise better than the prior (mean L_gen 0.01870 ± 0.00040 against 0.09410 ± "
+        "0.00020) "
         "and better than predicting zero (0.0407). Gradient descent, at the same fit (training loss 0.0034, 0.0030 for "
-        "the posterior), does better still, at 0.00110 [0.00099, 0.0012]: fitting alone explains part of it. At its "
+        "the posterior), does better still, at a median of 0.00110 [0.00099, 0.0012] against 0.0187 [0.015, 0.022]: "
+        "fitting alone explains part of it. At its "
         "end (training loss 4.0e-08) it has 1.0e-06 [9.0e-07, 1.1e-06].",
     ),
     "no descent": ({"gd": None}, r"predicting zero (0.0407)."),
@@ -110,7 +112,8 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
     "those that fitted were at their end": ({"gd": descent(0.0187) | stopped(4, 0)}, ". At its end (training loss"),
     "exact fits, stopped": (
         {"eps": 0.0, "gd": descent(0.05, end=0.0187) | stopped(33, 33) | {"at_eps": None}},
-        "Gradient descent, where it was stopped early (training loss 4.0e-08), does about as well, at 0.0187",
+        "Gradient descent, where it was stopped early (training loss 4.0e-08), does about as well, at a median of "
+        "0.0187",
     ),
     "nothing accepted, and descent stopped": (
         {"posterior": None, "outcome": "exhausted", "gd": descent(0.1, converged=0) | stopped(64, 0)},
@@ -119,7 +122,8 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
     "zero passes": (
         {"baselines": {"zero": {"gen_loss": 0.0407, "train_loss": 0.003}}},
         "Predicting zero already passes ε = 0.0035, so a fit asks for next to nothing here and explains nothing. "
-        "Weights that merely fit generalise better than the prior (L_gen 0.01870 ± 0.00040 against 0.09410 ± 0.00020) "
+        "Weights that merely fit generalise better than the prior (mean L_gen 0.01870 ± 0.00040 against 0.09410 ± "
+        "0.00020) "
         "and better than predicting zero (0.0407). Gradient descent is not compared. At its end (training loss "
         "4.0e-08) it has 1.0e-06 [9.0e-07, 1.1e-06].",
     ),
@@ -129,7 +133,7 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "zero is just no fit": (
         {"baselines": {"zero": {"gen_loss": 0.0407, "train_loss": 0.0035}}, "gd": descent(0.0187)},
-        "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains it",
+        "about as well, at a median of 0.0187 [0.017, 0.021] against 0.0187 [0.015, 0.022]: fitting alone explains it",
     ),
     "most restarts pass at their start": (
         {"gd": starting(33)},
@@ -149,10 +153,14 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
         {"posterior": None, "outcome": "stalled", "gd": descent(0.1, converged=20)},
         ". Gradient descent fits in 20 of 64 restarts, with L_gen",
     ),
-    "descent equal": ({"gd": descent(0.0187)}, "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains it"),
+    "descent equal": (
+        {"gd": descent(0.0187)},
+        "about as well, at a median of 0.0187 [0.017, 0.021] against 0.0187 [0.015, 0.022]: fitting alone explains it",
+    ),
     "descent equal, of another rank": (
         {"posterior": law(0.0187, 0.0004) | matrices(1.5, 1.2), "gd": of_rank(1.0, 1.1)},
-        "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains the loss, but not an effective rank of 1.00, "
+        "about as well, at a median of 0.0187 [0.017, 0.021] against 0.0187 [0.015, 0.022]: fitting alone explains "
+        "the loss, but not an effective rank of 1.00, "
         "lower than in 95 % of the draws. At its end",
     ),
     "descent equal, of another rank and norm": (
@@ -173,17 +181,22 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "descent equal, and of a rank as they have": (
         {"posterior": law(0.0187, 0.0004) | matrices(1.5, 1.2), "gd": of_rank(1.3, 1.2)},
-        "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains it. At its end",
+        "about as well, at a median of 0.0187 [0.017, 0.021] against 0.0187 [0.015, 0.022]: fitting alone explains "
+        "it. At its end",
     ),
-    "descent worse": ({"gd": descent(0.05)}, "does worse, at 0.0500"),
+    "descent worse": (
+        {"gd": descent(0.05)},
+        "does worse, at a median of 0.0500 [0.045, 0.055] against 0.0187 [0.015, 0.022]: the search",
+    ),
     "a tighter fit alone is no better": (
         {"gd": descent(0.0187, end=1e-9)},
-        "about as well, at 0.0187 [0.017, 0.021]: fitting alone explains it. At its end (training loss 4.0e-08)",
+        "about as well, at a median of 0.0187 [0.017, 0.021] against 0.0187 [0.015, 0.022]: fitting alone explains "
+        "it. At its end (training loss 4.0e-08)",
     ),
     "a worse descent that goes on": ({"gd": descent(0.05, end=1e-9)}, "the search does not help here. At its end"),
     "exact fits": (
         {"eps": 0.0, "gd": descent(0.05, end=0.0187) | {"at_eps": None}},
-        "Gradient descent, at its end (training loss 4.0e-08), does about as well, at 0.0187",
+        "Gradient descent, at its end (training loss 4.0e-08), does about as well, at a median of 0.0187",
     ),
     "only on its way below ε": (
         {"gd": part(0.1, 64, 0, 1.0) | {"at_eps": part(0.0187, 64, 3, 0.0034)}},
@@ -200,19 +213,24 @@ BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "one restart inside the interval": (
         {"gd": descent(0.012, restarts=1)},
-        "does neither clearly better nor clearly worse, at 0.0120 [0.011, 0.013]: whether fitting alone explains it is",
+        "does neither clearly better nor clearly worse, at a median of 0.0120 [0.011, 0.013] against 0.0187 [0.015, "
+        "0.022]: whether fitting alone explains it is",
     ),
     "restarts too few to tell": (
         {"gd": descent(0.0175, restarts=4)},
-        "does neither clearly better nor clearly worse, at 0.0175 [0.016, 0.019]: whether fitting alone explains it is",
+        "does neither clearly better nor clearly worse, at a median of 0.0175 [0.016, 0.019] against 0.0187 [0.015, "
+        "0.022]: whether fitting alone explains it is",
     ),
     "one restart outside the interval": ({"gd": descent(0.001, restarts=1)}, "does better still"),
     "within error of the prior": ({"posterior": law(0.0941, 0.01)}, "no better than the prior, within error"),
-    "error unknown": ({"posterior": law(0.0187, None)}, "no better than the prior, within error (L_gen 0.0187 ± ?"),
+    "error unknown": (
+        {"posterior": law(0.0187, None)},
+        "no better than the prior, within error (mean L_gen 0.0187 ± ?",
+    ),
     "worse than the prior": ({"posterior": law(0.2, 0.01)}, "worse than the prior"),
     "worse than zero": ({"posterior": law(0.06, 0.001)}, "but worse than predicting zero"),
     "as zero": ({"posterior": law(0.041, 0.001)}, "and about as well as predicting zero"),
-    "descent alone learns": ({"posterior": law(0.0941, 0.01)}, "does better, at 0.00110"),
+    "descent alone learns": ({"posterior": law(0.0941, 0.01)}, "does better, at a median of 0.00110"),
     "not converged": ({"outcome": "exhausted"}, "Provisional, as the run has not converged (exhausted): weights that"),
     "nothing accepted": (
         {"posterior": None, "outcome": "exhausted"},
@@ -291,7 +309,7 @@ def test_a_mean_that_does_not_exist_is_replaced_by_a_median_for_both_laws() -> N
     assert "both means cannot be believed" in verdict(result(prior=heavy, posterior=heavy))
     infinite = heavy["gen_loss"] | {"mean": None, "mcse": None}
     assert "the posterior's mean cannot be believed" in verdict(
-        result(posterior={"gen_loss": infinite, "train_loss": {"mean": 0.003}})
+        result(posterior={"gen_loss": infinite, "train_loss": {"mean": 0.0025, "q50": 0.003}})
     )
     # The control: were it believed, its error would hide that fits are far better.
     trusted = law(43.0, 21.0, **HEAVY | {"believable": True})
@@ -308,7 +326,7 @@ def test_what_rounding_leaves_is_no_difference(dtype: str, apart: float, words: 
     """A prior of zeros has the zero matrix's loss but for rounding, and no error."""
     zeros = law(0.0407 * (1 + apart), 0.0)
     sentence = verdict(result(dtype=dtype, prior=zeros, posterior=zeros, gd=None))
-    assert f"no better than the prior, within error (L_gen 0.0407 against 0.0407) {words}" in sentence
+    assert f"no better than the prior, within error (mean L_gen 0.0407 against 0.0407) {words}" in sentence
 
 
 def test_losses_that_are_zero_but_for_rounding_do_not_differ() -> None:
@@ -332,26 +350,45 @@ def test_a_zero_baseline_that_is_unknown_is_not_spoken_of() -> None:
         assert "zero" not in verdict(result(baselines={"zero": zero}))
 
 
-BEYOND = "does {0} than 95 % of the draws that fit, though not clearly {0} than their mean, at {1}: whether {2} is not "
+BEYOND = (
+    "does {0} than 95 % of the draws that fit, though not clearly {0} than their median, at {1}: whether {2} is not "
+)
 OPEN = ("fitting alone explains it", "searching helps")
 
 
 @pytest.mark.parametrize(
     ("median", "error", "words", "title"),
     [
-        (0.004, None, BEYOND.format("better", "0.00400 [0.0036, 0.0044]", OPEN[1]), "does better than most draws"),
-        (0.004, 0.01, BEYOND.format("better", "0.00400 [0.0036, 0.0044]", OPEN[0]), "does better than most draws"),
-        (0.060, 0.03, BEYOND.format("worse", "0.0600 [0.054, 0.066]", OPEN[0]), "does worse than most draws"),
+        (
+            0.004,
+            None,
+            BEYOND.format("better", "a median of 0.00400 [0.0036, 0.0044] against 0.0187 [0.015, 0.022]", OPEN[1]),
+            "does better than most draws",
+        ),
+        (
+            0.004,
+            0.01,
+            BEYOND.format("better", "a median of 0.00400 [0.0036, 0.0044] against 0.0187 [0.015, 0.022]", OPEN[0]),
+            "does better than most draws",
+        ),
+        (
+            0.060,
+            0.03,
+            BEYOND.format("worse", "a median of 0.0600 [0.054, 0.066] against 0.0187 [0.015, 0.022]", OPEN[0]),
+            "does worse than most draws",
+        ),
         (
             0.012,
             0.01,
-            "does neither clearly better nor clearly worse, at 0.0120 [0.011, 0.013]: whether fitting alone explains",
+            "does neither clearly better nor clearly worse, at a median of 0.0120 [0.011, 0.013] against 0.0187 "
+            "[0.015, 0.022]: whether fitting alone explains",
             "is not told apart",
         ),
         (
             0.004,
             0.0004,
-            "does better still, at 0.00400 [0.0036, 0.0044]: fitting alone explains part of it.",
+            "does better still, at a median of 0.00400 [0.0036, 0.0044] against 0.0187 [0.015, 0.022]: fitting alone "
+            "explains part of it.",
             "does better",
         ),
     ],
@@ -369,9 +406,9 @@ def test_descent_below_nearly_all_draws_is_never_said_to_do_as_well(
     ("restarts", "low", "high", "error", "reason"),
     [
         (64, 0.0036, 0.0200, 0.0001, "its restarts differ too much to be sure"),
-        (64, 0.0036, 0.0200, 0.01, "not clearly better than their mean"),
+        (64, 0.0036, 0.0200, 0.01, "not clearly better than their median"),
         (3, 0.0036, 0.0120, 0.0001, "its restarts are too few to be sure"),
-        (3, 0.0036, 0.0120, 0.01, "not clearly better than their mean"),
+        (3, 0.0036, 0.0120, 0.01, "not clearly better than their median"),
         (4, 0.0036, 0.0120, 0.0001, None),
     ],
 )
@@ -384,9 +421,43 @@ def test_why_descent_beyond_the_draws_is_not_clearly_better(
         each["gen_loss"] = {"median": 0.004, "q25": low, "q75": high}
     sentence = verdict(result(posterior=law(0.0187, error), prior=law(9.0, 0.01), gd=gd))
     if reason is None:
-        assert "does better still, at 0.00400" in sentence
+        assert "does better still, at a median of 0.00400" in sentence
     else:
-        assert f"does better than 95 % of the draws that fit, though {reason}, at 0.00400" in sentence
+        assert f"does better than 95 % of the draws that fit, though {reason}, at a median of 0.00400" in sentence
+
+
+@pytest.mark.parametrize(("error", "does"), [(0.002, "does neither clearly better"), (0.0002, "does better still")])
+def test_a_mean_that_the_tail_has_raised_is_not_what_descent_is_held_against(error: float, does: str) -> None:
+    """Medians a little apart, and a mean of the draws that is thrice their median."""
+    skew = law(0.03, 0.0001, q25=0.0094, q50=0.0105, q75=0.02, q50_mcse=error, q05=0.005)
+    gd = descent(0.0095)
+    for each in (gd, gd["at_eps"]):
+        each["gen_loss"] = {"median": 0.0095, "q25": 0.009, "q75": 0.010}
+    sentence = verdict(result(posterior=skew, gd=gd))
+    assert "better than the prior (mean L_gen 0.03000 ± 0.00010 against" in sentence
+    assert does in sentence
+    assert "at a median of 0.00950 [0.0090, 0.010] against 0.0105 [0.0094, 0.020]" in sentence
+
+
+@pytest.mark.parametrize(("examples", "does"), [(100, "neither clearly better"), (1000, "does better still")])
+def test_one_test_example_is_no_difference_between_medians(examples: int, does: str) -> None:
+    measured = {"fit": "train_errors", "generalisation": "test_error"}
+
+    def of_classes(part: dict[str, Any]) -> dict[str, Any]:
+        return part | {"test_error": part["gen_loss"], "train_errors": part["train_loss"]}
+
+    gd = descent(0.21)
+    gd["gen_loss"] = gd["at_eps"]["gen_loss"] = {"median": 0.21, "q25": 0.21, "q75": 0.21}
+    found = result(
+        posterior=of_classes(law(0.215, 0.0001, q25=0.212, q75=0.24)),
+        prior=of_classes(law(0.5, 0.0001)),
+        gd=of_classes(gd) | {"at_eps": of_classes(gd["at_eps"])},
+        measures=measured,
+        eps=0.0,
+        task={"examples": 10, "test_examples": examples, "held_out": 1},
+        baselines={"majority": {"test_error": 0.5, "train_errors": 5.0}},
+    )
+    assert does in verdict(found)
 
 
 @pytest.mark.parametrize(("shift", "share"), [(0.0, (0.6, 1.0)), (1.0, (0.0, 0.02))])

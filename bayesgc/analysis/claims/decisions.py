@@ -54,21 +54,37 @@ class Claim:
 def ratio_of(above: xr.Dataset, below: xr.Dataset, *, law: str = "posterior", under: str = "posterior") -> Ratio:
     """L_gen of a law on each task over another law's, and the relative Monte Carlo error of that.
 
-    The means E[L_gen]; where one of them cannot be believed, the medians of both laws on every task. Of gradient
-    descent, which is no law of draws, the median over its restarts.
+    The means E[L_gen]; where one of them cannot be believed, the medians of both laws on every task. Gradient descent,
+    which is no law of draws, has the median over its restarts, and beside it a law has its median too.
     """
     sides = ((above, law), (below, under))
-    medians = any(doubtful(*side).any() for side in sides)
+    beside = beside_descent(law, under)
+    lacks = beside and any(not _has_medians(*side) for side in sides)
+    medians = any(doubtful(*side).any() for side in sides) or (beside and not lacks)
     (ours, our_error, blur), (theirs, their_error, their_blur) = (_losses(*side, medians=medians) for side in sides)
     cells = list({id(each): each for each, who in sides if who not in _EXACT}.values())
     shared = any(_share_draws(each) for each in cells)
-    note = "; ".join(filter(None, (MEDIANS if medians else "", _care(cells, shared=shared))))
+    said = MEANS if lacks and not medians else MEDIANS if medians and not beside else ""
+    note = "; ".join(filter(None, (said, _care(cells, shared=shared))))
     return Ratio(ours / theirs, np.hypot(our_error / ours, their_error / theirs), shared, note, blur=blur + their_blur)
 
 
-_EXACT = ("zero", "gd_at_eps", "gd")
+_DESCENTS = ("gd_at_eps", "gd")
+_EXACT = ("zero", *_DESCENTS)
 """What no draws are behind."""
 MEDIANS = "medians of L_gen, as some of the means cannot be believed"
+MEANS = "the mean of Guess & Check stands for its median, which this store does not have"
+
+
+def beside_descent(law: str, under: str) -> bool:
+    """Whether a law of draws is compared with gradient descent, of which medians over restarts are known."""
+    descents = [each in _DESCENTS for each in (law, under)]
+    return any(descents) and any(each not in _EXACT for each in (law, under))
+
+
+def _has_medians(cells: xr.Dataset, law: str) -> bool:
+    """Whether the medians of a law are in a store; what no draws are behind needs none."""
+    return law in _EXACT or f"{law}_{measures_over(cells).generalisation.name}_q50" in cells
 
 
 def doubtful(cells: xr.Dataset, law: str) -> Bool[np.ndarray, "*cell"]:

@@ -24,7 +24,7 @@ def equal_fit(part: xr.Dataset, axis: str, where: str) -> Iterator[Claim]:
             "gd": ("gradient descent does better at its end", "at its end"),
         }
         for law, (name, when) in kinds.items():
-            measured = f"L_gen of gradient descent {when}, over E[L_gen] of Guess & Check"
+            measured = f"the median L_gen of gradient descent {when}, over that of Guess & Check"
             ratio = ratio_of(point, point, law=law)
             yield decide(name, f"{where}, {axis} {place}", ratio, 1 / MARGIN, measured, fits(point))
 

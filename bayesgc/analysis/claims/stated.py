@@ -12,7 +12,7 @@ from typing import Any, Literal
 import xarray as xr
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from bayesgc.analysis.claims.decisions import Claim, decide, ratio_of
+from bayesgc.analysis.claims.decisions import Claim, beside_descent, decide, ratio_of
 from bayesgc.analysis.measures import Measures, measures_over
 from bayesgc.analysis.tree.panels import axes_of, cut
 from bayesgc.validate import InputError, nearest
@@ -151,7 +151,9 @@ def _cells(part: xr.Dataset, at: Mapping[str, Any]) -> xr.Dataset:
 def _measured(stated: Stated, above: xr.Dataset, below: xr.Dataset) -> str:
     """The factor in words."""
     measures = measures_over(above)
-    loss = measures.generalisation.average if stated.law in ("posterior", "prior") else measures.generalisation.symbol
+    measure, drawn = measures.generalisation, stated.law in ("posterior", "prior")
+    loss = measure.average if drawn else measure.symbol
+    loss = f"median {measure.symbol}" if beside_descent(stated.law, stated.over) else loss
     first, second = (_place(cells, stated.at) for cells in (above, below))
     over = "that" if stated.law == stated.over else f"that of {_who(stated.over, measures)}"
     return f"{loss} of {_who(stated.law, measures)}{first} over {over}{second if stated.over_at else ''}"

@@ -55,7 +55,7 @@ def _spreads(result: Json) -> str:
     """What stands for the middle and the spread of draws, and of restarts."""
     drawn = result["posterior"] is not None or result["reached"] is not None
     restarted = result["gd"] is not None or result["map"] is not None
-    parts = [f"mean ± standard error{', of G&C also [quartiles] of the draws' if drawn else ''}"]
+    parts = [f"mean ± standard error{', of G&C also median [quartiles] of the draws' if drawn else ''}"]
     parts += ["restarts: median [quartiles] of those that fitted"] if restarted else []
     return "; ".join(parts)
 

@@ -123,11 +123,12 @@ def _shared(results: Sequence[Json]) -> tuple[Measure, Measure]:
 def _losses(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]:
     measure, _ = _shared(results)
     rows = [
-        (name, _loss(each, "prior", measure), _loss(each, "posterior", measure), _descent(compared(each), measure))
+        (name, _loss(each, "prior", measure), _fits_loss(each, measure), _descent(compared(each), measure))
         for name, each in zip(names, results, strict=True)
     ]
     first = "fitted" if measures_of(results[0]).counted else "passed ε, at ε = 0 at their end"
     note = f"{measure.average} ± standard error"
+    note += "; below: median [quartiles]" if any("\n" in row[2] for row in rows) else ""
     note += f"; GD: median [quartiles] where restarts first {first}" if any(row[3] != "-" for row in rows) else ""
     if any("*" in cell for row in rows for cell in row[1:3]):
         note += "; *: median, as the mean cannot be believed"
@@ -145,7 +146,7 @@ def _fits(results: Sequence[Json], names: Sequence[str]) -> list[RenderableType]
     for name, each in zip(names, results, strict=True):
         ours, gd = (each["posterior"] or {}).get(fit.name), each["gd"] or {"at_eps": None}
         ends = (_median(gd["at_eps"], fit), _median(gd, fit), _median(gd, gen))
-        shown = "-" if ours is None else EXACT if exact(each) else fit.number(ours["mean"], 2)
+        shown = "-" if ours is None else EXACT if exact(each) else fit.number(ours["q50"], 2)
         rows.append((name, shown, *ends))
     measures = measures_of(results[0])
     alike = ", so only at ε are their L_gen alike to compare." if _judged(results) else "."
@@ -359,6 +360,14 @@ def _loss(each: Json, name: str, measure: Measure) -> str:
     if doubtless(loss):
         return measure.estimate(loss["mean"], loss["mcse"], bare=True)
     return f"{measure.estimate(loss['q50'], loss['q50_mcse'], bare=True)} *"
+
+
+def _fits_loss(each: Json, measure: Measure) -> str:
+    """The posterior's mean, and where descent stands beside it the numbers that are like those of descent."""
+    shown, loss = _loss(each, "posterior", measure), (each["posterior"] or {}).get(measure.name)
+    if loss is None or _descent(compared(each), measure) == "-":
+        return shown
+    return f"{shown}\n{_descent({measure.name: loss | {'median': loss['q50']}}, measure)}"
 
 
 def _descent(gd: Json | None, measure: Measure) -> str:

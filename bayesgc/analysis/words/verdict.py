@@ -11,12 +11,13 @@ from bayesgc.analysis.hidden import few_cells, hidden_sentence
 from bayesgc.analysis.judgements import (
     against_prior,
     against_zero,
-    by_centre,
+    by_medians,
     centre_of_laws,
     descent_against_posterior,
     descent_among_draws,
     descent_is_typical,
     enough_restarts,
+    one_example,
     worse_than_nothing,
 )
 from bayesgc.analysis.measures import errors_in_words, exact, fitted_by, judged_by, measures_of
@@ -29,8 +30,6 @@ from bayesgc.intervals import Number, Standing
 Json = dict[str, Any]
 
 _NEITHER = "neither clearly better nor clearly worse"
-_ROUNDED = 1e-6
-"""Shares of wrong labels in single precision may differ by this much and be the same."""
 
 
 def verdict(result: Json) -> str:
@@ -69,7 +68,7 @@ def _numbers(result: Json) -> str:
     laws = {law: result[law][measure.name] for law in ("posterior", "prior")}
     ours, prior = (measure.estimate(each[which], error_of(each, which)) for each in laws.values())
     if which == "mean":
-        return f"{measure.symbol} {ours} against {prior}"
+        return f"mean {measure.symbol} {ours} against {prior}"
     heavy = [law for law, each in laws.items() if not doubtless(each)]
     whose = f"the {heavy[0]}'s mean" if len(heavy) == 1 else "both means"
     return f"median {measure.symbol} {ours} against {prior}; {whose} cannot be believed, as the tail is too heavy"
@@ -107,7 +106,7 @@ def _compared_descent(result: Json, at: Json) -> str:
     """How gradient descent does at equal fit, and what fitting alone has to do with it."""
     standing, improved = descent_against_posterior(result), against_prior(result) is Standing.LOWER
     who = f"gradient descent, {_where(result)}{of_those(at)}, does"
-    place = f", at {_descent_numbers(result, at)}"
+    place = f", at {_medians(result, at)}"
     if standing is Standing.LOWER:
         meaning = _explained(result, "part of it") if improved else "fitting alone does not explain it"
         return f"{who} better{' still' if improved else ''}{place}: {meaning}"
@@ -137,11 +136,8 @@ def _alike(result: Json, at: Json, improved: bool) -> str:
 def _beyond(result: Json, restarts: Json, among: Standing) -> str:
     """That descent is beyond nearly all draws, and why it is not clearly apart from them all the same."""
     than = "better" if among is Standing.LOWER else "worse"
-    if by_centre(result, restarts) is not among:
-        middle = (
-            "mean" if centre([result["posterior"][measures_of(result).generalisation.name]]) == "mean" else "median"
-        )
-        but = f"not clearly {than} than their {middle}"
+    if by_medians(result, restarts) is not among:
+        but = f"not clearly {than} than their median"
     else:
         but = f"its restarts {'differ too much' if enough_restarts(restarts) else 'are too few'} to be sure"
     return f"{than} than 95 % of the draws that fit, though {but}"
@@ -158,7 +154,7 @@ def _where(result: Json) -> str:
     """At what fit gradient descent is compared, with its own measure of fit and the posterior's."""
     measures, ours = measures_of(result), fitted_by(result, "posterior")
     fit = _fit(result, compared(result) or result["gd"])
-    beside = "" if ours is None or exact(result) else f", {measures.fit.number(ours['mean'], 2)} for the posterior"
+    beside = "" if ours is None or exact(result) else f", {measures.fit.number(ours['q50'], 2)} for the posterior"
     same = "where it first fits" if measures.counted else "at the same fit"
     opening = ending(result["gd"]) if exact(result) else same
     if measures.counted and not result["eps"]:
@@ -221,10 +217,7 @@ def _vote_beside(result: Json, gd: Json) -> list[str]:
     vote, name = result.get("ensemble"), measures_of(result).generalisation.name
     if vote is None or vote["mcse"] is None:
         return []
-    # What one test example makes out is no difference.
-    examples = result["task"].get("test_examples")
-    step = _ROUNDED + (1 / examples if examples else 0.0)
-    difference = Number(vote[name] - gd[name]["median"], vote["mcse"], freedom(result), step)
+    difference = Number(vote[name] - gd[name]["median"], vote["mcse"], freedom(result), one_example(result))
     does = {Standing.LOWER: "better", Standing.EQUAL: "as well", Standing.HIGHER: ""}[difference.standing]
     return [f"the vote of those that merely fit does {does}"] if does else []
 
@@ -253,6 +246,14 @@ def _explained(result: Json, share: str) -> str:
 def _descent_numbers(result: Json, gd: Json) -> str:
     measure = measures_of(result).generalisation
     return measure.spread(gd[measure.name])
+
+
+def _medians(result: Json, gd: Json) -> str:
+    """Descent's median and quartiles against the posterior's, which are numbers of the same kind."""
+    measure = measures_of(result).generalisation
+    ours = result["posterior"][measure.name]
+    draws = measure.spread({"median": ours["q50"], "q25": ours["q25"], "q75": ours["q75"]})
+    return f"a median of {_descent_numbers(result, gd)} against {draws}"
 
 
 def _nothing_accepted(result: Json) -> str:

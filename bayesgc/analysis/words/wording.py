@@ -178,12 +178,12 @@ def law_rows(result: Json) -> Iterator[Row]:
     """
     columns = _Columns(measures_of(result), judged(result), measures_of(result).known_nothing(result))
     yield Row("prior", columns.of_law(result["prior"]), "law")
-    yield Row("G&C posterior", columns.of_fits(result["posterior"], exact=exact(result)), "posterior")
+    yield _fits_row("G&C posterior", columns.of_fits(result["posterior"], exact=exact(result)))
     if (vote := result.get("ensemble")) is not None:
         yield Row("G&C, by vote", columns.of_vote(vote), "posterior")
     if result["reached"] is not None:
         words = reached_words(result).replace(" < ", "\n< ")
-        yield Row(f"where {words}", columns.of_fits(result["reached"]["posterior"]), "posterior")
+        yield _fits_row(f"where {words}", columns.of_fits(result["reached"]["posterior"]))
     gd, mode = result["gd"], result["map"]
     if gd is not None:
         if gd["at_eps"] is not None:
@@ -195,6 +195,12 @@ def law_rows(result: Json) -> Iterator[Row]:
     for key, name in BASELINES.items():
         if result["baselines"].get(key) is not None:
             yield Row(name, columns.of_reference(result["baselines"][key]), "reference")
+
+
+def _fits_row(name: str, cells: tuple[str, ...]) -> Row:
+    """Draws that fit: where the mean is told, the lines below have what a row of descent has."""
+    medians = "\n" not in name and any(cell.count("\n") > 1 for cell in cells)
+    return Row(f"{name}\nits median" if medians else name, cells, "posterior")
 
 
 def reached_words(result: Json) -> str:
@@ -218,7 +224,7 @@ class _Columns:
     nothing: float | None
 
     def of_fits(self, law: Json | None, *, exact: bool = False) -> tuple[str, ...]:
-        """The same with the quartiles of the draws on a line below, as the rows of descent have those of restarts."""
+        """The same with the median and the quartiles of the draws on lines below, which the rows of descent have."""
         return self.of_law(law, exact=exact, spread=True)
 
     def of_law(self, law: Json | None, *, exact: bool = False, spread: bool = False) -> tuple[str, ...]:
@@ -228,6 +234,8 @@ class _Columns:
         primary = self.measures.generalisation
         summary = law[primary.name]
         beside = self._relative(law, _centre_of)
+        if spread and summary is not None and doubtless(summary):
+            beside = f"{beside}\n{self._relative(law, _q50_of)}"
         told = {self.measures.fit.name: EXACT} if exact else {}
         fits = (told.get(each.name) or _summary(law[each.name], 1, each, spread) for each in self.measures.columns)
         rank = _summary(law.get("effective_rank"), 1, spread=spread)
@@ -284,13 +292,18 @@ def _centre_of(summary: Json | None) -> float | None:
     return found
 
 
+def _q50_of(summary: Json | None) -> float | None:
+    found: float | None = None if summary is None else summary["q50"]
+    return found
+
+
 def _median_of(spread: Json | None) -> float | None:
     found: float | None = None if spread is None else spread["median"]
     return found
 
 
 def _summary(summary: Json | None, digits: int, measure: Measure | None = None, spread: bool = False) -> str:
-    """The mean, with a ``spread`` the quartiles on a line below; the median and these where it cannot be believed."""
+    """The mean, with a ``spread`` the median and the quartiles on lines below; these alone where it is not believed."""
     if summary is None:
         return "-"
     mean = doubtless(summary)
@@ -299,7 +312,8 @@ def _summary(summary: Json | None, digits: int, measure: Measure | None = None, 
     alike = measure is not None and measure.counts and summary["q25"] == summary[which] == summary["q75"]
     if mean and (alike or not spread):
         return shown
-    return f"{shown}{'' if mean else ' *'}\n{_quartiles(measure, summary['q25'], summary['q75'])}"
+    median = "" if not mean else f"\n{_plain(measure, summary['q50'])}"
+    return f"{shown}{'' if mean else ' *'}{median}\n{_quartiles(measure, summary['q25'], summary['q75'])}"
 
 
 def _spread(spread: Json | None, middle: float | None = None, measure: Measure | None = None) -> str:
@@ -307,10 +321,14 @@ def _spread(spread: Json | None, middle: float | None = None, measure: Measure |
     if spread is None:
         return "-"
     value = spread["median"] if middle is None else middle
-    shown = rounded(value) if measure is None else measure.number(value, bare=True)
+    shown = _plain(measure, value)
     if measure is not None and measure.counts and spread["q25"] == value == spread["q75"]:
         return shown
     return f"{shown}\n{_quartiles(measure, spread['q25'], spread['q75'])}"
+
+
+def _plain(measure: Measure | None, value: float | None) -> str:
+    return rounded(value) if measure is None else measure.number(value, bare=True)
 
 
 def _estimated(measure: Measure | None, value: float | None, error: float | None, digits: int) -> str:
