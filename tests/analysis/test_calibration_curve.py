@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,8 @@ def test_the_report_has_no_unknown_errors_of_margins():
         (table,) = [each for section in result_page(result, Path("a.nc")).sections for each in section.tables
                     if "smallest margin" in each.caption]  # fmt: skip
         assert not any("?" in cell for row in table.rows for cell in row)
+        assert table.headings[2] == "median [quartiles]"
+        assert all(re.fullmatch(r"\S+ \[\S+, \S+\]", row[2]) for row in table.rows)
         assert ("Without ±: no error is known" in table.caption) is without
 
 

@@ -385,7 +385,10 @@ def test_a_verdict_says_where_a_fit_asks_for_nothing_and_where_fits_are_unequal(
     assert (gap["same_eps"], gap["asks_nothing"]) == (False, ["label"])
     text = " ".join(str(found).split())
     assert "Generalises worse: b, than a (" in text
-    assert "). But of b a fit asks for next to nothing, so it explains nothing there, and their thresholds" in text
+    assert (
+        ", on this task). But of b a fit asks for next to nothing, so it explains nothing there, and their thresholds"
+        in text
+    )
     assert text.endswith("their thresholds differ, so they do not fit equally well.")
 
 

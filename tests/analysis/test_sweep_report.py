@@ -239,8 +239,9 @@ def test_the_page_shows_what_the_sweep_claims_with_verdicts(store: Path, tmp_pat
     (copy / "sweep.json").write_text((store / "sweep.json").read_text(encoding="utf-8"), encoding="utf-8")
     cells.to_netcdf(copy / "sweep.nc", engine="h5netcdf")
     text = write_report(copy, tmp_path / "claims.html").read_text(encoding="utf-8")
-    assert "Claimed: “nothing is above zero” fails in every panel; “all is" in text
-    assert "holds in every panel. " in text
+    assert "Claimed: “nothing is above zero” fails in every panel *; “all is" in text
+    few = "(* a t-interval takes tasks to be normal, which fewer than six cannot show)"
+    assert f"holds in every panel * {few}. " in text
     assert "What is claimed" in text
     assert text.count(">fails<") == 2
     assert EVIL not in text
@@ -252,7 +253,12 @@ def test_the_page_shows_what_the_sweep_claims_with_verdicts(store: Path, tmp_pat
 
 def test_verdicts_that_differ_are_counted() -> None:
     made = [decide("x", "", Ratio(np.exp([low, low + 0.01])), 1.1, "", above=True) for low in (1.0, 1.0, -1.0)]
-    assert verdicts(made) == "Claimed: “x” holds in 2 of 3 panels, fails in 1."
+    assert verdicts(made) == (
+        "Claimed: “x” holds in 2 of 3 panels, fails in 1 * (* a t-interval takes tasks to be normal, which fewer than "
+        "six cannot show)."
+    )
+    sure = decide("x", "", Ratio(np.exp(1 + 0.01 * np.arange(6))), 1.1, "", above=True)
+    assert verdicts([sure]) == "Claimed: “x” holds."
     assert verdicts([]) == ""
 
 

@@ -91,7 +91,7 @@ def test_another_encoding_stays_readable(folder, encoding):
     text = ended.stdout.decode(encoding)
     assert "?" not in text
     assert "eps = 0.05" in text or "ε = 0.05" in text
-    table = [line for line in text.splitlines() if line.startswith(("prior ", "G&C posterior ", "zero "))]
+    table = [line for line in text.splitlines() if line.startswith(("prior  ", "G&C posterior ", "zero  "))]
     assert len(table) == 3
     assert len(set(map(len, table))) == 1  # columns are laid out with what is shown
 

@@ -256,5 +256,5 @@ def losses_title(result: Json) -> str:
         does = f"{descent[among]} than most draws"
     elif standing is Standing.EQUAL and not descent_is_typical(result):
         does = "is not told apart"
-    fit = "" if exact(result) else " at its first fit" if measures_of(result).counted else " at the same fit"
+    fit = "" if exact(result) else " at its first fit" if measures_of(result).counted else " at about the same fit"
     return f"{title};\ngradient descent {does}{fit}"

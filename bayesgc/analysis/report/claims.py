@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from bayesgc.analysis.claims.claims import FEW_TASKS, limit_of, numbers_of, stated_claims
+from bayesgc.analysis.claims.claims import ENOUGH_TASKS, FEW_TASKS, limit_of, numbers_of, stated_claims
 from bayesgc.analysis.claims.decisions import Claim
 from bayesgc.analysis.report.page import Section, Table
 from bayesgc.analysis.tree.stores import Store
@@ -16,10 +16,17 @@ _RULE = (
 
 
 def verdicts(claims: list[Claim]) -> str:
-    """``Claimed: "width hurts" holds; "depth helps" holds in 1 of 2 panels, undecided in 1.``; nothing without any."""
-    names = dict.fromkeys(claim.claim for claim in claims)
-    said = [f"“{name}” {_verdict([claim.verdict for claim in claims if claim.claim == name])}" for name in names]
-    return f"Claimed: {'; '.join(said)}." if said else ""
+    """``Claimed: "width hurts" holds; "depth helps" holds in 1 of 2 panels, undecided in 1.``; nothing without any.
+
+    What few tasks decide has a star, as in the table, and a word on it.
+    """
+    said = []
+    for name in dict.fromkeys(claim.claim for claim in claims):
+        own = [claim for claim in claims if claim.claim == name]
+        star = " *" if any(claim.tasks < ENOUGH_TASKS and claim.verdict != "undecided" for claim in own) else ""
+        said.append(f"“{name}” {_verdict([claim.verdict for claim in own])}{star}")
+    few = f" ({FEW_TASKS.removesuffix('.')})" if any(each.endswith("*") for each in said) else ""
+    return f"Claimed: {'; '.join(said)}{few}." if said else ""
 
 
 def _verdict(found: list[str]) -> str:

@@ -134,12 +134,13 @@ def _margins(tree: xr.DataTree, result: Json) -> Iterator[Table]:
     ]
     if rows:
         caption = (
-            "The smallest margin by which a draw has a training label right, over the scale of its outputs: mean and "
-            "median [quartiles]. ReLU networks without biases may be scaled at will: their scale alone says nothing."
+            "The smallest margin by which a draw has a training label right, over the scale of its outputs. ReLU "
+            "networks without biases may be scaled at will: their scale alone says nothing."
         )
+        spread = "median [quartiles]"
         unknown = any(found[name]["mcse"] is None for found in result["margins"].values() if found for name in found)
         caption += _NO_ERROR if unknown else ""
-        yield Table(caption, ("Law", "smallest margin", "quartiles", "scale of outputs", "quartiles"), rows)
+        yield Table(caption, ("Law", "smallest margin", spread, "scale of outputs", spread), rows)
 
 
 def _margin_cells(found: Json) -> tuple[str, str]:

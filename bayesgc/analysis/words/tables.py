@@ -304,7 +304,7 @@ def _sentence(each: Json, measure: Measure) -> str:
 
 
 def _verdict(each: Json, factor: Json, measure: Measure, pair: str) -> str:
-    tasks = f" over {each['tasks']} tasks" if "tasks" in each else ""
+    tasks = f" over {each['tasks']} tasks" if "tasks" in each else ", on this task"
     numbers = f"{factor_words(factor, measure)}{tasks}"
     if each.get("shared_draws"):
         return f"The runs share their random numbers, so no error is known: {pair} ({numbers})."

@@ -155,7 +155,7 @@ def _where(result: Json) -> str:
     measures, ours = measures_of(result), fitted_by(result, "posterior")
     fit = _fit(result, compared(result) or result["gd"])
     beside = "" if ours is None or exact(result) else f", {measures.fit.number(ours['q50'], 2)} for the posterior"
-    same = "where it first fits" if measures.counted else "at the same fit"
+    same = "where it first fits" if measures.counted else "at about the same fit"
     opening = ending(result["gd"]) if exact(result) else same
     if measures.counted and not result["eps"]:
         return opening
