@@ -118,6 +118,29 @@ def test_the_answer_is_about_the_axis_that_the_question_names(question: str, axi
     assert answer(store).startswith(f"From {axis} ")
 
 
+def test_where_all_is_worse_than_predicting_zero_the_answer_says_so() -> None:
+    axes = {"depth": [2, 3], "task_seed": [0, 1, 2, 3]}
+    losses = np.exp(0.01 * np.random.default_rng(0).normal(size=(2, 4)))
+    losses[1] /= 3  # so that it falls with depth
+
+    def said(zero: float, deepest: float) -> str:
+        nothing = np.full((2, 4), zero)
+        nothing[1] = deepest
+        variables = {
+            "outcome": (tuple(axes), np.full((2, 4), "converged")),
+            "posterior_gen_loss": (tuple(axes), losses),
+            "posterior_gen_loss_mcse": (tuple(axes), 0.001 * losses),
+            "zero_gen_loss": (tuple(axes), nothing),
+        }
+        return answer(Store(Path("store"), {}, xr.Dataset(variables, axes)))
+
+    worse = "All of them generalise worse than predicting zero."
+    assert said(0.1, 0.1).endswith(worse)
+    assert "generalise better" in said(0.1, 0.1)
+    assert worse not in said(0.1, 0.5)  # at depth 3 they are better
+    assert worse not in said(2.0, 2.0)
+
+
 def test_where_no_loss_can_be_known_the_answer_says_so_and_not_that_cells_are_missing(store: Path) -> None:
     found = load_store(store)
     unknown = found.cells.assign(posterior_gen_loss=found.cells["posterior_gen_loss"] * np.nan)

@@ -45,8 +45,11 @@ class Change:
     @property
     def judgement(self) -> str:
         """What the factor over tasks says; of one task what the error of sampling does."""
-        one = self.ratio.factor.size == 1
-        return self.ratio.of_these_tasks().judgement if one else self.ratio.judgement
+        return _judgement(self.ratio)
+
+
+def _judgement(ratio: Ratio) -> str:
+    return ratio.of_these_tasks().judgement if ratio.factor.size == 1 else ratio.judgement
 
 
 def change(panel: Panel) -> Change | None:
@@ -93,7 +96,21 @@ def answer(store: Store) -> str:
         clauses = "; ".join(f"{_told(words)} ({'; '.join(each)})" for words, each in ways.items())
         parts.append(f"From {axis} {first} to {last}, {clauses}.")
     numbers = f"The numbers are the factor by which {symbol} of a fit changes"
-    return " ".join([*parts, f"{numbers}{f', {_over(*tasks)}' if len(tasks) == 1 else ''}."])
+    numbers += f", {_over(*tasks)}." if len(tasks) == 1 else "."
+    return " ".join(filter(None, [*parts, numbers, _worse_than_nothing(store)]))
+
+
+def _worse_than_nothing(store: Store) -> str:
+    """That fitting is of no use at all, where that is so at every place of every panel: a change hides it."""
+    measures = measures_over(store.cells)
+    if f"{measures.ignorant.name}_{measures.generalisation.name}" not in store.cells:
+        return ""
+    places = [_cells(panel, place) for panel in store.panels for place in range(len(panel.places))]
+    against = [ratio_of(cells, cells, under="zero") for cells in places]
+    known = [ratio for ratio in against if np.isfinite(ratio.factor).any()]
+    if not known or any(_judgement(ratio) != "higher" for ratio in known):
+        return ""
+    return f"All of them generalise worse than {measures.ignorant.phrase}."
 
 
 def _told(words: str) -> str:
