@@ -134,7 +134,7 @@ def test_where_all_is_worse_than_predicting_zero_the_answer_says_so() -> None:
         }
         return answer(Store(Path("store"), {}, xr.Dataset(variables, axes)))
 
-    worse = "All of them generalise worse than predicting zero."
+    worse = "Everywhere weights that fit generalise worse than predicting zero."
     assert said(0.1, 0.1).endswith(worse)
     assert "generalise better" in said(0.1, 0.1)
     assert worse not in said(0.1, 0.5)  # at depth 3 they are better

@@ -110,7 +110,7 @@ def _worse_than_nothing(store: Store) -> str:
     known = [ratio for ratio in against if np.isfinite(ratio.factor).any()]
     if not known or any(_judgement(ratio) != "higher" for ratio in known):
         return ""
-    return f"All of them generalise worse than {measures.ignorant.phrase}."
+    return f"Everywhere weights that fit generalise worse than {measures.ignorant.phrase}."
 
 
 def _told(words: str) -> str:

@@ -252,7 +252,7 @@ def _medians(result: Json, gd: Json) -> str:
     """Descent's median and quartiles against the posterior's, which are numbers of the same kind."""
     measure = measures_of(result).generalisation
     ours = result["posterior"][measure.name]
-    draws = measure.spread({"median": ours["q50"], "q25": ours["q25"], "q75": ours["q75"]})
+    draws = measure.spread(ours | {"median": ours["q50"]})
     return f"a median of {_descent_numbers(result, gd)} against {draws}"
 
 

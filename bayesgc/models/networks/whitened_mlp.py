@@ -205,7 +205,7 @@ _KNOWN: WeakKeyDictionary[Inputs, dict[tuple[bool, bool], _Seen]] = WeakKeyDicti
 
 
 def _seen(inputs: Inputs, bias: bool, reduce: bool) -> _Seen:
-    """`_Seen.of`, once for each inputs: a sweep makes many networks of them, and QR of images takes seconds."""
+    """`_Seen.of`, once for the inputs of a task: a sweep makes many networks for it, and QR of images is slow."""
     known = _KNOWN.setdefault(inputs, {})
     if (bias, reduce) not in known:
         known[bias, reduce] = _Seen.of(inputs, bias=bias, reduce=reduce)
