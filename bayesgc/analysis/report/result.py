@@ -140,7 +140,7 @@ def _margins(tree: xr.DataTree, result: Json) -> Iterator[Table]:
         spread = "median [quartiles]"
         unknown = any(found[name]["mcse"] is None for found in result["margins"].values() if found for name in found)
         caption += _NO_ERROR if unknown else ""
-        yield Table(caption, ("Law", "smallest margin", spread, "scale of outputs", spread), rows)
+        yield Table(caption, ("Law", "mean smallest margin", spread, "mean scale of outputs", spread), rows)
 
 
 def _margin_cells(found: Json) -> tuple[str, str]:
